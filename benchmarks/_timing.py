@@ -1,0 +1,37 @@
+"""Compare whole commands in one run: interleaved, so that a noisy machine is noisy for all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A command that is timed from start to end; its output is discarded."""
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str] | None = None
+
+
+def medians(contenders: Sequence[Contender], *, rounds: int) -> dict[str, float]:
+    """Run each contender `rounds` times in turn, after one run that is not counted; seconds by name."""
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for counted in [False] + [True] * rounds:
+        for contender in contenders:
+            started = time.perf_counter()
+            subprocess.run(contender.command, env=contender.env, check=True, stdout=subprocess.DEVNULL)
+            if counted:
+                seconds[contender.name].append(time.perf_counter() - started)
+    return {name: statistics.median(runs) for name, runs in seconds.items()}
+
+
+def print_ratios(title: str, medians: Mapping[str, float], *, baseline: str) -> None:
+    """Print each median, and its ratio to the baseline's."""
+    print(title)
+    for name, seconds in medians.items():
+        print(f"  {name:<40} {seconds * 1000:8.1f} ms  {seconds / medians[baseline]:5.2f} ×")

@@ -1,0 +1,21 @@
+"""The task suite of tritonops: collections from tasks/, and the few tasks at the root. Try `./inv --list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# Invoke loads this file as the module "tasks"; a __path__ lets it also be the package of the files in tasks/.
+__path__ = [str(Path(__file__).with_suffix(""))]
+
+from invoke import Collection
+
+from tasks import dev
+
+ns = Collection(
+    dev.test,
+    dev.lint,
+    dev.format_,
+    dev.typecheck,
+    dev.bench,
+    Collection("dev", dev.relock),
+)

@@ -1,0 +1,120 @@
+"""What every task shares: the decorator, the settings, and options that the person typed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import invoke
+
+from tritonops.errors import InputError, TritonOpsError
+from tritonops.settings import Settings, load_settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def task(
+    *,
+    name: str | None = None,
+    help: dict[str, str] | None = None,
+    positional: Sequence[str] = (),
+    iterable: Sequence[str] = (),
+    default: bool = False,
+) -> Callable[[Callable[..., None]], invoke.Task[Any]]:
+    """Make an Invoke task whose expected errors become a message, a hint and an exit code.
+
+    Options have long flags only: Invoke hands out free letters, so a new option would rename an old one.
+    """
+
+    def decorate(body: Callable[..., None]) -> invoke.Task[Any]:
+        made: invoke.Task[Any] = invoke.task(
+            name=name,
+            help=help or {},
+            positional=list(positional),
+            iterable=list(iterable),
+            default=default,
+            auto_shortflags=False,
+        )(_reports_errors(body))
+        return made
+
+    return decorate
+
+
+def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
+    """Anything that is not a TritonOpsError is a bug and keeps its traceback; `inv -d` shows every one."""
+
+    @functools.wraps(body)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            body(*args, **kwargs)
+            sys.stdout.flush()
+        except TritonOpsError as exc:
+            _show_traceback_when_debugging()
+            raise invoke.Exit(_worded(exc), code=exc.exit_code) from exc
+        except KeyboardInterrupt as exc:
+            _show_traceback_when_debugging()
+            raise invoke.Exit("interrupted", code=INTERRUPTED) from exc
+        except BrokenPipeError as exc:
+            _discard_stdout()
+            raise invoke.Exit(code=1) from exc
+
+    return run
+
+
+def _worded(error: TritonOpsError) -> str:
+    word = "different" if error.exit_code == 4 else "error"
+    return f"{word}: {error}" + (f"\nhint: {error.hint}" if error.hint else "")
+
+
+def _show_traceback_when_debugging() -> None:
+    if logging.getLogger("invoke").isEnabledFor(logging.DEBUG):
+        traceback.print_exc()
+
+
+def _discard_stdout() -> None:
+    """Whoever read our output has gone (`| head`); keep the interpreter from complaining when it flushes."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def settings() -> Settings:
+    """The settings of this project, from .env and the environment."""
+    return load_settings(PROJECT)
+
+
+def names(values: Iterable[str] | None) -> list[str]:
+    """Flatten an option that may be given several times, and take comma-separated lists too."""
+    return [name for value in values or () for part in value.split(",") if (name := part.strip())]
+
+
+def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int | None:
+    """Read a whole number that was typed; Invoke's own conversion would end in a traceback."""
+    if value is None:
+        return None
+    try:
+        number = int(value)
+    except ValueError:
+        number = at_least - 1
+    if number < at_least:
+        raise InputError(f"{option} {value}: want a whole number of at least {at_least}")
+    return number
+
+
+def seconds(option: str, value: str | float | None) -> float | None:
+    """Read a duration in seconds that was typed."""
+    if value is None:
+        return None
+    try:
+        duration = float(value)
+    except ValueError:
+        duration = -1.0
+    if not 0 <= duration < float("inf"):
+        raise InputError(f"{option} {value}: want a number of seconds")
+    return duration

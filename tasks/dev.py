@@ -1,0 +1,100 @@
+"""Development: test, lint, format, typecheck, bench, and the locks of the requirements."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from invoke import Context
+
+from tasks.cli import PROJECT, names, task
+from tasks.terminal import note
+from tritonops.errors import InputError, TritonOpsError
+
+
+@task(
+    help={
+        "path": "Only these test files or folders; may be given several times.",
+        "select": "Only tests whose names match this pytest -k expression.",
+        "serial": "In one process, with output as it comes.",
+    },
+    iterable=["path"],
+)
+def test(c: Context, path: list[str], select: str | None = None, serial: bool = False) -> None:
+    """Run the tests against real parts, in parallel."""
+    command = [sys.executable, "-m", "pytest", *(names(path) or ["tests"])]
+    command += ["-s"] if serial else ["-n", "auto", "--dist", "loadgroup"]
+    command += ["-k", select] if select else []
+    _run(command, "the tests failed")
+
+
+@task()
+def lint(c: Context) -> None:
+    """Check style, format and the order of the layers."""
+    _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format mends most of it.")
+    _run([sys.executable, "-m", "ruff", "format", "--check"], "not formatted", hint="Run ./inv format.")
+    _run([_script("lint-imports"), "--no-cache"], "an import runs against the order of the layers")
+
+
+@task(name="format")
+def format_(c: Context) -> None:
+    """Format the code, and mend what ruff can mend."""
+    _run([sys.executable, "-m", "ruff", "check", "--fix", "--quiet"], "ruff found what it cannot mend")
+    _run([sys.executable, "-m", "ruff", "format", "--quiet"], "ruff could not format")
+
+
+@task()
+def typecheck(c: Context) -> None:
+    """Check the types, strictly."""
+    _run([sys.executable, "-m", "mypy"], "mypy found something")
+
+
+@task(
+    help={"name": "Which benchmark: a folder or file of benchmarks/.", "arg": "Passed on to it; several times."},
+    positional=["name"],
+    iterable=["arg"],
+)
+def bench(c: Context, name: str, arg: list[str]) -> None:
+    """Run a program of benchmarks/, which compares us with the alternatives and prints ratios."""
+    known = {path.stem: path for path in sorted((PROJECT / "benchmarks").glob("[a-z]*.py"))}
+    if name not in known:
+        raise InputError(f"benchmarks/ has no {name!r}", hint=f"It has: {', '.join(known)}.")
+    _run([sys.executable, str(known[name]), *arg], f"the benchmark {name} failed")
+
+
+@task(help={"upgrade": "Take the newest releases that fit, not the locked ones."})
+def relock(c: Context, upgrade: bool = False) -> None:
+    """Lock the requirements again, with hashes, from pyproject.toml."""
+    folder = PROJECT / "requirements"
+    for target, options in {
+        "dev": ["pyproject.toml", "--extra", "embedded", "--group", "dev"],
+        "runtime": ["pyproject.toml", "--extra", "embedded", "--constraint", str(folder / "dev.txt")],
+        "uv": [str(folder / "uv.in")],
+    }.items():
+        _compile(folder / f"{target}.txt", [*options, *(["--upgrade"] if upgrade else [])])
+
+
+def _compile(output: Path, options: list[str]) -> None:
+    note(f"locking {output.name}")
+    command = [_uv(), "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"]
+    command += ["--no-header", "--no-emit-index-url", "--output-file", str(output), *options]
+    _run(command, f"{output.name} could not be locked; it is as it was")
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
+        return found
+    raise TritonOpsError("uv is not installed", hint="https://docs.astral.sh/uv/getting-started/installation/")
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _run(command: list[str], failure: str, *, hint: str | None = None) -> None:
+    import subprocess
+
+    if code := subprocess.run(command, cwd=PROJECT, check=False).returncode:
+        raise TritonOpsError(f"{failure} (exit {code})", hint=hint)

@@ -1,0 +1,94 @@
+"""The one place that writes for people: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from tritonops.errors import InputError
+
+
+def note(message: str) -> None:
+    """Say something that is not the result: progress, a warning, what comes next."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document; dataclasses become objects, paths become strings."""
+    print(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under headings: drawn by rich at a terminal, aligned plain text elsewhere. None shows as "-"."""
+    cells = [["-" if value is None else str(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_rich_table(columns, cells)
+    else:
+        _print_plain_table(columns, cells)
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    Console().print(table)
+
+
+_STYLES = {"READY": "green", "yes": "green", "UNAVAILABLE": "red", "failed": "red", "LOADING": "yellow"}
+
+
+def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [[column.upper() for column in columns], *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_diff(diff: str) -> None:
+    """Print a unified diff, coloured at a terminal unless NO_COLOR is set."""
+    colours = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
+    for line in diff.splitlines():
+        colour = colours.get(line[:1]) if coloured(sys.stdout) else None
+        print(f"{colour}{line}\033[0m" if colour else line)
+
+
+def coloured(stream: Any) -> bool:
+    """Whether colour belongs on this stream: a terminal, and no NO_COLOR (https://no-color.org)."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask at a terminal; elsewhere only `--yes` will do, and its absence is an InputError."""
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError(f"{question} There is nobody here to ask.", hint="Pass --yes to go ahead.")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def size(count: int | None) -> str | None:
+    """Write a number of bytes for people: 1536 → "1.5 kB" (powers of 1000, as the Hub shows them)."""
+    if count is None:
+        return None
+    number = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

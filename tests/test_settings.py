@@ -1,0 +1,50 @@
+import pytest
+
+from tritonops.errors import SettingsError
+from tritonops.settings import load_settings
+
+
+def test_without_env_everything_lies_in_the_project(tmp_path):
+    settings = load_settings(tmp_path, environ={})
+    assert settings.models_toml == tmp_path / "models.toml"
+    assert settings.lock_path == tmp_path / "models.lock"
+    assert settings.disabled_dir == tmp_path / "triton-disabled"
+    assert settings.store_dir == tmp_path / ".store"
+    assert settings.triton_url == "localhost:8001"
+
+
+def test_a_relative_path_starts_at_the_project_in_dotenv_and_at_the_caller_in_the_environment(tmp_path):
+    (tmp_path / ".env").write_text("TRITON_MODELS_DIR=served/triton\nMODELS_TOML=other.toml\n")
+    cwd = tmp_path / "elsewhere"
+    settings = load_settings(tmp_path, environ={"MODELS_TOML": "mine.toml"}, cwd=cwd)
+    assert settings.models_dir == tmp_path / "served/triton"
+    assert settings.store_dir == tmp_path / "served/.store"
+    assert settings.models_toml == cwd / "mine.toml"
+
+
+def test_the_environment_wins_over_dotenv_and_an_empty_value_counts_as_unset(tmp_path):
+    (tmp_path / ".env").write_text("TRITON_EXPOSE_GRPC=9001\nTRITON_TOKEN=file\n")
+    settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "environment", "TRITON_EXPOSE_GRPC": ""})
+    assert settings.triton_token == "environment"
+    assert settings.triton_url == "localhost:9001"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRITON_EXPOSE_HTTP", "http"),
+        ("TRITON_EXPOSE_HTTP", "0"),
+        ("TRITON_EXPOSE_GRPC", "65536"),
+        ("TRITON_URL", "http://localhost:8001"),
+        ("TRITON_URL", "localhost"),
+        ("TRITON_RUNTIME", "kubernetes"),
+    ],
+)
+def test_a_wrong_value_names_the_variable_and_where_it_was_set(tmp_path, name, value):
+    with pytest.raises(SettingsError, match=f"{name}=.*environment"):
+        load_settings(tmp_path, environ={name: value})
+
+
+def test_secrets_are_not_shown(tmp_path):
+    settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "s3cret", "HF_TOKEN": "s3cret"})
+    assert "s3cret" not in repr(settings)

@@ -1,0 +1,81 @@
+"""Every error that a person can meet: what happened, what to do next, and the exit code.
+
+TritonOpsError                      1  the operation failed, wholly or in part
+├── PartialFailureError             1  some of several models or hosts failed; each is named
+├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
+│   ├── SettingsError                  an environment variable or a line of .env
+│   ├── CatalogError                   models.toml, at an entry and a line
+│   └── UnknownModelError              a name that is not there, with the near misses
+├── UnreachableError                3  the server, or every host, cannot be reached
+└── DifferenceError                 4  nothing failed, but there is a difference
+
+Modules add their own cases as subclasses of these, here, so that this page lists them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+
+class TritonOpsError(Exception):
+    """An expected failure. `hint` says what to do next; it is shown on a line of its own."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class PartialFailureError(TritonOpsError):
+    """Some of many failed; `failures` maps each one's name to the reason, and the rest was done."""
+
+    def __init__(self, what: str, failures: Mapping[str, str], *, hint: str | None = None) -> None:
+        self.failures = dict(failures)
+        lines = [f"  {name}: {reason}" for name, reason in self.failures.items()]
+        super().__init__("\n".join([f"{what}:", *lines]), hint=hint)
+
+
+class InputError(TritonOpsError):
+    """What the person asked for is wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class SettingsError(InputError):
+    """An environment variable, or a line of .env, that has no valid value."""
+
+
+class CatalogError(InputError):
+    """models.toml is wrong: the message names the entry, its key and the line where the entry begins."""
+
+
+class UnknownModelError(InputError):
+    """A model name that is not in `known`; the hint names what is near it, or all there is."""
+
+    def __init__(self, name: str, known: Iterable[str], *, where: str) -> None:
+        self.name, self.known = name, sorted(set(known))
+        super().__init__(f"{where} has no model {name!r}", hint=near_misses(name, self.known))
+
+
+class UnreachableError(TritonOpsError):
+    """A server that did not answer."""
+
+    exit_code = 3
+
+
+class DifferenceError(TritonOpsError):
+    """A comparison that found something: not a failure, but scripts want to know."""
+
+    exit_code = 4
+
+
+def near_misses(name: str, known: Iterable[str]) -> str:
+    """Say which of `known` are written like `name`; all of them where none is."""
+    names = sorted(set(known))
+    if not names:
+        return "It has no models at all."
+    if near := get_close_matches(name, names, n=3, cutoff=0.6):
+        return f"Did you mean {' or '.join(repr(match) for match in near)}?"
+    return f"It has: {', '.join(names)}."

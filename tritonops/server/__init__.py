@@ -1,0 +1,1 @@
+"""A real tritonserver as a local process, without Docker."""

@@ -1,0 +1,157 @@
+"""What .env and the environment say, checked once and handed out as one typed object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from tritonops.errors import SettingsError
+
+_T = TypeVar("_T")
+
+RUNTIMES = ("embedded", "compose")
+DEFAULT_HF_ENDPOINT = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with `.env.example`'s defaults filled in; paths are absolute."""
+
+    project: Path
+    models_toml: Path
+    models_dir: Path
+    config_dir: Path
+    store_dir: Path
+    triton_url: str
+    runtime: str
+    bind: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    hf_endpoint: str
+    remote_dir: str
+    triton_image: str | None = None
+    restart_policy: str | None = None
+    compose_file: str | None = None
+    ssh_config: Path | None = None
+    triton_token: str | None = field(default=None, repr=False)
+    hf_token: str | None = field(default=None, repr=False)
+
+    @property
+    def lock_path(self) -> Path:
+        """The pins of models.toml: its sibling with the suffix `.lock`."""
+        return self.models_toml.with_suffix(".lock")
+
+    @property
+    def disabled_dir(self) -> Path:
+        """Models that Triton is not shown, beside those that it is."""
+        return self.models_dir.with_name(f"{self.models_dir.name}-disabled")
+
+    @property
+    def server_dir(self) -> Path:
+        """Pid file and log of the embedded server of this models directory."""
+        return self.models_dir.with_name(".server")
+
+
+def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+    """Read `project`/.env and the environment, which wins; an empty value counts as unset, as in Compose.
+
+    Raises SettingsError, naming the variable and where it was set.
+    """
+    reader = _Reader(project, os.environ if environ is None else environ, cwd or Path.cwd())
+    grpc_port = reader.port("TRITON_EXPOSE_GRPC", 8001)
+    models_dir = reader.path("TRITON_MODELS_DIR", project / "triton")
+    ssh_config = reader.get("TRITON_SSH_CONFIG")
+    return Settings(
+        project=project,
+        models_toml=reader.path("MODELS_TOML", project / "models.toml"),
+        models_dir=models_dir,
+        config_dir=reader.path("TRITON_CONFIG_DIR", project / "triton-config"),
+        store_dir=reader.path("TRITON_STORE_DIR", models_dir.with_name(".store")),
+        triton_url=reader.address("TRITON_URL", f"localhost:{grpc_port}"),
+        runtime=reader.choice("TRITON_RUNTIME", RUNTIMES),
+        bind=reader.get("TRITON_BIND") or "127.0.0.1",
+        http_port=reader.port("TRITON_EXPOSE_HTTP", 8000),
+        grpc_port=grpc_port,
+        metrics_port=reader.port("TRITON_EXPOSE_METRICS", 8002),
+        hf_endpoint=(reader.get("HF_ENDPOINT") or DEFAULT_HF_ENDPOINT).rstrip("/"),
+        remote_dir=reader.get("TRITON_REMOTE_DIR") or "tritonops",
+        triton_image=reader.get("TRITON_IMAGE"),
+        restart_policy=reader.get("RESTART_POLICY"),
+        compose_file=reader.get("COMPOSE_FILE"),
+        ssh_config=reader.path("TRITON_SSH_CONFIG", project) if ssh_config else None,
+        triton_token=reader.get("TRITON_TOKEN"),
+        hf_token=reader.get("HF_TOKEN"),
+    )
+
+
+def parse_address(value: str) -> str:
+    """Check a gRPC address of the form host:port (or [v6]:port) and return it; ValueError says what is wrong."""
+    host, colon, port = value.rpartition(":")
+    if "/" in value or not colon or not host:
+        raise ValueError("want host:port, without a scheme")
+    _parse_port(port)
+    return value
+
+
+def _parse_port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
+        raise ValueError("want a port number from 1 to 65535")
+    return int(value)
+
+
+class _Reader:
+    """One variable at a time, from the environment or else from .env."""
+
+    def __init__(self, project: Path, environ: Mapping[str, str], cwd: Path) -> None:
+        self._project, self._environ, self._cwd = project, environ, cwd
+        self._dotenv_path = project / ".env"
+        self._dotenv = _read_dotenv(self._dotenv_path)
+
+    def get(self, name: str) -> str | None:
+        return self._environ.get(name) or self._dotenv.get(name) or None
+
+    def path(self, name: str, default: Path) -> Path:
+        """Resolve against the caller's directory, or against the project where .env says it."""
+        value = self.get(name)
+        if value is None:
+            return default
+        base = self._cwd if self._environ.get(name) else self._project
+        return Path(os.path.abspath(base / Path(value).expanduser()))
+
+    def port(self, name: str, default: int) -> int:
+        return self._parsed(name, _parse_port) or default
+
+    def address(self, name: str, default: str) -> str:
+        return self._parsed(name, parse_address) or default
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.get(name) or choices[0]
+        if value not in choices:
+            raise self._error(name, f"want one of {', '.join(choices)}")
+        return value
+
+    def _parsed(self, name: str, parse: Callable[[str], _T]) -> _T | None:
+        value = self.get(name)
+        try:
+            return None if value is None else parse(value)
+        except ValueError as exc:
+            raise self._error(name, str(exc)) from exc
+
+    def _error(self, name: str, problem: str) -> SettingsError:
+        where = "the environment" if self._environ.get(name) else str(self._dotenv_path)
+        return SettingsError(f"{name}={self.get(name)!r} in {where}: {problem}")
+
+
+def _read_dotenv(path: Path) -> Mapping[str, str | None]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        return dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"cannot read {path}: {exc}") from exc

@@ -1,0 +1,1 @@
+"""A running Triton over gRPC: its client, control of its models, and how it differs from the disk."""
