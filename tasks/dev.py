@@ -34,7 +34,7 @@ def lint(c: Context) -> None:
     """Check style, format and the order of the layers."""
     _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format mends most of it.")
     _run([sys.executable, "-m", "ruff", "format", "--check"], "not formatted", hint="Run ./inv format.")
-    _run([_script("lint-imports"), "--no-cache"], "an import runs against the order of the layers")
+    _run([_script("lint-imports"), "--no-cache", "--no-logo"], "an import runs against the order of the layers")
 
 
 @task(name="format")

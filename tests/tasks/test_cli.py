@@ -1,0 +1,134 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from invoke import Collection, Program
+
+from tasks import cli, terminal
+from tritonops.errors import DifferenceError, InputError, TritonOpsError, UnreachableError
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a task of this body as `inv`, and give its exit code, stdout and stderr."""
+
+    def run_task(body, *arguments, options=None):
+        ns = Collection(go=cli.task(**(options or {}))(body))
+        program = Program(namespace=ns, binary="inv")
+        try:
+            program.run(["inv", *arguments])
+        except SystemExit as ended:
+            return ended.code, *capfd.readouterr()
+        return 0, *capfd.readouterr()
+
+    return run_task
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (TritonOpsError("it broke", hint="mend it"), 1, "error: it broke\nhint: mend it\n"),
+        (InputError("wrong"), 2, "error: wrong\n"),
+        (UnreachableError("gone"), 3, "error: gone\n"),
+        (DifferenceError("two differ"), 4, "different: two differ\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_an_expected_error_is_a_message_a_hint_and_an_exit_code(run, error, code, message):
+    def body(c):
+        """Fail."""
+        raise error
+
+    assert run(body, "go") == (code, "", message)
+
+
+def test_a_bug_keeps_its_traceback():
+    def body(c):
+        """Fail."""
+        raise ZeroDivisionError
+
+    program = Program(namespace=Collection(go=cli.task()(body)), binary="inv")
+    with pytest.raises(ZeroDivisionError):
+        program.run(["inv", "go"])
+
+
+def test_debug_shows_the_traceback_of_an_expected_error():
+    command = [sys.executable, "-m", "invoke", "--search-root", str(PROJECT), "-d", "bench", "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    done = subprocess.run([part for part in command if part != "-d"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_task_quietly(tmp_path):
+    (tmp_path / "tasks.py").write_text(
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        f"__path__ = [{str(PROJECT / 'tasks')!r}]\n"
+        "from tasks.cli import task\n"
+        "@task()\n"
+        "def flood(c):\n"
+        "    for _ in range(100_000): print('x' * 100)\n"
+    )
+    inv = f"{sys.executable} -m invoke --search-root {tmp_path} flood"
+    done = subprocess.run(["sh", "-c", f"{inv} | head -n 1"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("x" * 100 + "\n", "")
+
+
+def test_options_may_be_repeated_and_take_comma_separated_lists(run):
+    seen = []
+
+    def body(c, include):
+        """Collect."""
+        seen.extend(cli.names(include))
+
+    code, *_ = run(body, "go", "--include", "a,b", "--include", "c , ,d", options={"iterable": ["include"]})
+    assert (code, seen) == (0, ["a", "b", "c", "d"])
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", ""])
+def test_a_number_that_is_none_is_named_with_its_option(value):
+    with pytest.raises(InputError, match=r"--jobs .*: want a whole number"):
+        cli.integer("--jobs", value)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "inf", "nan", ""])
+def test_a_duration_that_is_none_is_named_with_its_option(value):
+    with pytest.raises(InputError, match=r"--timeout .*: want a number of seconds"):
+        cli.seconds("--timeout", value)
+
+
+def test_a_question_without_a_terminal_wants_yes(monkeypatch):
+    with open(os.devnull) as nobody:
+        monkeypatch.setattr(sys, "stdin", nobody)
+        with pytest.raises(InputError, match="nobody here to ask"):
+            terminal.confirm("Delete it?", yes=False)
+        assert terminal.confirm("Delete it?", yes=True)
+
+
+def test_json_knows_dataclasses_and_paths(capsys):
+    @dataclass
+    class Row:
+        name: str
+        path: Path
+
+    terminal.print_json([Row("a", Path("/x"))])
+    assert json.loads(capsys.readouterr().out) == [{"name": "a", "path": "/x"}]
+
+
+def test_a_table_is_plain_aligned_text_where_there_is_no_terminal(capsys):
+    terminal.print_table(["name", "state"], [["a", None], ["longer", "READY"]])
+    assert capsys.readouterr().out == "NAME    STATE\na       -\nlonger  READY\n"
+
+
+def test_sizes_are_in_powers_of_a_thousand():
+    sizes = [terminal.size(count) for count in (None, 999, 1500, 2_000_000, 3 * 10**9)]
+    assert sizes == [None, "999 B", "1.5 kB", "2.0 MB", "3.0 GB"]
