@@ -1,0 +1,39 @@
+"""What scripts and people rely on: summaries, help, long options, and one list of environment variables."""
+
+import re
+from pathlib import Path
+
+import pytest
+from invoke import Config, FilesystemLoader
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+
+def all_tasks():
+    module, _ = FilesystemLoader(start=str(PROJECT), config=Config()).load("tasks")
+    ns = module.ns
+    return {name: ns[name] for name in ns.task_names}
+
+
+TASKS = all_tasks()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_a_one_line_summary_and_help_for_each_option(name):
+    task = TASKS[name]
+    assert task.__doc__, "no summary"
+    assert task.__doc__.strip().splitlines()[0].endswith(".")
+    arguments = {argument.name: argument.help for argument in task.get_arguments()}
+    assert [option for option, text in arguments.items() if not text] == []
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_task_has_short_flags_that_a_new_option_would_rename(name):
+    letters = [flag for argument in TASKS[name].get_arguments() for flag in argument.names if len(flag) == 1]
+    assert letters in ([], ["f"])  # -f follows a log, as everywhere
+
+
+def test_the_example_environment_lists_every_variable_that_the_settings_read():
+    read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', (PROJECT / "tritonops/settings.py").read_text()))
+    listed = set(re.findall(r"^# ([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+    assert read - listed == set()
