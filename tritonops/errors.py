@@ -2,6 +2,10 @@
 
 TritonOpsError                      1  the operation failed, wholly or in part
 ├── PartialFailureError             1  some of several models or hosts failed; each is named
+├── EmbeddedUnavailableError           this machine cannot run the embedded Triton
+├── PortTakenError                     something else listens where the embedded Triton should
+├── ServerRunningError                 the embedded Triton is up already
+├── ServerStartError                   the embedded Triton did not come up
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class TritonOpsError(Exception):
@@ -35,6 +40,37 @@ class PartialFailureError(TritonOpsError):
         self.failures = dict(failures)
         lines = [f"  {name}: {reason}" for name, reason in self.failures.items()]
         super().__init__("\n".join([f"{what}:", *lines]), hint=hint)
+
+
+class EmbeddedUnavailableError(TritonOpsError):
+    """This machine cannot run the embedded Triton: the message says what it lacks."""
+
+
+class PortTakenError(TritonOpsError):
+    """Something else listens on a port that the embedded Triton should have."""
+
+    def __init__(self, protocol: str, port: int) -> None:
+        self.protocol, self.port = protocol, port
+        super().__init__(
+            f"port {port} ({protocol}) of this machine is taken",
+            hint=f"Set TRITON_EXPOSE_{protocol.upper()} to another port, here or in .env.",
+        )
+
+
+class ServerRunningError(TritonOpsError):
+    """The embedded Triton of this folder is up already."""
+
+    def __init__(self, pid: int, models_dir: Path) -> None:
+        self.pid = pid
+        super().__init__(f"Triton is already up, process {pid} over {models_dir}")
+
+
+class ServerStartError(TritonOpsError):
+    """The embedded Triton did not come up; nothing of it was left running."""
+
+    def __init__(self, problem: str, log: Path) -> None:
+        self.log = log
+        super().__init__(f"Triton did not start: {problem}", hint=f"Its log: {log}")
 
 
 class InputError(TritonOpsError):

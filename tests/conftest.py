@@ -1,0 +1,78 @@
+"""What tests share: real Tritons on free ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tritonops.errors import PortTakenError, ServerStartError
+from tritonops.server import embedded
+from tritonops.server.embedded import Server
+from tritonops.server.ports import free_ports
+
+StartTriton = Callable[..., Server]
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_the_machine_stay_out(monkeypatch):
+    """No variable of the developer's own may change what a test sees."""
+    for name in _SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+_SETTINGS = (
+    *("MODELS_TOML", "TRITON_MODELS_DIR", "TRITON_CONFIG_DIR", "TRITON_STORE_DIR", "TRITON_URL", "TRITON_TOKEN"),
+    *("TRITON_IMAGE", "TRITON_RUNTIME", "TRITON_EXPOSE_HTTP", "TRITON_EXPOSE_GRPC", "TRITON_EXPOSE_METRICS"),
+    *("RESTART_POLICY", "COMPOSE_FILE", "HF_TOKEN", "HF_ENDPOINT", "TRITON_BIND", "TRITON_REMOTE_DIR"),
+    "TRITON_SSH_CONFIG",
+)
+
+
+@pytest.fixture
+def start_triton() -> Iterator[StartTriton]:
+    """Start a Triton over a models directory: `start_triton(models_dir, token=None)`. It ends with the test."""
+    with ExitStack() as stack:
+        yield lambda models_dir, **options: _start(stack, models_dir, **options)
+
+
+@pytest.fixture(scope="module")
+def start_module_triton() -> Iterator[StartTriton]:
+    """The same, for a Triton that the tests of a module share."""
+    with ExitStack() as stack:
+        yield lambda models_dir, **options: _start(stack, models_dir, **options)
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory) -> Iterator[Server]:
+    """A Triton that all tests of this worker share: write a model of your own into `models_dir`, and load it.
+
+    Name models after your test: others leave theirs.
+    """
+    models_dir = tmp_path_factory.mktemp("shared") / "triton"
+    models_dir.mkdir()
+    with ExitStack() as stack:
+        yield _start(stack, models_dir)
+
+
+def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None) -> Server:
+    """Another process may take a free port before Triton does: then try others. Killed at the end, to save time."""
+    for attempts_left in (2, 1, 0):
+        try:
+            server = embedded.start(
+                models_dir, models_dir.with_name(".server"), ports=free_ports(), token=token, timeout=60
+            )
+        except (PortTakenError, ServerStartError) as exc:
+            if not attempts_left or "already in use" not in f"{exc}{_log(models_dir)}":
+                raise
+        else:
+            stack.callback(embedded.kill, server)
+            return server
+    raise AssertionError
+
+
+def _log(models_dir: Path) -> str:
+    path = embedded.log_path(models_dir.with_name(".server"))
+    return path.read_text(encoding="utf-8") if path.exists() else ""

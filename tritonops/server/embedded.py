@@ -1,0 +1,208 @@
+"""The embedded Triton: the real tritonserver as a background process of this machine, without Docker.
+
+It serves one models directory in explicit mode, on the loopback interface only, and predates security fixes
+of later releases: nobody but the people of this machine may reach it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tritonops.errors import ServerRunningError, ServerStartError
+from tritonops.server import process
+from tritonops.server.installation import Installation, assemble_backends, find_installation
+from tritonops.server.ports import LOOPBACK, Ports, require_free
+from tritonops.server.process import Process
+
+_POLL = 0.05
+# Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
+_CLOSED_APIS = "shared-memory,trace,logging"
+_CONTROL_APIS = "model-repository,model-config"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running embedded Triton."""
+
+    process: Process
+    ports: Ports
+    models_dir: Path
+    server_dir: Path
+
+    @property
+    def grpc_url(self) -> str:
+        """What TRITON_URL must be to reach it."""
+        return f"{LOOPBACK}:{self.ports.grpc}"
+
+    @property
+    def http_url(self) -> str:
+        """Where its HTTP API begins."""
+        return f"http://{LOOPBACK}:{self.ports.http}"
+
+    @property
+    def log(self) -> Path:
+        """What it has written since it started."""
+        return log_path(self.server_dir)
+
+
+def log_path(server_dir: Path) -> Path:
+    """Where a server with this folder writes; the log of the one before it has the suffix `.1`."""
+    return server_dir / "triton.log"
+
+
+def start(
+    models_dir: Path, server_dir: Path, *, ports: Ports, token: str | None = None, timeout: float = 600.0
+) -> Server:
+    """Serve every model of `models_dir`, and return once Triton has tried to load each of them.
+
+    A model that cannot be loaded does not keep the server from starting. In `server_dir` are the pid file,
+    the log and the backends. Raises EmbeddedUnavailableError, PortTakenError, ServerRunningError or
+    ServerStartError; after an error, or an interruption, nothing is left running.
+    """
+    installation = find_installation()
+    server_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(server_dir):
+        if running := find(server_dir):
+            raise ServerRunningError(running.process.pid, running.models_dir)
+        require_free(ports)
+        assemble_backends(server_dir / "backends", installation)
+        _rotate(log_path(server_dir))
+        server = _spawn(installation, models_dir, server_dir, ports, token)
+        try:
+            _wait_until_started(server, timeout)
+        except BaseException:
+            process.kill(server.process)
+            _forget(server)
+            raise
+    return server
+
+
+def find(server_dir: Path) -> Server | None:
+    """Find the running server of this folder; None when there is none, or the one written down has ended."""
+    try:
+        facts = json.loads(_pid_file(server_dir).read_text(encoding="utf-8"))
+        found = Process(facts["pid"], facts["started"])
+        server = Server(found, Ports(**facts["ports"]), Path(facts["models_dir"]), server_dir)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return server if found.is_alive() else None
+
+
+def stop(server: Server, *, timeout: float = 40.0) -> bool:
+    """Let the server finish what it is answering and end; after `timeout` seconds it is killed.
+
+    Returns whether it ended by itself. Triton gives requests under way 30 seconds.
+    """
+    by_itself = process.stop(server.process, timeout=timeout)
+    _forget(server)
+    return by_itself
+
+
+def kill(server: Server) -> None:
+    """End the server at once, whatever it is doing."""
+    process.kill(server.process)
+    _forget(server)
+
+
+def command(
+    installation: Installation, models_dir: Path, server_dir: Path, *, ports: Ports, token: str | None
+) -> list[str]:
+    """Build the command line of tritonserver."""
+    return [
+        str(installation.executable),
+        f"--model-repository={models_dir}",
+        f"--backend-directory={server_dir / 'backends'}",
+        "--model-control-mode=explicit",
+        "--load-model=*",
+        "--exit-on-error=false",
+        "--disable-auto-complete-config",
+        *(f"--{protocol}-address={LOOPBACK}" for protocol in ("http", "grpc", "metrics")),
+        *(f"--{protocol}-port={port}" for protocol, port in asdict(ports).items()),
+        "--allow-gpu-metrics=false",
+        f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(server_dir)}",
+        *_restrictions(_CLOSED_APIS, "closed", secrets.token_hex(16)),
+        *(_restrictions(_CONTROL_APIS, "triton-token", token) if token else ()),
+    ]
+
+
+def _restrictions(apis: str, header: str, value: str) -> tuple[str, str]:
+    return f"--grpc-restricted-protocol={apis}:{header}={value}", f"--http-restricted-api={apis}:{header}={value}"
+
+
+def _environment(installation: Installation, base: Mapping[str, str]) -> dict[str, str]:
+    """No GPU is shown to it: its ONNX Runtime is the one for CPUs. The models see no secret."""
+    return {
+        **{name: value for name, value in base.items() if name not in ("TRITON_TOKEN", "HF_TOKEN")},
+        "PATH": os.pathsep.join([str(installation.python_bin), base.get("PATH", os.defpath)]),
+        "LD_LIBRARY_PATH": os.pathsep.join(map(str, installation.library_path)),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None) -> Server:
+    arguments = command(installation, models_dir, server_dir, ports=ports, token=token)
+    environment = _environment(installation, os.environ)
+    started = process.spawn(arguments, environment=environment, log=log_path(server_dir))
+    process.save(started, _pid_file(server_dir), ports=asdict(ports), models_dir=str(models_dir))
+    return Server(started, ports, models_dir, server_dir)
+
+
+def _wait_until_started(server: Server, timeout: float) -> None:
+    """Triton opens its ports once it has tried to load every model."""
+    deadline = time.monotonic() + timeout
+    while not _answers(server.ports.http):
+        if not server.process.is_alive():
+            raise ServerStartError("it ended while starting", server.log)
+        if time.monotonic() > deadline:
+            raise ServerStartError(f"it was not ready after {timeout:g} s", server.log)
+        time.sleep(_POLL)
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", "/v2/health/live")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _pid_file(server_dir: Path) -> Path:
+    return server_dir / "triton.pid"
+
+
+def _forget(server: Server) -> None:
+    """Remove the pid file, and the shared memory that a killed server leaves behind."""
+    _pid_file(server.server_dir).unlink(missing_ok=True)
+    for region in Path("/dev/shm").glob(f"{_shared_memory_prefix(server.server_dir)}*"):  # noqa: S108
+        region.unlink(missing_ok=True)
+
+
+def _shared_memory_prefix(server_dir: Path) -> str:
+    return f"tritonops-{hashlib.sha256(os.fsencode(server_dir)).hexdigest()[:12]}-"
+
+
+def _rotate(log: Path) -> None:
+    """Keep the log of the server before this one: it says why that one ended."""
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.1"))
+
+
+@contextmanager
+def _locked(server_dir: Path) -> Iterator[None]:
+    """Let one start or stop happen at a time; the others wait. The lock ends with the process that holds it."""
+    with (server_dir / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,102 @@
+"""A background process that outlives its starter, known by a file: started, found again, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, told apart from a later one with the same id by when it started (in clock ticks since boot)."""
+
+    pid: int
+    started: int
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; one that ended and was not yet waited for does not."""
+        alive = _start_time(self.pid) == self.started
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        return alive
+
+
+def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Process:
+    """Start a command in a session of its own, so that no Ctrl-C reaches it, and its output in `log`."""
+    pid = os.posix_spawn(
+        command[0],
+        list(command),
+        dict(environment),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    return Process(pid, _start_time(pid) or 0)
+
+
+def stop(process: Process, *, timeout: float) -> bool:
+    """Ask the process to end, and end it with all its children when it has not after `timeout` seconds.
+
+    Returns whether it ended by itself.
+    """
+    _signal(process, signal.SIGTERM)
+    if _wait_until_ended(process, timeout):
+        return True
+    kill(process)
+    return False
+
+
+def kill(process: Process) -> None:
+    """End the process and its children at once."""
+    _signal(process, signal.SIGKILL)
+    _wait_until_ended(process, 10)
+
+
+def save(process: Process, path: Path, **facts: object) -> None:
+    """Write down how to find the process again, with `facts` about it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps({**asdict(process), **facts}, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    """The whole group: each instance of a model is a process of its own."""
+    if process.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(process.pid, number)
+            else:
+                os.kill(process.pid, number)
+
+
+def _wait_until_ended(process: Process, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while process.is_alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _start_time(pid: int) -> int | None:
+    """From /proc; None when there is no such process, or it has ended and waits to be collected."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The command's name, in parentheses, may hold anything; the state follows it. The first thread of a process
+    # may have ended while others are still closing its ports.
+    state, *fields = stat.rpartition(")")[2].split()
+    threads, started = int(fields[16]), int(fields[18])
+    return None if state in "ZX" and threads <= 1 else started
