@@ -6,6 +6,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── PortTakenError                     something else listens where the embedded Triton should
 ├── ServerRunningError                 the embedded Triton is up already
 ├── ServerStartError                   the embedded Triton did not come up
+├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
@@ -71,6 +72,10 @@ class ServerStartError(TritonOpsError):
     def __init__(self, problem: str, log: Path) -> None:
         self.log = log
         super().__init__(f"Triton did not start: {problem}", hint=f"Its log: {log}")
+
+
+class RepositoryError(TritonOpsError):
+    """The models on disk cannot be read, or not changed as asked; nothing was moved."""
 
 
 class InputError(TritonOpsError):
