@@ -10,6 +10,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
+│   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   └── UnknownModelError              a name that is not there, with the near misses
 ├── UnreachableError                3  the server, or every host, cannot be reached
 └── DifferenceError                 4  nothing failed, but there is a difference
@@ -90,6 +91,15 @@ class SettingsError(InputError):
 
 class CatalogError(InputError):
     """models.toml is wrong: the message names the entry, its key and the line where the entry begins."""
+
+
+class ConfigError(InputError):
+    """A config.pbtxt that cannot be read, or that Triton's schema does not know; counted from 1."""
+
+    def __init__(self, where: str, line: int | None, column: int | None, problem: str) -> None:
+        self.where, self.line, self.column, self.problem = where, line, column, problem
+        place = ":".join(str(part) for part in (where, line, column) if part is not None)
+        super().__init__(f"{place}: {problem}")
 
 
 class UnknownModelError(InputError):
