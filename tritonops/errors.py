@@ -13,6 +13,13 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   └── UnknownModelError              a name that is not there, with the near misses
 ├── UnreachableError                3  the server, or every host, cannot be reached
+│   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
+│       ├── UnknownHostKeyError        known_hosts has no key for it
+│       └── ChangedHostKeyError        it shows another key than the known one
+├── ConnectionLostError             1  an SSH connection ended under way
+├── CommandError                    1  a command on a host failed; its last lines are shown
+├── HeldError                       1  somebody else is at work on the host
+├── DeployError                     1  a deploy or rollback failed; what was served before is served
 └── DifferenceError                 4  nothing failed, but there is a difference
 
 Modules add their own cases as subclasses of these, here, so that this page lists them all.
@@ -114,6 +121,39 @@ class UnreachableError(TritonOpsError):
     """A server that did not answer."""
 
     exit_code = 3
+
+
+class HostUnreachableError(UnreachableError):
+    """A host that could not be logged in to."""
+
+
+class UnknownHostKeyError(HostUnreachableError):
+    """A host whose key known_hosts does not have; the message has the fingerprint."""
+
+
+class ChangedHostKeyError(HostUnreachableError):
+    """A host that shows another key than the one known_hosts has."""
+
+
+class ConnectionLostError(TritonOpsError):
+    """An SSH connection that ended before the command did; what the command was doing may go on."""
+
+
+class CommandError(TritonOpsError):
+    """A command that ran on a host and failed."""
+
+    def __init__(self, host: str, code: int, output: str, *, hint: str | None = None) -> None:
+        self.host, self.code, self.output = host, code, output
+        last = "\n".join(f"  {line}" for line in output.strip().splitlines()[-15:])
+        super().__init__(f"{host}: exit {code}" + (f"\n{last}" if last else ""), hint=hint)
+
+
+class HeldError(TritonOpsError):
+    """The lock of a host is held by somebody else; the message says by whom and since when."""
+
+
+class DeployError(TritonOpsError):
+    """A deploy or a rollback that failed; the message says at which step, why, and what is served now."""
 
 
 class DifferenceError(TritonOpsError):
