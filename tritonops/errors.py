@@ -6,20 +6,15 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── PortTakenError                     something else listens where the embedded Triton should
 ├── ServerRunningError                 the embedded Triton is up already
 ├── ServerStartError                   the embedded Triton did not come up
-├── RepositoryError                 1  the models on disk cannot be read or changed as asked
+├── TritonError                     1  Triton refused or failed what it was asked to do
+│   ├── TokenRefusedError              the server wants a token, or another one
+│   └── TritonTimeoutError             it answers, but not with this within the deadline
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
-│   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   └── UnknownModelError              a name that is not there, with the near misses
 ├── UnreachableError                3  the server, or every host, cannot be reached
-│   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
-│       ├── UnknownHostKeyError        known_hosts has no key for it
-│       └── ChangedHostKeyError        it shows another key than the known one
-├── ConnectionLostError             1  an SSH connection ended under way
-├── CommandError                    1  a command on a host failed; its last lines are shown
-├── HeldError                       1  somebody else is at work on the host
-├── DeployError                     1  a deploy or rollback failed; what was served before is served
+│   └── TritonUnreachableError         no Triton answers at this address
 └── DifferenceError                 4  nothing failed, but there is a difference
 
 Modules add their own cases as subclasses of these, here, so that this page lists them all.
@@ -82,10 +77,6 @@ class ServerStartError(TritonOpsError):
         super().__init__(f"Triton did not start: {problem}", hint=f"Its log: {log}")
 
 
-class RepositoryError(TritonOpsError):
-    """The models on disk cannot be read, or not changed as asked; nothing was moved."""
-
-
 class InputError(TritonOpsError):
     """What the person asked for is wrong; nothing was done."""
 
@@ -98,15 +89,6 @@ class SettingsError(InputError):
 
 class CatalogError(InputError):
     """models.toml is wrong: the message names the entry, its key and the line where the entry begins."""
-
-
-class ConfigError(InputError):
-    """A config.pbtxt that cannot be read, or that Triton's schema does not know; counted from 1."""
-
-    def __init__(self, where: str, line: int | None, column: int | None, problem: str) -> None:
-        self.where, self.line, self.column, self.problem = where, line, column, problem
-        place = ":".join(str(part) for part in (where, line, column) if part is not None)
-        super().__init__(f"{place}: {problem}")
 
 
 class UnknownModelError(InputError):
@@ -123,37 +105,33 @@ class UnreachableError(TritonOpsError):
     exit_code = 3
 
 
-class HostUnreachableError(UnreachableError):
-    """A host that could not be logged in to."""
+class TritonError(TritonOpsError):
+    """Triton refused or failed what it was asked to do; the message holds its reason."""
 
 
-class UnknownHostKeyError(HostUnreachableError):
-    """A host whose key known_hosts does not have; the message has the fingerprint."""
+class TokenRefusedError(TritonError):
+    """A call to a protocol that the server has restricted, without its token or with another one."""
+
+    def __init__(self, url: str, *, token_sent: bool) -> None:
+        what = "wants another token than TRITON_TOKEN holds" if token_sent else "wants a token for this"
+        super().__init__(
+            f"Triton at {url} {what}",
+            hint="Set TRITON_TOKEN, in .env or the environment, to the token that the server was started with.",
+        )
 
 
-class ChangedHostKeyError(HostUnreachableError):
-    """A host that shows another key than the one known_hosts has."""
+class TritonTimeoutError(TritonError):
+    """A server that answers, but did not do this within its deadline; it may still be at it."""
 
 
-class ConnectionLostError(TritonOpsError):
-    """An SSH connection that ended before the command did; what the command was doing may go on."""
+class TritonUnreachableError(UnreachableError):
+    """No Triton answers at `url`."""
 
-
-class CommandError(TritonOpsError):
-    """A command that ran on a host and failed."""
-
-    def __init__(self, host: str, code: int, output: str, *, hint: str | None = None) -> None:
-        self.host, self.code, self.output = host, code, output
-        last = "\n".join(f"  {line}" for line in output.strip().splitlines()[-15:])
-        super().__init__(f"{host}: exit {code}" + (f"\n{last}" if last else ""), hint=hint)
-
-
-class HeldError(TritonOpsError):
-    """The lock of a host is held by somebody else; the message says by whom and since when."""
-
-
-class DeployError(TritonOpsError):
-    """A deploy or a rollback that failed; the message says at which step, why, and what is served now."""
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"no Triton answers at {url}: {reason}",
+            hint="Is it up? Try `inv server.status` or `inv compose.ps`. TRITON_URL or --url sets the address.",
+        )
 
 
 class DifferenceError(TritonOpsError):

@@ -1,0 +1,148 @@
+"""Control of a running Triton over gRPC."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke import Context
+
+from tasks.cli import integer, seconds, settings, task
+from tasks.terminal import print_json, print_table
+from tritonops.errors import InputError
+from tritonops.settings import parse_address
+
+if TYPE_CHECKING:
+    from tritonops.triton.client import ModelStatus, TritonClient
+    from tritonops.triton.infer import Output
+
+MODEL = {"model": "The model's name."}
+VERSION = {"version": "One version of it; Triton chooses otherwise."}
+URL = {"url": "gRPC address of the server, host:port; TRITON_URL otherwise."}
+JSON = {"json": "Print one JSON document."}
+
+
+@task(name="list", help=URL | JSON)
+def list_(c: Context, url: str | None = None, json: bool = False) -> None:
+    """List the models of the server: each version, its state, and the reason."""
+    with _connect(url) as client:
+        _show_models(client.index(), json=json)
+
+
+@task(help=MODEL | {"timeout": "Seconds that it may take; 600 otherwise."} | URL | JSON, positional=["model"])
+def load(c: Context, model: str, timeout: str | None = None, url: str | None = None, json: bool = False) -> None:
+    """Load a model, or load it again where its files changed, and wait until it serves."""
+    from tritonops.triton import control
+
+    with _connect(url) as client:
+        _show_models(control.load(client, model, timeout=_timeout(timeout, control.LOAD_TIMEOUT)), json=json)
+
+
+@task(help=MODEL | {"timeout": "Seconds that it may take; 600 otherwise."} | URL | JSON, positional=["model"])
+def unload(c: Context, model: str, timeout: str | None = None, url: str | None = None, json: bool = False) -> None:
+    """Unload a model and wait until it is gone; requests under way are answered first."""
+    from tritonops.triton import control
+
+    with _connect(url) as client:
+        _show_models(control.unload(client, model, timeout=_timeout(timeout, control.LOAD_TIMEOUT)), json=json)
+
+
+@task(help=MODEL | VERSION | URL | {"json": "JSON is what it prints anyway."}, positional=["model"])
+def config(c: Context, model: str, version: str | None = None, url: str | None = None, json: bool = False) -> None:
+    """Print the configuration that the server serves a model with, as JSON."""
+    from tritonops.triton.model_config import as_dict
+
+    with _connect(url) as client:
+        print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
+
+
+@task(help={"wait": "Wait up to this many seconds for it."} | URL | JSON)
+def ready(c: Context, wait: str | None = None, url: str | None = None, json: bool = False) -> None:
+    """Ask whether the server is ready: exit 0 if it is, 1 if it is not, 3 if nobody answers."""
+    from tritonops.triton import control
+
+    with _connect(url) as client:
+        if timeout := seconds("--wait", wait):
+            control.wait_until_ready(client, timeout=timeout)
+        else:
+            control.require_ready(client)
+        print_json({"ready": True}) if json else print(f"Triton at {client.url} is ready.")
+
+
+@task(help={"model": "Only this model; may be left out."} | URL | JSON)
+def stats(c: Context, model: str | None = None, url: str | None = None, json: bool = False) -> None:
+    """Count the inferences of each loaded model, with average times in milliseconds."""
+    from dataclasses import fields
+
+    from tritonops.triton.client import ModelStatistics
+
+    with _connect(url) as client:
+        rows = client.statistics(model)
+    if json:
+        print_json(rows)
+    else:
+        columns = [field.name for field in fields(ModelStatistics)]
+        print_table(columns, [[getattr(row, column) for column in columns] for row in rows])
+
+
+@task(
+    help=MODEL
+    | VERSION
+    | {"input": "A .json or .npz file of input names and values; zeros otherwise."}
+    | {"timeout": "Seconds that it may take; 60 otherwise."}
+    | URL
+    | JSON,
+    positional=["model"],
+)
+def infer(
+    c: Context,
+    model: str,
+    version: str | None = None,
+    input: str | None = None,
+    timeout: str | None = None,
+    url: str | None = None,
+    json: bool = False,
+) -> None:
+    """Ask a model and print its outputs."""
+    from tritonops.triton.infer import INFER_TIMEOUT, infer
+
+    with _connect(url) as client:
+        outputs = infer(
+            client,
+            model,
+            version=integer("--version", version, at_least=1),
+            inputs=Path(input) if input else None,
+            timeout=_timeout(timeout, INFER_TIMEOUT),
+        )
+    _show_outputs(model, outputs, json=json)
+
+
+def _connect(url: str | None) -> AbstractContextManager[TritonClient]:
+    from tritonops.triton.client import connect
+
+    try:
+        return connect(parse_address(url) if url else settings().triton_url, token=settings().triton_token)
+    except ValueError as exc:
+        raise InputError(f"--url {url}: {exc}") from exc
+
+
+def _timeout(value: str | None, default: float) -> float:
+    given = seconds("--timeout", value)
+    return default if given is None else given
+
+
+def _show_models(rows: list[ModelStatus], *, json: bool) -> None:
+    if json:
+        print_json(rows)
+    else:
+        print_table(["model", "version", "state", "reason"], [[r.name, r.version, r.state, r.reason] for r in rows])
+
+
+def _show_outputs(model: str, outputs: list[Output], *, json: bool) -> None:
+    if json:
+        print_json({"model": model, "outputs": [output.as_json() for output in outputs]})
+        return
+    for output in outputs:
+        print(f"{output.name} {output.datatype} {list(output.array.shape)}")
+        print(output.array)

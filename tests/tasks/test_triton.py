@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+from invoke import Config, FilesystemLoader, Program
+
+from tests.onnx_models import affine, write_model
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def inv(capfd):
+    """Run a command line of the project, and give its exit code, stdout and stderr."""
+    module, _ = FilesystemLoader(start=str(PROJECT), config=Config()).load("tasks")
+
+    def run(*arguments):
+        try:
+            Program(namespace=module.ns, binary="inv").run(["inv", *arguments])
+        except SystemExit as ended:
+            return ended.code, *capfd.readouterr()
+        return 0, *capfd.readouterr()
+
+    return run
+
+
+def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, tmp_path):
+    monkeypatch.setenv("TRITON_URL", triton.grpc_url)
+    write_model(triton.models_dir, "from_the_shell", {1: affine(2)})
+    (tmp_path / "input.json").write_text('{"x": [[1, 2, 3]]}')
+
+    code, out, err = inv("triton.load", "from_the_shell", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [{"name": "from_the_shell", "version": 1, "state": "READY", "reason": None}]
+    code, out, _ = inv("triton.list")
+    assert code == 0
+    assert ["from_the_shell", "1", "READY", "-"] in [line.split() for line in out.splitlines()]
+    code, out, _ = inv("triton.infer", "from_the_shell", "--input", str(tmp_path / "input.json"))
+    assert (code, out) == (0, "y FP32 [1, 3]\n[[2. 4. 6.]]\n")
+    code, out, _ = inv("triton.infer", "--model", "from_the_shell", "--json")
+    assert json.loads(out)["outputs"] == [{"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [[0, 0, 0]]}]
+    code, out, _ = inv("triton.config", "from_the_shell")
+    assert json.loads(out)["max_batch_size"] == 8
+    code, out, _ = inv("triton.stats", "--model", "from_the_shell", "--json")
+    assert json.loads(out)[0]["inferences"] == 2
+    code, out, _ = inv("triton.unload", "from_the_shell", "--json")
+    assert [row["state"] for row in json.loads(out)] == ["UNAVAILABLE"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["triton.list", "--url", "http://localhost:8001"], 2, "error: --url http://localhost:8001: want host:port"),
+        (["triton.ready", "--wait", "soon"], 2, "error: --wait soon: want a number of seconds"),
+        (["triton.infer", "clip", "--version", "0"], 2, "error: --version 0: want a whole number of at least 1"),
+        (["triton.list", "--url", "127.0.0.1:1"], 3, "error: no Triton answers at 127.0.0.1:1"),
+        (["triton.ready", "--url", "127.0.0.1:1"], 3, "error: no Triton answers at 127.0.0.1:1"),
+        (["triton.ready", "--url", "127.0.0.1:1", "--wait", "0.1"], 1, "error: Triton at 127.0.0.1:1 was not ready"),
+    ],
+)
+def test_a_failure_is_a_message_and_an_exit_code(inv, arguments, code, message):
+    ended, out, err = inv(*arguments)
+    assert (ended, out) == (code, "")
+    assert err.startswith(message)
+    assert "Traceback" not in err

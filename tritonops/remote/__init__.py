@@ -1,1 +1,0 @@
-"""GPU servers behind SSH: connections, releases, deploys."""

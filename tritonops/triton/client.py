@@ -1,0 +1,226 @@
+"""A running Triton over gRPC: the few calls that we make, typed, each with a deadline, its errors told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tritonops.errors import TokenRefusedError, TritonError, TritonTimeoutError, TritonUnreachableError
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from numpy.typing import NDArray
+
+    Tensors = Mapping[str, NDArray[Any]]
+
+ANSWER_TIMEOUT = 10.0
+PROBE_TIMEOUT = 2.0
+_TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """A row of Triton's repository index; a model that was never loaded has neither version, state nor reason."""
+
+    name: str
+    version: int | None
+    state: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output as the server declares it: a KServe datatype ("FP32") and a shape, -1 where it varies."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a served model takes and gives; shapes include the batch dimension."""
+
+    name: str
+    versions: tuple[int, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class ModelStatistics:
+    """What one served version has done since it was loaded; times are averages per inference, in milliseconds."""
+
+    name: str
+    version: int
+    inferences: int
+    executions: int
+    failures: int
+    queue_ms: float | None
+    compute_ms: float | None
+    last_inference: str | None
+    """When, as ISO 8601 in UTC."""
+
+
+class InferenceServer(Protocol):
+    """The methods of tritonclient.grpc.InferenceServerClient that we call; it comes without types."""
+
+    def is_server_live(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
+    def is_server_ready(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
+    def get_model_repository_index(self, *, headers: Mapping[str, str], client_timeout: float) -> Any: ...
+    def get_model_metadata(self, name: str, version: str, /, **options: Any) -> Any: ...
+    def get_model_config(self, name: str, version: str, /, **options: Any) -> Any: ...
+    def get_inference_statistics(self, name: str, version: str, /, **options: Any) -> Any: ...
+    def load_model(self, name: str, /, **options: Any) -> None: ...
+    def unload_model(self, name: str, /, **options: Any) -> None: ...
+    def infer(self, name: str, inputs: list[Any], version: str, /, **options: Any) -> Any: ...
+
+
+@contextmanager
+def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
+    """Give a client of the Triton at `url` (host:port). Nothing is sent before the first call."""
+    from tritonclient.grpc import MAX_GRPC_MESSAGE_SIZE, InferenceServerClient
+
+    options = [
+        ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_SIZE),
+        ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_SIZE),
+        # The control API is on loopback or behind SSH; http_proxy is not meant for it.
+        ("grpc.enable_http_proxy", 0),
+        # Whoever waits for a server that is starting wants to know within a moment of its start.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
+    with InferenceServerClient(url, channel_args=options) as server:
+        yield TritonClient(url, server, token=token)
+
+
+class TritonClient:
+    """The calls of one server. Each raises TritonUnreachableError, TokenRefusedError or TritonError."""
+
+    def __init__(self, url: str, server: InferenceServer, *, token: str | None = None) -> None:
+        self.url = url
+        self._server = server
+        self._headers = {_TOKEN_HEADER: token} if token else {}
+
+    def is_ready(self, *, timeout: float = ANSWER_TIMEOUT) -> bool:
+        """Ask whether the server says that it is ready; that proves nothing about single models."""
+        return bool(self._call(self._server.is_server_ready, timeout=timeout))
+
+    def index(self) -> list[ModelStatus]:
+        """List every model of the repository, and each version that was ever loaded, sorted."""
+        answer = self._call(self._server.get_model_repository_index)
+        rows = (
+            ModelStatus(row.name, int(row.version) if row.version else None, row.state or None, row.reason or None)
+            for row in answer.models
+        )
+        return sorted(rows, key=lambda row: (row.name, row.version or 0))
+
+    def load(self, name: str, *, timeout: float) -> None:
+        """Ask for a model to be loaded, and wait for the answer. That it came is no proof that anything changed."""
+        self._call(self._server.load_model, name, timeout=timeout)
+
+    def unload(self, name: str, *, timeout: float) -> None:
+        """Ask for a model to be unloaded; the answer comes before the unloading ends."""
+        self._call(self._server.unload_model, name, timeout=timeout)
+
+    def config(self, name: str, *, version: int | None = None) -> Message:
+        """Fetch the inference.ModelConfig that is served, completed by Triton and the backend."""
+        answer = self._call(self._server.get_model_config, name, _written(version))
+        config: Message = answer.config
+        return config
+
+    def metadata(self, name: str, *, version: int | None = None) -> ModelMetadata:
+        """Fetch the inputs and outputs of a served model."""
+        answer = self._call(self._server.get_model_metadata, name, _written(version))
+        return ModelMetadata(
+            answer.name, tuple(map(int, answer.versions)), _specs(answer.inputs), _specs(answer.outputs)
+        )
+
+    def statistics(self, name: str | None = None) -> list[ModelStatistics]:
+        """Count what one model, or every loaded one, has done."""
+        answer = self._call(self._server.get_inference_statistics, name or "", "")
+        return [_statistics(row) for row in answer.model_stats]
+
+    def infer(self, name: str, inputs: Tensors, *, version: int | None = None, timeout: float) -> dict[str, Any]:
+        """Run one inference; arrays in and out by name. BYTES are object arrays of bytes, BF16 those of ml_dtypes."""
+        tensors = [_infer_input(name, array) for name, array in inputs.items()]
+        result = self._call(self._server.infer, name, tensors, _written(version), timeout=timeout)
+        return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
+
+    def _call(self, method: Callable[..., Any], *args: Any, timeout: float = ANSWER_TIMEOUT) -> Any:
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            return method(*args, headers=self._headers, client_timeout=timeout)
+        except InferenceServerException as exc:
+            raise self._translated(exc, timeout) from exc
+
+    def _translated(self, exc: Any, timeout: float) -> Exception:
+        """Split tritonclient's single exception into the cases that our callers tell apart."""
+        message, status = exc.message() or str(exc), exc.status()
+        if "protocol is restricted" in message:
+            return TokenRefusedError(self.url, token_sent=bool(self._headers))
+        # Triton itself says UNAVAILABLE too, of a full queue for one: whether it is there, only another call tells.
+        if status in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED") and not self._is_there():
+            return TritonUnreachableError(self.url, message)
+        if status == "StatusCode.DEADLINE_EXCEEDED":
+            return TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s")
+        return TritonError(f"Triton at {self.url}: {message}")
+
+    def _is_there(self) -> bool:
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            self._server.is_server_live(headers=self._headers, client_timeout=PROBE_TIMEOUT)
+        except InferenceServerException as exc:
+            return "protocol is restricted" in (exc.message() or "")
+        return True
+
+
+def numpy_dtype(datatype: str) -> Any:
+    """Give the numpy type of a KServe datatype; a TritonError where there is none."""
+    from tritonclient.utils import triton_to_np_dtype
+
+    dtype = triton_to_np_dtype(datatype)
+    if dtype is None:
+        raise TritonError(f"numpy has no type for Triton's {datatype}")
+    return dtype
+
+
+def _infer_input(name: str, array: NDArray[Any]) -> Any:
+    from tritonclient.grpc import InferInput
+    from tritonclient.utils import np_to_triton_dtype
+
+    tensor = InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
+    return tensor.set_data_from_numpy(array)
+
+
+def _specs(tensors: Any) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape)) for tensor in tensors)
+
+
+def _statistics(row: Any) -> ModelStatistics:
+    stats = row.inference_stats
+    compute = [stats.compute_input.ns, stats.compute_infer.ns, stats.compute_output.ns]
+    when = datetime.fromtimestamp(row.last_inference / 1000, UTC) if row.last_inference else None
+    return ModelStatistics(
+        name=row.name,
+        version=int(row.version),
+        inferences=row.inference_count,
+        executions=row.execution_count,
+        failures=stats.fail.count,
+        queue_ms=_average_ms(stats.queue.ns, stats.queue.count),
+        compute_ms=_average_ms(sum(compute), stats.compute_infer.count),
+        last_inference=when.isoformat(timespec="seconds") if when else None,
+    )
+
+
+def _average_ms(nanoseconds: int, count: int) -> float | None:
+    return round(nanoseconds / count / 1e6, 3) if count else None
+
+
+def _written(version: int | None) -> str:
+    return "" if version is None else str(version)
