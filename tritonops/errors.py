@@ -6,15 +6,24 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── PortTakenError                     something else listens where the embedded Triton should
 ├── ServerRunningError                 the embedded Triton is up already
 ├── ServerStartError                   the embedded Triton did not come up
+├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
 │   ├── TokenRefusedError              the server wants a token, or another one
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
+│   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   └── UnknownModelError              a name that is not there, with the near misses
 ├── UnreachableError                3  the server, or every host, cannot be reached
-│   └── TritonUnreachableError         no Triton answers at this address
+│   ├── TritonUnreachableError         no Triton answers at this address
+│   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
+│       ├── UnknownHostKeyError        known_hosts has no key for it
+│       └── ChangedHostKeyError        it shows another key than the known one
+├── ConnectionLostError             1  an SSH connection ended under way
+├── CommandError                    1  a command on a host failed; its last lines are shown
+├── HeldError                       1  somebody else is at work on the host
+├── DeployError                     1  a deploy or rollback failed; what was served before is served
 └── DifferenceError                 4  nothing failed, but there is a difference
 
 Modules add their own cases as subclasses of these, here, so that this page lists them all.
@@ -77,6 +86,10 @@ class ServerStartError(TritonOpsError):
         super().__init__(f"Triton did not start: {problem}", hint=f"Its log: {log}")
 
 
+class RepositoryError(TritonOpsError):
+    """The models on disk cannot be read, or not changed as asked; nothing was moved."""
+
+
 class InputError(TritonOpsError):
     """What the person asked for is wrong; nothing was done."""
 
@@ -91,6 +104,15 @@ class CatalogError(InputError):
     """models.toml is wrong: the message names the entry, its key and the line where the entry begins."""
 
 
+class ConfigError(InputError):
+    """A config.pbtxt that cannot be read, or that Triton's schema does not know; counted from 1."""
+
+    def __init__(self, where: str, line: int | None, column: int | None, problem: str) -> None:
+        self.where, self.line, self.column, self.problem = where, line, column, problem
+        place = ":".join(str(part) for part in (where, line, column) if part is not None)
+        super().__init__(f"{place}: {problem}")
+
+
 class UnknownModelError(InputError):
     """A model name that is not in `known`; the hint names what is near it, or all there is."""
 
@@ -103,6 +125,39 @@ class UnreachableError(TritonOpsError):
     """A server that did not answer."""
 
     exit_code = 3
+
+
+class HostUnreachableError(UnreachableError):
+    """A host that could not be logged in to."""
+
+
+class UnknownHostKeyError(HostUnreachableError):
+    """A host whose key known_hosts does not have; the message has the fingerprint."""
+
+
+class ChangedHostKeyError(HostUnreachableError):
+    """A host that shows another key than the one known_hosts has."""
+
+
+class ConnectionLostError(TritonOpsError):
+    """An SSH connection that ended before the command did; what the command was doing may go on."""
+
+
+class CommandError(TritonOpsError):
+    """A command that ran on a host and failed."""
+
+    def __init__(self, host: str, code: int, output: str, *, hint: str | None = None) -> None:
+        self.host, self.code, self.output = host, code, output
+        last = "\n".join(f"  {line}" for line in output.strip().splitlines()[-15:])
+        super().__init__(f"{host}: exit {code}" + (f"\n{last}" if last else ""), hint=hint)
+
+
+class HeldError(TritonOpsError):
+    """The lock of a host is held by somebody else; the message says by whom and since when."""
+
+
+class DeployError(TritonOpsError):
+    """A deploy or a rollback that failed; the message says at which step, why, and what is served now."""
 
 
 class TritonError(TritonOpsError):

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from tritonops.errors import CatalogError, UnknownModelError, near_misses
+from tritonops.models import rules
+from tritonops.models.toml_lines import entry_lines, statement_line
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class PathSource:
 
 
 Source = HubSource | UrlSource | PathSource
+Kind = Literal["single_file", "directory"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class ModelVersion:
     name: str
     version: int
     source: Source
-    kind: Literal["single_file", "directory"]
+    kind: Kind
     """models.toml's `type`."""
     path: str
     """Within the source: the file (`model_path`) or the folder (`subfolder`), as a POSIX path; "" is the root."""
@@ -61,3 +70,208 @@ class Catalog:
 
     path: Path
     versions: tuple[ModelVersion, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each model once, in the order of models.toml."""
+        return tuple(dict.fromkeys(version.name for version in self.versions))
+
+    def versions_of(self, name: str) -> tuple[ModelVersion, ...]:
+        """List the entries of one model; none for a name that is not there."""
+        return tuple(version for version in self.versions if version.name == name)
+
+    def select(self, include: Sequence[str] = ()) -> tuple[ModelVersion, ...]:
+        """List the entries of the models in `include`, or all of them where it is empty.
+
+        Raises UnknownModelError for a name that models.toml does not have.
+        """
+        for name in include:
+            if name not in self.names:
+                raise UnknownModelError(name, self.names, where=str(self.path))
+        return tuple(version for version in self.versions if not include or version.name in include)
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read and check models.toml. Raises CatalogError, which names the entry, its key and its line."""
+    text = _read(path)
+    models = _models_of(path, text)
+    lines = entry_lines(text)
+    entries = [
+        _Entry(path, key, index, lines.get((key, index)) or statement_line(text, ("models",)), values)
+        for key, tables in models.items()
+        for index, values in enumerate(_entries_of(path, text, key, tables))
+    ]
+    versions = tuple(_version(entry) for entry in entries)
+    _refuse_doubles(entries, versions)
+    return Catalog(path, versions)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as exc:
+        raise CatalogError(f"{path}: byte {exc.start} is not UTF-8, as TOML has to be") from exc
+    except FileNotFoundError as exc:
+        raise CatalogError(f"{path}: no such file", hint="MODELS_TOML says where it is.") from exc
+    except (OSError, ValueError) as exc:
+        raise CatalogError(f"cannot read {path}: {exc}") from exc
+
+
+def _models_of(path: Path, text: str) -> dict[str, object]:
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
+        # Not only TOMLDecodeError: a number of 5000 digits and a thousand brackets get this far.
+        raise CatalogError(f"{path}: not valid TOML: {exc}") from exc
+    for key in document:
+        if key != "models":
+            line = statement_line(text, (key,))
+            raise CatalogError(f"{path}, line {line}: unknown key {key!r}; models stand below [[models.NAME]]")
+    models = document.get("models", {})
+    if not isinstance(models, dict):
+        line = statement_line(text, ("models",))
+        raise CatalogError(f"{path}, line {line}: models: want entries below [[models.NAME]]")
+    return models
+
+
+def _entries_of(path: Path, text: str, key: str, tables: object) -> list[dict[str, object]]:
+    if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+        return tables
+    line = statement_line(text, ("models", key))
+    raise CatalogError(
+        f"{path}, line {line}: models.{key}: want an array of tables, one for each version",
+        hint=f"Write [[models.{key}]], with two brackets.",
+    )
+
+
+def _refuse_doubles(entries: Sequence[_Entry], versions: Sequence[ModelVersion]) -> None:
+    seen: dict[tuple[str, int], _Entry] = {}
+    for entry, version in zip(entries, versions, strict=True):
+        first = seen.setdefault((version.name, version.version), entry)
+        if first is not entry:
+            raise entry.error(
+                "triton_version",
+                f"{version.label} is there already, as {first.where} at line {first.line}",
+            )
+
+
+_T = TypeVar("_T", str, int)
+
+_SOURCE_KEYS = {"repo_id": {"revision", "model_path", "subfolder"}, "url": {"sha256"}, "path": set[str]()}
+_KIND_KEYS: dict[object, str] = {"single_file": "model_path", "directory": "subfolder"}
+_KEYS = {"name", "triton_version", "type", "local_name", *_SOURCE_KEYS, *chain.from_iterable(_SOURCE_KEYS.values())}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One table of models.toml, as it was written, and where."""
+
+    path: Path
+    key: str
+    index: int
+    line: int
+    values: Mapping[str, object]
+
+    @property
+    def where(self) -> str:
+        return f"models.{self.key}[{self.index}]"
+
+    def error(self, key: str, problem: str, *, hint: str | None = None) -> CatalogError:
+        return CatalogError(f"{self.path}, line {self.line}: {self.where}: {key}: {problem}", hint=hint)
+
+    def text(self, key: str, rule: Callable[[str], str], default: str | None = None) -> str:
+        return self._checked(key, str, "a string", rule, default)
+
+    def number(self, key: str, rule: Callable[[int], int]) -> int:
+        return self._checked(key, int, "a whole number", rule, None)
+
+    def _checked(self, key: str, kind: type[_T], want: str, rule: Callable[[_T], _T], default: _T | None) -> _T:
+        value = self.values.get(key, default)
+        if value is None:
+            raise self.error(key, "is missing")
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.error(key, f"want {want}, not {value!r}")
+        try:
+            return rule(value)
+        except ValueError as exc:
+            raise self.error(key, f"{_shortened(value)} {exc}") from exc
+
+
+def _shortened(value: str | int) -> str:
+    written = repr(value)
+    return written if len(written) <= 80 else f"{written[:77]}…"
+
+
+def _version(entry: _Entry) -> ModelVersion:
+    _refuse_unknown_keys(entry)
+    kind = _kind(entry)
+    source_key = _source_key(entry)
+    _refuse_keys_of_others(entry, kind, source_key)
+    return ModelVersion(
+        name=_name(entry),
+        version=entry.number("triton_version", rules.version),
+        source=_source(entry, source_key),
+        kind=kind,
+        path=_path(entry, kind) if source_key == "repo_id" else "",
+        local_name=entry.text("local_name", rules.file_name, "model.onnx"),
+        line=entry.line,
+    )
+
+
+def _name(entry: _Entry) -> str:
+    if "name" in entry.values:
+        return entry.text("name", rules.model_name)
+    try:
+        return rules.model_name(entry.key)
+    except ValueError as exc:
+        raise entry.error("name", f"{_shortened(entry.key)} {exc}") from exc
+
+
+def _kind(entry: _Entry) -> Kind:
+    kind = entry.values.get("type", "single_file")
+    if kind == "single_file":
+        return "single_file"
+    if kind == "directory":
+        return "directory"
+    raise entry.error("type", f'want "single_file" or "directory", not {kind!r}')
+
+
+def _path(entry: _Entry, kind: Kind) -> str:
+    if kind == "directory":
+        return entry.text("subfolder", rules.relative_path)
+    return entry.text("model_path", rules.file_path)
+
+
+def _source_key(entry: _Entry) -> str:
+    given = [key for key in _SOURCE_KEYS if key in entry.values]
+    if not given:
+        raise entry.error("repo_id", "is missing; so are url and path, and one of them says where the model comes from")
+    if len(given) > 1:
+        raise entry.error(given[1], f"stands beside {given[0]}; a model comes from one place")
+    return given[0]
+
+
+def _source(entry: _Entry, key: str) -> Source:
+    if key == "repo_id":
+        return HubSource(entry.text("repo_id", rules.repo_id), entry.text("revision", rules.revision, "main"))
+    if key == "url":
+        return UrlSource(entry.text("url", rules.url), entry.text("sha256", rules.sha256))
+    return PathSource(Path(os.path.abspath(entry.path.parent / entry.text("path", rules.local_path))))
+
+
+def _refuse_unknown_keys(entry: _Entry) -> None:
+    for key in entry.values:
+        if key not in _KEYS:
+            raise entry.error(key, "is not a key that models.toml knows", hint=near_misses(key, _KEYS))
+
+
+def _refuse_keys_of_others(entry: _Entry, kind: Kind, source_key: str) -> None:
+    """A key that would be ignored is a mistake: `subfolder` for a single file, `sha256` beside `repo_id`."""
+    for key in entry.values:
+        owner = next((source for source, keys in _SOURCE_KEYS.items() if key in keys), source_key)
+        if owner != source_key:
+            raise entry.error(key, f"goes with {owner}, not with {source_key}")
+        if key in _KIND_KEYS.values() and key != _KIND_KEYS[kind]:
+            raise entry.error(key, f'does not go with type = "{kind}", which takes {_KIND_KEYS[kind]}')
+    if source_key == "url" and kind == "directory":
+        raise entry.error("type", "a URL is one file; a directory comes from repo_id or path")

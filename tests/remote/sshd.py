@@ -1,0 +1,171 @@
+"""Real OpenSSH servers on loopback, each with its own port, host key and home folder."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+class Server:
+    """One sshd; its `home` is that of whoever logs in."""
+
+    def __init__(self, folder: Path, name: str, authorized: Path, environment: dict[str, str]) -> None:
+        self.name, self.folder, self.home = name, folder, folder / "home"
+        self.port = free_port()
+        self.home.mkdir(parents=True)
+        self.new_host_key()
+        environment = {"HOME": str(self.home), **environment}
+        settings = {
+            "Port": self.port,
+            "ListenAddress": "127.0.0.1",
+            "HostKey": folder / "host_key",
+            "PidFile": "none",
+            "AuthorizedKeysFile": authorized,
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "MaxStartups": "200",
+            "MaxSessions": "100",
+            "PasswordAuthentication": "no",
+            "KbdInteractiveAuthentication": "no",
+            "Subsystem": "sftp internal-sftp",
+            "SetEnv": " ".join(f'"{key}={value}"' for key, value in environment.items()),
+        }
+        self.config = folder / "sshd_config"
+        self.config.write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def root(self) -> Path:
+        """Where the tool keeps its things on this host."""
+        return self.home / "tritonops"
+
+    @property
+    def host_key(self) -> str:
+        return (self.folder / "host_key.pub").read_text()
+
+    def new_host_key(self) -> None:
+        make_key(self.folder / "host_key")
+
+    def start(self) -> None:
+        assert SSHD, "no sshd: apt-get install openssh-server"
+        log = self.folder / "sshd.log"
+        command = [SSHD, "-D", "-f", str(self.config), "-E", str(log)]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        wait_until(lambda: answers(self.port), f"sshd of {self.name}: {log}")
+
+    def stop(self) -> None:
+        """Stop listening, and cut every connection."""
+        if self.process:
+            self.cut()
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def cut(self) -> int:
+        """Kill the processes of sshd that serve connections, as kill -9 would; say how many there were."""
+        assert self.process
+        return sum(_killed(pid) for pid in descendants(self.process.pid, "sshd"))
+
+
+class Fleet:
+    """Servers, and the ssh_config and known_hosts of a person who may log in to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "ssh_config"
+        self.known_hosts = folder / "known_hosts"
+        self.known_hosts.touch()
+        self.config.touch()
+        self.key = folder / "id"
+        make_key(self.key)
+        self.servers: list[Server] = []
+
+    def add(self, name: str, *, known: bool = True, options: str = "", **environment: str) -> Server:
+        """Start a server; `options` are further lines of its block in ssh_config."""
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it to be there
+        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment)
+        self.servers.append(server)
+        server.start()
+        if known:
+            self.trust(server)
+        self.describe(name, port=server.port, options=options)
+        return server
+
+    def describe(self, name: str, *, port: int, hostname: str = "127.0.0.1", options: str = "") -> None:
+        lines = [f"Host {name}", options, f"HostName {hostname}", f"Port {port}", f"User {getpass.getuser()}"]
+        lines += [f"UserKnownHostsFile {self.known_hosts}", "GlobalKnownHostsFile none", "IdentityAgent none"]
+        lines += [] if "IdentityFile" in options else [f"IdentityFile {self.key}"]
+        lines += ["ConnectTimeout 5", ""]  # ssh takes the first value it meets
+        with self.config.open("a") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def trust(self, server: Server) -> None:
+        with self.known_hosts.open("a") as file:
+            file.write(f"[127.0.0.1]:{server.port} {server.host_key}")
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+
+def make_key(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], object], what: str, *, timeout: float = 20) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout:g} s for {what}"
+        time.sleep(0.01)
+
+
+def descendants(pid: int, name: str | None = None) -> Iterator[int]:
+    """The processes below `pid`, parents first; only those called `name` where it is given."""
+    children: dict[int, list[tuple[int, str]]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, tail = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        child, _, comm = head.partition(" (")
+        children.setdefault(int(tail.split()[1]), []).append((int(child), comm))
+    below = list(children.get(pid, []))
+    while below:
+        number, comm = below.pop(0)
+        below += children.get(number, [])
+        if name is None or comm == name:
+            yield number
+
+
+def _killed(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""Where the entries of models.toml begin: tomllib reads values and forgets their lines."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+
+_TOKEN = re.compile(
+    r"""
+      (?P<comment>\#[^\r\n]*)
+    | (?P<string>\"{3}(?:\\.|[^\\])*?\"{3,5} | '{3}.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*')
+    | (?P<newline>\r?\n)
+    | (?P<mark>[\[\]{},=])
+    | (?P<space>[ \t]+)
+    | (?P<bare>[^\s\[\]{},=\#"']+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+Entry = tuple[str, int]
+
+
+def entry_lines(text: str) -> dict[Entry, int]:
+    """Map each entry of `[[models.NAME]]`, as (key, index), to its line, counted from 1.
+
+    `text` is TOML that tomllib has read. Inline arrays count too; in `models = {…}` every entry has the line
+    of the statement, so callers ask with a default.
+    """
+    lines: dict[Entry, int] = {}
+    for path, statement in _located(text):
+        if len(path) == 2 and path[0] == "models":
+            for line in statement.entry_lines:
+                index = sum(1 for key, _ in lines if key == path[1])
+                lines[path[1], index] = line
+    return lines
+
+
+def statement_line(text: str, path: tuple[str, ...]) -> int:
+    """Find the line of the first statement at or below `path`; 1 where there is none."""
+    return next((statement.line for full, statement in _located(text) if full[: len(path)] == path), 1)
+
+
+def _located(text: str) -> Iterator[tuple[tuple[str, ...], _Statement]]:
+    """Give each statement with its full path: a key stands below the header before it."""
+    table: tuple[str, ...] = ()
+    for statement in _statements(text):
+        if statement.header:
+            table = statement.key
+        yield (table if statement.header else table + statement.key), statement
+
+
+class _Statement:
+    """One header or one `key = value`, as the tokens that make it up."""
+
+    def __init__(self, tokens: list[tuple[str, str, int]]) -> None:
+        self._tokens = tokens
+        self.line = tokens[0][2]
+        self.header = tokens[0][1] == "["
+        self._doubled = self.header and tokens[1][1] == "["
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        parts = [text for kind, text, _ in self._tokens if kind in ("bare", "string", "space")]
+        if not self.header:
+            end = next(i for i, (_, text, _) in enumerate(self._tokens) if text == "=")
+            parts = [text for _, text, _ in self._tokens[:end]]
+        return tuple(_path_of(tomllib.loads(f"{''.join(parts)} = 0")))
+
+    @property
+    def entry_lines(self) -> list[int]:
+        """The lines of the entries that this statement adds: one for a `[[header]]`, each element of an array."""
+        if self.header:
+            return [self.line] if self._doubled else []
+        start = next(i for i, (_, text, _) in enumerate(self._tokens) if text == "=") + 1
+        value = [token for token in self._tokens[start:] if token[0] not in ("space", "newline")]
+        return list(_element_lines(value)) if value[0][1] == "[" else []
+
+
+def _element_lines(value: list[tuple[str, str, int]]) -> Iterator[int]:
+    depth, fresh = 0, True
+    for kind, text, line in value:
+        if depth == 1 and fresh and text not in ("]", ","):
+            yield line
+            fresh = False
+        if kind == "mark":
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(text, 0)
+            fresh = fresh or (depth == 1 and text == ",")
+
+
+def _statements(text: str) -> Iterator[_Statement]:
+    """Cut `text` at the newlines that stand outside of strings and brackets."""
+    tokens: list[tuple[str, str, int]] = []
+    depth = 0
+    for kind, token, line in _tokens(text):
+        if kind == "newline" and depth == 0:
+            if tokens:
+                yield _Statement(tokens)
+            tokens = []
+        elif tokens or kind != "space":
+            tokens.append((kind, token, line))
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token, 0) if kind == "mark" else 0
+    if tokens:
+        yield _Statement(tokens)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
+    line = 1
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or ""
+        if kind != "comment":
+            yield kind, match.group(), line
+        line += match.group().count("\n")
+
+
+def _path_of(nested: Mapping[str, object]) -> Iterator[str]:
+    for key, value in nested.items():
+        yield key
+        if isinstance(value, Mapping):
+            yield from _path_of(value)

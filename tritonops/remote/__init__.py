@@ -1,0 +1,1 @@
+"""GPU servers behind SSH: connections, releases, deploys."""

@@ -1,0 +1,122 @@
+"""What ssh_config says about a host, as OpenSSH itself reads it.
+
+`ssh -G` knows every keyword (Include, Match, tokens, defaults); a second parser would know some, and rsync, which
+runs ssh, would then go another way than we do.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.errors import InputError
+
+CONNECT_TIMEOUT = 10.0
+KEEPALIVE = 15.0
+_NAME = re.compile(r"(ssh://)?[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")
+
+
+@dataclass(frozen=True)
+class SshConfig:
+    """The settings of one host that a connection needs."""
+
+    name: str
+    """As the person wrote it: an alias, a name, user@name."""
+    file: Path | None
+    hostname: str
+    port: int
+    user: str
+    identities: tuple[Path, ...]
+    use_agent: bool
+    known_hosts: tuple[Path, ...]
+    host_key_alias: str | None
+    jumps: tuple[str, ...]
+    """ProxyJump: the hops in the order in which they are taken."""
+    proxy_command: str | None
+    connect_timeout: float
+    keepalive: float
+
+    @property
+    def known_as(self) -> str:
+        """The name of this server in a known_hosts file."""
+        return self.host_key_alias or self.address
+
+    @property
+    def address(self) -> str:
+        """Host and port as known_hosts writes them, the usual port left out."""
+        return self.hostname if self.port == 22 else f"[{self.hostname}]:{self.port}"
+
+    @property
+    def command(self) -> list[str]:
+        """The ssh of rsync, and of the hints: the same settings, nothing to ask, no unknown key accepted."""
+        options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
+        options += ["-o", f"ConnectTimeout={round(self.connect_timeout)}"]
+        options += ["-o", f"ServerAliveInterval={round(self.keepalive)}"]
+        return [*self.plain_command, *options]
+
+    @property
+    def plain_command(self) -> list[str]:
+        """Ssh as the person would type it for this host, without the host."""
+        return ["ssh", *(["-F", str(self.file)] if self.file else [])]
+
+
+def read_ssh_config(name: str, *, file: Path | None = None) -> SshConfig:
+    """Ask OpenSSH what it would do for `name`; `file` replaces ~/.ssh/config and the system's, as `ssh -F` does.
+
+    Raises InputError for a name that is none, a file that is not there or not right, and a missing ssh.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is not a host", hint="Give an alias of ssh_config, a host name, or user@host.")
+    said = _ask_ssh(name, file)
+    return SshConfig(
+        name=name,
+        file=file,
+        hostname=said["hostname"][0],
+        port=int(said["port"][0]),
+        user=said["user"][0],
+        identities=tuple(_expanded(path, said) for path in said.get("identityfile", [])),
+        use_agent=said.get("identitiesonly") != ["yes"] and said.get("identityagent") != ["none"],
+        known_hosts=tuple(_expanded(path, said) for path in _known_hosts(said)),
+        host_key_alias=said.get("hostkeyalias", [None])[0],
+        jumps=_jumps(said),
+        proxy_command=_unless_none(said, "proxycommand"),
+        connect_timeout=float(_unless_none(said, "connecttimeout") or CONNECT_TIMEOUT),
+        keepalive=float(said["serveraliveinterval"][0]) or KEEPALIVE,
+    )
+
+
+def _ask_ssh(name: str, file: Path | None) -> dict[str, list[str]]:
+    command = ["ssh", *(["-F", str(file)] if file else []), "-G", name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as exc:
+        raise InputError("ssh is not installed here", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
+    if done.returncode:
+        raise InputError(f"ssh cannot read its configuration for {name}: {done.stderr.strip()}")
+    said: dict[str, list[str]] = {}
+    for keyword, _, value in (line.partition(" ") for line in done.stdout.splitlines()):
+        said.setdefault(keyword, []).append(value)
+    return said
+
+
+def _known_hosts(said: dict[str, list[str]]) -> list[str]:
+    lines = said.get("userknownhostsfile", []) + said.get("globalknownhostsfile", [])
+    return [path for line in lines for path in line.split() if path != "none"]
+
+
+def _jumps(said: dict[str, list[str]]) -> tuple[str, ...]:
+    jumps = _unless_none(said, "proxyjump")
+    return tuple(jumps.split(",")) if jumps else ()
+
+
+def _unless_none(said: dict[str, list[str]], keyword: str) -> str | None:
+    value = said.get(keyword, ["none"])[0]
+    return None if value == "none" else value
+
+
+def _expanded(path: str, said: dict[str, list[str]]) -> Path:
+    for token, keyword in {"%h": "hostname", "%p": "port", "%r": "user"}.items():
+        path = path.replace(token, said[keyword][0])
+    return Path(path.replace("%d", "~").replace("%%", "%")).expanduser()
