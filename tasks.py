@@ -9,7 +9,7 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import dev, triton
+from tasks import dev, models, triton
 
 ns = Collection(
     dev.test,
@@ -17,6 +17,7 @@ ns = Collection(
     dev.format_,
     dev.typecheck,
     dev.bench,
+    Collection.from_module(models),
     Collection.from_module(triton),
     Collection("dev", dev.relock),
 )

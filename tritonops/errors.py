@@ -10,6 +10,10 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── TritonError                     1  Triton refused or failed what it was asked to do
 │   ├── TokenRefusedError              the server wants a token, or another one
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
+├── SourceError                     1  a model's files could not be had from where models.toml says
+│   ├── AccessDeniedError              the Hub, or another server, wants a token or refuses this one
+│   └── VerificationError              the bytes that came are not the bytes that were expected
+├── StoreError                      1  the store, or the disk below it, could not do what was asked
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
@@ -88,6 +92,22 @@ class ServerStartError(TritonOpsError):
 
 class RepositoryError(TritonOpsError):
     """The models on disk cannot be read, or not changed as asked; nothing was moved."""
+
+
+class SourceError(TritonOpsError):
+    """Files that could not be had: not there, not listed, not answered, not safe to write."""
+
+
+class AccessDeniedError(SourceError):
+    """401 or 403: the hint says which token is missing, or what to ask for."""
+
+
+class VerificationError(SourceError):
+    """Bytes with another hash or size than the one known for them; they were not installed."""
+
+
+class StoreError(TritonOpsError):
+    """The store or the models directory: no space, no permission, another filesystem."""
 
 
 class InputError(TritonOpsError):

@@ -31,7 +31,7 @@ class Repository:
         return self.root.with_name(f"{self.root.name}-disabled")
 
     @property
-    def _beside(self) -> Path:
+    def beside(self) -> Path:
         """For locks and for what is not ready: on the filesystem of `root`, wherever the blobs are kept."""
         return self.root.with_name(".store")
 
@@ -98,8 +98,8 @@ class Repository:
         self.refuse_mount_point()
         with _translated(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            self._beside.mkdir(exist_ok=True)
-            with (self._beside / "repository.lock").open("a") as lock:
+            self.beside.mkdir(exist_ok=True)
+            with (self.beside / "repository.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
 
@@ -113,7 +113,7 @@ class Repository:
 
     def pending_config(self, name: str) -> Path:
         """Where the config of a model waits for the model: alone in `root`, it would be a model that fails."""
-        return self._beside / "configs" / name / CONFIG_NAME
+        return self.beside / "configs" / name / CONFIG_NAME
 
     def take_pending_config(self, name: str, model: Path) -> None:
         """Move the config that waits for a model, if one does, into the folder that will be the model's.
@@ -130,7 +130,7 @@ class Repository:
             home = self.home(name)
             target = home / CONFIG_NAME if home else self.pending_config(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._beside / "config.partial"
+            partial = self.beside / "config.partial"
             partial.write_text(text, encoding="utf-8")
             partial.replace(target)
         return target

@@ -1,0 +1,149 @@
+"""models.download from files on this machine: what every source has in common."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tritonops.errors import UnknownModelError
+from tritonops.models.download import Progress, download
+from tritonops.settings import load_settings
+
+ONE = """
+[[models.digits]]
+path = "digits.onnx"
+triton_version = 1
+type = "single_file"
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "models.toml").write_text(ONE)
+    (tmp_path / "digits.onnx").write_bytes(b"weights")
+    return load_settings(tmp_path, environ={})
+
+
+class Warnings(Progress):
+    def __init__(self):
+        self.messages = []
+
+    def warned(self, message):
+        self.messages.append(message)
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_local_file_is_installed_and_pinned(settings):
+    result = download(settings)
+    assert (result.downloaded, result.failed, result.bytes) == (("digits/1",), (), 7)
+    assert files_below(settings.models_dir) == {"digits/1/model.onnx": b"weights"}
+    assert "[models.digits.1]" in settings.lock_path.read_text()
+
+
+def test_a_second_run_finds_nothing_to_do(settings):
+    download(settings)
+    before = settings.lock_path.stat().st_mtime_ns
+    result = download(settings)
+    assert (result.downloaded, result.skipped, result.bytes) == ((), ("digits/1",), 0)
+    assert settings.lock_path.stat().st_mtime_ns == before
+
+
+def test_a_folder_becomes_the_folder_named_local_name(settings):
+    folder = settings.project / "exported"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "parts/weights.bin").write_bytes(b"weights")
+    settings.models_toml.write_text('[[models.big]]\npath = "exported"\ntriton_version = 3\ntype = "directory"\n')
+    assert download(settings).downloaded == ("big/3",)
+    assert files_below(settings.models_dir) == {
+        "big/3/model.onnx/model.onnx": b"graph",
+        "big/3/model.onnx/parts/weights.bin": b"weights",
+    }
+
+
+def test_installed_files_are_links_to_one_stored_file(settings):
+    settings.models_toml.write_text(ONE + ONE.replace("models.digits", "models.twin"))
+    assert download(settings).bytes == 7
+    placed = settings.models_dir / "digits/1/model.onnx"
+    assert placed.samefile(settings.models_dir / "twin/1/model.onnx")
+    assert not placed.stat().st_mode & 0o222
+
+
+def test_other_files_in_the_versions_place_are_replaced_only_with_overwrite(settings):
+    place = settings.models_dir / "digits/1"
+    place.mkdir(parents=True)
+    (place / "model.onnx").write_bytes(b"by hand")
+    result = download(settings)
+    assert "--overwrite" in result.failed[0].error
+    assert files_below(place) == {"model.onnx": b"by hand"}
+    assert download(settings, overwrite=True).downloaded == ("digits/1",)
+    assert files_below(place) == {"model.onnx": b"weights"}
+
+
+def test_the_same_bytes_put_there_by_somebody_else_are_taken_over(settings):
+    place = settings.models_dir / "digits/1"
+    place.mkdir(parents=True)
+    (place / "model.onnx").write_bytes(b"weights")
+    result = download(settings)
+    assert (result.skipped, result.bytes) == (("digits/1",), 0)
+    assert len(list(settings.store_dir.glob("?" * 64))) == 1
+
+
+def test_a_lost_store_is_filled_again_from_what_is_installed(settings):
+    download(settings)
+    for blob in settings.store_dir.glob("?" * 64):
+        blob.unlink()
+    (settings.project / "digits.onnx").unlink()
+    assert download(settings).skipped == ("digits/1",)
+
+
+def test_a_source_that_changed_since_it_was_locked_is_not_installed(settings):
+    download(settings)
+    for path in (settings.models_dir / "digits/1/model.onnx", *settings.store_dir.glob("?" * 64)):
+        path.unlink()
+    (settings.project / "digits.onnx").write_bytes(b"retrain")
+    result = download(settings)
+    assert "not the file that was locked" in result.failed[0].error
+    assert files_below(settings.models_dir) == {}
+
+
+def test_a_disabled_model_is_installed_where_it_lives(settings):
+    (settings.disabled_dir / "digits").mkdir(parents=True)
+    assert download(settings).downloaded == ("digits/1",)
+    assert files_below(settings.disabled_dir) == {"digits/1/model.onnx": b"weights"}
+    assert files_below(settings.models_dir) == {}
+
+
+def test_one_version_that_fails_does_not_keep_the_others_from_being_done(settings):
+    settings.models_toml.write_text(ONE.replace("digits.onnx", "missing.onnx").replace("digits]", "lost]") + ONE)
+    result = download(settings)
+    assert result.downloaded == ("digits/1",)
+    assert [failure.model for failure in result.failed] == ["lost/1"]
+
+
+def test_an_unknown_name_is_refused_before_anything_is_written(settings):
+    with pytest.raises(UnknownModelError, match="digit"):
+        download(settings, include=["digit"])
+    assert not settings.store_dir.exists()
+
+
+def test_where_the_lock_cannot_be_written_the_download_goes_on(settings):
+    # A name so long that there is no room for a partial file beside it; root may write everywhere else.
+    long_name = settings.models_toml.rename(settings.project / f"{'m' * 245}.toml")
+    warnings = Warnings()
+    result = download(replace(settings, models_toml=long_name), progress=warnings)
+    assert result.downloaded == ("digits/1",)
+    assert "nothing is pinned" in warnings.messages[0]
+
+
+def test_files_that_cannot_be_linked_are_copied(settings, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert download(settings).downloaded == ("digits/1",)
+    assert files_below(settings.models_dir) == {"digits/1/model.onnx": b"weights"}
+    assert download(settings).skipped == ("digits/1",)

@@ -1,0 +1,96 @@
+"""Versions from the store into a models directory: hard links, and one rename that makes them appear."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from tritonops.models.lock import LockedFile, LockedVersion
+from tritonops.models.repository import Repository
+from tritonops.models.store import Store, file_sha256, staging
+
+_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
+
+
+def is_installed(store: Store, pin: LockedVersion, repository: Repository) -> bool:
+    """Whether the pinned files stand where Triton looks for them, told from the directory alone: nothing is hashed.
+
+    A hard link to a stored file is that file; a copy is known by the size and the time that it was given with it.
+    """
+    folder = repository.version_dir(pin.name, pin.version)
+    return all(_is_same(folder / file.path, store.blob(file.sha256)) for file in pin.files)
+
+
+def is_occupied(pin: LockedVersion, repository: Repository) -> bool:
+    """Whether something stands where the version would be installed; an empty folder does not count."""
+    folder = repository.version_dir(pin.name, pin.version)
+    return folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+
+
+def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
+    """Put a version, whose files are all in the store, where the model lives; what stood in its place is replaced.
+
+    It appears complete, by one rename. The caller holds the store's lock. Raises RepositoryError.
+    """
+    with staging(repository.beside / "staging") as stage:
+        new = stage / pin.name / str(pin.version)
+        for file in pin.files:
+            target = new / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(store.blob(file.sha256), target)
+        with repository.changing():
+            _swap(new, repository.version_dir(pin.name, pin.version), stage / ".replaced", repository)
+
+
+def adopt(store: Store, pin: LockedVersion, repository: Repository) -> bool:
+    """Take files that somebody else put in the version's place into the store, if all are the pinned ones.
+
+    They are hashed. Returns whether they were; then the version can be installed without a fetch.
+    """
+    folder = repository.version_dir(pin.name, pin.version)
+    if not all(_holds(folder / file.path, file) for file in pin.files):
+        return False
+    for file in pin.files:
+        if not store.has(file.sha256):
+            _link_or_copy(folder / file.path, store.blob(file.sha256))
+            store.blob(file.sha256).chmod(0o444)
+    return True
+
+
+def _holds(placed: Path, file: LockedFile) -> bool:
+    return placed.is_file() and placed.stat().st_size == file.size and file_sha256(placed) == file.sha256
+
+
+def _is_same(placed: Path, blob: Path) -> bool:
+    try:
+        here, there = placed.stat(), blob.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return os.path.samestat(here, there) or (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_LINK:
+            raise
+        shutil.copy2(source, target)
+
+
+def _swap(new: Path, place: Path, replaced: Path, repository: Repository) -> None:
+    if not place.parent.exists():
+        # The model's folder is a model to Triton, so it appears together with its first version.
+        repository.take_pending_config(new.parent.name, new.parent)
+        new.parent.rename(place.parent)
+        return
+    if place.exists() or place.is_symlink():
+        place.rename(replaced)
+    try:
+        new.rename(place)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(place)
+        raise

@@ -1,0 +1,171 @@
+"""models.lock: what each version of models.toml was resolved to, so that every later download gets the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tritonops.errors import InputError
+from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
+
+_HEADER = """\
+# What models.toml was resolved to. Written by `inv models.lock` and `inv models.download`; commit it.
+# `inv models.lock --include NAME` resolves one model again.
+"""
+
+
+@dataclass(frozen=True)
+class LockedFile:
+    """One file of a version."""
+
+    path: str
+    """Below `<model>/<version>/`, as a POSIX path."""
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LockedVersion:
+    """One version, pinned."""
+
+    name: str
+    version: int
+    source: str
+    """What models.toml asked for, as `requested` words it; another wording makes the pin stale."""
+    commit: str | None
+    """For a Hub source: the commit that its revision was resolved to."""
+    files: tuple[LockedFile, ...]
+
+    @property
+    def label(self) -> str:
+        """The version as people write it: "clip/1"."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+Lock = Mapping[str, LockedVersion]
+"""Pins by label."""
+
+
+def requested(version: ModelVersion, catalog_path: Path) -> str:
+    """Word what models.toml asks for; a pin holds for as long as this stays the same."""
+    source = version.source
+    folder = "/" if version.kind == "directory" else ""
+    if isinstance(source, HubSource):
+        return f"hf:{source.repo_id}@{source.revision}:{version.path}{folder} as {version.local_name}"
+    if isinstance(source, UrlSource):
+        return f"{source.url} as {version.local_name}"
+    return f"path:{os.path.relpath(source.path, catalog_path.parent)}{folder} as {version.local_name}"
+
+
+def pin_of(version: ModelVersion, lock: Lock, catalog_path: Path) -> LockedVersion | None:
+    """Find the pin that still answers what models.toml asks for."""
+    pin = lock.get(version.label)
+    return pin if pin is not None and _mismatch(version, pin, catalog_path) is None else None
+
+
+def differences(catalog: Catalog, lock: Lock) -> list[str]:
+    """Say where models.toml and the lock disagree, one line a version; nothing where they agree."""
+    wanted = {version.label: version for version in catalog.versions}
+    lines = [f"{label}: is not locked" for label in wanted if label not in lock]
+    lines += [f"{label}: is locked, but models.toml does not have it" for label in lock if label not in wanted]
+    for label, version in wanted.items():
+        if label in lock and (mismatch := _mismatch(version, lock[label], catalog.path)):
+            lines.append(f"{label}: {mismatch}")
+    return sorted(lines)
+
+
+def _mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> str | None:
+    if (asked := requested(version, catalog_path)) != pin.source:
+        return f"models.toml asks for {asked}, the lock was made for {pin.source}"
+    if isinstance(version.source, UrlSource) and version.source.sha256.lower() != pin.files[0].sha256:
+        return "models.toml has another sha256 than the lock"
+    return None
+
+
+def load_lock(path: Path) -> dict[str, LockedVersion]:
+    """Read models.lock; where there is none, nothing is pinned. Raises InputError for a file that is none."""
+    try:
+        models = tomllib.loads(path.read_text(encoding="utf-8")).get("models", {})
+        pins = [_pin(name, version, entry) for name, entries in models.items() for version, entry in entries.items()]
+    except FileNotFoundError:
+        return {}
+    except OSError as exc:
+        raise InputError(f"cannot read {path}: {exc.strerror}") from exc
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise InputError(
+            f"{path} is not a lock: {type(exc).__name__}: {exc}",
+            hint="After a merge, keep one of the two sides and run: inv models.lock",
+        ) from exc
+    return {pin.label: pin for pin in pins}
+
+
+def _pin(name: str, version: str, entry: dict[str, Any]) -> LockedVersion:
+    files = tuple(_file(**file) for file in entry["files"])
+    if not files:
+        raise ValueError(f"{name}/{version} has no files")
+    return LockedVersion(_inside(name), int(version), str(entry["source"]), entry.get("commit"), files)
+
+
+def _file(path: str, size: int, sha256: str) -> LockedFile:
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError(f"{sha256!r} is not a SHA-256")
+    return LockedFile(_inside(path), int(size), sha256)
+
+
+def _inside(path: str) -> str:
+    if not is_inside(path):
+        raise ValueError(f"{path!r} is not a path inside a folder")
+    return path
+
+
+def is_inside(path: str) -> bool:
+    """Whether a POSIX path, taken below a folder, stays there: relative, no `..`, nothing that a terminal obeys."""
+    parts = PurePosixPath(path).parts
+    return (
+        bool(parts)
+        and str(PurePosixPath(path)) == path
+        and ".." not in parts
+        and path.isprintable()
+        and (not path.startswith("/") and "\\" not in path)
+    )
+
+
+def save_lock(path: Path, pins: Iterable[LockedVersion]) -> None:
+    """Write models.lock in one step, sorted, with one line a file, so that a merge conflict stays readable."""
+    blocks = [_written(pin) for pin in sorted(pins, key=lambda pin: (pin.name, pin.version))]
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text("\n".join([_HEADER, *blocks]), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _written(pin: LockedVersion) -> str:
+    lines = [f"[models.{_key(pin.name)}.{pin.version}]", f"source = {_text(pin.source)}"]
+    lines += [f"commit = {_text(pin.commit)}"] if pin.commit else []
+    files = [
+        f'    {{ path = {_text(file.path)}, size = {file.size}, sha256 = "{file.sha256}" }},'
+        for file in sorted(pin.files, key=lambda file: file.path)
+    ]
+    return "\n".join([*lines, "files = [", *files, "]", ""])
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _text(value: str) -> str:
+    # A JSON string of printable characters is a TOML basic string.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,127 @@
+"""The store beside the models directory: verified files by their SHA-256, and what is under way.
+
+.store/<sha256>     a verified file, read-only; installed versions are hard links to these
+.store/partial/     files that are being fetched, each with its journal
+.store/staging/     versions that are being put together; one rename takes them out
+.store/lock         held by the one process that may change any of it
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tritonops.errors import StoreError, VerificationError
+
+_CHUNK = 1 << 20
+
+
+class Store:
+    """Files under their SHA-256. Whoever changes it holds `locked()`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def blob(self, sha256: str) -> Path:
+        """Where the file with this hash lies, or would lie."""
+        return self.root / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Whether the file is there; it was verified when it came."""
+        return self.blob(sha256).is_file()
+
+    @property
+    def partial_dir(self) -> Path:
+        """Files that are being fetched."""
+        return self.root / "partial"
+
+    def keep(self, file: Path, sha256: str) -> Path:
+        """Move a verified file into the store, which is on the same filesystem."""
+        file.chmod(0o444)
+        return file.replace(self.blob(sha256))
+
+    def copy_in(self, file: Path, sha256: str) -> Path:
+        """Copy a file into the store, verifying the bytes as they are copied. Raises VerificationError."""
+        self.partial_dir.mkdir(parents=True, exist_ok=True)
+        partial = self.partial_dir / sha256
+        if copy_and_hash(file, partial) != sha256:
+            partial.unlink()
+            raise VerificationError(
+                f"{file} is not the file that was locked: its SHA-256 is not {sha256}",
+                hint="If the new one is meant, lock it: inv models.lock --include NAME",
+            )
+        return self.keep(partial, sha256)
+
+    def blobs(self) -> list[Path]:
+        """Every stored file, by name."""
+        if not self.root.is_dir():
+            return []
+        return sorted(path for path in self.root.iterdir() if len(path.name) == 64 and path.is_file())
+
+    @contextmanager
+    def locked(self, on_wait: Callable[[str], None]) -> Iterator[None]:
+        """Be the only process that changes the store; `on_wait` is told who holds it, when another does."""
+        with _writable(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _take(descriptor, on_wait)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def staging(parent: Path) -> Iterator[Path]:
+    """Give an empty folder below `parent` that is gone afterwards, and clear what a killed run left there.
+
+    The caller holds the store's lock, so whatever lies there belongs to nobody.
+    """
+    shutil.rmtree(parent, ignore_errors=True)
+    with _writable(parent):
+        parent.mkdir(parents=True)
+    try:
+        yield parent
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_and_hash(source: Path, target: Path) -> str:
+    """Copy a file and return the SHA-256 of the bytes that were written."""
+    digest = hashlib.sha256()
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        while chunk := reader.read(_CHUNK):
+            digest.update(chunk)
+            writer.write(chunk)
+    return digest.hexdigest()
+
+
+def _take(descriptor: int, on_wait: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait(os.pread(descriptor, 200, 0).decode(errors="replace") or "another process")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(
+            f"cannot write to {path}: {exc.strerror}", hint="TRITON_STORE_DIR says where the store lies."
+        ) from exc
