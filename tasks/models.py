@@ -1,19 +1,62 @@
-"""Models: from models.toml to the disk."""
+"""Models: models.toml and the files on disk."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from invoke import Context
 
 from tasks.cli import names, settings, task
-from tasks.terminal import note, print_json, size
+from tasks.terminal import note, print_diff, print_json, print_table, size
 from tritonops.errors import PartialFailureError
 from tritonops.models.download import DownloadResult, Progress
 from tritonops.models.download import download as download_models
 
+if TYPE_CHECKING:
+    from tritonops.models.config import ConfigOutcome
+    from tritonops.models.repository import Repository
+
+INCLUDE = {"include": "Only this model; several times, or as a comma-separated list."}
+
+
+@task(name="list", help={"json": "Print one JSON document."})
+def list_(c: Context, json: bool = False) -> None:
+    """Compare models.toml with the disk: each version, its source, and what is installed."""
+    from tritonops.models.catalog import load_catalog
+    from tritonops.models.listing import list_versions
+    from tritonops.models.lock import load_lock
+
+    at = settings()
+    sizes = {label: pin.size for label, pin in load_lock(at.lock_path).items()}
+    rows = list_versions(load_catalog(at.models_toml), _repository(), at.config_dir, sizes=sizes)
+    if json:
+        print_json(rows)
+        return
+    print_table(
+        ("name", "version", "revision", "source", "size", "installed", "enabled", "config"),
+        [
+            (
+                row.name,
+                row.version,
+                row.revision and row.revision[:12],
+                row.source,
+                size(row.size),
+                _yes(row.installed),
+                _yes(row.enabled),
+                row.config,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _yes(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"
+
 
 @task(
-    help={
-        "include": "Only this model; may be given several times, or as a comma-separated list.",
+    help=INCLUDE
+    | {
         "overwrite": "Replace installed versions whose files are not the pinned ones.",
         "json": "Print one JSON document and no progress.",
     },
@@ -44,3 +87,60 @@ def _summary(result: DownloadResult) -> str:
         f"{len(result.downloaded)} downloaded, {len(result.skipped)} there already, {len(result.failed)} failed: "
         f"{size(result.bytes)} in {result.seconds:.1f} s"
     )
+
+
+@task(
+    help=INCLUDE
+    | {
+        "cpu": "The CPU configs; the GPU ones otherwise.",
+        "overwrite": "Replace configs on disk that differ. A policy set with triton.serve stays.",
+    },
+    iterable=["include"],
+)
+def config(c: Context, include: list[str], cpu: bool = False, overwrite: bool = False) -> None:
+    """Copy configs from triton-config/ to the models; show how one on disk differs."""
+    from tritonops.models.catalog import load_catalog
+    from tritonops.models.config import copy_configs, raise_unless_done
+
+    at = settings()
+    outcomes = copy_configs(
+        load_catalog(at.models_toml),
+        _repository(),
+        at.config_dir,
+        variant="cpu" if cpu else "gpu",
+        include=names(include),
+        overwrite=overwrite,
+    )
+    for outcome in outcomes:
+        _show(outcome)
+    raise_unless_done(outcomes)
+
+
+def _show(outcome: ConfigOutcome) -> None:
+    if outcome.state == "failed":
+        return
+    waiting = ", waiting for the model to be downloaded" if outcome.waiting else ""
+    print(f"{outcome.name}: {outcome.state}{waiting}")
+    print_diff(outcome.diff)
+    if outcome.kept_policy:
+        note(f"{outcome.name}: keeps the versions set with triton.serve: {outcome.kept_policy}")
+
+
+@task(help={"model": "The model's name."}, positional=["model"])
+def enable(c: Context, model: str) -> None:
+    """Show a disabled model to Triton again: move it from triton-disabled/ to triton/."""
+    print(_repository().enable(model))
+    note(f"`inv triton.load {model}` loads it into a running server.")
+
+
+@task(help={"model": "The model's name."}, positional=["model"])
+def disable(c: Context, model: str) -> None:
+    """Hide a model from Triton: move it from triton/ to triton-disabled/."""
+    print(_repository().disable(model))
+    note(f"A running server goes on serving it until `inv triton.unload {model}`.")
+
+
+def _repository() -> Repository:
+    from tritonops.models.repository import Repository
+
+    return Repository(settings().models_dir)

@@ -1,27 +1,8 @@
 import json
-from pathlib import Path
 
 import pytest
-from invoke import Config, FilesystemLoader, Program
 
 from tests.onnx_models import affine, write_model
-
-PROJECT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture
-def inv(capfd):
-    """Run a command line of the project, and give its exit code, stdout and stderr."""
-    module, _ = FilesystemLoader(start=str(PROJECT), config=Config()).load("tasks")
-
-    def run(*arguments):
-        try:
-            Program(namespace=module.ns, binary="inv").run(["inv", *arguments])
-        except SystemExit as ended:
-            return ended.code, *capfd.readouterr()
-        return 0, *capfd.readouterr()
-
-    return run
 
 
 def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, tmp_path):

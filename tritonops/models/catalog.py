@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,8 +140,8 @@ def _entries_of(path: Path, text: str, key: str, tables: object) -> list[dict[st
         return tables
     line = statement_line(text, ("models", key))
     raise CatalogError(
-        f"{path}, line {line}: models.{key}: want an array of tables, one for each version",
-        hint=f"Write [[models.{key}]], with two brackets.",
+        f"{path}, line {line}: models.{_written(key)}: want an array of tables, one for each version",
+        hint=f"Write [[models.{_written(key)}]], with two brackets.",
     )
 
 
@@ -174,10 +175,10 @@ class _Entry:
 
     @property
     def where(self) -> str:
-        return f"models.{self.key}[{self.index}]"
+        return f"models.{_written(self.key)}[{self.index}]"
 
     def error(self, key: str, problem: str, *, hint: str | None = None) -> CatalogError:
-        return CatalogError(f"{self.path}, line {self.line}: {self.where}: {key}: {problem}", hint=hint)
+        return CatalogError(f"{self.path}, line {self.line}: {self.where}: {_written(key)}: {problem}", hint=hint)
 
     def text(self, key: str, rule: Callable[[str], str], default: str | None = None) -> str:
         return self._checked(key, str, "a string", rule, default)
@@ -195,6 +196,11 @@ class _Entry:
             return rule(value)
         except ValueError as exc:
             raise self.error(key, f"{_shortened(value)} {exc}") from exc
+
+
+def _written(key: str) -> str:
+    """Write a key as TOML would, so that no character of it plays tricks on the reader's terminal."""
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else repr(key)
 
 
 def _shortened(value: str | int) -> str:

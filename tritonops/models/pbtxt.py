@@ -110,6 +110,11 @@ def set_version_policy(text: str, policy: VersionPolicy, *, note: str = SET_WITH
     return f"{text}{gap}{block}\n"
 
 
+def has_policy(text: str) -> bool:
+    """Whether a config sets a version policy, told from its text alone."""
+    return _policy_span(text) is not None
+
+
 def policy_note(text: str) -> str | None:
     """Find out who set the version policy of a config: SET_WITH_SERVE, AS_IN_CATALOG, or None for anybody else."""
     span = _policy_span(text)

@@ -82,7 +82,7 @@ class Repository:
     def _move(self, name: str, source: Path, target: Path, state: str) -> Path:
         with self.changing():
             if name not in self.names():
-                raise UnknownModelError(name, self.names(), where=f"{self.root.parent}: the disk")
+                raise UnknownModelError(name, self.names(), where=f"the disk ({self.root})")
             if self.home(name) == target / name:
                 raise InputError(f"{name} is {state} already: {target / name}", hint="Try `inv models.list`.")
             target.mkdir(exist_ok=True)
@@ -115,6 +115,11 @@ class Repository:
         """Where the config of a model waits for the model: alone in `root`, it would be a model that fails."""
         return self.beside / "configs" / name / CONFIG_NAME
 
+    def config_path(self, name: str) -> Path:
+        """Where the config.pbtxt of a model is, or would be written."""
+        home = self.home(name)
+        return home / CONFIG_NAME if home else self.pending_config(name)
+
     def take_pending_config(self, name: str, model: Path) -> None:
         """Move the config that waits for a model, if one does, into the folder that will be the model's.
 
@@ -127,8 +132,7 @@ class Repository:
     def write_config(self, name: str, text: str) -> Path:
         """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model."""
         with self.changing():
-            home = self.home(name)
-            target = home / CONFIG_NAME if home else self.pending_config(name)
+            target = self.config_path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = self.beside / "config.partial"
             partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,104 @@
+import json
+
+import pytest
+
+CATALOG = """\
+[[models.clip]]
+path = "clip.onnx"
+triton_version = 1
+[[models.bare]]
+path = "bare.onnx"
+triton_version = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A project of two models, of which one is on disk and has a config."""
+    (tmp_path / "models.toml").write_text(CATALOG)
+    (tmp_path / "triton" / "clip" / "1").mkdir(parents=True)
+    (tmp_path / "triton" / "clip" / "1" / "model.onnx").write_bytes(b"x" * 1500)
+    (tmp_path / "configs" / "clip").mkdir(parents=True)
+    for variant in ("cpu", "gpu"):
+        (tmp_path / "configs" / "clip" / f"{variant}.pbtxt").write_text(f'name: "clip" # {variant}\n')
+    monkeypatch.setenv("MODELS_TOML", str(tmp_path / "models.toml"))
+    monkeypatch.setenv("TRITON_MODELS_DIR", str(tmp_path / "triton"))
+    monkeypatch.setenv("TRITON_CONFIG_DIR", str(tmp_path / "configs"))
+    return tmp_path
+
+
+def test_list_shows_the_catalogue_against_the_disk(inv, project):
+    code, out, err = inv("models.list")
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["NAME", "VERSION", "REVISION", "SOURCE", "SIZE", "INSTALLED", "ENABLED", "CONFIG"],
+        ["clip", "1", "-", str(project / "clip.onnx"), "1.5", "kB", "yes", "yes", "-"],
+        ["bare", "1", "-", str(project / "bare.onnx"), "-", "no", "-", "-"],
+    ]
+
+
+def test_list_is_one_json_document_for_scripts(inv, project):
+    code, out, err = inv("models.list", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0] == {
+        "name": "clip",
+        "version": 1,
+        "source": str(project / "clip.onnx"),
+        "revision": None,
+        "size": 1500,
+        "installed": True,
+        "enabled": True,
+        "config": None,
+    }
+
+
+def test_config_does_what_it_can_and_names_the_model_without_a_source(inv, project):
+    code, out, err = inv("models.config")
+    assert (code, out) == (1, "clip: written\n")
+    assert f"bare: there is no {project}/configs/bare/gpu.pbtxt" in err
+    assert (project / "triton" / "clip" / "config.pbtxt").read_text() == 'name: "clip" # gpu\n'
+
+
+def test_config_shows_a_difference_and_replaces_it_only_with_overwrite(inv, project):
+    assert inv("models.config", "--include", "clip")[0] == 0
+    code, out, err = inv("models.config", "--cpu", "--include", "clip")
+    assert code == 4
+    assert out.splitlines()[-2:] == ['-name: "clip" # gpu', '+name: "clip" # cpu']
+    assert "hint: --overwrite replaces it." in err
+    assert inv("models.config", "--cpu", "--include", "clip", "--overwrite")[0] == 0
+    assert inv("models.config", "--cpu", "--include", "clip") == (0, "clip: unchanged\n", "")
+
+
+def test_disable_and_enable_move_a_model_and_a_second_time_is_wrong_input(inv, project):
+    assert inv("models.disable", "clip")[:2] == (0, f"{project}/triton-disabled/clip\n")
+    assert inv("models.disable", "--model", "clip")[0] == 2
+    assert inv("models.enable", "clip")[:2] == (0, f"{project}/triton/clip\n")
+    code, out, err = inv("models.enable", "clip")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: clip is enabled already")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["models.enable", "clop"], "has no model 'clop'\nhint: Did you mean 'clip'?"),
+        (["models.config", "--include", "clop"], "has no model 'clop'\nhint: Did you mean 'clip'?"),
+        (["models.config", "--include", "clip,clop"], "has no model 'clop'"),
+    ],
+)
+def test_an_unknown_model_is_wrong_input_with_the_near_misses(inv, project, arguments, message):
+    code, out, err = inv(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (project / "triton" / "clip" / "config.pbtxt").exists()
+
+
+@pytest.mark.parametrize("task", ["models.list", "models.config"])
+def test_a_wrong_catalogue_is_one_message_with_the_entry_and_its_line(inv, project, task):
+    (project / "models.toml").write_text(CATALOG.replace("triton_version = 1\n[[", "triton_version = 0\n[["))
+    code, out, err = inv(task)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"error: {project}/models.toml, line 1: models.clip[0]: triton_version: "
+        "0 is not a version; want a whole number from 1\n"
+    )

@@ -1,0 +1,146 @@
+"""From triton-config/<model>/{cpu,gpu}.pbtxt to the config.pbtxt that Triton reads."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tritonops.errors import ConfigError, DifferenceError, PartialFailureError, TritonOpsError
+from tritonops.models.catalog import Catalog
+from tritonops.models.pbtxt import (
+    AS_IN_CATALOG,
+    SET_WITH_SERVE,
+    VersionPolicy,
+    has_policy,
+    parse_config,
+    policy_note,
+    read_text,
+    set_version_policy,
+)
+from tritonops.models.repository import Repository
+
+Variant = Literal["cpu", "gpu"]
+VARIANTS: tuple[Variant, ...] = ("gpu", "cpu")
+State = Literal["written", "replaced", "unchanged", "differs", "failed"]
+
+
+@dataclass(frozen=True)
+class ConfigOutcome:
+    """What became of one model's config."""
+
+    name: str
+    state: State
+    path: Path | None = None
+    """The config.pbtxt; None where it failed."""
+    diff: str = ""
+    """From the file that was there to the one that is wanted, where the two differ."""
+    kept_policy: VersionPolicy | None = None
+    """The policy set with triton.serve, which the config on disk keeps."""
+    waiting: bool = False
+    """The model is not on disk yet; its config goes there together with it."""
+    error: str | None = None
+
+
+def source_path(config_dir: Path, name: str, variant: Variant) -> Path:
+    """Where the config of a model is written down."""
+    return config_dir / name / f"{variant}.pbtxt"
+
+
+def copy_configs(
+    catalog: Catalog,
+    repository: Repository,
+    config_dir: Path,
+    *,
+    variant: Variant,
+    include: Sequence[str] = (),
+    overwrite: bool = False,
+) -> tuple[ConfigOutcome, ...]:
+    """Bring the configs of the models in `include`, or of all, to where the models are.
+
+    One that differs from its source is replaced only with `overwrite`. One model's failure does not keep the
+    others from being done: see `raise_unless_done`.
+    """
+    names = dict.fromkeys(version.name for version in catalog.select(include))
+    return tuple(
+        _outcome(catalog, repository, name, source_path(config_dir, name, variant), overwrite=overwrite)
+        for name in names
+    )
+
+
+def raise_unless_done(outcomes: Sequence[ConfigOutcome]) -> None:
+    """Raise PartialFailureError if some failed, or else DifferenceError if some were left as they are."""
+    if failures := {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}:
+        raise PartialFailureError(f"{len(failures)} of {len(outcomes)} configs were not copied", failures)
+    if different := [outcome.name for outcome in outcomes if outcome.state == "differs"]:
+        raise DifferenceError(
+            f"the config on disk is not the one of triton-config: {', '.join(different)}",
+            hint="--overwrite replaces it.",
+        )
+
+
+def wanted_config(catalog: Catalog, name: str, text: str) -> str:
+    """Give the config that models.toml and the text of its source ask for.
+
+    Triton serves only the newest version by default; where models.toml declares several, all of those are
+    meant, unless the source has a policy itself.
+    """
+    versions = tuple(sorted(version.version for version in catalog.versions_of(name)))
+    if len(versions) < 2 or has_policy(text):
+        return text
+    return set_version_policy(text, VersionPolicy("specific", versions=versions), note=AS_IN_CATALOG)
+
+
+def keep_policy(there: str, wanted: str) -> str:
+    """Carry the version policy that was set with triton.serve over from the config that is there."""
+    kept = served_policy(there)
+    return set_version_policy(wanted, kept) if kept else wanted
+
+
+def served_policy(text: str) -> VersionPolicy | None:
+    """Read the policy that was set with triton.serve; None for any other, and for a file that does not parse."""
+    if policy_note(text) != SET_WITH_SERVE:
+        return None
+    try:
+        return VersionPolicy.of(parse_config(text))
+    except ConfigError:
+        return None
+
+
+def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, *, overwrite: bool) -> ConfigOutcome:
+    try:
+        if not source.exists():
+            return ConfigOutcome(name, "failed", error=f"there is no {source}")
+        text = read_text(source)
+        parse_config(text, where=str(source))
+        return _bring(repository, name, wanted_config(catalog, name, text), overwrite=overwrite)
+    except TritonOpsError as exc:
+        return ConfigOutcome(name, "failed", error=str(exc))
+
+
+def _bring(repository: Repository, name: str, wanted: str, *, overwrite: bool) -> ConfigOutcome:
+    path = repository.config_path(name)
+    waiting = path == repository.pending_config(name)
+    there = read_text(path) if path.exists() else None
+    wanted = keep_policy(there or "", wanted)
+    # Nobody has had a reason to edit a config that waits, so the latest choice of CPU or GPU counts.
+    state = _state(there, wanted, overwrite=overwrite or waiting)
+    if state in ("written", "replaced"):
+        path = repository.write_config(name, wanted)
+    diff = "" if there is None else _diff(there, wanted, path)
+    return ConfigOutcome(name, state, path, diff, served_policy(wanted), waiting)
+
+
+def _state(there: str | None, wanted: str, *, overwrite: bool) -> State:
+    if there is None:
+        return "written"
+    if there == wanted:
+        return "unchanged"
+    return "replaced" if overwrite else "differs"
+
+
+def _diff(there: str, wanted: str, path: Path) -> str:
+    lines = difflib.unified_diff(there.splitlines(), wanted.splitlines(), str(path), "triton-config", lineterm="")
+    return "\n".join(lines)
