@@ -9,10 +9,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 IR_VERSION, OPSET = 8, 17
+Signature = Mapping[str, tuple[int, Sequence[int | str]]]
 
 
 def affine(
-    scale: float = 1.0, offset: float = 0.0, *, width: int = 3, type_: int = TensorProto.FLOAT
+    scale: float = 1.0, offset: float = 0.0, *, width: int | str = 3, type_: int = TensorProto.FLOAT
 ) -> onnx.ModelProto:
     """y = scale * x + offset, for x of [batch, width]."""
     constants = [helper.make_tensor(name, type_, [], [value]) for name, value in (("scale", scale), ("offset", offset))]
@@ -27,9 +28,6 @@ def identity(type_: int, *, width: int = 3) -> onnx.ModelProto:
         {"x": (type_, ["batch", width])},
         {"y": (type_, ["batch", width])},
     )
-
-
-Signature = Mapping[str, tuple[int, Sequence[int | str]]]
 
 
 def model(

@@ -4,7 +4,6 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── PartialFailureError             1  some of several models or hosts failed; each is named
 ├── EmbeddedUnavailableError           this machine cannot run the embedded Triton
 ├── PortTakenError                     something else listens where the embedded Triton should
-├── ServerRunningError                 the embedded Triton is up already
 ├── ServerStartError                   the embedded Triton did not come up
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
@@ -20,6 +19,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   └── UnknownModelError              a name that is not there, with the near misses
 ├── UnreachableError                3  the server, or every host, cannot be reached
+│   ├── ServerDownError                no embedded Triton runs for this models directory
+│   ├── ServerStartingError            it runs, and is still loading models
 │   ├── TritonUnreachableError         no Triton answers at this address
 │   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
 │       ├── UnknownHostKeyError        known_hosts has no key for it
@@ -66,20 +67,12 @@ class EmbeddedUnavailableError(TritonOpsError):
 class PortTakenError(TritonOpsError):
     """Something else listens on a port that the embedded Triton should have."""
 
-    def __init__(self, protocol: str, port: int) -> None:
+    def __init__(self, protocol: str, port: int, *, holder: str | None) -> None:
         self.protocol, self.port = protocol, port
         super().__init__(
-            f"port {port} ({protocol}) of this machine is taken",
+            f"port {port} ({protocol}) is taken" + (f" by {holder}" if holder else ""),
             hint=f"Set TRITON_EXPOSE_{protocol.upper()} to another port, here or in .env.",
         )
-
-
-class ServerRunningError(TritonOpsError):
-    """The embedded Triton of this folder is up already."""
-
-    def __init__(self, pid: int, models_dir: Path) -> None:
-        self.pid = pid
-        super().__init__(f"Triton is already up, process {pid} over {models_dir}")
 
 
 class ServerStartError(TritonOpsError):
@@ -145,6 +138,23 @@ class UnreachableError(TritonOpsError):
     """A server that did not answer."""
 
     exit_code = 3
+
+
+class ServerDownError(UnreachableError):
+    """No embedded Triton runs for this models directory; `log` is there when one did."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(
+            "the embedded Triton is not up",
+            hint="Start it with `inv server.up`." + (f" The last one's log: {log}" if log.exists() else ""),
+        )
+
+
+class ServerStartingError(UnreachableError):
+    """The embedded Triton runs, but does not answer yet: it loads models, or is about to end."""
+
+    def __init__(self, pid: int, log: Path) -> None:
+        super().__init__(f"the embedded Triton, process {pid}, does not answer yet", hint=f"Its log: {log}")
 
 
 class HostUnreachableError(UnreachableError):

@@ -18,13 +18,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tritonops.errors import ServerRunningError, ServerStartError
+from tritonops.errors import RepositoryError, ServerStartError
 from tritonops.server import process
 from tritonops.server.installation import Installation, assemble_backends, find_installation
+from tritonops.server.log import last_words
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
 
 _POLL = 0.05
+START_TIMEOUT = 600.0
+STOP_TIMEOUT = 40.0  # Triton gives requests under way 30 seconds
 # Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
 _CLOSED_APIS = "shared-memory,trace,logging"
 _CONTROL_APIS = "model-repository,model-config"
@@ -50,6 +53,11 @@ class Server:
         return f"http://{LOOPBACK}:{self.ports.http}"
 
     @property
+    def metrics_url(self) -> str:
+        """Where Prometheus finds its metrics."""
+        return f"http://{LOOPBACK}:{self.ports.metrics}/metrics"
+
+    @property
     def log(self) -> Path:
         """What it has written since it started."""
         return log_path(self.server_dir)
@@ -61,19 +69,25 @@ def log_path(server_dir: Path) -> Path:
 
 
 def start(
-    models_dir: Path, server_dir: Path, *, ports: Ports, token: str | None = None, timeout: float = 600.0
+    models_dir: Path,
+    server_dir: Path,
+    *,
+    ports: Ports,
+    token: str | None = None,
+    timeout: float = START_TIMEOUT,
+    installation: Installation | None = None,
 ) -> Server:
     """Serve every model of `models_dir`, and return once Triton has tried to load each of them.
 
-    A model that cannot be loaded does not keep the server from starting. In `server_dir` are the pid file,
-    the log and the backends. Raises EmbeddedUnavailableError, PortTakenError, ServerRunningError or
-    ServerStartError; after an error, or an interruption, nothing is left running.
+    A model that cannot be loaded does not keep the server from starting. Where one is up already, that is the one
+    returned, as it is. In `server_dir` are the pid file, the log and the backends. Raises EmbeddedUnavailableError,
+    RepositoryError, PortTakenError or ServerStartError; after an error, or an interruption, nothing is left running.
     """
-    installation = find_installation()
-    server_dir.mkdir(parents=True, exist_ok=True)
+    installation = installation or find_installation()
+    _require_folders(models_dir, server_dir)
     with _locked(server_dir):
         if running := find(server_dir):
-            raise ServerRunningError(running.process.pid, running.models_dir)
+            return running
         require_free(ports)
         assemble_backends(server_dir / "backends", installation)
         _rotate(log_path(server_dir))
@@ -98,10 +112,10 @@ def find(server_dir: Path) -> Server | None:
     return server if found.is_alive() else None
 
 
-def stop(server: Server, *, timeout: float = 40.0) -> bool:
+def stop(server: Server, *, timeout: float = STOP_TIMEOUT) -> bool:
     """Let the server finish what it is answering and end; after `timeout` seconds it is killed.
 
-    Returns whether it ended by itself. Triton gives requests under way 30 seconds.
+    Returns whether it ended by itself.
     """
     by_itself = process.stop(server.process, timeout=timeout)
     _forget(server)
@@ -162,9 +176,9 @@ def _wait_until_started(server: Server, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while not _answers(server.ports.http):
         if not server.process.is_alive():
-            raise ServerStartError("it ended while starting", server.log)
+            raise ServerStartError(f"it ended while starting\n{last_words(server.log)}", server.log)
         if time.monotonic() > deadline:
-            raise ServerStartError(f"it was not ready after {timeout:g} s", server.log)
+            raise ServerStartError(f"it was still loading models after {timeout:g} s, and was ended", server.log)
         time.sleep(_POLL)
 
 
@@ -179,15 +193,32 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
+def _require_folders(models_dir: Path, server_dir: Path) -> None:
+    if not models_dir.is_dir():
+        hint = "Try `inv models.download`, or set TRITON_MODELS_DIR."
+        raise RepositoryError(f"{models_dir}: there is no such folder", hint=hint)
+    try:
+        server_dir.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise RepositoryError(f"{server_dir} cannot be made: {exc.strerror}") from exc
+
+
 def _pid_file(server_dir: Path) -> Path:
     return server_dir / "triton.pid"
 
 
 def _forget(server: Server) -> None:
-    """Remove the pid file, and the shared memory that a killed server leaves behind."""
+    """Remove the pid file, unless a newer server has it, and the shared memory that a killed server leaves behind."""
+    if find(server.server_dir):
+        return
     _pid_file(server.server_dir).unlink(missing_ok=True)
-    for region in Path("/dev/shm").glob(f"{_shared_memory_prefix(server.server_dir)}*"):  # noqa: S108
+    for region in shared_memory(server.server_dir):
         region.unlink(missing_ok=True)
+
+
+def shared_memory(server_dir: Path) -> list[Path]:
+    """List the memory that the server of this folder shares with its models' processes."""
+    return list(Path("/dev/shm").glob(f"{_shared_memory_prefix(server_dir)}*"))  # noqa: S108
 
 
 def _shared_memory_prefix(server_dir: Path) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from tritonops.errors import EmbeddedUnavailableError
 
 _OLDEST_GLIBC = (2, 35)
-_USE_COMPOSE = "Serve the models with Docker instead: ./inv compose.up --cpu"
+_TOO_NEW_PYTHON = (3, 13)
+_USE_COMPOSE = "Serve the models with Docker instead: `inv compose.up --cpu`"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def find_installation() -> Installation:
         executable=triton / "bin" / "tritonserver",
         python_backend=triton / "backends" / "python",
         stub=triton / "python_backend_stubs" / version / "triton_python_backend_stub",
-        library_path=(packages / "nvidia_pytriton.libs", _find_libpython(_libpython_folders())),
+        library_path=(packages / "nvidia_pytriton.libs", find_libpython(_libpython_folders())),
         python_bin=Path(sys.executable).parent,
     )
 
@@ -58,28 +59,46 @@ def assemble_backends(folder: Path, installation: Installation) -> None:
     shutil.copytree(ours, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What decides whether the wheel can be installed here."""
+
+    system: str
+    architecture: str
+    python: tuple[int, ...]
+    glibc: tuple[int, ...]
+    """Empty where the C library is another one."""
+
+
+def this_machine() -> Machine:
+    """Describe the machine, and the Python, that we run on."""
+    library, version = platform.libc_ver()
+    glibc = tuple(int(part) for part in version.split(".")) if library == "glibc" else ()
+    return Machine(platform.system(), platform.machine(), sys.version_info[:2], glibc)
+
+
+def why_missing(machine: Machine) -> str:
+    """Say why the wheel is not installed on this machine."""
+    if (machine.system, machine.architecture) != ("Linux", "x86_64"):
+        return f"there is no embedded Triton for {machine.system} on {machine.architecture}, only for Linux on x86_64"
+    if machine.python >= _TOO_NEW_PYTHON:
+        return f"there is no embedded Triton for Python {_dotted(machine.python)}, only for 3.11 and 3.12"
+    if machine.glibc < _OLDEST_GLIBC:
+        here = f"glibc {_dotted(machine.glibc)}" if machine.glibc else "another C library"
+        return f"the embedded Triton wants glibc {_dotted(_OLDEST_GLIBC)} or newer, and this system has {here}"
+    return "the embedded Triton is not installed: the package nvidia-pytriton is missing"
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
 def _site_packages() -> Path:
     """The folder that holds the wheel's packages; it is looked for, not imported."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise EmbeddedUnavailableError(_why_missing(), hint=_USE_COMPOSE)
+        raise EmbeddedUnavailableError(why_missing(this_machine()), hint=_USE_COMPOSE)
     return Path(spec.origin).parent.parent
-
-
-def _why_missing() -> str:
-    system, machine = platform.system(), platform.machine()
-    if (system, machine) != ("Linux", "x86_64"):
-        return f"there is no embedded Triton for {system} on {machine}, only for Linux on x86_64"
-    if sys.version_info >= (3, 13):
-        return f"there is no embedded Triton for Python {platform.python_version()}, only for 3.11 and 3.12"
-    if _glibc() < _OLDEST_GLIBC:
-        return "there is no embedded Triton for this system: its wheel wants glibc 2.35 or newer"
-    return "the embedded Triton is not installed: the package nvidia-pytriton is missing"
-
-
-def _glibc() -> tuple[int, ...]:
-    library, version = platform.libc_ver()
-    return tuple(int(part) for part in version.split(".")) if library == "glibc" else (0,)
 
 
 def _libpython_folders() -> Iterable[Path]:
@@ -90,7 +109,8 @@ def _libpython_folders() -> Iterable[Path]:
     yield from (Path("/usr/lib", multiarch), Path("/usr/lib64"), Path("/usr/local/lib"))
 
 
-def _find_libpython(folders: Iterable[Path]) -> Path:
+def find_libpython(folders: Iterable[Path]) -> Path:
+    """Find the first folder that has the shared library of this Python; EmbeddedUnavailableError where none has."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"libpython{version}.so.1.0"
     for folder in folders:

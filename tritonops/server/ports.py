@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from tritonops.errors import PortTakenError
+from tritonops.errors import InputError, PortTakenError
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,10 +32,15 @@ def free_ports() -> Ports:
 
 
 def require_free(ports: Ports) -> None:
-    """Raise PortTakenError for the first port that cannot be listened on."""
+    """Raise PortTakenError for the first port that cannot be listened on, InputError for one that is meant twice."""
+    if len({*asdict(ports).values()}) < 3:
+        raise InputError(
+            f"the ports {', '.join(map(str, asdict(ports).values()))} of HTTP, gRPC and metrics must differ",
+            hint="Set TRITON_EXPOSE_HTTP, TRITON_EXPOSE_GRPC and TRITON_EXPOSE_METRICS.",
+        )
     for protocol, port in asdict(ports).items():
         if not is_free(port):
-            raise PortTakenError(protocol, port)
+            raise PortTakenError(protocol, port, holder=holder(port))
 
 
 def is_free(port: int) -> bool:
@@ -45,3 +52,24 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def holder(port: int) -> str | None:
+    """Name the process that listens on this port; None where that cannot be seen, as of another user's."""
+    wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(descriptor.readlink()) in wanted:
+                process = descriptor.parent.parent
+                return f"process {process.name} ({(process / 'comm').read_text(encoding='utf-8').strip()})"
+    return None
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    """From the kernel's table of sockets: columns 1, 3 and 9 are local address, state (0A: listening) and inode."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="utf-8").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
