@@ -1,4 +1,4 @@
-"""Why models were not loaded, from the log of the embedded Triton: its API does not always say."""
+"""The log of the embedded Triton, and what its reasons mean here."""
 
 from __future__ import annotations
 
@@ -6,32 +6,9 @@ import re
 from pathlib import Path
 
 from tritonops.errors import ServerDownError
+from tritonops.triton.served import without_traceback
 
-_FAILED = re.compile(
-    r"""(?:Poll\ failed\ for\ model\ directory\ |failed\ to\ load\ model\ |failed\ to\ load\ )
-        '(?P<name>[^']+)'(?:\ version\ \d+)?:\ (?P<reason>.*)"$""",
-    re.VERBOSE,
-)
-_LOADED = re.compile(r"""successfully loaded '(?P<name>[^']+)'""")
-# The parser of config.pbtxt says where and what, on a line before the one that names the model.
-_UNPARSED = re.compile(r"Error parsing text-format inference\.ModelConfig: (?P<where>\d+:\d+): (?P<what>.*)$")
-_TRACEBACK = re.compile(r"\n+At:\n.*", re.DOTALL)
 _NO_BACKEND = re.compile(r"unable to find backend library for backend '(?P<name>[^']+)'")
-
-
-def failure_reasons(log: Path) -> dict[str, str]:
-    """Read the last word on each model that could not be loaded, by name."""
-    reasons: dict[str, str] = {}
-    unparsed = ""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if found := _UNPARSED.search(line):
-            unparsed = f" (line {found['where'].replace(':', ', column ')}: {found['what']})"
-        elif found := _FAILED.search(line):
-            reasons[found["name"]] = explained(found["reason"].replace("\\n", "\n") + unparsed)
-            unparsed = ""
-        elif found := _LOADED.search(line):
-            reasons.pop(found["name"], None)
-    return reasons
 
 
 def explained(reason: str) -> str:
@@ -39,8 +16,8 @@ def explained(reason: str) -> str:
     if found := _NO_BACKEND.search(reason):
         return f"the embedded Triton has no backend {found['name']!r}, only 'onnxruntime' and 'python'; use Compose"
     if "invalid or unsupported gpu id" in reason or "KIND_GPU" in reason:
-        return f"{_TRACEBACK.sub('', reason)} (the embedded Triton uses no GPU: try `inv models.config --cpu`)"
-    return _TRACEBACK.sub("", reason)
+        return f"{without_traceback(reason)} (the embedded Triton uses no GPU: try `inv models.config --cpu`)"
+    return without_traceback(reason)
 
 
 def tail_command(log: Path, *, lines: int, follow: bool) -> list[str]:

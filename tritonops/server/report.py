@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import PartialFailureError, ServerDownError, ServerStartingError, TritonUnreachableError
+from tritonops.errors import ServerDownError, ServerStartingError, TritonUnreachableError
 from tritonops.models.repository import Repository
 from tritonops.server import embedded
 from tritonops.server.embedded import Server
-from tritonops.server.log import explained, failure_reasons
+from tritonops.server.log import explained
 from tritonops.triton.client import ModelStatus, connect
-
-_UNLOADED = "unloaded"
+from tritonops.triton.served import raise_unserved, with_reasons
 
 
 @dataclass(frozen=True)
@@ -30,13 +28,7 @@ class Report:
 
     def raise_failures(self) -> None:
         """Raise PartialFailureError, naming every model that should be served and is not."""
-        failures = {
-            status.name: status.reason or "Triton gives no reason"
-            for status in self.models
-            if status.state != "READY" and status.reason != _UNLOADED
-        }
-        if failures:
-            raise PartialFailureError("Triton is up, but does not serve", failures, hint=f"Its log: {self.log}")
+        raise_unserved(self.models, hint=f"Its log: {self.log}")
 
 
 def report(server_dir: Path, *, token: str | None = None) -> Report:
@@ -55,20 +47,11 @@ def report(server_dir: Path, *, token: str | None = None) -> Report:
     )
 
 
-def _models(server: Server, token: str | None) -> Iterator[ModelStatus]:
+def _models(server: Server, token: str | None) -> list[ModelStatus]:
     try:
         with connect(server.grpc_url, token=token) as client:
             index = client.index()
     except TritonUnreachableError as exc:
         raise ServerStartingError(server.process.pid, server.log) from exc
-    return _with_reasons(index, Repository(server.models_dir).enabled_names(), failure_reasons(server.log))
-
-
-def _with_reasons(index: Iterable[ModelStatus], names: Iterable[str], reasons: dict[str, str]) -> Iterator[ModelStatus]:
-    """Triton's index has no reason for a model that it could not even read, and no row for some."""
-    rows = list(index)
-    unlisted = {*names} - {row.name for row in rows}
-    rows += [ModelStatus(name, None, None, None) for name in unlisted]
-    for row in sorted(rows, key=lambda row: (row.name, row.version or 0)):
-        reason = explained(row.reason) if row.reason else reasons.get(row.name) if row.state is None else None
-        yield ModelStatus(row.name, row.version, row.state, reason)
+    log = server.log.read_text(encoding="utf-8", errors="replace")
+    return with_reasons(index, Repository(server.models_dir).enabled_names(), log, explain=explained)

@@ -1,0 +1,72 @@
+"""What a Triton does not serve, and why: from its index, and from its log where the index is silent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from tritonops.errors import PartialFailureError
+from tritonops.triton.client import ModelStatus
+
+Explain = Callable[[str], str]
+"""Puts one of Triton's reasons as a person needs it."""
+
+_UNLOADED = "unloaded"
+_FAILED = re.compile(
+    r"""(?:Poll\ failed\ for\ model\ directory\ |failed\ to\ load\ model\ |failed\ to\ load\ )
+        '(?P<name>[^']+)'(?:\ version\ \d+)?:\ (?P<reason>.*)"$""",
+    re.VERBOSE,
+)
+_LOADED = re.compile(r"""successfully loaded '(?P<name>[^']+)'""")
+# The parser of config.pbtxt says where and what, on a line before the one that names the model.
+_UNPARSED = re.compile(r"Error parsing text-format inference\.ModelConfig: (?P<where>\d+:\d+): (?P<what>.*)$")
+_TRACEBACK = re.compile(r"\n+At:\n.*", re.DOTALL)
+
+
+def without_traceback(reason: str) -> str:
+    """Cut off the Python traceback that Python-based backends add to a reason."""
+    return _TRACEBACK.sub("", reason)
+
+
+def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[str, str]:
+    """Read from Triton's log the last word on each model that could not be loaded, by name."""
+    reasons: dict[str, str] = {}
+    unparsed = ""
+    for line in log.splitlines():
+        if found := _UNPARSED.search(line):
+            unparsed = f" (line {found['where'].replace(':', ', column ')}: {found['what']})"
+        elif found := _FAILED.search(line):
+            reasons[found["name"]] = explain(found["reason"].replace("\\n", "\n") + unparsed)
+            unparsed = ""
+        elif found := _LOADED.search(line):
+            reasons.pop(found["name"], None)
+    return reasons
+
+
+def with_reasons(
+    index: Iterable[ModelStatus], names: Iterable[str], log: str, *, explain: Explain = without_traceback
+) -> list[ModelStatus]:
+    """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list."""
+    reasons = failure_reasons(log, explain=explain)
+    rows = list(index)
+    unlisted = {*names} - {row.name for row in rows}
+    rows += [ModelStatus(name, None, None, None) for name in unlisted]
+    return [
+        ModelStatus(row.name, row.version, row.state, explain(row.reason) if row.reason else _logged(row, reasons))
+        for row in sorted(rows, key=lambda row: (row.name, row.version or 0))
+    ]
+
+
+def _logged(row: ModelStatus, reasons: dict[str, str]) -> str | None:
+    return reasons.get(row.name) if row.state is None else None
+
+
+def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:
+    """Raise PartialFailureError, naming every model that should be served and is not."""
+    failures = {
+        row.name: row.reason or "Triton gives no reason"
+        for row in rows
+        if row.state != "READY" and row.reason != _UNLOADED
+    }
+    if failures:
+        raise PartialFailureError("Triton is up, but does not serve", failures, hint=hint)
