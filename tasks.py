@@ -9,7 +9,7 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import dev, models, server, triton
+from tasks import compose, dev, models, server, triton
 
 ns = Collection(
     dev.test,
@@ -20,5 +20,6 @@ ns = Collection(
     Collection.from_module(models),
     Collection.from_module(server),
     Collection.from_module(triton),
-    Collection("dev", dev.relock),
+    Collection.from_module(compose),
+    Collection("dev", dev.relock, dev.engine),
 )

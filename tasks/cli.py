@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -118,3 +119,11 @@ def seconds(option: str, value: str | float | None) -> float | None:
     if not 0 <= duration < float("inf"):
         raise InputError(f"{option} {value}: want a number of seconds")
     return duration
+
+
+def uv() -> str:
+    """Find uv: on the PATH, or where the bootstrap put it."""
+    beside = Path(sys.executable).with_name("uv")
+    if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
+        return found
+    raise TritonOpsError("uv is not installed", hint="https://docs.astral.sh/uv/getting-started/installation/")

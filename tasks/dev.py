@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 from invoke import Context
 
-from tasks.cli import PROJECT, names, task
+from tasks.cli import PROJECT, names, task, uv
 from tasks.terminal import note
 from tritonops.errors import InputError, TritonOpsError
 
@@ -63,6 +62,12 @@ def bench(c: Context, name: str, arg: list[str]) -> None:
     _run([sys.executable, str(known[name]), *arg], f"the benchmark {name} failed")
 
 
+@task()
+def engine(c: Context) -> None:
+    """Install and start a Docker engine with Compose on a Debian machine, and build the small CPU image."""
+    _run([str(PROJECT / ".ci" / "engine")], "the Docker engine could not be set up")
+
+
 @task(help={"upgrade": "Take the newest releases that fit, not the locked ones."})
 def relock(c: Context, upgrade: bool = False) -> None:
     """Lock the requirements again, with hashes, from pyproject.toml."""
@@ -71,22 +76,16 @@ def relock(c: Context, upgrade: bool = False) -> None:
         "dev": ["pyproject.toml", "--extra", "embedded", "--group", "dev"],
         "runtime": ["pyproject.toml", "--extra", "embedded", "--constraint", str(folder / "dev.txt")],
         "uv": [str(folder / "uv.in")],
+        "triton-cpu": [str(folder / "triton-cpu.in"), "--no-deps", "--constraint", str(folder / "dev.txt")],
     }.items():
         _compile(folder / f"{target}.txt", [*options, *(["--upgrade"] if upgrade else [])])
 
 
 def _compile(output: Path, options: list[str]) -> None:
     note(f"locking {output.name}")
-    command = [_uv(), "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"]
+    command = [uv(), "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"]
     command += ["--no-header", "--no-emit-index-url", "--output-file", str(output), *options]
     _run(command, f"{output.name} could not be locked; it is as it was")
-
-
-def _uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
-        return found
-    raise TritonOpsError("uv is not installed", hint="https://docs.astral.sh/uv/getting-started/installation/")
 
 
 def _script(name: str) -> str:

@@ -13,6 +13,13 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── AccessDeniedError              the Hub, or another server, wants a token or refuses this one
 │   └── VerificationError              the bytes that came are not the bytes that were expected
 ├── StoreError                      1  the store, or the disk below it, could not do what was asked
+├── DockerError                        a docker command failed; its last lines are shown
+│   ├── DockerMissingError             there is no docker command
+│   ├── ComposeMissingError            docker has no Compose, or only the old docker-compose
+│   ├── ImagePullError                 an image is not here and cannot be fetched
+│   ├── PublishedPortTakenError        something else listens on a port that a container should have
+│   └── GpuMissingError                Docker cannot hand out a GPU here
+├── ServiceError                       the Compose service did not come up, or not with every model
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
@@ -22,6 +29,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── ServerDownError                no embedded Triton runs for this models directory
 │   ├── ServerStartingError            it runs, and is still loading models
 │   ├── TritonUnreachableError         no Triton answers at this address
+│   ├── EngineUnreachableError         no Docker engine answers
+│   │   └── EnginePermissionError      one does, but not to this user
 │   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
 │       ├── UnknownHostKeyError        known_hosts has no key for it
 │       └── ChangedHostKeyError        it shows another key than the known one
@@ -101,6 +110,65 @@ class VerificationError(SourceError):
 
 class StoreError(TritonOpsError):
     """The store or the models directory: no space, no permission, another filesystem."""
+
+
+class DockerError(TritonOpsError):
+    """A docker command failed; the message ends with what it said last."""
+
+
+class DockerMissingError(DockerError):
+    """There is no docker command on the PATH."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no docker command here",
+            hint="Install Docker (https://docs.docker.com/engine/install/), or serve without it: `inv server.up`.",
+        )
+
+
+class ComposeMissingError(DockerError):
+    """The docker command knows no `docker compose`; `has_v1` says that the old docker-compose is there."""
+
+    def __init__(self, *, has_v1: bool) -> None:
+        old = "; docker-compose version 1 is here, but it is too old" if has_v1 else ""
+        super().__init__(
+            f"docker has no Compose plugin (`docker compose`){old}",
+            hint="Install Compose 2: https://docs.docker.com/compose/install/linux/",
+        )
+
+
+class ImagePullError(DockerError):
+    """An image is not on this machine, and could not be fetched."""
+
+    def __init__(self, image: str, reason: str, *, hint: str) -> None:
+        self.image = image
+        super().__init__(f"the image {image} is not here and cannot be pulled: {reason}", hint=hint)
+
+
+class PublishedPortTakenError(DockerError):
+    """Something else listens on a port of this machine that a container should be published on."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the container could not start: {address} of this machine is taken",
+            hint="Is the embedded Triton up (`inv server.down`)? Otherwise choose another port with "
+            "TRITON_EXPOSE_HTTP, TRITON_EXPOSE_GRPC or TRITON_EXPOSE_METRICS.",
+        )
+
+
+class GpuMissingError(DockerError):
+    """Docker cannot hand a GPU to a container: no GPU, no driver, or no NVIDIA Container Toolkit."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Docker cannot give the container a GPU: {reason}",
+            hint="Without a GPU: --cpu. With one, install the NVIDIA driver and the NVIDIA Container Toolkit: "
+            "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html",
+        )
+
+
+class ServiceError(TritonOpsError):
+    """The Compose service did not come up, or came up without a model; the message ends with its log."""
 
 
 class InputError(TritonOpsError):
@@ -217,6 +285,24 @@ class TritonUnreachableError(UnreachableError):
             f"no Triton answers at {url}: {reason}",
             hint="Is it up? Try `inv server.status` or `inv compose.ps`. TRITON_URL or --url sets the address.",
         )
+
+
+class EngineUnreachableError(UnreachableError):
+    """No Docker engine answers at the address that the docker command uses."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"no Docker engine answers: {reason}",
+            hint="Start it (`sudo systemctl start docker`, or Docker Desktop), or serve without it: `inv server.up`.",
+        )
+
+
+class EnginePermissionError(EngineUnreachableError):
+    """A Docker engine is there, but this user may not use its socket."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.hint = "Join the group docker (`sudo usermod -aG docker $USER`) and log in anew, or use sudo."
 
 
 class DifferenceError(TritonOpsError):

@@ -1,0 +1,136 @@
+"""Triton in Docker Compose: on a GPU server, or on CPU for a laptop."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from invoke import Context
+
+from tasks.cli import PROJECT, integer, seconds, settings, task, uv
+from tasks.terminal import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from tritonops.compose.service import Served, Service
+
+FILES = {
+    "cpu": "Use ml.yml; otherwise COMPOSE_FILE where it is set, or docker-compose.yml.",
+    "service": 'The service of Triton in those files; "triton" otherwise.',
+}
+TIMEOUT = {"timeout": "Seconds that loading the models may take; 600 otherwise."}
+JSON = {"json": "Print one JSON document."}
+
+
+@task(help=FILES | TIMEOUT | JSON)
+def up(
+    c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None, json: bool = False
+) -> None:
+    """Start Triton, wait until it has loaded every model, and list them."""
+    _up(_service(cpu, service), timeout=seconds("--timeout", timeout), json=json)
+
+
+@task(help=FILES | TIMEOUT | JSON)
+def restart(
+    c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None, json: bool = False
+) -> None:
+    """Stop Triton and start it again with the settings as they are now, wait as `up` does, and list the models."""
+    _up(_service(cpu, service), timeout=seconds("--timeout", timeout), json=json, recreate=True)
+
+
+@task(help=FILES)
+def down(c: Context, cpu: bool = False, service: str | None = None) -> None:
+    """Stop Triton once it has answered the requests under way, and remove its container."""
+    from tritonops.compose import service as compose
+
+    compose.down(_service(cpu, service), watch=note)
+
+
+@task(
+    help=FILES
+    | {
+        "follow": "Go on until Ctrl-C.",
+        "tail": "How many of the last lines; all of them otherwise.",
+        "since": "From here on: a time, or how long ago, like 10m.",
+    }
+)
+def logs(
+    c: Context,
+    cpu: bool = False,
+    service: str | None = None,
+    follow: bool = False,
+    tail: str | None = None,
+    since: str | None = None,
+) -> None:
+    """Print what Triton wrote."""
+    from tritonops.compose import service as compose
+
+    try:
+        compose.logs(_service(cpu, service), watch=_line, follow=follow, tail=integer("--tail", tail), since=since)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+
+
+@task(help=FILES | JSON)
+def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = False) -> None:
+    """Show the container: its state, health and ports."""
+    from tritonops.compose.service import containers
+
+    rows = containers(_service(cpu, service))
+    if json:
+        print_json(rows)
+    else:
+        cells = [[row.name, row.image, row.state, row.health, "\n".join(row.ports)] for row in rows]
+        print_table(["container", "image", "state", "health", "ports"], cells)
+
+
+@task(help=FILES)
+def pull(c: Context, cpu: bool = False, service: str | None = None) -> None:
+    """Fetch the image; `up` then starts the new one."""
+    from tritonops.compose import service as compose
+
+    compose.pull(_service(cpu, service), interactive=sys.stderr.isatty())
+
+
+@task(
+    name="build-cpu",
+    help={
+        "base-image": "A slim Python 3.11 or 3.12 to build on; the one in docker/triton-cpu/Dockerfile otherwise.",
+        "tag": "The image's name; localhost/triton-cpu otherwise.",
+    },
+)
+def build_cpu(c: Context, base_image: str | None = None, tag: str | None = None) -> None:
+    """Build the small CPU image from the locked wheels."""
+    from tritonops.compose.engine import Docker
+    from tritonops.compose.image import CPU_IMAGE, ImageSource, build
+
+    build(Docker(PROJECT), ImageSource.of(PROJECT), uv=uv(), watch=note, tag=tag or CPU_IMAGE, base_image=base_image)
+    print(tag or CPU_IMAGE)
+    note(f"`./inv compose.up --cpu` uses it with TRITON_IMAGE={tag or CPU_IMAGE}.")
+
+
+def _service(cpu: bool, name: str | None) -> Service:
+    from tritonops.compose.commands import SERVICE
+    from tritonops.compose.service import Service
+
+    return Service.of(settings(), cpu=cpu, name=name or SERVICE)
+
+
+def _up(service: Service, *, timeout: float | None, json: bool, recreate: bool = False) -> None:
+    from tritonops.compose import service as compose
+    from tritonops.triton.served import raise_unserved
+
+    limit = compose.UP_TIMEOUT if timeout is None else timeout
+    served = compose.up(service, watch=note, timeout=limit, interactive=sys.stderr.isatty(), recreate=recreate)
+    print_json(served) if json else _show(served)
+    raise_unserved(served.models, hint="\n".join(["The last errors of its log:", *served.errors]))
+
+
+def _show(served: Served) -> None:
+    note(f"Triton is up: gRPC {served.url}")
+    rows = [[model.name, model.version, model.state, model.reason] for model in served.models]
+    print_table(["model", "version", "state", "reason"], rows)
+
+
+def _line(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,39 @@
+"""Real containers for these tests: skipped where no Docker engine answers, failed where CI is set."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import pytest
+
+from tritonops.compose.engine import Docker
+from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource
+from tritonops.errors import TritonOpsError
+
+PROJECT = Path(__file__).parents[2]
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("docker") and (missing := _missing()):
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+
+
+@functools.cache
+def _missing() -> str | None:
+    """What a container test lacks here; None where it has all."""
+    label = f'{{{{ index .Config.Labels "{SOURCE_LABEL}" }}}}'
+    docker = Docker(PROJECT)
+    try:
+        docker.output(["docker", "version"])
+        docker.output(["docker", "compose", "version"])
+        if not docker.output(["docker", "image", "ls", "--quiet", CPU_IMAGE]).strip():
+            return f"there is no image {CPU_IMAGE}: build it with `./inv compose.build-cpu`"
+        made_of = docker.output(["docker", "image", "inspect", "--format", label, CPU_IMAGE]).strip()
+    except TritonOpsError as exc:
+        return str(exc)
+    is_current = made_of == ImageSource.of(PROJECT).digest()
+    return (
+        None if is_current else f"the image {CPU_IMAGE} is not of these files: `./inv compose.build-cpu` makes it anew"
+    )

@@ -1,0 +1,1 @@
+"""Triton in Docker: the Compose service, the small CPU image, and the docker commands behind both."""
