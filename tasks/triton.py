@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.cli import integer, seconds, settings, task
-from tasks.terminal import print_json, print_table
+from tasks.terminal import note, print_json, print_table
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
 if TYPE_CHECKING:
     from tritonops.triton.client import ModelStatus, TritonClient
+    from tritonops.triton.control import Outcome
+    from tritonops.triton.disk import Disk
     from tritonops.triton.infer import Output
 
 MODEL = {"model": "The model's name."}
@@ -26,8 +29,10 @@ JSON = {"json": "Print one JSON document."}
 @task(name="list", help=URL | JSON)
 def list_(c: Context, url: str | None = None, json: bool = False) -> None:
     """List the models of the server: each version, its state, and the reason."""
+    from tritonops.triton.control import list_models
+
     with _connect(url) as client:
-        _show_models(client.index(), json=json)
+        _show_models(list_models(client), json=json)
 
 
 @task(help=MODEL | {"timeout": "Seconds that it may take; 600 otherwise."} | URL | JSON, positional=["model"])
@@ -36,7 +41,8 @@ def load(c: Context, model: str, timeout: str | None = None, url: str | None = N
     from tritonops.triton import control
 
     with _connect(url) as client:
-        _show_models(control.load(client, model, timeout=_timeout(timeout, control.LOAD_TIMEOUT)), json=json)
+        within = _timeout(timeout, control.LOAD_TIMEOUT)
+        _show_outcome(control.load(client, model, disk=_disk(client), timeout=within), json=json)
 
 
 @task(help=MODEL | {"timeout": "Seconds that it may take; 600 otherwise."} | URL | JSON, positional=["model"])
@@ -45,7 +51,8 @@ def unload(c: Context, model: str, timeout: str | None = None, url: str | None =
     from tritonops.triton import control
 
     with _connect(url) as client:
-        _show_models(control.unload(client, model, timeout=_timeout(timeout, control.LOAD_TIMEOUT)), json=json)
+        within = _timeout(timeout, control.LOAD_TIMEOUT)
+        _show_outcome(control.unload(client, model, disk=_disk(client), timeout=within), json=json)
 
 
 @task(help=MODEL | VERSION | URL | {"json": "JSON is what it prints anyway."}, positional=["model"])
@@ -60,13 +67,13 @@ def config(c: Context, model: str, version: str | None = None, url: str | None =
 @task(help={"wait": "Wait up to this many seconds for it."} | URL | JSON)
 def ready(c: Context, wait: str | None = None, url: str | None = None, json: bool = False) -> None:
     """Ask whether the server is ready: exit 0 if it is, 1 if it is not, 3 if nobody answers."""
-    from tritonops.triton import control
+    from tritonops.triton import waiting
 
     with _connect(url) as client:
         if timeout := seconds("--wait", wait):
-            control.wait_until_ready(client, timeout=timeout)
+            waiting.wait_until_ready(client, timeout=timeout)
         else:
-            control.require_ready(client)
+            waiting.require_ready(client)
         print_json({"ready": True}) if json else print(f"Triton at {client.url} is ready.")
 
 
@@ -127,12 +134,39 @@ def _connect(url: str | None) -> AbstractContextManager[TritonClient]:
         raise InputError(f"--url {url}: {exc}") from exc
 
 
+def _disk(client: TritonClient) -> Disk | None:
+    """The models directory, where the server can be the one that reads it: on this machine."""
+    from tritonops.triton.disk import Disk
+
+    host = client.url.rpartition(":")[0]
+    return Disk.of(settings().models_dir, client.url) if host in _THIS_MACHINE else None
+
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+
+
 def _timeout(value: str | None, default: float) -> float:
     given = seconds("--timeout", value)
     return default if given is None else given
 
 
-def _show_models(rows: list[ModelStatus], *, json: bool) -> None:
+def _show_outcome(outcome: Outcome, *, json: bool) -> None:
+    if json:
+        print_json(outcome)
+        return
+    note(f"{outcome.model}: {_VERDICTS[outcome.verdict]}")
+    _show_models(outcome.versions, json=False)
+
+
+_VERDICTS = {
+    "loaded": "loaded",
+    "current": "served already, from the files that are there",
+    "unloaded": "unloaded",
+    "not loaded": "was not loaded",
+}
+
+
+def _show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
     if json:
         print_json(rows)
     else:

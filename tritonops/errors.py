@@ -8,6 +8,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
 │   ├── TokenRefusedError              the server wants a token, or another one
+│   ├── LoadError                      a model that Triton could not load, with its reason
+│   ├── NotAsOnDiskError               Triton says it is loaded, but serves something else than the disk holds
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
 ├── SourceError                     1  a model's files could not be had from where models.toml says
 │   ├── AccessDeniedError              the Hub, or another server, wants a token or refuses this one
@@ -271,6 +273,14 @@ class TokenRefusedError(TritonError):
             f"Triton at {url} {what}",
             hint="Set TRITON_TOKEN, in .env or the environment, to the token that the server was started with.",
         )
+
+
+class LoadError(TritonError):
+    """A model that Triton could not load; what it served of it before goes on being served."""
+
+
+class NotAsOnDiskError(TritonError):
+    """A load that Triton calls done, after which it serves something else than the disk holds."""
 
 
 class TritonTimeoutError(TritonError):

@@ -12,7 +12,8 @@ def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, 
 
     code, out, err = inv("triton.load", "from_the_shell", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out) == [{"name": "from_the_shell", "version": 1, "state": "READY", "reason": None}]
+    rows = [{"name": "from_the_shell", "version": 1, "state": "READY", "reason": None}]
+    assert json.loads(out) == {"model": "from_the_shell", "verdict": "loaded", "versions": rows}
     code, out, _ = inv("triton.list")
     assert code == 0
     assert ["from_the_shell", "1", "READY", "-"] in [line.split() for line in out.splitlines()]
@@ -25,7 +26,7 @@ def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, 
     code, out, _ = inv("triton.stats", "--model", "from_the_shell", "--json")
     assert json.loads(out)[0]["inferences"] == 2
     code, out, _ = inv("triton.unload", "from_the_shell", "--json")
-    assert [row["state"] for row in json.loads(out)] == ["UNAVAILABLE"]
+    assert [row["state"] for row in json.loads(out)["versions"]] == ["UNAVAILABLE"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,18 @@
-import socket
+import os
+import shutil
+import threading
+from pathlib import Path
 
+import onnx
 import pytest
 
 from tests.onnx_models import affine, write_model
-from tritonops.errors import TritonError, TritonTimeoutError, UnknownModelError
+from tritonops.errors import InputError, LoadError, NotAsOnDiskError, RepositoryError, UnknownModelError
+from tritonops.models.pbtxt import VersionPolicy, set_version_policy
 from tritonops.triton import control
 from tritonops.triton.client import connect
+from tritonops.triton.disk import Disk
+from tritonops.triton.infer import infer
 
 
 @pytest.fixture
@@ -14,15 +21,34 @@ def client(triton):
         yield client
 
 
-def test_load_ends_when_the_model_serves_and_unload_when_it_is_gone(triton, client):
+@pytest.fixture
+def disk(triton):
+    return Disk.of(triton.models_dir, triton.grpc_url)
+
+
+def states(outcome):
+    return [(row.version, row.state) for row in outcome.versions]
+
+
+def answer(client, name, version=None):
+    """What y = x + offset says to zeros: the offset."""
+    return float(infer(client, name, version=version)[0].array[0, 0])
+
+
+def put(folder: Path, offset: float, version: int = 1) -> None:
+    """Replace a version's file as an installation does: by a rename."""
+    onnx.save_model(affine(1, offset), folder / "new.onnx")
+    (folder / "new.onnx").replace(folder / str(version) / "model.onnx")
+
+
+def test_load_ends_when_the_model_serves_and_unload_when_it_is_gone(triton, client, disk):
     write_model(triton.models_dir, "comes_and_goes", {3: affine()})
-    assert [(row.version, row.state) for row in control.load(client, "comes_and_goes")] == [(3, "READY")]
-    assert [(row.state, row.reason) for row in control.unload(client, "comes_and_goes")] == [("UNAVAILABLE", "unloaded")]
-
-
-def test_unloading_what_is_not_loaded_changes_nothing(triton, client):
-    write_model(triton.models_dir, "never_loaded")
-    assert [row.state for row in control.unload(client, "never_loaded")] == [None]
+    loaded = control.load(client, "comes_and_goes", disk=disk)
+    assert (loaded.verdict, states(loaded)) == ("loaded", [(3, "READY")])
+    unloaded = control.unload(client, "comes_and_goes", disk=disk)
+    assert unloaded.verdict == "unloaded"
+    assert [(row.state, row.reason) for row in unloaded.versions] == [("UNAVAILABLE", "unloaded")]
+    assert control.unload(client, "comes_and_goes", disk=disk).verdict == "not loaded"
 
 
 def test_a_model_that_the_server_does_not_have_is_an_error_with_the_near_misses(triton, client):
@@ -33,31 +59,174 @@ def test_a_model_that_the_server_does_not_have_is_an_error_with_the_near_misses(
         assert "nutriscore_near" in str(caught.value.hint)
 
 
-def test_a_load_that_fails_gives_tritons_own_reason(triton, client):
+def test_what_was_loaded_from_these_files_is_current_until_they_change(triton, client, disk):
+    folder = write_model(triton.models_dir, "current", {1: affine(1, 10)})
+    assert control.load(client, "current", disk=disk).verdict == "loaded"
+    answer(client, "current")
+    assert control.load(client, "current", disk=disk).verdict == "current"
+    (counted,) = client.statistics("current")
+    assert counted.inferences == 1, "it was loaded anew"
+    put(folder, 20)
+    assert control.load(client, "current", disk=disk).verdict == "loaded"
+    assert answer(client, "current") == 20
+
+
+def test_an_older_file_put_back_under_the_same_version_is_served(triton, client, disk, tmp_path):
+    name = "rolled_back"
+    for tree, offset in (("older", 10), ("newer", 20)):
+        put(write_model(tmp_path / tree, name), offset)
+    live = triton.models_dir / name
+    live.symlink_to(tmp_path / "newer" / name)
+    control.load(client, name, disk=disk)
+    assert answer(client, name) == 20
+
+    live.unlink()
+    live.symlink_to(tmp_path / "older" / name)
+    client.load(name, timeout=30)
+    assert answer(client, name) == 20, "Triton's own load does nothing: to it, this tree is not newer"
+    assert control.load(client, name, disk=disk).verdict == "loaded"
+    assert answer(client, name) == 10
+
+
+def test_an_older_file_is_served_also_where_nobody_noted_what_was_loaded(triton, client, disk, tmp_path):
+    name = "rolled_back_unnoted"
+    for tree, offset in (("older", 10), ("newer", 20)):
+        put(write_model(tmp_path / tree, name), offset)
+    live = triton.models_dir / name
+    live.symlink_to(tmp_path / "newer" / name)
+    client.load(name, timeout=30)
+    live.unlink()
+    live.symlink_to(tmp_path / "older" / name)
+    control.load(client, name, disk=disk)
+    assert answer(client, name) == 10
+
+
+def test_a_file_of_the_future_does_not_hide_a_change(triton, client, disk):
+    folder = write_model(triton.models_dir, "from_the_future")
+    put(folder, 10)
+    os.utime(folder / "1/model.onnx", (4e9, 4e9))
+    control.load(client, "from_the_future", disk=disk)
+    put(folder, 20)
+    assert control.load(client, "from_the_future", disk=disk).verdict == "loaded"
+    assert answer(client, "from_the_future") == 20
+
+
+def test_a_config_on_an_older_tree_is_touched_and_served(triton, client, disk, tmp_path):
+    """The same files, linked, and another config beside them: only the served config shows that nothing happened."""
+    name = "older_config"
+    older = write_model(tmp_path / "older", name, extra='parameters { key: "which" value { string_value: "older" } }')
+    newer = write_model(tmp_path / "newer", name, extra='parameters { key: "which" value { string_value: "newer" } }')
+    (newer / "1/model.onnx").unlink()
+    os.link(older / "1/model.onnx", newer / "1/model.onnx")
+    live = triton.models_dir / name
+    os.utime(newer / "config.pbtxt", (3e9, 3e9))
+    live.symlink_to(newer)
+    control.load(client, name, disk=disk)
+    live.unlink()
+    live.symlink_to(older)
+    assert control.load(client, name, disk=disk).verdict == "loaded"
+    assert client.config(name).parameters["which"].string_value == "older"
+
+
+def test_a_load_that_fails_gives_tritons_own_reason_and_says_what_goes_on_being_served(triton, client, disk):
     folder = write_model(triton.models_dir, "not_onnx")
+    control.load(client, "not_onnx", disk=disk)
     (folder / "1/model.onnx").write_bytes(b"this is no model")
-    with pytest.raises(TritonError, match="not_onnx.*UNAVAILABLE.*(Protobuf|model.onnx)"):
-        control.load(client, "not_onnx")
+    with pytest.raises(LoadError, match=r"not_onnx.*UNAVAILABLE") as caught:
+        control.load(client, "not_onnx", disk=disk)
+    assert caught.value.hint == "What was loaded before goes on being served: version 1."
+    assert answer(client, "not_onnx") == 0
+    with pytest.raises(LoadError):
+        control.load(client, "not_onnx", disk=disk)
+    control.unload(client, "not_onnx")
 
 
-def test_a_server_is_ready_until_a_model_fails_to_load(tmp_path, start_triton):
-    folder = write_model(tmp_path / "triton", "fails_later")
-    with connect(start_triton(folder.parent).grpc_url) as client:
-        control.require_ready(client)
-        control.wait_until_ready(client, timeout=30)
-        (folder / "1/model.onnx").write_bytes(b"this is no model")
-        control.unload(client, "fails_later")
-        with pytest.raises(TritonError, match="UNAVAILABLE"):
-            control.load(client, "fails_later")
-        with pytest.raises(TritonError, match="is not ready") as caught:
-            control.require_ready(client)
-        assert "triton.list" in str(caught.value.hint)
+def test_a_config_that_does_not_parse_is_named_with_line_and_column(triton, client, disk):
+    folder = write_model(triton.models_dir, "broken_config")
+    (folder / "config.pbtxt").write_text('backend: "onnxruntime"\nmax_batch_sizes: 8\n')
+    with pytest.raises(LoadError, match=r"cannot read its configuration: .*config.pbtxt.*max_batch_sizes") as caught:
+        control.load(client, "broken_config", disk=disk)
+    assert "2" in str(caught.value)
 
 
-def test_waiting_for_a_server_that_never_comes_ends_at_the_deadline():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        with connect(f"127.0.0.1:{unused.getsockname()[1]}") as client, pytest.raises(TritonTimeoutError) as caught:
-            control.wait_until_ready(client, timeout=0.3)
-    assert "was not ready within 0.3 s: no Triton answers" in str(caught.value)
+def test_a_server_that_reads_another_folder_is_not_called_loaded(triton, client, tmp_path):
+    write_model(triton.models_dir, "elsewhere", max_batch_size=8)
+    write_model(tmp_path / "triton", "elsewhere", max_batch_size=4)
+    with pytest.raises(NotAsOnDiskError, match=r"-max_batch_size: 8\n\+max_batch_size: 4") as caught:
+        control.load(client, "elsewhere", disk=Disk.of(tmp_path / "triton", client.url))
     assert caught.value.exit_code == 1
+
+
+def test_versions_that_the_policy_leaves_out_are_dropped_while_the_others_serve(triton, client, disk):
+    folder = write_model(triton.models_dir, "policies", {number: affine(1, number) for number in (1, 2, 3)})
+    control.load(client, "policies", disk=disk)
+    config = (folder / "config.pbtxt").read_text()
+    for policy, served in (("all", [1, 2, 3]), ("1,3", [1, 3]), ("latest:2", [2, 3])):
+        (folder / "config.pbtxt").write_text(set_version_policy(config, VersionPolicy.parse(policy)))
+        outcome = control.load(client, "policies", disk=disk)
+        assert [row.version for row in outcome.versions if row.state == "READY"] == served
+        assert answer(client, "policies", 3) == 3
+
+
+def test_two_who_load_the_same_model_both_end_with_it_served(triton, client, disk):
+    write_model(triton.models_dir, "popular", extra="instance_group [{ count: 3 kind: KIND_CPU }]")
+    outcomes = []
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(control.load(client, "popular", disk=disk))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [states(outcome) for outcome in outcomes] == [[(1, "READY")]] * 3
+
+
+def test_what_is_served_without_a_folder_is_listed_and_can_be_unloaded(triton, client, disk):
+    shutil.rmtree(write_loaded(triton, client, "orphan"))
+    rows = {row.name: row for row in control.list_models(client)}
+    assert (rows["orphan"].state, rows["orphan"].reason) == ("READY", control.ORPHAN)
+    assert control.unload(client, "orphan", disk=disk).verdict == "unloaded"
+    assert "orphan" not in {row.name for row in control.list_models(client)}
+
+
+def write_loaded(triton, client, name):
+    folder = write_model(triton.models_dir, name)
+    control.load(client, name)
+    return folder
+
+
+ENSEMBLE = """
+platform: "ensemble"
+max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: [3] }
+output { name: "y" data_type: TYPE_FP32 dims: [3] }
+ensemble_scheduling { step [ { model_name: "STEP" model_version: -1
+  input_map { key: "x" value: "x" } output_map { key: "y" value: "y" } } ] }
+"""
+
+
+def test_a_step_of_a_served_ensemble_is_not_unloaded_under_it(triton, client, disk):
+    write_model(triton.models_dir, "a_step", {1: affine(1, 5)})
+    (triton.models_dir / "an_ensemble/1").mkdir(parents=True)
+    (triton.models_dir / "an_ensemble/config.pbtxt").write_text(ENSEMBLE.replace("STEP", "a_step"))
+    control.load(client, "an_ensemble", disk=disk)
+    assert answer(client, "an_ensemble") == 5
+    with pytest.raises(InputError, match="a_step is a step of an_ensemble"):
+        control.unload(client, "a_step", disk=disk)
+    control.unload(client, "an_ensemble", disk=disk)
+    assert control.unload(client, "a_step", disk=disk).verdict == "unloaded"
+
+
+def test_a_folder_that_is_not_ours_to_touch_is_an_error_with_a_way_out(triton, client, disk, monkeypatch):
+    folder = write_model(triton.models_dir, "untouchable")
+    control.load(client, "untouchable", disk=disk)
+    put(folder, 20)
+
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    # The tests may run as root, whom no file system refuses this.
+    monkeypatch.setattr(os, "utime", refuse)
+    with pytest.raises(RepositoryError, match="cannot touch") as caught:
+        control.load(client, "untouchable", disk=disk)
+    assert "inv triton.unload untouchable" in str(caught.value.hint)

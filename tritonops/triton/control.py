@@ -1,109 +1,166 @@
-"""Load, unload and wait: a change is done when the index says so, not when the call returns."""
+"""Load and unload: a change is done when the server is seen to serve what the disk holds, not when a call returns."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from tritonops.errors import TritonError, TritonTimeoutError, TritonUnreachableError, UnknownModelError
+from tritonops.errors import (
+    InputError,
+    LoadError,
+    NotAsOnDiskError,
+    TokenRefusedError,
+    TritonError,
+    TritonTimeoutError,
+    UnknownModelError,
+)
 from tritonops.triton.client import ModelStatus, TritonClient
+from tritonops.triton.compare import config_problem, ready, staleness, version_problem
+from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
+from tritonops.triton.waiting import Deadline, wait_until_settled
 
 LOAD_TIMEOUT = 600.0
-NOT_READY_HINT = "It may be loading still (--wait SECONDS), or a model failed to load: look with `inv triton.list`."
-_POLL = 0.05
+ORPHAN = "served, but no longer in the repository"
 _SERVED = ("READY", "LOADING", "UNLOADING")
+
+Rows = tuple[ModelStatus, ...]
+Verdict = Literal["loaded", "current", "unloaded", "not loaded"]
 
 
 @dataclass(frozen=True)
-class Deadline:
-    """A moment until which several steps have to be done together; `timeout` is the whole of it in seconds."""
+class Outcome:
+    """What became of a model: `loaded` anew, `current` already, `unloaded`, or `not loaded` in the first place."""
 
-    timeout: float
-    end: float
-
-    @classmethod
-    def after(cls, timeout: float) -> Deadline:
-        """Begin now."""
-        return cls(timeout, time.monotonic() + timeout)
-
-    @property
-    def left(self) -> float:
-        """Seconds that remain; never quite zero, which gRPC would refuse."""
-        return max(self.end - time.monotonic(), 0.001)
-
-    def polls(self) -> Iterator[None]:
-        """Yield at once, and then again and again, a moment apart, until the time is up."""
-        while True:
-            yield
-            if time.monotonic() >= self.end:
-                return
-            time.sleep(_POLL)
+    model: str
+    verdict: Verdict
+    versions: Rows
 
 
-def require_ready(client: TritonClient) -> None:
-    """Raise a TritonError where the server answers that it is not ready."""
-    if not client.is_ready():
-        raise TritonError(f"Triton at {client.url} is not ready", hint=NOT_READY_HINT)
+def list_models(client: TritonClient) -> list[ModelStatus]:
+    """List the index, and what is served although its folder has gone, which the index conceals."""
+    index = client.index()
+    names = {row.name for row in index}
+    gone = [ModelStatus(row.name, row.version, "READY", ORPHAN) for row in client.statistics() if row.name not in names]
+    return sorted([*index, *gone], key=lambda row: (row.name, row.version or 0))
 
 
-def wait_until_ready(client: TritonClient, *, timeout: float) -> None:
-    """Return as soon as the server says that it is ready; TritonTimeoutError when it has not within `timeout`.
+def load(
+    client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT, drain: bool = False
+) -> Outcome:
+    """Have a model served as it is on disk; where no `disk` is at hand, as the server sees it.
 
-    Its word proves nothing about single models: one whose configuration it cannot read is not counted.
-    """
-    reason = "it answers that it is not"
-    for _ in (deadline := Deadline.after(timeout)).polls():
-        try:
-            if client.is_ready(timeout=min(deadline.left, 5.0)):
-                return
-        except (TritonUnreachableError, TritonTimeoutError) as exc:
-            reason = str(exc)
-    message = f"Triton at {client.url} was not ready within {timeout:g} s: {reason}"
-    raise TritonTimeoutError(message, hint=NOT_READY_HINT)
-
-
-def load(client: TritonClient, name: str, *, timeout: float = LOAD_TIMEOUT) -> list[ModelStatus]:
-    """Load a model, or load it again where its files changed; return its rows of the index.
-
-    Where a load is running already, that one is waited for first. Raises TritonError with Triton's reason.
+    Nothing is sent where the server was seen to serve just these files. A load that somebody else began is waited
+    for; with `drain`, so are the versions that this one takes out of service. Raises LoadError with Triton's reason,
+    NotAsOnDiskError, UnknownModelError or TritonTimeoutError.
     """
     deadline = Deadline.after(timeout)
     _known(client, name)
-    _settled(client, name, deadline, until_gone=("LOADING",))
-    client.load(name, timeout=deadline.left)
-    rows = _settled(client, name, deadline, until_gone=("LOADING",))
-    if not any(row.state == "READY" for row in rows):
-        raise TritonError(f"Triton at {client.url} says that {name} is loaded, but its index has no version READY")
-    return rows
+    rows = wait_until_settled(client, name, deadline, gone=("LOADING",))
+    model = disk.read(name) if disk else None
+    if disk is None or model is None:
+        _load(client, name, model, deadline)
+    else:
+        note = disk.note(name)
+        if note and staleness(client, rows, model, note) is None:
+            return Outcome(name, "current", rows)
+        if note:  # What it says holds no longer, or not until the load has been verified.
+            disk.remember(name, replace(note, files={}))
+        served = _load_from_disk(client, model, note, rows, deadline)
+        disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
+    gone = ("LOADING", "UNLOADING") if drain else ("LOADING",)
+    return Outcome(name, "loaded", wait_until_settled(client, name, deadline, gone=gone))
 
 
-def unload(client: TritonClient, name: str, *, timeout: float = LOAD_TIMEOUT) -> list[ModelStatus]:
-    """Unload all versions of a model and return its rows once none is left; requests under way are answered first."""
+def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT) -> Outcome:
+    """Take all versions of a model out of service, and return once none is left; requests under way are answered.
+
+    Refused while an ensemble that is served needs it: Triton would take that one out of service too.
+    """
     deadline = Deadline.after(timeout)
     rows = _known(client, name)
-    if any(row.state in _SERVED for row in rows):
-        client.unload(name, timeout=deadline.left)
-        rows = _settled(client, name, deadline, until_gone=_SERVED)
-    return rows
+    if not any(row.state in _SERVED for row in rows):
+        return Outcome(name, "not loaded", rows)
+    if ensembles := serving_ensembles(client, name):
+        raise InputError(
+            f"{name} is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
+            hint=f"Unload {', '.join(ensembles)} first.",
+        )
+    if disk:
+        disk.forget(name)
+    client.unload(name, timeout=deadline.left)
+    return Outcome(name, "unloaded", wait_until_settled(client, name, deadline, gone=_SERVED))
 
 
-def _known(client: TritonClient, name: str) -> list[ModelStatus]:
-    index = client.index()
-    if rows := [row for row in index if row.name == name]:
-        return rows
-    raise UnknownModelError(name, (row.name for row in index), where=f"the repository of Triton at {client.url}")
+def serving_ensembles(client: TritonClient, step: str) -> list[str]:
+    """Name the ensembles that are served and have this model as a step."""
+    names = {row.name for row in client.index() if row.state == "READY"} - {step}
+    return sorted(name for name in names if step in ensemble_steps(client.config(name)))
 
 
-def _settled(client: TritonClient, name: str, deadline: Deadline, *, until_gone: tuple[str, ...]) -> list[ModelStatus]:
-    """Poll until no version of the model is in one of the states `until_gone`."""
-    for _ in deadline.polls():
-        rows = [row for row in client.index() if row.name == name]
-        waiting = [row for row in rows if row.state in until_gone]
-        if not waiting:
-            return rows
-    states = ", ".join(f"version {row.version} is {row.state}" for row in waiting)
-    raise TritonTimeoutError(
-        f"{name} on Triton at {client.url}: after {deadline.timeout:g} s {states}",
-        hint="It goes on there; look with `inv triton.list`, or give it longer with --timeout.",
-    )
+def ensemble_steps(config: Any) -> list[str]:
+    """Name the models that an ensemble consists of; none for the ModelConfig of any other model."""
+    return [step.model_name for step in config.ensemble_scheduling.step]
+
+
+def _known(client: TritonClient, name: str) -> Rows:
+    rows = list_models(client)
+    if found := tuple(row for row in rows if row.name == name):
+        return found
+    raise UnknownModelError(name, (row.name for row in rows), where=f"the repository of Triton at {client.url}")
+
+
+def _load_from_disk(
+    client: TritonClient, model: ModelOnDisk, note: Note | None, rows: Rows, deadline: Deadline
+) -> Any:
+    """Load, and return the ModelConfig that is served once it was found to be as on disk."""
+    before = ready(rows)
+    if any(note is None or not model.same_files(note.files, version) for version in before):
+        touch(model, note)
+    _load(client, model.name, model, deadline)
+    problem = _problem(client, model, deadline)
+    if problem and before:
+        # Triton called it done and did nothing: to it, the files are not newer than those that it has loaded.
+        touch(model, note)
+        _load(client, model.name, model, deadline)
+        problem = _problem(client, model, deadline)
+    if problem:
+        raise NotAsOnDiskError(
+            f"{model.name}: Triton at {client.url} calls it loaded, but serves something else than {model.folder}: "
+            f"{problem}",
+            hint="Does the server read this very folder? TRITON_MODELS_DIR says which one it should be.",
+        )
+    return client.config(model.name)
+
+
+def _problem(client: TritonClient, model: ModelOnDisk, deadline: Deadline) -> str | None:
+    rows = wait_until_settled(client, model.name, deadline, gone=("LOADING",))
+    return version_problem(rows, model) or config_problem(client, model)
+
+
+def _load(client: TritonClient, name: str, model: ModelOnDisk | None, deadline: Deadline) -> None:
+    try:
+        client.load(name, timeout=deadline.left)
+    except TokenRefusedError:
+        raise
+    except TritonTimeoutError as exc:
+        raise TritonTimeoutError(
+            f"{name}: Triton at {client.url} had not loaded it within {deadline.timeout:g} s",
+            hint="It goes on there; look with `inv triton.list`, or give it longer with --timeout.",
+        ) from exc
+    except TritonError as exc:
+        raise LoadError(_reason(client, name, model, exc), hint=_what_is_served(client, name)) from exc
+
+
+def _reason(client: TritonClient, name: str, model: ModelOnDisk | None, error: TritonError) -> str:
+    """Give Triton's reason; where it keeps that to its log, the one that the file shows."""
+    if "failed to poll" not in str(error):
+        return str(error)
+    if model and model.config_error:
+        return f"{name}: Triton at {client.url} cannot read its configuration: {model.config_error}"
+    return f"{error}; the reason stands in Triton's log"
+
+
+def _what_is_served(client: TritonClient, name: str) -> str | None:
+    rows = [row for row in client.index() if row.name == name and row.state == "READY"]
+    served = ", ".join(str(row.version) for row in rows)
+    return f"What was loaded before goes on being served: version {served}." if served else None

@@ -1,17 +1,86 @@
-"""ModelConfig messages as plain values: what Triton serves, for people and for comparing."""
+"""ModelConfig messages as plain values, and how one on disk differs from the one that is served."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
 
+_UNORDERED = (".versions", ".gpus")
+# Triton and the backends fill in much of what a config leaves out, but none of them ever adds one of these.
+_NEVER_COMPLETED = ("ensemble_scheduling", "sequence_batching", "model_warmup", "response_cache")
+
+
+@dataclass(frozen=True)
+class FieldDifference:
+    """A field that the disk and the server have differently; None where one of them does not have it."""
+
+    path: str
+    disk: Any
+    served: Any
+
 
 def as_dict(message: Message) -> dict[str, Any]:
     """Give the fields that are set, by their names in config.pbtxt; 64-bit numbers stay numbers, enums are names."""
     return {field.name: _plain(field, value) for field, value in message.ListFields()}
+
+
+def differences(disk: Message, served: Message) -> list[FieldDifference]:
+    """Compare what the config on disk says with what is served.
+
+    Triton completes a config (instance groups, policies, whole inputs), so what the disk does not say is not
+    compared, save for the few fields that nobody completes.
+    """
+    wanted, there = as_dict(disk), as_dict(served)
+    added = [FieldDifference(key, None, there[key]) for key in _NEVER_COMPLETED if key in there and key not in wanted]
+    return [*_different("", wanted, there), *added]
+
+
+def as_diff(found: list[FieldDifference], *, disk: str) -> str:
+    """Write differences as a unified diff from the served config to the one on disk."""
+    lines = ["--- served", f"+++ {disk}"]
+    for difference in found:
+        lines += [f"-{difference.path}: {_written(difference.served)}"] if difference.served is not None else []
+        lines += [f"+{difference.path}: {_written(difference.disk)}"] if difference.disk is not None else []
+    return "\n".join(lines)
+
+
+def _different(path: str, disk: Any, served: Any) -> Iterator[FieldDifference]:
+    if isinstance(disk, dict) and isinstance(served, dict):
+        for key, value in disk.items():
+            yield from _different(f"{path}.{key}" if path else key, value, served.get(key))
+    elif _are_messages(disk) and _are_messages(served) and (pairs := _pairs(disk, served)) is not None:
+        for key, value, other in pairs:
+            yield from _different(f"{path}[{key}]", value, other)
+    elif disk != served and not (path.endswith(_UNORDERED) and sorted(disk) == sorted(served or [])):
+        yield FieldDifference(path, disk, served)
+
+
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _pairs(disk: list[Any], served: list[Any]) -> list[tuple[Any, Any, Any]] | None:
+    """Pair the messages of two lists: tensors by name, since inputs may be completed; others by position."""
+    if all("name" in item for item in disk):
+        by_name = {item.get("name"): item for item in served}
+        return [(item["name"], item, by_name.get(item["name"])) for item in disk]
+    if len(disk) != len(served):
+        return None
+    return [(index, *items) for index, items in enumerate(zip(disk, served, strict=True))]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + " ".join(f"{key}: {_written(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
 
 def _plain(field: FieldDescriptor, value: Any) -> Any:

@@ -1,0 +1,75 @@
+"""How what a server serves compares with the disk."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from tritonops.errors import ConfigError
+from tritonops.models.pbtxt import ModelConfig, parse_config
+from tritonops.models.repository import CONFIG_NAME
+from tritonops.triton.client import ModelStatus, TritonClient
+from tritonops.triton.disk import ModelOnDisk, Note, config_hash
+from tritonops.triton.model_config import as_diff, differences
+
+
+def ready(rows: Iterable[ModelStatus]) -> set[int]:
+    """Pick the versions that answer."""
+    return {row.version for row in rows if row.state == "READY" and row.version is not None}
+
+
+def version_problem(rows: Collection[ModelStatus], model: ModelOnDisk) -> str | None:
+    """Say which versions the disk asks for and the server does not serve, or the other way round."""
+    if missing := sorted({*model.served} - ready(rows)):
+        reasons = [row.reason for row in rows if row.version in missing and row.reason not in (None, "unloaded")]
+        return f"{versions(missing)} not served" + (f": {'; '.join(map(str, reasons))}" if reasons else "")
+    if extra := sorted(ready(rows) - {*model.served}):
+        return f"{versions(extra)} served, though version_policy leaves {'it' if len(extra) == 1 else 'them'} out"
+    return None
+
+
+def config_problem(client: TritonClient, model: ModelOnDisk) -> str | None:
+    """Compare the served config with config.pbtxt: a diff, or None where they agree."""
+    if model.config is None:
+        return None
+    found = differences(model.config, client.config(model.name))
+    return as_diff(found, disk=str(model.folder / CONFIG_NAME)) if found else None
+
+
+def staleness(client: TritonClient, rows: Collection[ModelStatus], model: ModelOnDisk, note: Note) -> str | None:
+    """Say why the model has to be loaded again; None where the server serves what the disk holds.
+
+    `note` is what was seen after the last load: Triton itself does not tell which files it loaded.
+    """
+    if problem := version_problem(rows, model):
+        return problem
+    if changed := [version for version in model.served if not model.same_files(note.files, version)]:
+        return f"the files of {versions(changed)} changed since they were loaded"
+    if model.text != note.config and (diff := _meaning_changed(note.config or "", model)):
+        return diff
+    # The hash spares comparing two configs, field by field, for every model that nobody touched.
+    served = client.config(model.name)
+    return None if config_hash(served) == note.served else config_problem(client, model)
+
+
+def versions(numbers: Collection[int]) -> str:
+    """Write "version 1 is" or "versions 1, 2 are"."""
+    verb = ("version", "is") if len(numbers) == 1 else ("versions", "are")
+    return f"{verb[0]} {', '.join(map(str, numbers))} {verb[1]}"
+
+
+def _meaning_changed(noted: str, model: ModelOnDisk) -> str | None:
+    """Tell a config that means something else from one with another comment."""
+    if model.config_error:
+        return str(model.config_error)
+    if model.text is None or _parsed(noted) == model.config:
+        return None
+    lines = noted.splitlines(), model.text.splitlines()
+    return "\n".join(difflib.unified_diff(*lines, "as it was loaded", str(model.folder / CONFIG_NAME), lineterm=""))
+
+
+def _parsed(text: str) -> ModelConfig:
+    try:
+        return parse_config(text)
+    except ConfigError:
+        return None

@@ -1,0 +1,168 @@
+"""The models directory that a server reads, and notes beside it of which files each server was last seen to serve.
+
+Triton does not say when, or from which files, it loaded a model, and a load is a no-op unless the newest time
+below the model grew. So what was loaded is written down, and a model whose files are others since is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tritonops.errors import ConfigError, RepositoryError
+from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_text
+from tritonops.models.repository import CONFIG_NAME, Repository
+
+_SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class ModelOnDisk:
+    """What a model's folder holds at one moment."""
+
+    name: str
+    folder: Path
+    text: str | None
+    """config.pbtxt; None where there is none, or it cannot be read."""
+    config: ModelConfig | None
+    """The same, parsed; None also where it does not parse: see `config_error`."""
+    config_error: ConfigError | None
+    served: tuple[int, ...]
+    """The versions that Triton is to serve: those on disk that the version policy picks."""
+    files: Mapping[str, str]
+    """A fingerprint of each version's files, and one of the files that all versions share."""
+
+    def same_files(self, other: Mapping[str, str], version: int) -> bool:
+        """Whether a version's files, and the shared ones, have these fingerprints too."""
+        return all(self.files.get(key) == other.get(key) for key in (_SHARED, str(version)))
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a server was seen to serve of one model, right after a load that was verified."""
+
+    files: Mapping[str, str]
+    config: str | None
+    """config.pbtxt as it was."""
+    served: str
+    """A hash of the ModelConfig that was served."""
+    newest: int
+    """The newest time of anything below the model, in nanoseconds; Triton takes no notice of what is not newer."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The models of one models directory, and the notes about the server at one address."""
+
+    models_dir: Path
+    notes_dir: Path
+
+    @classmethod
+    def of(cls, models_dir: Path, url: str) -> Disk:
+        """The notes lie in `X/.server`, beside `X/triton`."""
+        address = url.replace("localhost:", "127.0.0.1:")
+        return cls(models_dir, models_dir.with_name(".server") / "loaded" / quote(address, safe=""))
+
+    def read(self, name: str) -> ModelOnDisk | None:
+        """Look at a model that Triton is shown; None where it is not in the models directory."""
+        folder = self.models_dir / name
+        if not folder.is_dir():
+            return None
+        text, config, error = _read_config(folder / CONFIG_NAME)
+        policy = (VersionPolicy.of(config) if config is not None else None) or VersionPolicy("latest")
+        versions = Repository(self.models_dir).versions(name)
+        return ModelOnDisk(name, folder, text, config, error, policy.served(versions), _fingerprints(folder))
+
+    def note(self, name: str) -> Note | None:
+        """Recall what the server was last seen to serve of a model; None where nobody wrote it down."""
+        try:
+            return Note(**json.loads(self._note(name).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def remember(self, name: str, note: Note) -> None:
+        """Write down what the server serves. Where that is impossible, the next load takes nothing for granted."""
+        partial = self._note(name).with_suffix(f".{os.getpid()}.partial")
+        try:
+            self.notes_dir.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(asdict(note)), encoding="utf-8")
+            partial.replace(self._note(name))
+        except OSError:
+            partial.unlink(missing_ok=True)
+
+    def forget(self, name: str) -> None:
+        """Drop the note about a model that is no longer served, or whose load failed."""
+        try:
+            self._note(name).unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def _note(self, name: str) -> Path:
+        return self.notes_dir / f"{quote(name, safe='')}.json"
+
+
+def config_hash(served: ModelConfig) -> str:
+    """Hash a ModelConfig, to see later whether it is served still."""
+    return hashlib.sha256(served.SerializeToString(deterministic=True)).hexdigest()
+
+
+def newest_time(model: ModelOnDisk) -> int:
+    """Find the newest time of anything below the model, as Triton does, in nanoseconds."""
+    return max((max(stat.st_mtime_ns, stat.st_ctime_ns) for _, stat in _walk(model.folder)), default=0)
+
+
+def touch(model: ModelOnDisk, note: Note | None) -> None:
+    """Make every version newer than anything that Triton has seen below the model, so that its load is no no-op.
+
+    Times may lie in the future: a clock was wrong, or an archive was. Raises RepositoryError where the version
+    folders are not ours to touch.
+    """
+    when = max(time.time_ns(), newest_time(model) + 1, (note.newest if note else 0) + 1)
+    try:
+        for version in model.served:
+            os.utime(model.folder / str(version), ns=(when, when))
+    except OSError as exc:
+        raise RepositoryError(
+            f"cannot touch {model.folder}, without which Triton takes no notice of an older file: {exc}",
+            hint=f"Run it as the owner of that folder, or `inv triton.unload {model.name}` before the load.",
+        ) from exc
+
+
+def _read_config(path: Path) -> tuple[str | None, ModelConfig | None, ConfigError | None]:
+    if not path.exists():
+        return None, None, None
+    text = None
+    try:
+        text = read_text(path)
+        return text, parse_config(text, where=str(path)), None
+    except ConfigError as exc:
+        return text, None, exc
+
+
+def _fingerprints(folder: Path) -> dict[str, str]:
+    """Names, sizes, times and inodes: to hash models of gigabytes for each look would take too long."""
+    lines: dict[str, list[str]] = {_SHARED: []}
+    for path, stat in _walk(folder):
+        part, *rest = path.relative_to(folder).parts
+        if path.is_dir() or (part == CONFIG_NAME and not rest) or "__pycache__" in rest:
+            continue
+        key = part if rest and part.isdecimal() else _SHARED
+        lines.setdefault(key, []).append(f"{part}/{'/'.join(rest)} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}")
+    return {key: hashlib.sha256("\n".join(sorted(lines[key])).encode()).hexdigest()[:16] for key in lines}
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Everything below a folder, through links, as Triton looks at it; what vanishes meanwhile is left out."""
+    for parent, directories, files in os.walk(folder, followlinks=True):
+        for name in [*directories, *files]:
+            path = Path(parent, name)
+            try:
+                yield path, path.stat()
+            except OSError:
+                continue
