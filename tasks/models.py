@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import names, settings, task
+from tasks.cli import integer, names, settings, task
 from tasks.terminal import note, print_diff, print_json, print_table, size
-from tritonops.errors import PartialFailureError
-from tritonops.models.download import DownloadResult, Progress
-from tritonops.models.download import download as download_models
 
 if TYPE_CHECKING:
     from tritonops.models.config import ConfigOutcome
+    from tritonops.models.download import DownloadResult
     from tritonops.models.repository import Repository
 
 INCLUDE = {"include": "Only this model; several times, or as a comma-separated list."}
@@ -55,31 +53,35 @@ def _yes(value: bool | None) -> str | None:
 
 
 @task(
+    name="download",
     help=INCLUDE
     | {
+        "jobs": "Connections at once; 32 otherwise.",
         "overwrite": "Replace installed versions whose files are not the pinned ones.",
         "json": "Print one JSON document and no progress.",
     },
     iterable=["include"],
 )
-def download(c: Context, include: list[str], overwrite: bool = False, json: bool = False) -> None:
+def download_(
+    c: Context, include: list[str], jobs: str | None = None, overwrite: bool = False, json: bool = False
+) -> None:
     """Download models into triton/, verified, and pin them in models.lock."""
-    result = download_models(settings(), include=names(include), overwrite=overwrite, progress=_Notes())
+    from tasks.progress import shown
+    from tritonops.models.download import download, raise_unless_done
+
+    with shown(quiet=json) as progress:
+        result = download(
+            settings(),
+            include=names(include),
+            overwrite=overwrite,
+            jobs=integer("--jobs", jobs, at_least=1),
+            progress=progress,
+        )
     if json:
         print_json(result)
     else:
         note(_summary(result))
-    if result.failed:
-        failures = {failure.model: failure.error for failure in result.failed}
-        raise PartialFailureError("not everything was downloaded", failures)
-
-
-class _Notes(Progress):
-    def waiting(self, holder: str) -> None:
-        note(f"waiting for {holder}, which is downloading")
-
-    def warned(self, message: str) -> None:
-        note(f"warning: {message}")
+    raise_unless_done(result)
 
 
 def _summary(result: DownloadResult) -> str:

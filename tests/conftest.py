@@ -1,4 +1,4 @@
-"""What tests share: real Tritons on free ports."""
+"""What tests share: real Tritons on free ports, and a Hub."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub.server import Hub
 from tritonops.errors import PortTakenError, ServerStartError
 from tritonops.server import embedded
 from tritonops.server.embedded import Server
@@ -55,6 +56,21 @@ def triton(tmp_path_factory) -> Iterator[Server]:
     models_dir.mkdir()
     with ExitStack() as stack:
         yield _start(stack, models_dir)
+
+
+@pytest.fixture(scope="session")
+def session_hub(tmp_path_factory) -> Iterator[Hub]:
+    """A server that speaks the Hub's protocol, for all tests of this worker."""
+    with Hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(session_hub) -> Iterator[Hub]:
+    """The Hub, without what the test before asked of it: `hub.push("team/model", {"model.onnx": b"…"})`."""
+    session_hub.forget()
+    yield session_hub
+    session_hub.forget()
 
 
 def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None) -> Server:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tritonops.errors import UnknownModelError
-from tritonops.models.download import Progress, download
+from tritonops.models.download import download
+from tritonops.models.progress import Progress
 from tritonops.settings import load_settings
 
 ONE = """

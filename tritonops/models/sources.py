@@ -1,62 +1,190 @@
-"""Where a version's files come from: what they are called there, how large they are, and what their bytes must be."""
+"""Where a version's files come from: how they are called there, how large they are, what their bytes must be."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-from tritonops.errors import SourceError
-from tritonops.models.catalog import ModelVersion, PathSource
+from tritonops.errors import SourceError, near_misses
+from tritonops.models.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.lock import LockedFile, LockedVersion, is_inside, requested
 from tritonops.models.store import file_sha256
+from tritonops.models.transport import Address, Transport
 
 
 @dataclass(frozen=True)
-class LocalFile:
-    """Bytes on this machine."""
+class ListedFile:
+    """One file of a version, as its source lists it."""
 
-    path: Path
+    path: str
+    """Below `<model>/<version>/`, as a POSIX path."""
+    size: int
+    origin: Address | Path
+    sha256: str | None
+    git_oid: str | None = None
+    """What the Hub has instead of a SHA-256 for a small file: git's name for it."""
+
+    @property
+    def key(self) -> str:
+        """The same for the same bytes, whatever they are wanted for."""
+        return self.sha256 or f"git-{self.git_oid}"
 
 
-Origin = LocalFile
-"""Where one file's bytes can be had."""
+@dataclass(frozen=True)
+class Listing:
+    """What a version consists of, before every SHA-256 is known."""
+
+    version: ModelVersion
+    commit: str | None
+    files: tuple[ListedFile, ...]
+
+    def locked(self, catalog_path: Path, sha256s: Mapping[str, str]) -> LockedVersion | None:
+        """Make the pin; `sha256s` has, by key, what became known of small files when they came. None until then."""
+        if not all(file.sha256 or file.key in sha256s for file in self.files):
+            return None
+        files = [LockedFile(file.path, file.size, file.sha256 or sha256s[file.key]) for file in self.files]
+        source = requested(self.version, catalog_path)
+        return LockedVersion(self.version.name, self.version.version, source, self.commit, tuple(files))
 
 
-def resolve(version: ModelVersion, catalog_path: Path) -> LockedVersion:
-    """Find out what a version consists of now. Raises SourceError."""
-    assert isinstance(version.source, PathSource)
-    files = tuple(
-        LockedFile(path, file.stat().st_size, file_sha256(file)) for path, file in _local_files(version, version.source)
+@dataclass(frozen=True)
+class Hub:
+    """The Hub, or a mirror of it."""
+
+    endpoint: str
+    token: str | None
+
+    def address(self, path: str) -> Address:
+        """Make an address of the Hub; the token goes nowhere else."""
+        return Address(f"{self.endpoint}/{path}", self.token)
+
+    def file(self, source: HubSource, commit: str, path: str) -> Address:
+        """Where a file of a repository can be had."""
+        return self.address(f"{source.repo_id}/resolve/{quote(commit, safe='')}/{quote(path)}")
+
+
+def list_pinned(version: ModelVersion, pin: LockedVersion, hub: Hub) -> Listing:
+    """Say what a pin consists of and where the bytes can be had; nothing is asked of anybody."""
+    files = (
+        ListedFile(file.path, file.size, _origin(version, pin.commit or "", file.path, hub), file.sha256)
+        for file in pin.files
     )
-    return LockedVersion(version.name, version.version, requested(version, catalog_path), None, files)
+    return Listing(version, pin.commit, tuple(files))
 
 
-def origin(version: ModelVersion, file: LockedFile) -> Origin:
-    """Say where the bytes of one of a version's files can be had."""
-    assert isinstance(version.source, PathSource)
-    return LocalFile(version.source.path / _below(version, file.path))
+def _origin(version: ModelVersion, commit: str, path: str, hub: Hub) -> Address | Path:
+    source = version.source
+    below = path.removeprefix(f"{version.local_name}/") if version.kind == "directory" else ""
+    if isinstance(source, HubSource):
+        return hub.file(source, commit, "/".join(part for part in (version.path, below) if part))
+    return Address(source.url) if isinstance(source, UrlSource) else source.path / below
 
 
-def _below(version: ModelVersion, path: str) -> str:
-    """Translate a path below the version's folder to one below its source."""
-    return os.path.relpath(path, version.local_name) if version.kind == "directory" else ""
+def list_remote(version: ModelVersion, hub: Hub, transport: Transport) -> Listing:
+    """Ask the Hub, or the server of a URL, what a version consists of now: one request. Raises SourceError."""
+    if isinstance(version.source, HubSource):
+        return _list_hub(version, version.source, hub, transport)
+    assert isinstance(version.source, UrlSource)
+    return _list_url(version, version.source, transport)
+
+
+def _list_hub(version: ModelVersion, source: HubSource, hub: Hub, transport: Transport) -> Listing:
+    # One request for the commit, and for all files with their hashes and sizes (`blobs`).
+    revision = quote(source.revision, safe="")
+    answer = transport.get_json(hub.address(f"api/models/{source.repo_id}/revision/{revision}?blobs=true"))
+    try:
+        commit, siblings = str(answer["sha"]), list(answer["siblings"])
+        paths = {str(sibling["rfilename"]): sibling for sibling in siblings}
+        _refuse_outside(paths, source)
+        files = tuple(
+            _hub_file(version, source, commit, path, paths[path], hub) for path in _selected(version, source, paths)
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise SourceError(f"{source.repo_id}: the Hub's listing is not understood: {exc!r}") from exc
+    return Listing(version, commit, files)
+
+
+def _refuse_outside(paths: Mapping[str, object], source: HubSource) -> None:
+    for path in paths:
+        if not is_inside(path):
+            raise SourceError(f"{source.repo_id} lists {path!r}, which is not a path inside a repository; refused")
+
+
+def _selected(version: ModelVersion, source: HubSource, paths: Mapping[str, object]) -> list[str]:
+    prefix = f"{version.path}/" if version.path else ""
+    is_folder = version.kind == "directory"
+    found = [path for path in paths if (path.startswith(prefix) if is_folder else path == version.path)]
+    if not found:
+        what = "folder" if is_folder else "file"
+        raise SourceError(
+            f"{source.repo_id} at {source.revision} has no {what} {version.path!r}. {near_misses(version.path, paths)}"
+        )
+    return sorted(found)
+
+
+def _hub_file(
+    version: ModelVersion, source: HubSource, commit: str, path: str, sibling: Mapping[str, Any], hub: Hub
+) -> ListedFile:
+    below = path.removeprefix(version.path).lstrip("/")
+    target = f"{version.local_name}/{below}" if version.kind == "directory" else version.local_name
+    origin = hub.file(source, commit, path)
+    if lfs := sibling.get("lfs"):
+        return ListedFile(target, int(lfs["size"]), origin, _hexadecimal(lfs["sha256"], 64))
+    return ListedFile(target, int(sibling["size"]), origin, None, _hexadecimal(sibling["blobId"], 40))
+
+
+def _hexadecimal(text: str, digits: int) -> str:
+    """A hash becomes a file name in the store, so it is looked at."""
+    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", text):
+        raise ValueError(f"{text!r} is not a hash")
+    return text
+
+
+def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) -> Listing:
+    # A GET of one byte and not a HEAD, which a URL that is signed for GET would refuse.
+    address = Address(source.url)
+
+    def ask() -> str | None:
+        with transport.open(address, {"Range": "bytes=0-0"}) as response:
+            if response.status == 206:
+                return response.headers.get("Content-Range", "").rpartition("/")[2]
+            return response.headers.get("Content-Length")
+
+    size = transport.patiently(ask, source.url)
+    if not size or not size.isdigit():
+        raise SourceError(f"{version.label}: {source.url} does not say how long it is")
+    return Listing(version, None, (ListedFile(version.local_name, int(size), address, source.sha256.lower()),))
+
+
+def list_path(version: ModelVersion, source: PathSource) -> Listing:
+    """List files of this machine, and hash them. Raises SourceError."""
+    return Listing(
+        version,
+        None,
+        tuple(
+            ListedFile(target, file.stat().st_size, file, file_sha256(file))
+            for target, file in _local_files(version, source)
+        ),
+    )
 
 
 def _local_files(version: ModelVersion, source: PathSource) -> Iterator[tuple[str, Path]]:
     if version.kind == "single_file":
         if not source.path.is_file():
-            raise SourceError(f"{version.label}: {source.path} is not a file", hint="models.toml names it as path.")
+            raise SourceError(f"{source.path} is not a file", hint="models.toml names it as path.")
         yield version.local_name, source.path
         return
     if not source.path.is_dir():
-        raise SourceError(f"{version.label}: {source.path} is not a folder", hint="models.toml names it as path.")
+        raise SourceError(f"{source.path} is not a folder", hint="models.toml names it as path.")
     found = sorted(path for path in source.path.rglob("*") if path.is_file())
     if not found:
-        raise SourceError(f"{version.label}: {source.path} has no files")
+        raise SourceError(f"{source.path} has no files")
     for path in found:
         target = f"{version.local_name}/{path.relative_to(source.path).as_posix()}"
         if not is_inside(target):
-            raise SourceError(f"{version.label}: {path} has a name that cannot be installed: {target!r}")
+            raise SourceError(f"{path} has a name that cannot be installed")
         yield target, path

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +37,13 @@ class Store:
         """Whether the file is there; it was verified when it came."""
         return self.blob(sha256).is_file()
 
+    def require_space(self, size: int) -> None:
+        """Raise StoreError, before the first byte, where the disk has not the room for the last."""
+        reserved = sum(path.stat().st_blocks * 512 for path in _files(self.partial_dir))
+        free = shutil.disk_usage(self.root).free
+        if size > reserved + free:
+            raise no_space(self.root, f"{size - reserved:,} bytes are needed, {free:,} are free")
+
     @property
     def partial_dir(self) -> Path:
         """Files that are being fetched."""
@@ -47,9 +56,11 @@ class Store:
 
     def copy_in(self, file: Path, sha256: str) -> Path:
         """Copy a file into the store, verifying the bytes as they are copied. Raises VerificationError."""
-        self.partial_dir.mkdir(parents=True, exist_ok=True)
         partial = self.partial_dir / sha256
-        if copy_and_hash(file, partial) != sha256:
+        with _translated(self.root):
+            self.partial_dir.mkdir(parents=True, exist_ok=True)
+            found = copy_and_hash(file, partial)
+        if found != sha256:
             partial.unlink()
             raise VerificationError(
                 f"{file} is not the file that was locked: its SHA-256 is not {sha256}",
@@ -59,14 +70,12 @@ class Store:
 
     def blobs(self) -> list[Path]:
         """Every stored file, by name."""
-        if not self.root.is_dir():
-            return []
-        return sorted(path for path in self.root.iterdir() if len(path.name) == 64 and path.is_file())
+        return [path for path in _files(self.root) if re.fullmatch("[0-9a-f]{64}", path.name)]
 
     @contextmanager
     def locked(self, on_wait: Callable[[str], None]) -> Iterator[None]:
         """Be the only process that changes the store; `on_wait` is told who holds it, when another does."""
-        with _writable(self.root):
+        with _translated(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -85,7 +94,7 @@ def staging(parent: Path) -> Iterator[Path]:
     The caller holds the store's lock, so whatever lies there belongs to nobody.
     """
     shutil.rmtree(parent, ignore_errors=True)
-    with _writable(parent):
+    with _translated(parent):
         parent.mkdir(parents=True)
     try:
         yield parent
@@ -117,11 +126,28 @@ def _take(descriptor: int, on_wait: Callable[[str], None]) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
+def disk_error(place: Path, error: OSError) -> StoreError:
+    """Word what went wrong on the disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return no_space(place, "there is none left")
+    return StoreError(f"cannot write to {place}: {error}", hint="TRITON_STORE_DIR says where the store lies.")
+
+
+def no_space(place: Path, what: str) -> StoreError:
+    """Word that the disk is full."""
+    return StoreError(
+        f"not enough space in {place}: {what}",
+        hint="What has arrived is kept. Free some space (inv models.prune shows what can go) and run it again.",
+    )
+
+
 @contextmanager
-def _writable(path: Path) -> Iterator[None]:
+def _translated(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise StoreError(
-            f"cannot write to {path}: {exc.strerror}", hint="TRITON_STORE_DIR says where the store lies."
-        ) from exc
+        raise disk_error(place, exc) from exc
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []

@@ -1,0 +1,250 @@
+"""Many files over many connections at once: large ones in several pieces, verified while they arrive."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from tritonops.errors import AccessDeniedError, SourceError
+from tritonops.models.assembly import MAX_PIECE, MIN_PIECE, Assembly, Piece, Wanted
+from tritonops.models.partial import Interval
+from tritonops.models.progress import Progress, Transfer
+from tritonops.models.store import Store, disk_error
+from tritonops.models.transport import Address, Response, StoppedError, TransientError, Transport
+
+CHUNK = 1 << 20
+RECORDED = 1 << 16
+"""Bytes between two records in the journal: what kill -9 may cost a connection."""
+TICK_SECONDS = 0.2
+
+
+class _TryAgainError(Exception):
+    """The piece is put back: what was learned about the server changes how it is fetched."""
+
+
+class Engine:
+    """Fetches files into the store; one for each download."""
+
+    def __init__(self, store: Store, transport: Transport, progress: Progress, *, jobs: int) -> None:
+        self._store, self._transport, self._progress, self._jobs = store, transport, progress, jobs
+        self._changed = threading.Condition()
+        self._assemblies: list[Assembly] = []
+        self._finished: deque[Transfer] = deque()
+        self._unclaimed = self._total = 0
+        self.received = 0
+        """Bytes of files that this run brought, in whole or in part."""
+        self._fatal: BaseException | None = None
+
+    def fetch(self, wanted: Sequence[Wanted]) -> dict[str, str | SourceError]:
+        """Fetch files; the answer maps each one's key to its SHA-256, or to why it could not be had.
+
+        Raises StoreError where the disk is full or broken, and KeyboardInterrupt within a second; either way,
+        what has arrived stays for the next run.
+        """
+        unique = {one.key: one for one in wanted}
+        assemblies = [Assembly(one, self._store) for one in unique.values()]
+        self._assemblies = sorted(assemblies, key=lambda assembly: -assembly.wanted.size)
+        self._unclaimed = self._total = sum(one.size for one in unique.values())
+        self._store.partial_dir.mkdir(parents=True, exist_ok=True)
+        connections = min(self._jobs, self._most_pieces())
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(connections)]
+        try:
+            for thread in threads:
+                thread.start()
+            self._watch(threads)
+        finally:
+            self._stop(threads)
+        if self._fatal and not isinstance(self._fatal, StoppedError):
+            raise self._fatal
+        return {assembly.wanted.key: assembly.sha256 or assembly.error or SourceError("?") for assembly in assemblies}
+
+    def _most_pieces(self) -> int:
+        return sum(1 + assembly.wanted.size // MIN_PIECE for assembly in self._assemblies)
+
+    def _watch(self, threads: Sequence[threading.Thread]) -> None:
+        """Report until the last thread ends."""
+        while any(thread.is_alive() for thread in threads):
+            with self._changed:
+                self._changed.wait(TICK_SECONDS)
+            self._report()
+        self._report()
+
+    def _report(self) -> None:
+        while self._finished:
+            self._progress.arrived(self._finished.popleft())
+        with self._changed:
+            active = [assembly.transfer for assembly in self._assemblies if assembly.is_active]
+            received = sum(assembly.received for assembly in self._assemblies)
+        self._progress.moved(active, received, self._total)
+
+    def _stop(self, threads: Sequence[threading.Thread]) -> None:
+        """Let no thread write any more. One that hangs in a connect is left behind: it has no piece to write to."""
+        self._transport.close()
+        self._end(StoppedError())
+        for thread in threads:
+            thread.join(timeout=0.5 / len(threads))
+        if not any(thread.is_alive() for thread in threads):
+            for assembly in self._assemblies:
+                assembly.close()
+
+    def _work(self) -> None:
+        buffer = memoryview(bytearray(CHUNK))
+        try:
+            while job := self._next_job():
+                assembly, todo = job
+                if isinstance(todo, Piece):
+                    self._fetch(todo)
+                else:
+                    assembly.hash_ahead(todo, buffer)
+                    self._hashed(assembly, todo)
+        except StoppedError:
+            pass
+        except OSError as exc:
+            self._end(disk_error(self._store.root, exc))
+        except BaseException as exc:  # a bug must not look like a file that is still under way
+            self._end(exc)
+
+    def _end(self, error: BaseException) -> None:
+        with self._changed:
+            self._fatal = self._fatal or error
+            self._changed.notify_all()
+
+    def _next_job(self) -> tuple[Assembly, Piece | Interval] | None:
+        """Wait for something to do; None when everything is over."""
+        with self._changed:
+            while self._fatal is None:
+                for assembly in self._assemblies:
+                    assembly.open()
+                    todo = assembly.next_to_hash() or self._claim(assembly)
+                    if todo is not None:
+                        return assembly, todo
+                if all(assembly.is_over for assembly in self._assemblies):
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait()
+        return None
+
+    def _claim(self, assembly: Assembly) -> Piece | None:
+        """Pieces get smaller towards the end, so that all connections finish together."""
+        limit = max(MIN_PIECE, min(MAX_PIECE, self._unclaimed // (2 * self._jobs)))
+        piece = assembly.claim(limit)
+        self._unclaimed -= piece.end - piece.start if piece else 0
+        return piece
+
+    def _hashed(self, assembly: Assembly, interval: Interval) -> None:
+        with self._changed:
+            if assembly.hashed(interval):
+                transfer = assembly.transfer
+                assembly.finish()
+                if assembly.sha256:
+                    self._finished.append(transfer)
+            self._changed.notify_all()
+
+    def _fetch(self, piece: Piece) -> None:
+        assembly = piece.assembly
+        try:
+            self._fetch_patiently(piece)
+        except _TryAgainError:
+            pass
+        except SourceError as exc:
+            with self._changed:
+                assembly.fail(exc)
+        finally:
+            with self._changed:
+                self._unclaimed += piece.end - piece.at
+                self.received += piece.at - piece.start
+                assembly.settle(piece)
+                self._changed.notify_all()
+
+    def _fetch_patiently(self, piece: Piece) -> None:
+        failures = 0
+        while piece.at < piece.end:
+            before = piece.at
+            try:
+                self._fetch_once(piece)
+            except TransientError as exc:
+                failures = failures + 1 if piece.at == before else 1
+                self._transport.pause(exc, failures, piece.assembly.wanted.label)
+
+    def _fetch_once(self, piece: Piece) -> None:
+        with self._open(piece) as response:
+            self._copy(response, piece, skip=piece.at if response.status == 200 else 0)
+
+    def _copy(self, response: Response, piece: Piece, *, skip: int) -> None:
+        partial, recorded = piece.assembly.partial, piece.at
+        try:
+            while piece.at < piece.end and not piece.assembly.is_spoiled:
+                data = response.read(min(CHUNK, skip or piece.end - piece.at))
+                if not data:
+                    raise TransientError("the connection ended early")
+                if skip:
+                    skip -= len(data)
+                    continue
+                partial.write(piece.at, data)
+                piece.at += len(data)
+                if piece.at - recorded >= RECORDED:
+                    partial.record(recorded, piece.at)
+                    recorded = piece.at
+        finally:
+            if piece.at > recorded:
+                partial.record(recorded, piece.at)
+        if piece.at < piece.end:
+            raise _TryAgainError
+
+    def _open(self, piece: Piece) -> Response:
+        """Ask for what is left of a piece, and check that this is what is answered."""
+        assembly = piece.assembly
+        is_whole = piece.at == 0 and piece.end == assembly.wanted.size
+        headers = {} if is_whole else {"Range": f"bytes={piece.at}-{piece.end - 1}"}
+        with assembly.locating:
+            # One connection finds out where the bytes are; the others wait for it, and go there directly.
+            location = assembly.location
+            if location is None:
+                response = self._checked(self._transport.open(assembly.wanted.address, headers), piece)
+                assembly.location = response.address
+                return response
+        if assembly.in_one_piece and piece.end < assembly.wanted.size:
+            raise _TryAgainError
+        return self._checked(self._open_again(assembly, location, headers), piece)
+
+    def _open_again(self, assembly: Assembly, location: Address, headers: Mapping[str, str]) -> Response:
+        try:
+            return self._transport.open(location, headers)
+        except AccessDeniedError as exc:
+            if location == assembly.wanted.address:
+                raise
+            with assembly.locating:
+                assembly.location = None if assembly.location == location else assembly.location
+            raise TransientError("the signed URL has expired", delay=0.0) from exc
+
+    def _checked(self, response: Response, piece: Piece) -> Response:
+        try:
+            self._check(response, piece)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _check(self, response: Response, piece: Piece) -> None:
+        """Refuse an answer that is not the bytes that were asked for."""
+        assembly = piece.assembly
+        label, size = assembly.wanted.label, assembly.wanted.size
+        total = response.headers.get("Content-Length")
+        if response.status == 206:
+            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            if found is None or int(found[1]) != piece.at:
+                raise SourceError(f"{label}: the server sent other bytes than the ones that were asked for")
+            total = found[2]
+        elif piece.end < size:
+            assembly.in_one_piece = True
+            raise _TryAgainError
+        if total is not None and total.isdigit() and int(total) != size:
+            raise SourceError(f"{label}: it is {int(total):,} bytes long there, and {size:,} are expected")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise SourceError(f"{label}: the server sent it compressed, which was not asked for")
+        with self._changed:
+            assembly.note_etag(response.headers.get("ETag"))
+            if assembly.is_spoiled:
+                raise _TryAgainError

@@ -1,0 +1,120 @@
+"""Listing and fetching for one run: the network is opened by the first thing that needs it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from tritonops.errors import SourceError, TritonOpsError
+from tritonops.models.assembly import Wanted
+from tritonops.models.catalog import ModelVersion, PathSource
+from tritonops.models.engine import Engine
+from tritonops.models.lock import LockedVersion
+from tritonops.models.progress import Progress
+from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
+from tritonops.models.store import Store
+from tritonops.models.transport import Address, StoppedError, Transport
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+JOBS = 32
+"""Connections at once. What one connection is given by a CDN, over a long line, is some 10 to 40 MB/s: thirty-two fill
+a line of several Gbit/s. It is as many as huggingface_hub opens for the files of four models."""
+
+
+class Supply:
+    """Gets files from their sources into the store. A context manager: it ends its connections."""
+
+    def __init__(self, store: Store, hub: Hub, progress: Progress, *, jobs: int) -> None:
+        self._store, self._hub, self._progress, self._jobs = store, hub, progress, jobs
+        self._transport: Transport | None = None
+        self.received = 0
+        """Bytes that were fetched or copied."""
+
+    def __enter__(self) -> Supply:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._transport:
+            self._transport.close()
+
+    def list(self, versions: Iterable[ModelVersion]) -> dict[str, Listing | TritonOpsError]:
+        """Ask the sources what the versions consist of now; by label, a listing or why there is none."""
+        wanted = list(versions)
+        if any(not isinstance(version.source, PathSource) for version in wanted):
+            self._connect()
+        answers = _in_parallel(self._ask, wanted, threads=self._jobs)
+        return {version.label: answer for version, answer in zip(wanted, answers, strict=True)}
+
+    def list_pinned(self, version: ModelVersion, pin: LockedVersion) -> Listing:
+        """Say what a pin consists of; nobody is asked."""
+        return list_pinned(version, pin, self._hub)
+
+    def fetch(self, listings: Iterable[Listing]) -> dict[str, str | TritonOpsError]:
+        """Bring what the store lacks of these versions; by key, each file's SHA-256 or why it could not be had.
+
+        Raises StoreError where the disk is full; what has arrived is kept.
+        """
+        lacking = {
+            file.key: (listing, file)
+            for listing in listings
+            for file in listing.files
+            if file.sha256 is None or not self._store.has(file.sha256)
+        }
+        self._store.require_space(sum(file.size for _, file in lacking.values()))
+        outcomes = {key: self._copy(file) for key, (_, file) in lacking.items() if isinstance(file.origin, Path)}
+        remote = [
+            Wanted(f"{listing.version.label} {file.path}", file.origin, file.size, file.sha256, file.git_oid)
+            for listing, file in lacking.values()
+            if isinstance(file.origin, Address)
+        ]
+        if remote:
+            engine = Engine(self._store, self._connect(), self._progress, jobs=self._jobs)
+            outcomes |= engine.fetch(remote)
+            self.received += engine.received
+        return outcomes
+
+    def _connect(self) -> Transport:
+        self._transport = self._transport or Transport(connections=self._jobs)
+        return self._transport
+
+    def _ask(self, version: ModelVersion) -> Listing | TritonOpsError:
+        try:
+            if isinstance(version.source, PathSource):
+                return list_path(version, version.source)
+            return list_remote(version, self._hub, self._connect())
+        except TritonOpsError as exc:
+            return exc
+
+    def _copy(self, file: ListedFile) -> str | TritonOpsError:
+        assert isinstance(file.origin, Path)
+        assert file.sha256
+        try:
+            self._store.copy_in(file.origin, file.sha256)
+        except SourceError as exc:
+            return exc
+        self.received += file.size
+        return file.sha256
+
+
+def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) -> list[_R]:
+    """Call `work` for each item; as many threads as that, which do not outlive the process when it is interrupted."""
+    waiting, results = deque(enumerate(items)), dict[int, _R]()
+
+    def run() -> None:
+        while waiting:
+            with suppress(IndexError, StoppedError):
+                index, item = waiting.popleft()
+                results[index] = work(item)
+
+    started = [threading.Thread(target=run, daemon=True) for _ in range(min(threads, len(items)))]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return [results[index] for index in range(len(items))]

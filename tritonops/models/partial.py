@@ -1,0 +1,95 @@
+"""A file that arrives in pieces, in any order, and survives the process that fetches it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from pathlib import Path
+
+_RECORD = struct.Struct("<QQ")
+Interval = tuple[int, int]
+"""From this byte to before that one."""
+
+
+class Partial:
+    """The file at its full size, and beside it a journal of the intervals that were written.
+
+    A record follows its bytes, so whatever the journal names has been handed to the kernel, and outlives kill -9.
+    After a power cut it may name too much; the hash of the whole file is what decides.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self._size = path, size
+        self._journal_path = path.with_name(f"{path.name}.journal")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._journal = os.open(self._journal_path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        if is_new or os.fstat(self._file).st_size != size:
+            self.reset()
+
+    def reset(self) -> None:
+        """Forget what has arrived, and reserve the space. Raises OSError where there is none."""
+        os.ftruncate(self._journal, 0)
+        os.ftruncate(self._file, self._size)
+        _reserve(self._file, self._size)
+
+    def arrived(self) -> list[Interval]:
+        """List what has arrived, in order, joined where intervals touch or overlap."""
+        data = os.pread(self._journal, os.fstat(self._journal).st_size, 0)
+        whole = len(data) - len(data) % _RECORD.size  # the last record may have been cut short
+        return joined([(start, min(end, self._size)) for start, end in _RECORD.iter_unpack(data[:whole])])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes; `record` makes them count."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._file, view, offset)
+            offset, view = offset + written, view[written:]
+
+    def record(self, start: int, end: int) -> None:
+        """Note that an interval was written."""
+        os.write(self._journal, _RECORD.pack(start, end))
+
+    def read(self, offset: int, buffer: memoryview) -> int:
+        """Read into a buffer what was written at an offset."""
+        return os.preadv(self._file, [buffer], offset)
+
+    def close(self) -> None:
+        """Let go of the files; they stay for the next run."""
+        os.close(self._file)
+        os.close(self._journal)
+
+    def finish(self) -> Path:
+        """Close the complete file and drop its journal; returns where the file is."""
+        self.close()
+        self._journal_path.unlink()
+        return self.path
+
+
+def joined(intervals: list[Interval]) -> list[Interval]:
+    """Sort intervals, and join those that touch or overlap."""
+    result: list[Interval] = []
+    for start, end in sorted(intervals):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        elif start < end:
+            result.append((start, end))
+    return result
+
+
+def gaps(intervals: list[Interval], size: int) -> list[Interval]:
+    """List what sorted, joined intervals leave of a file."""
+    edges = [0, *(edge for interval in intervals for edge in interval), size]
+    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if size == 0 or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as exc:
+        if exc.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a filesystem that cannot
+            raise

@@ -1,0 +1,286 @@
+"""HTTP as downloads need it: pooled connections, no token to strangers, failures split by what they call for."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from tritonops import __version__
+from tritonops.errors import AccessDeniedError, SourceError
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_SECONDS = 10.0
+STALL_SECONDS = 20.0
+MAX_HOPS = 5
+MAX_WAIT_SECONDS = 600.0
+ATTEMPTS = 6
+"""Failures in a row, without a byte of progress, until a file is given up: about half a minute."""
+
+_TRANSIENT = {408, 429, 500, 502, 503, 504}
+
+
+class TransientError(Exception):
+    """A failure that another try may mend, after `delay` seconds where the server named them."""
+
+    def __init__(self, reason: str, *, delay: float | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class StoppedError(Exception):
+    """The download was interrupted; what arrived stays."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL, and the token for its own origin, which no other origin gets to see."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+    def redirected(self, location: str) -> Address:
+        """Follow a redirect: the token stays behind where it leads to another origin."""
+        target = urljoin(self.url, location)
+        return Address(target, self.token if _origin(target) == _origin(self.url) else None)
+
+
+class Transport:
+    """One pool of connections for all threads of a download."""
+
+    def __init__(self, *, connections: int, stall_seconds: float = STALL_SECONDS) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._timeout = (CONNECT_SECONDS, stall_seconds)
+        self._environment: dict[str, Mapping[str, Any]] = {}
+        self._pauses: dict[str, float] = {}
+        self.opened: set[Response] = set()
+        self._stopped = threading.Event()
+
+    def close(self) -> None:
+        """Close the connections; requests that wait for bytes end at once, with StoppedError."""
+        self._stopped.set()
+        for response in list(self.opened):
+            response.interrupt()
+        self._session.close()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless the download is stopped: then raise StoppedError."""
+        if self._stopped.wait(seconds):
+            raise StoppedError
+
+    def open(self, address: Address, headers: Mapping[str, str] | None = None) -> Response:
+        """Follow redirects from `address` to the bytes, or raise what the status means. Close the response."""
+        for _ in range(MAX_HOPS):
+            response = Response(self, self._send(address, headers or {}), address)
+            location = response.headers.get("Location")
+            if response.status in (200, 206):
+                return response
+            response.close()
+            if not (300 <= response.status < 400 and location):
+                raise self._meaning(response)
+            address = address.redirected(location)
+        raise SourceError(f"{shown(address.url)} redirects in circles")
+
+    def get_json(self, address: Address) -> Any:
+        """GET a JSON document, with patience."""
+
+        def once() -> Any:
+            with self.open(address) as response:
+                return response.json()
+
+        return self.patiently(once, address.url)
+
+    def patiently(self, attempt: Callable[[], Any], what: str) -> Any:
+        """Call `attempt` until it raises no TransientError, or raise SourceError after ATTEMPTS of them."""
+        for failures in range(1, ATTEMPTS + 1):
+            try:
+                return attempt()
+            except TransientError as exc:
+                self.pause(exc, failures, what)
+        raise AssertionError("pause() raises at the last failure")
+
+    def pause(self, error: TransientError, failures: int, what: str) -> None:
+        """Wait before the next try, longer after each failure in a row; raise SourceError after too many."""
+        if failures >= ATTEMPTS:
+            raise SourceError(f"{shown(what)}: {error}; gave up after {failures} tries") from error
+        # Jitter, so that connections which failed together do not come back together.
+        backoff = min(30.0, 0.25 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311
+        self.wait(backoff if error.delay is None else error.delay)
+
+    def _send(self, address: Address, headers: Mapping[str, str]) -> requests.Response:
+        import requests
+
+        host = urlsplit(address.url).netloc
+        self.wait(max(0.0, self._pauses.get(host, 0.0) - time.monotonic()))
+        request = requests.Request("GET", address.url, headers={**_headers(address), **headers}).prepare()
+        with self.translated_errors():
+            return self._session.send(
+                request, stream=True, timeout=self._timeout, allow_redirects=False, **self._environment_of(address.url)
+            )
+
+    def _environment_of(self, url: str) -> Mapping[str, Any]:
+        """Proxies and certificates from the environment, once a host. Credentials of ~/.netrc are not sent."""
+        origin = _origin(url)
+        if origin not in self._environment:
+            found = self._session.merge_environment_settings(url, {}, None, None, None)
+            self._environment[origin] = {name: found[name] for name in ("proxies", "verify", "cert")}
+        return self._environment[origin]
+
+    def _meaning(self, response: Response) -> Exception:
+        status = response.status
+        if status not in _TRANSIENT:
+            return refusal(status, response.headers, response.address)
+        delay = retry_after(response.headers.get("Retry-After"))
+        if delay is not None:
+            self._pause_host(response.address.url, delay)
+        return TransientError(f"the server answered {status}", delay=delay)
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Turn what requests and urllib3 raise into TransientError, SourceError or StoppedError."""
+        import requests
+        import urllib3
+
+        try:
+            yield
+        except (requests.exceptions.InvalidURL, requests.exceptions.SSLError) as exc:
+            raise SourceError(str(exc)) from exc
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+            self.wait(0)
+            raise TransientError(_reason(exc)) from exc
+
+    def _pause_host(self, url: str, delay: float) -> None:
+        """One connection was told to wait: let the others wait too, and not learn it one by one."""
+        if delay > MAX_WAIT_SECONDS:
+            raise SourceError(f"{shown(url)} asks to come back in {delay:.0f} seconds", hint="Try again later.")
+        host = urlsplit(url).netloc
+        self._pauses[host] = max(self._pauses.get(host, 0.0), time.monotonic() + delay)
+
+
+class Response:
+    """An answer and its body, with errors translated. It ends its connection when the download is stopped."""
+
+    def __init__(self, transport: Transport, response: requests.Response, address: Address) -> None:
+        self._transport, self._response = transport, response
+        self.address = address
+        """Where the bytes came from, after redirects."""
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        transport.opened.add(self)
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back, or end it where the body was not read to its end."""
+        self._transport.opened.discard(self)
+        self._response.close()
+
+    def interrupt(self) -> None:
+        """End a read that waits in another thread."""
+        # It may have ended by itself meanwhile.
+        with suppress(ValueError, RuntimeError, OSError):
+            self._response.raw.shutdown()
+
+    def read(self, count: int) -> bytes:
+        """Read up to `count` bytes, as soon as there are any; b"" at the end of the body."""
+        with self._transport.translated_errors():
+            data: bytes = self._response.raw.read1(count, decode_content=False)
+        self._transport.wait(0)
+        return data
+
+    def json(self) -> Any:
+        """Read the body as a JSON document."""
+        with self._transport.translated_errors():
+            body = self._response.content
+        try:
+            return json.loads(body)
+        except ValueError as exc:
+            raise SourceError(f"{shown(self.address.url)} answered with something that is not JSON") from exc
+
+
+def refusal(status: int, headers: Mapping[str, str], address: Address) -> SourceError:
+    """Say what a status means that no other try will change, and what to do about it."""
+    code = headers.get("X-Error-Code")
+    what = f"{shown(address.url)} answered {status}"
+    if code == "GatedRepo":
+        hint = "The repository is gated: accept its terms on its page, then set HF_TOKEN to a token of that account."
+        return AccessDeniedError(what, hint=hint)
+    if status in (401, 403):
+        hint = (
+            "HF_TOKEN is set, but it is not valid here, or may not read this; or there is no such repository."
+            if address.token
+            else "Set HF_TOKEN if it is private; it is also what the Hub answers where there is no such repository."
+        )
+        return AccessDeniedError(what, hint=hint)
+    return SourceError(f"{what}: {_MEANINGS.get(code or '', headers.get('X-Error-Message', 'not to be had there'))}")
+
+
+_MEANINGS = {
+    "RepoNotFound": "no such repository",
+    "RevisionNotFound": "no such revision",
+    "EntryNotFound": "no such file",
+}
+
+
+def retry_after(value: str | None) -> float | None:
+    """Read a Retry-After header, in seconds or as a date; None where there is none, or none to understand."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def shown(url: str) -> str:
+    """Write a URL without its query, which may hold a signature."""
+    return url.partition("?")[0]
+
+
+def _headers(address: Address) -> dict[str, str]:
+    headers = {"User-Agent": f"tritonops/{__version__}", "Accept-Encoding": "identity"}
+    return headers | ({"Authorization": f"Bearer {address.token}"} if address.token else {})
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    for sign, words in _REASONS.items():
+        if sign in text:
+            return words
+    return text
+
+
+_REASONS = {
+    "Connection refused": "connection refused",
+    "Failed to resolve": "the host name cannot be resolved",
+    "timed out": "no byte came in time",
+    "Connection reset": "connection lost",
+    "Remote end closed": "connection lost",
+    "IncompleteRead": "connection lost",
+}
