@@ -49,18 +49,28 @@ def test_a_socket_that_this_user_may_not_use_is_told_apart_from_a_dead_one(docke
     assert "group docker" in str(raised.value.hint)
 
 
-def test_a_docker_without_the_compose_plugin_is_named(docker, monkeypatch, tmp_path):
+@pytest.fixture
+def without_compose(docker, tmp_path):
+    """A docker whose Compose plugin does not run; it is found before one that may be installed."""
+    plugin = tmp_path / "config" / "cli-plugins" / "docker-compose"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("#!/bin/sh\nexit 1\n")
+    plugin.chmod(0o755)
+    return docker(DOCKER_CONFIG=str(tmp_path / "config"))
+
+
+def test_a_docker_without_the_compose_plugin_is_named(without_compose):
     with pytest.raises(ComposeMissingError, match="no Compose plugin"):
-        docker(DOCKER_CONFIG=str(tmp_path)).output(["docker", "compose", "--file", "ml.yml", "ps"])
+        without_compose.output(["docker", "compose", "--file", "ml.yml", "ps"])
 
 
-def test_the_old_compose_is_named_as_too_old(docker, monkeypatch, tmp_path):
+def test_the_old_compose_is_named_as_too_old(without_compose, monkeypatch, tmp_path):
     old = tmp_path / "docker-compose"
     old.write_text("#!/bin/sh\necho 'docker-compose version 1.29.2'\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(ComposeMissingError, match=r"version 1 is here.*too old"):
-        docker(DOCKER_CONFIG=str(tmp_path)).output(["docker", "compose", "ps"])
+        without_compose.output(["docker", "compose", "ps"])
 
 
 def test_any_other_failure_shows_the_command_and_what_docker_said_last(docker):

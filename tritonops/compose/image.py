@@ -75,6 +75,7 @@ def build(
         _arrange_server(context / "packages", context / "tritonserver", python)
         shutil.copytree(source.backends, context / "tritonserver" / "backends", dirs_exist_ok=True, ignore=_NO_CACHES)
         shutil.copy2(source.dockerfile, context)
+        _make_readable(context)
         docker.watch(_build_command(context, tag=tag, base=base, digest=source.digest()), watch)
 
 
@@ -115,6 +116,7 @@ def _base_failure(base: str, reason: str) -> TritonOpsError:
 
 def _fetch_packages(uv: str, requirements: Path, python: str, target: Path) -> None:
     command = [uv, "pip", "install", "--quiet", "--target", str(target), "--no-deps", "--require-hashes", "--no-build"]
+    command += ["--link-mode", "copy"]
     command += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_35", "-r", str(requirements)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
@@ -129,3 +131,10 @@ def _arrange_server(packages: Path, server: Path, python: str) -> None:
     (packages / "nvidia_pytriton.libs").rename(server / "lib")
     for leftover in (packages / "pytriton", packages / "bin"):
         shutil.rmtree(leftover)
+
+
+def _make_readable(folder: Path) -> None:
+    """The image's user is not root, and the umask here may be anything."""
+    for path in folder.rglob("*"):
+        mode = path.stat().st_mode
+        path.chmod(mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444))
