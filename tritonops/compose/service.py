@@ -26,8 +26,8 @@ from tritonops.errors import (
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
 from tritonops.triton.client import ModelStatus, TritonClient, connect
-from tritonops.triton.control import Deadline
 from tritonops.triton.served import with_reasons
+from tritonops.triton.waiting import Deadline
 
 UP_TIMEOUT = 600.0
 _LOG_LINES = 15
