@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.cli import integer, seconds, settings, task
-from tasks.terminal import note, print_json, print_table
+from tasks.terminal import confirm, note, print_json, print_table
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
@@ -24,6 +24,8 @@ MODEL = {"model": "The model's name."}
 VERSION = {"version": "One version of it; Triton chooses otherwise."}
 URL = {"url": "gRPC address of the server, host:port; TRITON_URL otherwise."}
 JSON = {"json": "Print one JSON document."}
+TIMEOUT = {"timeout": "Seconds that it may take; 600 otherwise."}
+YES = {"yes": "Do not ask."}
 
 
 @task(name="list", help=URL | JSON)
@@ -35,24 +37,87 @@ def list_(c: Context, url: str | None = None, json: bool = False) -> None:
         _show_models(list_models(client), json=json)
 
 
-@task(help=MODEL | {"timeout": "Seconds that it may take; 600 otherwise."} | URL | JSON, positional=["model"])
-def load(c: Context, model: str, timeout: str | None = None, url: str | None = None, json: bool = False) -> None:
-    """Load a model, or load it again where its files changed, and wait until it serves."""
-    from tritonops.triton import control
+@task(
+    help=MODEL | {"version": "Only this version, beside those that are served."} | TIMEOUT | URL | JSON,
+    positional=["model"],
+)
+def load(
+    c: Context,
+    model: str,
+    version: str | None = None,
+    timeout: str | None = None,
+    url: str | None = None,
+    json: bool = False,
+) -> None:
+    """Serve a model as it is on disk, and check that the server does."""
+    from tritonops.triton import control, versions
 
+    number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
     with _connect(url) as client:
-        within = _timeout(timeout, control.LOAD_TIMEOUT)
-        _show_outcome(control.load(client, model, disk=_disk(client), timeout=within), json=json)
+        if number:
+            outcome = versions.load_version(client, model, number, disk=_own_disk(client), timeout=within)
+        else:
+            outcome = control.load(client, model, disk=_disk(client), timeout=within)
+    _show_outcome(outcome, json=json)
 
 
-@task(help=MODEL | {"timeout": "Seconds that it may take; 600 otherwise."} | URL | JSON, positional=["model"])
-def unload(c: Context, model: str, timeout: str | None = None, url: str | None = None, json: bool = False) -> None:
-    """Unload a model and wait until it is gone; requests under way are answered first."""
-    from tritonops.triton import control
+@task(
+    help=MODEL
+    | {"version": "Only this version; the others go on answering."}
+    | {"all": "The whole model, also where that version is its last."}
+    | YES
+    | TIMEOUT
+    | URL
+    | JSON,
+    positional=["model"],
+)
+def unload(
+    c: Context,
+    model: str,
+    version: str | None = None,
+    all: bool = False,
+    yes: bool = False,
+    timeout: str | None = None,
+    url: str | None = None,
+    json: bool = False,
+) -> None:
+    """Take a model out of service, and wait until it is; requests under way are answered first."""
+    from tritonops.triton import control, versions
 
+    number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
     with _connect(url) as client:
-        within = _timeout(timeout, control.LOAD_TIMEOUT)
-        _show_outcome(control.unload(client, model, disk=_disk(client), timeout=within), json=json)
+        control.require_known(client, model)
+        what = f"version {number} of {model}" if number and not all else model
+        if not confirm(f"Take {what} out of service on {client.url}?", yes=yes):
+            return
+        if number and not all:
+            outcome = versions.unload_version(client, model, number, disk=_own_disk(client), timeout=within)
+        else:
+            outcome = control.unload(client, model, disk=_disk(client), timeout=within)
+    _show_outcome(outcome, json=json)
+
+
+@task(
+    help=MODEL | {"versions": "`2,3`, `latest:2` or `all`."} | TIMEOUT | URL | JSON,
+    positional=["model"],
+)
+def serve(
+    c: Context,
+    model: str,
+    versions: str | None = None,
+    timeout: str | None = None,
+    url: str | None = None,
+    json: bool = False,
+) -> None:
+    """Choose the versions of a model that are served, in its config on disk, without a pause."""
+    from tritonops.models.pbtxt import VersionPolicy
+    from tritonops.triton.control import LOAD_TIMEOUT
+    from tritonops.triton.versions import serve
+
+    policy = VersionPolicy.parse(versions or "")
+    with _connect(url) as client:
+        outcome = serve(client, model, policy, disk=_own_disk(client), timeout=_timeout(timeout, LOAD_TIMEOUT))
+    _show_outcome(outcome, json=json)
 
 
 @task(help=MODEL | VERSION | URL | {"json": "JSON is what it prints anyway."}, positional=["model"])
@@ -140,6 +205,15 @@ def _disk(client: TritonClient) -> Disk | None:
 
     host = client.url.rpartition(":")[0]
     return Disk.of(settings().models_dir, client.url) if host in _THIS_MACHINE else None
+
+
+def _own_disk(client: TritonClient) -> Disk:
+    if disk := _disk(client):
+        return disk
+    raise InputError(
+        f"{client.url} is not on this machine, and versions are chosen in config.pbtxt on the server's own disk",
+        hint="Run it there: inv remote.run --host HOST",
+    )
 
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")

@@ -68,7 +68,7 @@ def test_a_server_is_brought_up_shown_restarted_and_brought_down(models_dir, inv
     assert f"Triton is up already, process {started['pid']}" in err
     code, out, _ = inv("server.status", "--json")
     assert (code, json.loads(out)) == (0, started)
-    code, out, _ = inv("triton.unload", "served")
+    code, out, _ = inv("triton.unload", "served", "--yes")
     assert code == 0
     assert inv("server.status")[0] == 0
 

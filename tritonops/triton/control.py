@@ -45,16 +45,16 @@ def list_models(client: TritonClient) -> list[ModelStatus]:
 
 
 def load(
-    client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT, drain: bool = False
+    client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT
 ) -> Outcome:
     """Have a model served as it is on disk; where no `disk` is at hand, as the server sees it.
 
     Nothing is sent where the server was seen to serve just these files. A load that somebody else began is waited
-    for; with `drain`, so are the versions that this one takes out of service. Raises LoadError with Triton's reason,
-    NotAsOnDiskError, UnknownModelError or TritonTimeoutError.
+    for; versions that this one takes out of service may be answering their last requests when it returns. Raises
+    LoadError with Triton's reason, NotAsOnDiskError, UnknownModelError or TritonTimeoutError.
     """
     deadline = Deadline.after(timeout)
-    _known(client, name)
+    require_known(client, name)
     rows = wait_until_settled(client, name, deadline, gone=("LOADING",))
     model = disk.read(name) if disk else None
     if disk is None or model is None:
@@ -67,8 +67,7 @@ def load(
             disk.remember(name, replace(note, files={}))
         served = _load_from_disk(client, model, note, rows, deadline)
         disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
-    gone = ("LOADING", "UNLOADING") if drain else ("LOADING",)
-    return Outcome(name, "loaded", wait_until_settled(client, name, deadline, gone=gone))
+    return Outcome(name, "loaded", wait_until_settled(client, name, deadline, gone=("LOADING",)))
 
 
 def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT) -> Outcome:
@@ -77,7 +76,7 @@ def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout
     Refused while an ensemble that is served needs it: Triton would take that one out of service too.
     """
     deadline = Deadline.after(timeout)
-    rows = _known(client, name)
+    rows = require_known(client, name)
     if not any(row.state in _SERVED for row in rows):
         return Outcome(name, "not loaded", rows)
     if ensembles := serving_ensembles(client, name):
@@ -102,7 +101,7 @@ def ensemble_steps(config: Any) -> list[str]:
     return [step.model_name for step in config.ensemble_scheduling.step]
 
 
-def _known(client: TritonClient, name: str) -> Rows:
+def require_known(client: TritonClient, name: str) -> Rows:
     rows = list_models(client)
     if found := tuple(row for row in rows if row.name == name):
         return found

@@ -1,0 +1,110 @@
+"""Which versions of a model are served: chosen in its config.pbtxt on disk, so that a restart serves them too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import replace
+
+from tritonops.errors import InputError, LoadError, NotAsOnDiskError, TritonError, TritonTimeoutError
+from tritonops.models.pbtxt import VersionPolicy, set_version_policy
+from tritonops.models.repository import Repository
+from tritonops.triton import control
+from tritonops.triton.client import TritonClient
+from tritonops.triton.compare import ready
+from tritonops.triton.control import LOAD_TIMEOUT, Outcome
+from tritonops.triton.disk import Disk, ModelOnDisk
+from tritonops.triton.waiting import Deadline, wait_until_settled
+
+
+def serve(
+    client: TritonClient, name: str, policy: VersionPolicy, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+) -> Outcome:
+    """Serve the versions that `policy` picks: write it into config.pbtxt, load, and wait until the others are gone.
+
+    Versions that stay go on answering meanwhile. Where the load fails, or is interrupted, the file is put back.
+    Raises InputError for versions that are not on disk, and what `control.load` raises.
+    """
+    model = _editable(client, name, disk)
+    _require_on_disk(name, policy, Repository(disk.models_dir).versions(name))
+    if VersionPolicy.of(model.config) == policy:
+        return _load_and_drain(client, name, disk, timeout)
+    repository = Repository(disk.models_dir)
+    repository.write_config(name, set_version_policy(model.text or "", policy))
+    try:
+        return _load_and_drain(client, name, disk, timeout)
+    except BaseException as exc:
+        repository.write_config(name, model.text or "")
+        if isinstance(exc, LoadError | NotAsOnDiskError):
+            # What that load changed before it failed goes back too, if it can.
+            with suppress(TritonError):
+                control.load(client, name, disk=disk, timeout=timeout)
+        raise
+
+
+def load_version(
+    client: TritonClient, name: str, version: int, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+) -> Outcome:
+    """Serve one version beside those that are served now."""
+    return _serve_exactly(client, name, _served(client, name) | {version}, disk=disk, timeout=timeout)
+
+
+def unload_version(
+    client: TritonClient, name: str, version: int, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+) -> Outcome:
+    """Take one version out of service; the others go on answering. Refused for the last one that is served."""
+    served = _served(client, name)
+    if version not in served:
+        rows = tuple(row for row in control.list_models(client) if row.name == name)
+        return Outcome(name, "not loaded", rows)
+    if served == {version}:
+        raise InputError(
+            f"version {version} is the last of {name} that is served", hint="To unload the whole model, add --all."
+        )
+    outcome = _serve_exactly(client, name, served - {version}, disk=disk, timeout=timeout)
+    return replace(outcome, verdict="unloaded")
+
+
+def _serve_exactly(
+    client: TritonClient, name: str, versions: Collection[int], *, disk: Disk, timeout: float
+) -> Outcome:
+    """Keep a policy that picks just these versions already, such as "the newest two"."""
+    if set(_editable(client, name, disk).served) == set(versions):
+        return _load_and_drain(client, name, disk, timeout)
+    policy = VersionPolicy("specific", versions=tuple(sorted(versions)))
+    return serve(client, name, policy, disk=disk, timeout=timeout)
+
+
+def _load_and_drain(client: TritonClient, name: str, disk: Disk, timeout: float) -> Outcome:
+    """Load, and wait for what leaves service to answer its last requests. That wait may end early: it is no failure."""
+    deadline = Deadline.after(timeout)
+    outcome = control.load(client, name, disk=disk, timeout=timeout)
+    with suppress(TritonTimeoutError):
+        rows = wait_until_settled(client, name, deadline, gone=("LOADING", "UNLOADING"))
+        return replace(outcome, versions=rows)
+    return outcome
+
+
+def _editable(client: TritonClient, name: str, disk: Disk) -> ModelOnDisk:
+    control.require_known(client, name)
+    model = disk.read(name)
+    if model and model.config_error:
+        raise model.config_error
+    if model is None or model.config is None:
+        raise InputError(
+            f"{name} has no config.pbtxt in {disk.models_dir}, where its version policy would be written",
+            hint=f"Try: inv models.config --include {name}",
+        )
+    return model
+
+
+def _require_on_disk(name: str, policy: VersionPolicy, versions: Collection[int]) -> None:
+    there = ", ".join(map(str, versions)) or "none"
+    if missing := [str(version) for version in policy.versions if version not in versions]:
+        raise InputError(f"{name} has no version {', '.join(missing)} on disk", hint=f"There are: {there}.")
+    if not versions:
+        raise InputError(f"{name} has no version on disk", hint=f"Try: inv models.download --include {name}")
+
+
+def _served(client: TritonClient, name: str) -> set[int]:
+    return ready(row for row in client.index() if row.name == name)
