@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.cli import integer, names, settings, task
-from tasks.terminal import note, print_diff, print_json, print_table, size
+from tasks.terminal import confirm, note, print_diff, print_json, print_table, size
 
 if TYPE_CHECKING:
     from tritonops.models.config import ConfigOutcome
@@ -58,12 +58,18 @@ def _yes(value: bool | None) -> str | None:
     | {
         "jobs": "Connections at once; 32 otherwise.",
         "overwrite": "Replace installed versions whose files are not the pinned ones.",
+        "verify": "Hash everything installed again, and replace what is wrong.",
         "json": "Print one JSON document and no progress.",
     },
     iterable=["include"],
 )
 def download_(
-    c: Context, include: list[str], jobs: str | None = None, overwrite: bool = False, json: bool = False
+    c: Context,
+    include: list[str],
+    jobs: str | None = None,
+    overwrite: bool = False,
+    verify: bool = False,
+    json: bool = False,
 ) -> None:
     """Download models into triton/, verified, and pin them in models.lock."""
     from tasks.progress import shown
@@ -74,6 +80,7 @@ def download_(
             settings(),
             include=names(include),
             overwrite=overwrite,
+            verify=verify,
             jobs=integer("--jobs", jobs, at_least=1),
             progress=progress,
         )
@@ -89,6 +96,43 @@ def _summary(result: DownloadResult) -> str:
         f"{len(result.downloaded)} downloaded, {len(result.skipped)} there already, {len(result.failed)} failed: "
         f"{size(result.bytes)} in {result.seconds:.1f} s"
     )
+
+
+@task(
+    help={
+        "include": "Pin this model again, whatever its pin says; several times, or as a comma-separated list.",
+        "check": "Change nothing; exit 4 where models.toml and the lock disagree.",
+        "json": "Print one JSON document.",
+    },
+    iterable=["include"],
+)
+def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
+    """Pin models to commits, sizes and SHA-256 in models.lock, where they are not pinned yet."""
+    from tasks.progress import shown
+    from tritonops.models.pin import check_lock, lock_models
+
+    if check:
+        check_lock(settings(), include=names(include))
+        return
+    with shown(quiet=json) as progress:
+        result = lock_models(settings(), include=names(include), progress=progress)
+    if json:
+        print_json(result)
+    else:
+        note(f"{len(result.locked)} locked, {len(result.kept)} kept: {settings().lock_path}")
+
+
+@task(help={"yes": "Do not ask."})
+def prune(c: Context, yes: bool = False) -> None:
+    """Delete stored files that neither models.lock nor a version on disk refers to."""
+    from tasks.progress import shown
+    from tritonops.models.prune import garbage
+
+    with shown(quiet=False) as progress, garbage(settings(), progress) as found:
+        print_table(("file", "size"), [(file.name, size(file.stat().st_size)) for file in found.files])
+        note(f"{len(found.files)} files, {size(found.bytes)}")
+        if found.files and confirm("Delete them?", yes=yes):
+            found.delete()
 
 
 @task(

@@ -61,6 +61,11 @@ class TritonOpsError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def in_one_line(self) -> str:
+        """The message, and behind it the hint: for a list of failures."""
+        return f"{self}. {self.hint}" if self.hint else str(self)
+
 
 class PartialFailureError(TritonOpsError):
     """Some of many failed; `failures` maps each one's name to the reason, and the rest was done."""

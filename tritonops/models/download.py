@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from tritonops.errors import PartialFailureError, TritonOpsError
+from tritonops.errors import PartialFailureError, StoreError, TritonOpsError
 from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
-from tritonops.models.fetch import JOBS, Supply
-from tritonops.models.install import adopt, install, is_installed, is_occupied
-from tritonops.models.lock import Lock, LockedVersion, load_lock, pin_of, save_lock
+from tritonops.models.fetch import JOBS, Supply, in_parallel
+from tritonops.models.install import adopt, install, state
+from tritonops.models.lock import Lock, load_lock, pin_of, update_lock
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
-from tritonops.models.sources import Hub, Listing
+from tritonops.models.sources import Hub, Listing, Outcomes
 from tritonops.models.store import Store
 from tritonops.settings import Settings
 
@@ -43,25 +43,25 @@ def download(
     *,
     include: Sequence[str] = (),
     overwrite: bool = False,
+    verify: bool = False,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> DownloadResult:
     """Bring the models in `include`, or all of them, into the models directory, and pin them in models.lock.
 
     One version's failure does not keep the others from being done; it is in the result. An installed version with
-    other bytes than the pinned ones is replaced only with `overwrite`. Raises CatalogError and UnknownModelError, and
+    other bytes than the pinned ones is replaced only with `overwrite`. With `verify`, everything installed is hashed
+    again, and what is wrong is replaced. Raises CatalogError and UnknownModelError, and
     StoreError where the disk is full or cannot be written: then, as after kill -9, the next run goes on from there.
     """
     started = time.monotonic()
     progress = progress or Progress()
     catalog = load_catalog(settings.models_toml)
     versions = catalog.select(include)
-    store = Store(settings.store_dir)
-    hub = Hub(settings.hf_endpoint, settings.hf_token)
+    store, hub = Store(settings.store_dir), Hub(settings.hf_endpoint, settings.hf_token)
     with store.locked(progress.waiting), Supply(store, hub, progress, jobs=jobs or JOBS) as supply:
-        run = _Run(settings, catalog, supply, overwrite=overwrite)
+        run = _Run(settings, catalog, supply, progress, overwrite=overwrite, verify=verify)
         run.bring(versions)
-        _save(settings.lock_path, catalog, run.pins, progress)
     seconds = round(time.monotonic() - started, 3)
     failed = tuple(Failure(label, error) for label, error in run.failed.items())
     return DownloadResult(tuple(run.downloaded), tuple(run.skipped), failed, supply.received, seconds)
@@ -77,81 +77,91 @@ def raise_unless_done(result: DownloadResult) -> None:
 class _Run:
     """One download, under the store's lock, and what has come of it."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, supply: Supply, *, overwrite: bool) -> None:
-        self._catalog, self._supply, self._overwrite = catalog, supply, overwrite
+    def __init__(
+        self, settings: Settings, catalog: Catalog, supply: Supply, progress: Progress, *, overwrite: bool, verify: bool
+    ) -> None:
+        self._catalog, self._supply, self._progress = catalog, supply, progress
+        self._overwrite, self._verify = overwrite, verify
         self._store = Store(settings.store_dir)
         self._repository = Repository(settings.models_dir)
-        self._lock = load_lock(settings.lock_path)
-        self.pins = dict(self._lock)
+        self._lock_path = settings.lock_path
+        self._before: Lock = load_lock(settings.lock_path)
+        self._pins = {**self._before}
         self.downloaded: list[str] = []
         self.skipped: list[str] = []
         self.failed: dict[str, str] = {}
 
     def bring(self, versions: Sequence[ModelVersion]) -> None:
-        """Bring these versions to disk."""
+        """Bring these versions to disk, and pin them."""
         listings = self._listings(versions)
-        lacking = [listing for listing in listings if not self._is_settled(self._pinned(listing, {}))]
-        outcomes = self._supply.fetch(lacking)
+        if self._verify:
+            self._drop_damaged(listings)
+        lacking = [listing for listing in listings if not self._is_settled(listing, {})]
+        # Pinned before they are fetched: an interrupted download goes on with the same commit.
+        self._save()
+        outcomes = self._supply.fetch(file for listing in lacking for file in listing.files)
         for listing in lacking:
-            pin = self._pinned(listing, outcomes)
-            if not self._is_settled(pin) and not self._has_failed(listing, outcomes):
-                assert pin
-                install(self._store, pin, self._repository)
-                self.downloaded.append(pin.label)
+            if not self._has_failed(listing, outcomes) and not self._is_settled(listing, outcomes):
+                self._install(listing.version.label)
+        self._save()
 
     def _listings(self, versions: Sequence[ModelVersion]) -> list[Listing]:
         """Read what is pinned from the lock, and ask the sources of the rest."""
-        pins = {version.label: pin_of(version, self._lock, self._catalog.path) for version in versions}
+        pins = {version.label: pin_of(version, self._before, self._catalog.path) for version in versions}
         answers = self._supply.list([version for version in versions if pins[version.label] is None])
         for version in versions:
             if pin := pins[version.label]:
                 answers[version.label] = self._supply.list_pinned(version, pin)
-        errors = {label: answer for label, answer in answers.items() if isinstance(answer, TritonOpsError)}
-        self.failed |= {label: worded(error) for label, error in errors.items()}
+        for label, answer in answers.items():
+            if isinstance(answer, TritonOpsError):
+                self._fail(label, answer)
         return [answer for answer in answers.values() if isinstance(answer, Listing)]
 
-    def _pinned(self, listing: Listing, outcomes: Mapping[str, str | TritonOpsError]) -> LockedVersion | None:
-        """Pin a version, as soon as the hashes of all its files are known."""
-        sha256s = {key: sha256 for key, sha256 in outcomes.items() if isinstance(sha256, str)}
-        pin = listing.locked(self._catalog.path, sha256s)
-        if pin:
-            self.pins[pin.label] = pin
-        return pin
+    def _drop_damaged(self, listings: Sequence[Listing]) -> None:
+        """Hash in parallel what `state` will ask for one by one."""
+        sha256s = {file.sha256 for listing in listings for file in listing.files if file.sha256}
+        in_parallel(self._store.drop_damaged, sorted(sha256s), threads=os.cpu_count() or 1)
 
-    def _is_settled(self, pin: LockedVersion | None) -> bool:
-        """Whether nothing is to be done for a version: it is there, or it may not be replaced."""
+    def _is_settled(self, listing: Listing, outcomes: Outcomes) -> bool:
+        """Whether a version needs no fetch: it is there, or may not be replaced. Pins it once its hashes are known."""
+        label = listing.version.label
+        pin = listing.locked(self._catalog.path, outcomes)
         if pin is None:
             return False
-        if is_installed(self._store, pin, self._repository):
-            self.skipped.append(pin.label)
-        elif adopt(self._store, pin, self._repository):
-            install(self._store, pin, self._repository)
-            self.skipped.append(pin.label)
-        elif is_occupied(pin, self._repository) and not self._overwrite:
-            place = self._repository.version_dir(pin.name, pin.version)
-            self.failed[pin.label] = f"{place} holds other files than the pinned ones; --overwrite replaces them"
-        else:
-            return False
-        return True
+        self._pins[label] = pin
+        try:
+            found = state(self._store, pin, self._repository, rehash=self._verify)
+            if found == "same bytes":
+                adopt(self._store, pin, self._repository)
+            elif found == "other bytes" and not (self._overwrite or self._verify):
+                place = self._repository.version_dir(pin.name, pin.version)
+                raise StoreError(f"{place} holds other files than the pinned ones", hint="--overwrite replaces them.")
+        except TritonOpsError as exc:
+            self._fail(label, exc)
+            return True
+        if found in ("installed", "same bytes"):
+            self.skipped.append(label)
+            return True
+        return False
 
-    def _has_failed(self, listing: Listing, outcomes: Mapping[str, str | TritonOpsError]) -> bool:
+    def _has_failed(self, listing: Listing, outcomes: Outcomes) -> bool:
         errors = [error for file in listing.files if isinstance(error := outcomes.get(file.key), TritonOpsError)]
-        if errors:
-            self.failed[listing.version.label] = worded(errors[0])
+        for error in errors[:1]:
+            self._fail(listing.version.label, error)
         return bool(errors)
 
+    def _install(self, label: str) -> None:
+        try:
+            install(self._store, self._pins[label], self._repository)
+            self.downloaded.append(label)
+        except TritonOpsError as exc:
+            self._fail(label, exc)
 
-def _save(path: Path, catalog: Catalog, pins: Lock, progress: Progress) -> None:
-    """Write models.lock where it changes, without what models.toml no longer has."""
-    wanted = {version.label: pins[version.label] for version in catalog.versions if version.label in pins}
-    if wanted == load_lock(path):
-        return
-    try:
-        save_lock(path, wanted.values())
-    except OSError as exc:
-        progress.warned(f"cannot write {path} ({exc.strerror}): nothing is pinned")
+    def _fail(self, label: str, error: TritonOpsError) -> None:
+        self.failed[label] = error.in_one_line
 
-
-def worded(error: TritonOpsError) -> str:
-    """Join an error's message and its hint to one line."""
-    return f"{error}. {error.hint}" if error.hint else str(error)
+    def _save(self) -> None:
+        try:
+            self._before = update_lock(self._lock_path, self._catalog, self._before, self._pins)
+        except OSError as exc:
+            self._progress.warned(f"cannot write {self._lock_path} ({exc.strerror}): nothing is pinned")

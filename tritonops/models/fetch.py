@@ -16,7 +16,7 @@ from tritonops.models.engine import Engine
 from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
-from tritonops.models.store import Store
+from tritonops.models.store import Store, file_sha256
 from tritonops.models.transport import Address, StoppedError, Transport
 
 _T = TypeVar("_T")
@@ -48,29 +48,25 @@ class Supply:
         wanted = list(versions)
         if any(not isinstance(version.source, PathSource) for version in wanted):
             self._connect()
-        answers = _in_parallel(self._ask, wanted, threads=self._jobs)
+        answers = in_parallel(self._ask, wanted, threads=self._jobs)
         return {version.label: answer for version, answer in zip(wanted, answers, strict=True)}
 
     def list_pinned(self, version: ModelVersion, pin: LockedVersion) -> Listing:
         """Say what a pin consists of; nobody is asked."""
         return list_pinned(version, pin, self._hub)
 
-    def fetch(self, listings: Iterable[Listing]) -> dict[str, str | TritonOpsError]:
-        """Bring what the store lacks of these versions; by key, each file's SHA-256 or why it could not be had.
+    def fetch(self, files: Iterable[ListedFile]) -> dict[str, str | TritonOpsError]:
+        """Bring what the store lacks of these files; by key, each one's SHA-256 or why it could not be had.
 
         Raises StoreError where the disk is full; what has arrived is kept.
         """
-        lacking = {
-            file.key: (listing, file)
-            for listing in listings
-            for file in listing.files
-            if file.sha256 is None or not self._store.has(file.sha256)
-        }
-        self._store.require_space(sum(file.size for _, file in lacking.values()))
-        outcomes = {key: self._copy(file) for key, (_, file) in lacking.items() if isinstance(file.origin, Path)}
+        lacking = {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
+        self._store.require_space(sum(file.size for file in lacking.values()))
+        local = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Path)]
+        outcomes = {file.key: self._copy(file, origin) for file, origin in local}
         remote = [
-            Wanted(f"{listing.version.label} {file.path}", file.origin, file.size, file.sha256, file.git_oid)
-            for listing, file in lacking.values()
+            Wanted(f"{file.label}/{file.path}", file.origin, file.size, file.sha256, file.git_oid)
+            for file in lacking.values()
             if isinstance(file.origin, Address)
         ]
         if remote:
@@ -91,18 +87,17 @@ class Supply:
         except TritonOpsError as exc:
             return exc
 
-    def _copy(self, file: ListedFile) -> str | TritonOpsError:
-        assert isinstance(file.origin, Path)
-        assert file.sha256
+    def _copy(self, file: ListedFile, origin: Path) -> str | TritonOpsError:
+        sha256 = file.sha256 or file_sha256(origin)
         try:
-            self._store.copy_in(file.origin, file.sha256)
+            self._store.copy_in(origin, sha256)
         except SourceError as exc:
             return exc
         self.received += file.size
-        return file.sha256
+        return sha256
 
 
-def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) -> list[_R]:
+def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) -> list[_R]:
     """Call `work` for each item; as many threads as that, which do not outlive the process when it is interrupted."""
     waiting, results = deque(enumerate(items)), dict[int, _R]()
 

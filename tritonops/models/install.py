@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from tritonops.models.lock import LockedFile, LockedVersion
 from tritonops.models.repository import Repository
@@ -14,19 +15,26 @@ from tritonops.models.store import Store, file_sha256, staging
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
-def is_installed(store: Store, pin: LockedVersion, repository: Repository) -> bool:
-    """Whether the pinned files stand where Triton looks for them, told from the directory alone: nothing is hashed.
+State = Literal["absent", "installed", "same bytes", "other bytes"]
+"""What stands in a version's place. "same bytes" were put there by somebody else: they are no links to the store."""
 
-    A hard link to a stored file is that file; a copy is known by the size and the time that it was given with it.
+
+def state(store: Store, pin: LockedVersion, repository: Repository, *, rehash: bool = False) -> State:
+    """Compare the version's place with its pin.
+
+    Told from the directory alone where it can be: a hard link to a stored file is that file, and a copy is known by
+    the size and the time that it was given with it. With `rehash`, stored files are hashed too, and wrong ones dropped.
     """
     folder = repository.version_dir(pin.name, pin.version)
-    return all(_is_same(folder / file.path, store.blob(file.sha256)) for file in pin.files)
-
-
-def is_occupied(pin: LockedVersion, repository: Repository) -> bool:
-    """Whether something stands where the version would be installed; an empty folder does not count."""
-    folder = repository.version_dir(pin.name, pin.version)
-    return folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    pairs = [(folder / file.path, file) for file in pin.files]
+    if rehash:
+        for file in pin.files:
+            store.drop_damaged(file.sha256)
+    if all(_is_same(placed, store.blob(file.sha256), or_copied=not rehash) for placed, file in pairs):
+        return "installed"
+    if not (folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+        return "absent"
+    return "same bytes" if all(_holds(placed, file) for placed, file in pairs) else "other bytes"
 
 
 def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
@@ -44,31 +52,27 @@ def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
             _swap(new, repository.version_dir(pin.name, pin.version), stage / ".replaced", repository)
 
 
-def adopt(store: Store, pin: LockedVersion, repository: Repository) -> bool:
-    """Take files that somebody else put in the version's place into the store, if all are the pinned ones.
-
-    They are hashed. Returns whether they were; then the version can be installed without a fetch.
-    """
+def adopt(store: Store, pin: LockedVersion, repository: Repository) -> None:
+    """Take a version with the "same bytes" into the store, without a fetch, and make it links to it."""
     folder = repository.version_dir(pin.name, pin.version)
-    if not all(_holds(folder / file.path, file) for file in pin.files):
-        return False
     for file in pin.files:
         if not store.has(file.sha256):
             _link_or_copy(folder / file.path, store.blob(file.sha256))
             store.blob(file.sha256).chmod(0o444)
-    return True
+    install(store, pin, repository)
 
 
 def _holds(placed: Path, file: LockedFile) -> bool:
     return placed.is_file() and placed.stat().st_size == file.size and file_sha256(placed) == file.sha256
 
 
-def _is_same(placed: Path, blob: Path) -> bool:
+def _is_same(placed: Path, blob: Path, *, or_copied: bool) -> bool:
     try:
         here, there = placed.stat(), blob.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return os.path.samestat(here, there) or (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
+    is_copy = (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
+    return os.path.samestat(here, there) or (or_copied and is_copy)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

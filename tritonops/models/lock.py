@@ -74,21 +74,23 @@ def pin_of(version: ModelVersion, lock: Lock, catalog_path: Path) -> LockedVersi
     return pin if pin is not None and _mismatch(version, pin, catalog_path) is None else None
 
 
-def differences(catalog: Catalog, lock: Lock) -> list[str]:
-    """Say where models.toml and the lock disagree, one line a version; nothing where they agree."""
-    wanted = {version.label: version for version in catalog.versions}
-    lines = [f"{label}: is not locked" for label in wanted if label not in lock]
-    lines += [f"{label}: is locked, but models.toml does not have it" for label in lock if label not in wanted]
-    for label, version in wanted.items():
-        if label in lock and (mismatch := _mismatch(version, lock[label], catalog.path)):
-            lines.append(f"{label}: {mismatch}")
-    return sorted(lines)
+def differences(catalog: Catalog, lock: Lock) -> dict[str, str]:
+    """Say where models.toml and the lock disagree, by label; nothing where they agree."""
+    found = {}
+    for version in catalog.versions:
+        if version.label not in lock:
+            found[version.label] = "is not locked"
+        elif mismatch := _mismatch(version, lock[version.label], catalog.path):
+            found[version.label] = mismatch
+    for label in lock.keys() - {version.label for version in catalog.versions}:
+        found[label] = "is locked, but models.toml does not have it"
+    return dict(sorted(found.items()))
 
 
 def _mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> str | None:
     if (asked := requested(version, catalog_path)) != pin.source:
         return f"models.toml asks for {asked}, the lock was made for {pin.source}"
-    if isinstance(version.source, UrlSource) and version.source.sha256.lower() != pin.files[0].sha256:
+    if isinstance(version.source, UrlSource) and version.source.sha256 != pin.files[0].sha256:
         return "models.toml has another sha256 than the lock"
     return None
 
@@ -139,6 +141,17 @@ def is_inside(path: str) -> bool:
         and path.isprintable()
         and (not path.startswith("/") and "\\" not in path)
     )
+
+
+def update_lock(path: Path, catalog: Catalog, before: Lock, pins: Lock) -> Lock:
+    """Write models.lock where it changes, without what models.toml no longer has. Returns what it holds.
+
+    Raises OSError.
+    """
+    wanted = {version.label: pins[version.label] for version in catalog.versions if version.label in pins}
+    if wanted != before:
+        save_lock(path, wanted.values())
+    return wanted
 
 
 def save_lock(path: Path, pins: Iterable[LockedVersion]) -> None:

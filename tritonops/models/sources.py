@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tritonops.errors import SourceError, near_misses
+from tritonops.errors import SourceError, TritonOpsError, near_misses
 from tritonops.models.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.lock import LockedFile, LockedVersion, is_inside, requested
 from tritonops.models.store import file_sha256
 from tritonops.models.transport import Address, Transport
+
+Outcomes = Mapping[str, str | TritonOpsError]
+"""What fetching came to, by a file's key: its SHA-256, or why it could not be had."""
 
 
 @dataclass(frozen=True)
 class ListedFile:
     """One file of a version, as its source lists it."""
 
+    label: str
+    """The version's, for progress and errors."""
     path: str
     """Below `<model>/<version>/`, as a POSIX path."""
     size: int
@@ -42,11 +47,14 @@ class Listing:
     commit: str | None
     files: tuple[ListedFile, ...]
 
-    def locked(self, catalog_path: Path, sha256s: Mapping[str, str]) -> LockedVersion | None:
-        """Make the pin; `sha256s` has, by key, what became known of small files when they came. None until then."""
-        if not all(file.sha256 or file.key in sha256s for file in self.files):
-            return None
-        files = [LockedFile(file.path, file.size, file.sha256 or sha256s[file.key]) for file in self.files]
+    def locked(self, catalog_path: Path, outcomes: Outcomes) -> LockedVersion | None:
+        """Make the pin, once every hash is known: those of small files are, when the files have come."""
+        files = []
+        for file in self.files:
+            sha256 = file.sha256 or outcomes.get(file.key)
+            if not isinstance(sha256, str):
+                return None
+            files.append(LockedFile(file.path, file.size, sha256))
         source = requested(self.version, catalog_path)
         return LockedVersion(self.version.name, self.version.version, source, self.commit, tuple(files))
 
@@ -70,7 +78,7 @@ class Hub:
 def list_pinned(version: ModelVersion, pin: LockedVersion, hub: Hub) -> Listing:
     """Say what a pin consists of and where the bytes can be had; nothing is asked of anybody."""
     files = (
-        ListedFile(file.path, file.size, _origin(version, pin.commit or "", file.path, hub), file.sha256)
+        ListedFile(version.label, file.path, file.size, _origin(version, pin.commit or "", file.path, hub), file.sha256)
         for file in pin.files
     )
     return Listing(version, pin.commit, tuple(files))
@@ -133,8 +141,8 @@ def _hub_file(
     target = f"{version.local_name}/{below}" if version.kind == "directory" else version.local_name
     origin = hub.file(source, commit, path)
     if lfs := sibling.get("lfs"):
-        return ListedFile(target, int(lfs["size"]), origin, _hexadecimal(lfs["sha256"], 64))
-    return ListedFile(target, int(sibling["size"]), origin, None, _hexadecimal(sibling["blobId"], 40))
+        return ListedFile(version.label, target, int(lfs["size"]), origin, _hexadecimal(lfs["sha256"], 64))
+    return ListedFile(version.label, target, int(sibling["size"]), origin, None, _hexadecimal(sibling["blobId"], 40))
 
 
 def _hexadecimal(text: str, digits: int) -> str:
@@ -157,7 +165,7 @@ def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) ->
     size = transport.patiently(ask, source.url)
     if not size or not size.isdigit():
         raise SourceError(f"{version.label}: {source.url} does not say how long it is")
-    return Listing(version, None, (ListedFile(version.local_name, int(size), address, source.sha256.lower()),))
+    return Listing(version, None, (ListedFile(version.label, version.local_name, int(size), address, source.sha256),))
 
 
 def list_path(version: ModelVersion, source: PathSource) -> Listing:
@@ -166,7 +174,7 @@ def list_path(version: ModelVersion, source: PathSource) -> Listing:
         version,
         None,
         tuple(
-            ListedFile(target, file.stat().st_size, file, file_sha256(file))
+            ListedFile(version.label, target, file.stat().st_size, file, file_sha256(file))
             for target, file in _local_files(version, source)
         ),
     )

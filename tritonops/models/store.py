@@ -28,6 +28,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._hashed: set[str] = set()
 
     def blob(self, sha256: str) -> Path:
         """Where the file with this hash lies, or would lie."""
@@ -36,6 +37,12 @@ class Store:
     def has(self, sha256: str) -> bool:
         """Whether the file is there; it was verified when it came."""
         return self.blob(sha256).is_file()
+
+    def drop_damaged(self, sha256: str) -> None:
+        """Hash a stored file, once, and drop it where it is not what its name says."""
+        if sha256 not in self._hashed and self.has(sha256) and file_sha256(self.blob(sha256)) != sha256:
+            self.blob(sha256).unlink()
+        self._hashed.add(sha256)
 
     def require_space(self, size: int) -> None:
         """Raise StoreError, before the first byte, where the disk has not the room for the last."""
@@ -71,6 +78,10 @@ class Store:
     def blobs(self) -> list[Path]:
         """Every stored file, by name."""
         return [path for path in _files(self.root) if re.fullmatch("[0-9a-f]{64}", path.name)]
+
+    def partials(self) -> list[Path]:
+        """Everything that an interrupted download left, journals included."""
+        return _files(self.partial_dir)
 
     @contextmanager
     def locked(self, on_wait: Callable[[str], None]) -> Iterator[None]:

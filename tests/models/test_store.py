@@ -1,0 +1,83 @@
+"""The store: what --verify finds in it, and what prune takes out of it."""
+
+import pytest
+
+from tests.models.catalogs import files_below, one_file, write
+from tritonops.models.download import download
+from tritonops.models.prune import garbage
+
+
+@pytest.fixture
+def installed(hub, project):
+    hub.push("team/a", {"model.onnx": b"a weights"})
+    hub.push("team/b", {"model.onnx": b"the weights of b"})
+    write(project, one_file("a", "team/a"), one_file("b", "team/b"))
+    download(project)
+    hub.seen.clear()
+    return project
+
+
+def damage(path):
+    path.chmod(0o644)
+    path.write_bytes(b"A WEIGHTS")
+
+
+def test_verify_finds_nothing_wrong_without_a_request(hub, installed):
+    result = download(installed, verify=True)
+    assert (result.downloaded, result.skipped, hub.seen) == ((), ("a/1", "b/1"), [])
+
+
+def test_verify_repairs_a_file_that_was_damaged_in_place(installed):
+    damage(installed.models_dir / "a/1/model.onnx")
+    assert download(installed).skipped == ("a/1", "b/1")
+    assert download(installed, verify=True).downloaded == ("a/1",)
+    assert files_below(installed.models_dir)["a/1/model.onnx"] == b"a weights"
+
+
+def test_verify_repairs_a_file_that_was_put_in_the_place_of_a_link_without_a_request(hub, installed):
+    place = installed.models_dir / "a/1/model.onnx"
+    place.unlink()
+    place.write_bytes(b"A WEIGHTS")
+    assert download(installed, verify=True).downloaded == ("a/1",)
+    assert files_below(installed.models_dir)["a/1/model.onnx"] == b"a weights"
+    assert hub.seen == []
+
+
+def test_prune_keeps_what_the_lock_or_a_version_refers_to(installed):
+    with garbage(installed) as found:
+        assert found.files == ()
+
+
+def test_prune_takes_what_only_an_old_lock_referred_to(hub, installed):
+    hub.push("team/a", {"model.onnx": b"a newer"})
+    write(installed, one_file("a", "team/a", version=2), one_file("b", "team/b"))
+    download(installed)
+    old = installed.models_dir / "a/1/model.onnx"
+    with garbage(installed) as found:
+        assert found.files == ()  # version 1 is installed still
+    old.unlink()
+    with garbage(installed) as found:
+        assert [file.read_bytes() for file in found.files] == [b"a weights"]
+        found.delete()
+    assert download(installed).skipped == ("a/2", "b/1")
+
+
+def test_prune_takes_the_beginnings_of_files_that_are_no_longer_wanted(installed):
+    partial = installed.store_dir / "partial" / ("0" * 64)
+    partial.write_bytes(b"half")
+    with garbage(installed) as found:
+        assert found.files == (partial,)
+
+
+def test_going_back_to_an_earlier_version_needs_no_network(hub, installed):
+    first = installed.models_toml.read_text()
+    lock = installed.lock_path.read_text()
+    hub.push("team/a", {"model.onnx": b"a newer"})
+    write(installed, one_file("a", "team/a", revision="main").replace("model.onnx", "./model.onnx"))
+    download(installed, overwrite=True)
+    write(installed, first)
+    installed.lock_path.write_text(lock)
+    hub.seen.clear()
+    download(installed, overwrite=True)
+    assert files_below(installed.models_dir)["a/1/model.onnx"] == b"a weights"
+    assert hub.seen == []

@@ -1,0 +1,75 @@
+"""models.lock: resolve what models.toml asks for to commits, sizes and hashes, and compare the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.errors import DifferenceError, PartialFailureError, StoreError, TritonOpsError
+from tritonops.models.catalog import ModelVersion, load_catalog
+from tritonops.models.fetch import JOBS, Supply
+from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of, update_lock
+from tritonops.models.progress import Progress
+from tritonops.models.sources import Hub, Listing
+from tritonops.models.store import Store
+from tritonops.settings import Settings
+
+
+@dataclass(frozen=True)
+class LockResult:
+    """What was resolved, by label, and what kept its pin."""
+
+    locked: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Progress | None = None) -> LockResult:
+    """Pin what is not pinned, or the models in `include` again, whatever their pins say.
+
+    Only the small files that have no SHA-256 yet are fetched; they go into the store. Raises CatalogError,
+    UnknownModelError, and PartialFailureError with the versions that keep what they had; the others are pinned.
+    """
+    progress = progress or Progress()
+    catalog = load_catalog(settings.models_toml)
+    versions = catalog.select(include)
+    before = load_lock(settings.lock_path)
+    stale = [version for version in versions if include or pin_of(version, before, catalog.path) is None]
+    store, hub = Store(settings.store_dir), Hub(settings.hf_endpoint, settings.hf_token)
+    with store.locked(progress.waiting), Supply(store, hub, progress, jobs=JOBS) as supply:
+        resolved, errors = resolve(stale, catalog.path, supply)
+    try:
+        update_lock(settings.lock_path, catalog, before, {**before, **resolved})
+    except OSError as exc:
+        raise StoreError(f"cannot write {settings.lock_path}: {exc.strerror}") from exc
+    if errors:
+        failures = {label: error.in_one_line for label, error in errors.items()}
+        raise PartialFailureError("not everything was locked", failures)
+    return LockResult(tuple(resolved), tuple(version.label for version in versions if version not in stale))
+
+
+def resolve(
+    versions: Iterable[ModelVersion], catalog_path: Path, supply: Supply
+) -> tuple[dict[str, LockedVersion], dict[str, TritonOpsError]]:
+    """Find out what versions consist of now: pins, and why there is none; both by label."""
+    answers = supply.list(versions)
+    listings = [answer for answer in answers.values() if isinstance(answer, Listing)]
+    outcomes = supply.fetch(file for listing in listings for file in listing.files if file.sha256 is None)
+    pins = {listing.version.label: listing.locked(catalog_path, outcomes) for listing in listings}
+    errors = {label: answer for label, answer in answers.items() if isinstance(answer, TritonOpsError)}
+    for listing in listings:
+        for file in listing.files:
+            if isinstance(error := outcomes.get(file.key), TritonOpsError):
+                errors[listing.version.label] = error
+    return {label: pin for label, pin in pins.items() if pin}, errors
+
+
+def check_lock(settings: Settings, *, include: Sequence[str] = ()) -> None:
+    """Raise DifferenceError where models.toml and models.lock disagree, with a line for each version."""
+    catalog = load_catalog(settings.models_toml)
+    labels = {version.label for version in catalog.select(include)}
+    found = differences(catalog, load_lock(settings.lock_path))
+    lines = [f"  {label}: {what}" for label, what in found.items() if not include or label in labels]
+    if lines:
+        message = "\n".join([f"{settings.lock_path} does not answer models.toml:", *lines])
+        raise DifferenceError(message, hint="inv models.lock pins what is not pinned.")
