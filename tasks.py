@@ -9,7 +9,7 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import compose, dev, models, server, triton
+from tasks import compose, dev, models, remote, server, triton
 
 ns = Collection(
     dev.test,
@@ -18,6 +18,7 @@ ns = Collection(
     dev.typecheck,
     dev.bench,
     Collection.from_module(models),
+    Collection.from_module(remote),
     Collection.from_module(server),
     Collection.from_module(triton),
     Collection.from_module(compose),

@@ -26,7 +26,9 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
 │   ├── ConfigError                    a config.pbtxt, at a line and a column
-│   └── UnknownModelError              a name that is not there, with the near misses
+│   ├── UnknownModelError              a name that is not there, with the near misses
+│   ├── UnknownReleaseError            a release that the host does not have
+│   └── UnknownHostError               a host or group that hosts.toml does not have
 ├── UnreachableError                3  the server, or every host, cannot be reached
 │   ├── ServerDownError                no embedded Triton runs for this models directory
 │   ├── ServerStartingError            it runs, and is still loading models
@@ -39,7 +41,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── ConnectionLostError             1  an SSH connection ended under way
 ├── CommandError                    1  a command on a host failed; its last lines are shown
 ├── HeldError                       1  somebody else is at work on the host
-├── DeployError                     1  a deploy or rollback failed; what was served before is served
+├── DeployError                     1  a deploy or rollback failed
+│   └── PutBackError                   it failed under way, and what was served before is served again
 └── DifferenceError                 4  nothing failed, but there is a difference
 
 Modules add their own cases as subclasses of these, here, so that this page lists them all.
@@ -209,6 +212,19 @@ class UnknownModelError(InputError):
         super().__init__(f"{where} has no model {name!r}", hint=near_misses(name, self.known))
 
 
+class UnknownReleaseError(InputError):
+    """A release that is not, or no longer, on the host."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        releases = sorted(known)
+        hint = f"It has: {', '.join(releases)}." if releases else "It has none yet: inv remote.deploy"
+        super().__init__(f"the host has no release {name!r} that served", hint=hint)
+
+
+class UnknownHostError(InputError):
+    """A host or a group that hosts.toml does not have."""
+
+
 class UnreachableError(TritonOpsError):
     """A server that did not answer."""
 
@@ -262,7 +278,11 @@ class HeldError(TritonOpsError):
 
 
 class DeployError(TritonOpsError):
-    """A deploy or a rollback that failed; the message says at which step, why, and what is served now."""
+    """A deploy or a rollback that failed; unless the message says otherwise, nothing that serves was touched."""
+
+
+class PutBackError(DeployError):
+    """A deploy or a rollback that failed while switching; what was served before is served again."""
 
 
 class TritonError(TritonOpsError):

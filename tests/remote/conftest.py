@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.remote.project import Site
 from tests.remote.sshd import Fleet
 
 
@@ -13,3 +14,12 @@ def fleet(tmp_path) -> Iterator[Fleet]:
     made = Fleet(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[Site]:
+    """A clone and one host, gpu-01, that serves alpha and beta of it: what the tests of a module share."""
+    with Site.at(tmp_path_factory.mktemp("site"), "gpu-01") as made:
+        made.serve(alpha=1, beta=1)
+        made.deploy()
+        yield made

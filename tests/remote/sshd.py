@@ -21,6 +21,8 @@ class Server:
     def __init__(self, folder: Path, name: str, authorized: Path, environment: dict[str, str]) -> None:
         self.name, self.folder, self.home = name, folder, folder / "home"
         self.port = free_port()
+        self.grpc = 0
+        """Where the Triton of this host listens, once it has one."""
         self.home.mkdir(parents=True)
         self.new_host_key()
         environment = {"HOME": str(self.home), **environment}

@@ -58,6 +58,8 @@ class ModelVersion:
     """What stands below `<model>/<version>/`: a file, or a folder where `kind` is "directory"."""
     line: int
     """Where the entry begins in models.toml, counted from 1."""
+    hosts: tuple[str, ...] = ()
+    """The hosts and groups of hosts.toml that serve it; all where it is empty."""
 
     @property
     def label(self) -> str:
@@ -160,7 +162,8 @@ _T = TypeVar("_T", str, int)
 
 _SOURCE_KEYS = {"repo_id": {"revision", "model_path", "subfolder"}, "url": {"sha256"}, "path": set[str]()}
 _KIND_KEYS: dict[object, str] = {"single_file": "model_path", "directory": "subfolder"}
-_KEYS = {"name", "triton_version", "type", "local_name", *_SOURCE_KEYS, *chain.from_iterable(_SOURCE_KEYS.values())}
+_OWN_KEYS = {"name", "triton_version", "type", "local_name", "hosts"}
+_KEYS = {*_OWN_KEYS, *_SOURCE_KEYS, *chain.from_iterable(_SOURCE_KEYS.values())}
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,15 @@ def _version(entry: _Entry) -> ModelVersion:
         path=_path(entry, kind) if source_key == "repo_id" else "",
         local_name=entry.text("local_name", rules.file_name, "model.onnx"),
         line=entry.line,
+        hosts=_hosts(entry),
     )
+
+
+def _hosts(entry: _Entry) -> tuple[str, ...]:
+    hosts = entry.values.get("hosts", [])
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise entry.error("hosts", f"want a list of hosts and groups of hosts.toml, not {_shortened(repr(hosts))}")
+    return tuple(hosts)
 
 
 def _name(entry: _Entry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import subprocess
 import threading
@@ -97,10 +98,13 @@ class Host:
             raise CommandError(self.name, output.code, output.stderr or output.stdout)
         return output
 
-    def rsync(self, source: str, target: str, *options: str) -> None:
-        """Copy `source` to `target` on the host, which has rsync too, over the same SSH settings."""
+    def rsync(self, source: str, target: str, *options: str) -> str:
+        """Copy `source` to `target` on the host, which has rsync too, over the same SSH settings; return what it said.
+
+        Raises CommandError and ConnectionLostError.
+        """
         shell = " ".join(_rsync_quoted(word) for word in self.ssh.command)
-        command = ["rsync", "--archive", "--rsh", shell, *options, source, f"{self.name}:{target}"]
+        command = ["rsync", "--rsh", shell, *options, source, f"{self.name}:{target}"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError as exc:
@@ -110,6 +114,7 @@ class Host:
             raise self._lost(done.stderr)
         if done.returncode:
             raise CommandError(self.name, done.returncode, done.stderr)
+        return done.stdout
 
     def channel_to(self, port: int) -> paramiko.Channel:
         """Open a connection to a loopback port of the host, as a socket would be."""
@@ -120,7 +125,7 @@ class Host:
             return self._transport().open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
         except ChannelException as exc:
             raise ConnectionRefusedError(f"{self.name}: nothing answers on its port {port}") from exc
-        except (SSHException, EOFError) as exc:
+        except (SSHException, OSError, EOFError) as exc:
             raise self._lost() from exc
 
     def _session(self) -> paramiko.Channel:
@@ -130,7 +135,7 @@ class Host:
         self.commands += 1
         try:
             return self._transport().open_session()
-        except (SSHException, EOFError) as exc:
+        except (SSHException, OSError, EOFError) as exc:
             raise self._lost() from exc
 
     def _transport(self) -> paramiko.Transport:
@@ -157,6 +162,7 @@ def _connection(ssh: SshConfig, gateway: fabric.Connection | None) -> fabric.Con
     import fabric
     import paramiko
 
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its news reach the person as our errors
     connection = fabric.Connection(
         ssh.hostname,
         user=ssh.user,

@@ -1,0 +1,162 @@
+"""A clone of this project, with small models of its own, that a person deploys from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from tests.onnx_models import affine, config_pbtxt
+from tests.remote.sshd import Fleet, Server
+from tritonops.remote.deploy import Result, deploy
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import load_inventory
+from tritonops.remote.source import read_source
+from tritonops.server import embedded
+from tritonops.server.ports import free_ports
+from tritonops.settings import Settings, load_settings
+from tritonops.triton.client import connect
+
+PROJECT = Path(__file__).resolve().parents[2]
+SENT = ("inv", "tasks.py", "tasks", "tritonops", "requirements", "docker", "docker-compose.yml", "ml.yml")
+
+
+class Clone:
+    """A git repository with this project's code, and models that answer scale * x + offset."""
+
+    def __init__(self, folder: Path, ssh_config: Path) -> None:
+        self.folder, self.ssh_config = folder, ssh_config
+        folder.mkdir()
+        for name in SENT:
+            source = PROJECT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif source.exists():
+                shutil.copy2(source, folder / name)
+        (folder / ".gitignore").write_text("__pycache__/\n/triton/\n/triton-disabled/\n/.store/\n/.server/\n/.env\n")
+        (folder / "models").mkdir()
+        self.models: dict[str, dict[int, str]] = {}
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit("Begin")
+
+    def git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", f"--message={message}")
+
+    def model(
+        self, name: str, version: int = 1, *, scale: float = 1.0, only: bool = True, extra: str = "", toml: str = ""
+    ) -> None:
+        """Let models.toml have a version that answers scale * x; in place of the others where `only` holds."""
+        made = affine(scale)
+        file = f"models/{name}-{version}-{scale:g}.onnx"
+        onnx.save_model(made, self.folder / file)
+        entry = f'[[models.{name}]]\npath = "{file}"\ntriton_version = {version}\n{toml}\n'
+        self.models[name] = {**({} if only else self.models.get(name, {})), version: entry}
+        config = self.folder / "triton-config" / name / "cpu.pbtxt"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(config_pbtxt(made, extra=extra))
+        self.write_catalog()
+
+    def write_catalog(self) -> None:
+        entries = [entry for versions in self.models.values() for entry in versions.values()]
+        (self.folder / "models.toml").write_text("\n".join(entries))
+
+    def hosts(self, *names: str, **settings: Any) -> None:
+        """Write hosts.toml: each of these hosts serves on CPU, embedded, unless told otherwise."""
+        described = {"config": "cpu", "runtime": "embedded", **settings}
+        lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in described.items())
+        (self.folder / "hosts.toml").write_text("\n".join(f"[hosts.{name}]\n{lines}" for name in names))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a task of this clone runs with: the tests' own Python environment, and their hosts."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRITON", "PYTEST"))}
+        return {**kept, "TRITONOPS_VENV": str(Path(sys.prefix)), "TRITON_SSH_CONFIG": str(self.ssh_config)}
+
+    def inv(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a task as a person would."""
+        done = subprocess.run(
+            [str(self.folder / "inv"), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"inv {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
+        return done
+
+
+class Site:
+    """A clone, and hosts that it is deployed to; each serves with the embedded Triton on ports of its own."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.fleet = Fleet(folder)
+        self.clone = Clone(folder / "clone", self.fleet.config)
+        self.clone.hosts(*names)
+        self.servers = {name: self._server(name) for name in names}
+
+    @classmethod
+    @contextmanager
+    def at(cls, folder: Path, *names: str) -> Iterator[Site]:
+        """Make one, with hosts that nothing was deployed to yet; all that runs on them ends with the block."""
+        site = cls(folder, *names)
+        try:
+            yield site
+        finally:
+            for server in site.servers.values():
+                if triton := embedded.find(server.root / "shared" / ".server"):
+                    embedded.kill(triton)
+            site.fleet.stop()
+
+    def _server(self, name: str) -> Server:
+        """The host's tasks run with the Python environment of the tests: installing one takes seconds."""
+        server = self.fleet.add(name, TRITONOPS_VENV=sys.prefix, TRITONOPS_REQUIREMENTS="dev", PATH=os.environ["PATH"])
+        server.root.mkdir()
+        ports = free_ports()
+        server.grpc = ports.grpc
+        lines = [f"TRITON_EXPOSE_{kind.upper()}={port}\n" for kind, port in asdict(ports).items()]
+        (server.root / "env").write_text("".join(lines))
+        return server
+
+    def deploy(
+        self, name: str = "gpu-01", *, report: Callable[[str], None] = lambda line: None, push: bool = False
+    ) -> Result:
+        """Deploy in this process."""
+        here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
+        with Host(name, ssh_config=self.fleet.config) as host:
+            source = read_source(self.clone.folder)
+            return deploy(host, source, here, self.settings, send_models=push, report=report)
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.clone.folder, environ={}, cwd=self.clone.folder)
+
+    def serve(self, **scales: float) -> None:
+        """Commit models of these names that answer scale * x."""
+        for name, scale in scales.items():
+            self.clone.model(name, scale=scale)
+        self.clone.commit(f"{scales}")
+
+    def answers(self, name: str = "gpu-01") -> dict[str, float]:
+        """Ask each model that is served what it makes of 1."""
+        import numpy as np
+
+        x = {"x": np.ones((1, 3), np.float32)}
+        with connect(f"127.0.0.1:{self.servers[name].grpc}") as client:
+            ready = sorted({row.name for row in client.index() if row.state == "READY"})
+            return {model: float(client.infer(model, x, timeout=10)["y"][0, 0]) for model in ready}

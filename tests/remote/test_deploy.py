@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from tests.remote.project import Site
+from tests.remote.sshd import wait_until
+from tritonops.errors import (
+    ConnectionLostError,
+    DeployError,
+    HeldError,
+    HostUnreachableError,
+    PutBackError,
+    UnknownReleaseError,
+)
+from tritonops.remote.deploy import rollback
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import load_inventory
+from tritonops.remote.records import releases
+from tritonops.remote.source import read_source
+
+_scales = iter(range(2, 1000))
+
+
+@pytest.fixture
+def scale():
+    """A number that no model of this module has answered with before."""
+    return next(_scales)
+
+
+def roll_back(site: Site, to: str | None = None):
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        return rollback(host, "tritonops", to=to, report=lambda line: None)
+
+
+def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site):
+    site.deploy()
+    here, before = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01"), site.answers()
+    names = sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*"))
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        from tritonops.remote.deploy import deploy
+
+        source = read_source(site.clone.folder)
+        result = deploy(host, source, here, site.settings, send_models=False, report=pytest.fail)
+        assert (result.what, host.commands) == ("nothing to do", 1)
+    assert site.answers() == before
+    assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names
+
+
+def test_a_new_version_takes_over_and_a_rollback_brings_the_old_answers_back_without_a_failed_request(site, scale):
+    site.deploy()
+    before = site.answers()
+    failures, answers, stop = [], [], threading.Event()
+
+    def infer() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(site.answers()["alpha"])
+            except Exception as exc:
+                failures.append(exc)
+
+    client = threading.Thread(target=infer)
+    client.start()
+    try:
+        site.clone.model("alpha", 2, scale=scale)
+        site.clone.commit("alpha 2")
+        assert site.deploy().changed == ("alpha",)
+        assert site.answers()["alpha"] == scale
+        started = time.monotonic()
+        assert roll_back(site).what == "rolled back"
+        assert time.monotonic() - started < 10
+        assert site.answers() == before
+    finally:
+        stop.set()
+        client.join()
+    assert not failures
+    assert {before["alpha"], float(scale)} <= set(answers)
+
+
+def test_the_same_version_with_an_older_file_is_really_served_after_a_rollback(site, scale):
+    site.deploy()
+    before = site.answers()
+    site.serve(alpha=scale, beta=scale)
+    site.deploy()
+    assert site.answers() == {"alpha": scale, "beta": scale}
+    roll_back(site)
+    assert site.answers() == before
+
+
+def test_a_rollback_needs_no_network_and_not_even_the_store(site, scale):
+    site.serve(alpha=scale)
+    first = site.deploy().release
+    site.serve(alpha=scale + 500)
+    site.deploy()
+    for blob in (site.servers["gpu-01"].root / "shared" / ".store").glob("?" * 64):
+        blob.unlink()
+    roll_back(site, to=first)
+    assert site.answers()["alpha"] == scale
+
+
+def test_policies_set_with_the_server_running_come_back_with_their_release(site, scale):
+    site.serve(alpha=scale)
+    site.deploy()
+    config = site.servers["gpu-01"].root / "shared/triton/alpha/config.pbtxt"
+    edited = config.with_name("config.new")
+    edited.write_text(config.read_text() + "\nversion_policy: { specific: { versions: [1] } }\n")
+    edited.replace(config)
+    site.serve(alpha=scale + 500)
+    site.deploy()
+    roll_back(site)
+    assert "specific" in config.read_text()
+    assert site.answers()["alpha"] == scale
+
+
+def test_a_model_that_is_no_longer_listed_is_unloaded(site, scale):
+    site.serve(gamma=scale)
+    site.deploy()
+    assert site.answers()["gamma"] == scale
+    del site.clone.models["gamma"]
+    site.clone.write_catalog()
+    site.clone.commit("no gamma")
+    assert site.deploy().changed == ("gamma",)
+    assert "gamma" not in site.answers()
+
+
+def test_a_model_that_does_not_load_is_put_back_with_tritons_words(site, scale):
+    site.deploy()
+    before = site.answers()
+    site.serve(alpha=scale)
+    config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
+    good = config.read_text()
+    config.write_text(good.replace('name: "x"', 'name: "no_such_input"'))
+    site.clone.commit("beta is broken")
+    with pytest.raises(PutBackError, match="no_such_input"):
+        site.deploy()
+    assert site.answers() == before
+    config.write_text(good)
+    site.clone.commit("beta is mended")
+    assert site.deploy().changed == ("alpha",)
+    assert site.answers()["alpha"] == scale
+
+
+def test_a_release_that_failed_cannot_be_rolled_back_to(site):
+    config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
+    good = config.read_text()
+    config.write_text(good.replace('name: "x"', 'name: "no_such_input"'))
+    site.clone.commit("beta is broken")
+    with pytest.raises(PutBackError):
+        site.deploy()
+    config.write_text(good)
+    site.clone.commit("beta is mended")
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        failed = next(kept for kept in releases(host, "tritonops") if kept.outcome and kept.outcome.result != "done")
+    with pytest.raises(UnknownReleaseError):
+        roll_back(site, to=failed.facts.id)
+
+
+def test_a_rollback_to_a_release_that_is_not_there_is_refused(site):
+    with pytest.raises(UnknownReleaseError, match="no release '2000"):
+        roll_back(site, to="20000101T000000Z-0000000")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *("check the host", "upload", "keep what", "prepare", "download", "copy configs"),
+        *("install", "load"),
+    ],
+)
+def test_a_connection_cut_at_any_step_leaves_the_old_release_or_the_new_one_and_no_mix(site, scale, step):
+    server, before = site.servers["gpu-01"], site.answers()
+    site.serve(alpha=scale, beta=scale)
+    cut: list[int] = []
+
+    def report(line: str) -> None:
+        if line.startswith(step) and not cut:
+            cut.append(server.cut())
+
+    try:
+        result = site.deploy(report=report)
+    except (ConnectionLostError, HostUnreachableError):
+        assert {name: site.answers()[name] for name in before} == before
+    else:
+        assert result.what == "deployed"
+        assert site.answers() == {**before, "alpha": scale, "beta": scale}
+    assert cut == [1]
+    assert site.deploy().what in ("deployed", "nothing to do")
+    assert site.answers() == {**before, "alpha": scale, "beta": scale}
+
+
+def test_a_host_that_cannot_be_reached_again_finishes_by_itself(site, scale):
+    server = site.servers["gpu-01"]
+    site.serve(alpha=scale, beta=scale)
+    with pytest.raises(ConnectionLostError, match="finishes, or puts back"):
+        site.deploy(report=lambda line: server.stop() if line == "download models" else None)
+    server.start()
+    wait_until(lambda: site.answers()["beta"] == scale, "the host to finish")
+    wait_until(lambda: not (server.root / "lock").read_text(), "the lock to be free")
+    assert site.deploy().what == "nothing to do"
+    assert site.answers()["alpha"] == scale
+
+
+def test_two_deploys_at_once_the_second_is_told_who_is_first(site, scale):
+    site.serve(alpha=scale)
+    refusals = []
+
+    def second(line: str) -> None:
+        if line == "download models":
+            with pytest.raises(HeldError, match=r"gpu-01 is held by .*@.*, since .*: deploy of") as caught:
+                site.deploy()
+            refusals.append(caught.value)
+
+    site.deploy(report=second)
+    assert len(refusals) == 1
+    assert site.answers()["alpha"] == scale
+
+
+def test_what_a_process_that_died_left_in_the_lock_holds_nobody_up(site, scale):
+    lock = site.servers["gpu-01"].root / "lock"
+    holder = {"who": "somebody@laptop", "since": "2020-01-01T00:00:00Z", "what": "deploy", "pid": 2**22 + 1}
+    lock.write_text(json.dumps(holder))
+    site.serve(alpha=scale)
+    site.deploy()
+    assert site.answers()["alpha"] == scale
+
+
+def test_an_activation_that_was_killed_is_put_back_by_the_next_deploy(site, scale):
+    server, before = site.servers["gpu-01"], site.answers()
+    site.serve(alpha=scale, beta=scale)
+    with pytest.raises(DeployError, match="without an outcome"):
+        site.deploy(report=lambda line: kill_activation(server) if line == "load beta" else None)
+    assert (server.root / "shared/switching.json").exists()
+    lines: list[str] = []
+    site.serve(alpha=scale + 500)
+    site.deploy(report=lines.append)
+    assert any("was interrupted: go back" in line for line in lines)
+    assert site.answers() == {**before, "alpha": scale + 500, "beta": scale}
+
+
+def kill_activation(server) -> None:
+    import os
+    import signal
+
+    os.kill(json.loads((server.root / "lock").read_text())["pid"], signal.SIGKILL)
+
+
+def test_the_audit_log_says_who_did_what_and_what_came_of_it(site, scale):
+    site.serve(alpha=scale)
+    release = site.deploy().release
+    lines = [json.loads(line) for line in (site.servers["gpu-01"].root / "audit.log").read_text().splitlines()]
+    assert lines[-1]["release"] == release
+    assert (lines[-1]["what"], lines[-1]["result"], lines[-1]["changed"]) == ("deploy", "done", ["alpha"])
+    assert "@" in lines[-1]["by"]

@@ -1,0 +1,250 @@
+"""What happens on the host once a release lies there: prepare it, switch to it, and put back what was if that fails.
+
+It runs in a process of its own, which no lost connection ends. Where it stands is on disk:
+
+    no switching.json               shared/triton is what `current` serves; whatever a release needs is prepared inside
+                                    its own folder, where neither Triton nor a restart of Triton sees it
+    switching.json, {from, to}      shared/triton and Triton are on their way from one release to the other
+    ... and current is `to`         the new release serves; only the bookkeeping is not finished
+
+A failure, SIGTERM and SIGHUP go back to `from` at once. After kill -9 or a power cut the next deploy, rollback or
+restart finds switching.json and goes back first. Going back is the same switch in the other direction: the files of
+every release stay as hard links in its folder, so it needs no network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from tritonops.errors import DeployError, InputError, PutBackError, TritonOpsError
+from tritonops.models.repository import Repository
+from tritonops.remote.hold import Holder, hold
+from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, write_json
+from tritonops.remote.mirror import differing, mirror
+from tritonops.remote.prepare import prepare
+from tritonops.remote.runtime import Runtime
+from tritonops.remote.serving import serve
+from tritonops.settings import load_settings
+from tritonops.triton.client import connect
+from tritonops.triton.disk import Disk
+
+KEEP = 5
+Report = Callable[[str], None]
+
+
+def activate(layout: Layout, name: str, *, by: str, kind: str, report: Report) -> Outcome:
+    """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
+
+    The outcome says whether that was done; where it was not, what was served before is. Raises HeldError.
+    """
+    release, started = layout.release(name), time.monotonic()
+    holder = Holder(by, _now(), f"{kind} of {name}", os.getpid())
+    with hold(layout.lock, holder), _ended_by_signals():
+        try:
+            changed, served = _steps(layout, release, report)
+        except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
+            result = "put back" if isinstance(exc, PutBackError) else "failed"
+            outcome = Outcome(result, _now(), _since(started), message=_worded(exc))
+            _record(layout, release, outcome, by=by, kind=kind)
+            return outcome
+        outcome = Outcome("done", _now(), _since(started), "", served, *_digests(layout), changed)
+        _record(layout, release, outcome, by=by, kind=kind)
+        prune(layout)
+    return outcome
+
+
+def _steps(layout: Layout, release: Release, report: Report) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+    _refuse_what_never_served(release)
+    repair(layout, report=report)
+    before = layout.current
+    if before and before.id != release.id:
+        report(f"keep what {before.id} serves")
+        mirror(layout.models_dir, before.models_dir)
+    if release.outcome is None:
+        prepare(layout, release, report=report)
+    return switch(layout, before, release, report=report)
+
+
+def _refuse_what_never_served(release: Release) -> None:
+    if release.outcome and release.outcome.result != "done":
+        raise InputError(
+            f"{release.id} never served: its deploy failed", hint="inv remote.releases shows those that did."
+        )
+
+
+def repair(layout: Layout, *, report: Report) -> None:
+    """Go back to what was served before a switch that was interrupted; nothing where none was."""
+    try:
+        journal = json.loads(layout.journal.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    current = layout.current
+    if current is None or current.id != journal["to"]:
+        report(f"the switch to {journal['to']} was interrupted: go back")
+        put_back(layout, current, journal["changed"], report=report)
+    layout.journal.unlink()
+
+
+def switch(
+    layout: Layout, before: Release | None, release: Release, *, report: Report
+) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+    """Serve `release` in place of `before`; when any of it fails, `before` is served again and the error raised.
+
+    Returns the models that changed, and what is served now.
+    """
+    changed = differing(release.models_dir, layout.models_dir)
+    write_json(
+        layout.journal, {"from": before.id if before else None, "to": release.id, "changed": changed, "at": _now()}
+    )
+    try:
+        served = bring(layout, release, changed, report=report)
+        smoke(release, report=report)
+        layout.point_current_to(release)
+    except (Exception, KeyboardInterrupt) as exc:
+        raise _put_back_after(exc, layout, before, release, changed, report) from exc
+    layout.journal.unlink()
+    return tuple(changed), served
+
+
+def _put_back_after(
+    exc: BaseException, layout: Layout, before: Release | None, release: Release, changed: list[str], report: Report
+) -> DeployError:
+    """Put back what was served, and word what happened with the server's own last lines."""
+    report(f"failed: {_worded(exc)}")
+    said = Runtime(layout, release).last_lines()
+    message = _worded(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
+    try:
+        put_back(layout, before, changed, report=report)
+    except (TritonOpsError, OSError) as again:
+        message += f"\nWhat was served before could not be put back: {again}"
+        return DeployError(message, hint="The next deploy, rollback or restart tries that again.")
+    layout.journal.unlink()
+    return PutBackError(message, hint=getattr(exc, "hint", None))
+
+
+def put_back(layout: Layout, before: Release | None, changed: list[str], *, report: Report) -> None:
+    """Serve again what was served before a switch; where nothing was, stop the runtime."""
+    if before is None:
+        report("nothing was served before: stop")
+        Runtime(layout, None).down()
+        for name in Repository(layout.models_dir).names():
+            shutil.rmtree(Repository(layout.models_dir).home(name) or layout.models_dir / name)
+    else:
+        report(f"serve {before.id} again")
+        bring(layout, before, changed, report=report)
+
+
+def bring(layout: Layout, release: Release, changed: list[str], *, report: Report) -> tuple[tuple[str, int], ...]:
+    """Install what a release serves, start the runtime where it is not what it should be, and load and unload."""
+    report(f"install {', '.join(changed) or 'nothing: the models are the same'}")
+    mirror(release.models_dir, layout.models_dir)
+    Runtime(layout, release).up(report=report)
+    settings = load_settings(release.project)
+    with connect(settings.triton_url, token=settings.triton_token) as client:
+        return serve(client, Disk.of(layout.models_dir, settings.triton_url), changed, report=report)
+
+
+def smoke(release: Release, *, report: Report) -> None:
+    """Run the smoke tests, where models have some."""
+    if any((release.project / "triton-config").glob("*/smoke.json")):
+        run_task(release, "triton.smoke", report=report)
+
+
+def run_task(release: Release, *arguments: str, report: Report, environment: Mapping[str, str] | None = None) -> None:
+    """Run a task of a release; each line that it writes is reported. Raises TritonOpsError with the last of them."""
+    report(f"inv {' '.join(arguments)}")
+    command = [str(release.inv), *arguments]
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                report(f"  {lines[-1]}")
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        last = "\n".join(f"  {line}" for line in lines[-15:])
+        raise TritonOpsError(f"inv {arguments[0]} failed (exit {process.returncode})\n{last}")
+
+
+def prune(layout: Layout, *, keep: int = KEEP) -> None:
+    """Delete all but the newest releases that served, and the environments that none of the rest uses."""
+    names, current = layout.names(), layout.current
+    done = [name for name in names if (outcome := layout.release(name).outcome) and outcome.result == "done"][-keep:]
+    for name in names:
+        newer = bool(done) and name > done[-1]
+        if name not in done and not newer and (current is None or name != current.id):
+            shutil.rmtree(layout.root / "releases" / name)
+    used = {layout.release(name).facts.venv for name in layout.names()}
+    for venv in (layout.shared / "venvs").glob("*/"):
+        if venv.name not in used:
+            shutil.rmtree(venv)
+
+
+def _record(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
+    release.save_outcome(outcome) if outcome.result == "done" or release.outcome is None else None
+    layout.audit(
+        at=outcome.at,
+        by=by,
+        what=kind,
+        release=release.id,
+        result=outcome.result,
+        changed=outcome.changed,
+        seconds=outcome.seconds,
+        message=outcome.message.splitlines()[0] if outcome.message else "",
+    )
+
+
+def _digests(layout: Layout) -> tuple[str, str]:
+    """Digest the files that Triton is shown, and the env file, in the words that a survey uses too."""
+    done = subprocess.run(["sh", "-c", DIGESTS], cwd=layout.root, capture_output=True, text=True, check=True)
+    disk, env = done.stdout.split()
+    return disk, env
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which what was served is put back."""
+    signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+    def interrupt(*_: Any) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _worded(exc: BaseException) -> str:
+    return "interrupted" if isinstance(exc, KeyboardInterrupt) else str(exc)
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 1)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

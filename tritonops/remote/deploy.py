@@ -1,0 +1,173 @@
+"""Bring one host to what this clone says.
+
+survey       one round trip; a host that serves it all already is left alone
+begin        is the host fit for it? make the folders
+upload       the files git tracks, and with `push` the models
+activate     on the host, in a process of its own: see activation.py
+confirm      what the server answers is what the host says
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tritonops.errors import ConnectionLostError, DeployError, HostUnreachableError, PutBackError
+from tritonops.remote.endpoint import served_now
+from tritonops.remote.hold import held
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import HostSettings
+from tritonops.remote.layout import Outcome
+from tritonops.remote.push import pinned_files, push
+from tritonops.remote.records import earlier_release
+from tritonops.remote.release import begin, finish_script, models_of, upload
+from tritonops.remote.source import Source, now_for_names, who
+from tritonops.remote.survey import State, survey
+from tritonops.settings import Settings
+
+Report = Callable[[str], None]
+_RECONNECTS = 3
+
+# setsid and nohup: no lost connection takes it along. The outcome is the last line of the log.
+_START = """
+cd -- "$root/releases/$id"
+mkdir -p runs
+: >"runs/$run.log"
+setsid nohup ./inv remote.activate "$id" --by "$by" --kind "$kind" >"runs/$run.log" 2>&1 </dev/null &
+echo $! >"runs/$run.pid"
+"""
+_FOLLOW = """
+cd -- "$root/releases/$id" 2>/dev/null && [ -s "runs/$run.pid" ] || exit $not_started
+tail -s 0.05 -n +1 --pid="$(cat "runs/$run.pid")" -f "runs/$run.log"
+"""
+_NOT_STARTED = 44
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a host: what was done, the release that serves now, and the models that changed."""
+
+    what: str
+    release: str
+    changed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def deploy(
+    host: Host, source: Source, here: HostSettings, settings: Settings, *, send_models: bool, report: Report
+) -> Result:
+    """Bring a host to what the clone says; where that fails it serves what it served before.
+
+    Raises HostUnreachableError, HeldError, DeployError (nothing that serves was touched), PutBackError (it was, and
+    was put back), and ConnectionLostError, after which the host has finished or put back by itself.
+    """
+    state = survey(host, settings.remote_dir)
+    if serves_already(host, state, source.fingerprint(here)):
+        assert state.facts
+        return Result("nothing to do", state.facts.id)
+    require_free(host, state)
+    facts = source.facts(here)
+    files = pinned_files(settings, here) if send_models else []
+    report("check the host")
+    begin(host, state, facts)
+    report(f"upload {facts.id}")
+    upload(host, source, state, facts)
+    if files:
+        report("push models")
+        push(host, settings, state, files)
+    finish = finish_script(state, facts, models_toml=models_of(here, settings.models_toml))
+    outcome = activate(host, state, facts.id, kind="deploy", report=report, before=finish)
+    return _confirmed(host, state, facts.id, outcome, "deployed")
+
+
+def serves_already(host: Host, state: State, fingerprint: str) -> bool:
+    """Whether the host has this very release, nobody changed its disk or its env file, and its Triton serves it."""
+    return (
+        state.facts is not None
+        and state.outcome is not None
+        and state.interrupted is None
+        and state.facts.fingerprint == fingerprint
+        and (state.outcome.disk, state.outcome.env) == (state.disk, state.env)
+        and served_now(host, state) == tuple(sorted(state.outcome.served))
+    )
+
+
+def require_free(host: Host, state: State) -> None:
+    """Raise HeldError where somebody is at work on the host; activation itself asks again, and then holds it."""
+    if state.holder:
+        raise held(host.name, state.holder)
+
+
+def rollback(host: Host, directory: str, *, to: str | None, report: Report) -> Result:
+    """Serve an earlier release again, from the host's own disk; the one before the current where none is named."""
+    state = survey(host, directory)
+    require_free(host, state)
+    name = earlier_release(host, state, to)
+    return _confirmed(host, state, name, activate(host, state, name, kind="rollback", report=report), "rolled back")
+
+
+def activate(host: Host, state: State, name: str, *, kind: str, report: Report, before: str = "") -> Outcome:
+    """Start the activation of a release on the host and follow it; after a cut, log in again and follow on."""
+    words = {"root": state.root, "id": name, "by": who(), "kind": kind, "run": now_for_names()}
+    variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
+    follow = f"{variables}not_started={_NOT_STARTED}\n{_FOLLOW}"
+    lines = _Lines(report)
+    try:
+        host.run(f"{before}{variables}{_START}{follow}", on_line=lines)
+    except ConnectionLostError:
+        _follow_again(host, follow, lines)
+    if lines.outcome is None:
+        last = "\n".join(f"  {line}" for line in lines.seen[-15:])
+        raise DeployError(f"{host.name}: the activation of {name} ended without an outcome\n{last}")
+    return lines.outcome
+
+
+class _Lines:
+    """The lines of an activation's log: reported once, the last of them is the outcome."""
+
+    def __init__(self, report: Report) -> None:
+        self.report, self.outcome = report, None  # type: Report, Outcome | None
+        self.seen: list[str] = []
+        self.repeated = 0
+
+    def __call__(self, line: str) -> None:
+        if self.repeated:
+            self.repeated -= 1
+            return
+        self.seen.append(line)
+        if line.startswith("outcome\t"):
+            self.outcome = Outcome.parse(line.partition("\t")[2])
+        else:
+            self.report(line)
+
+    def again(self) -> None:
+        """The log comes from its beginning once more."""
+        self.repeated = len(self.seen)
+
+
+def _follow_again(host: Host, follow: str, lines: _Lines) -> None:
+    for attempt in range(1, _RECONNECTS + 1):
+        lines.report(f"the connection was lost; the host goes on by itself. Logging in again ({attempt})")
+        host.close()
+        lines.again()
+        try:
+            if host.run(follow, on_line=lines, check=False).code != _NOT_STARTED:
+                return
+        except (ConnectionLostError, HostUnreachableError):
+            continue
+        raise ConnectionLostError(f"{host.name}: the connection was lost before the host began; nothing was changed")
+    raise ConnectionLostError(
+        f"{host.name}: the connection was lost while the host was switching; it finishes, or puts back what it served",
+        hint=f"inv remote.status --host {host.name}",
+    )
+
+
+def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str) -> Result:
+    """Look from here at what the server answers, whatever the host said."""
+    if outcome.result != "done":
+        raise (PutBackError if outcome.result == "put back" else DeployError)(f"{host.name}: {outcome.message}")
+    served = served_now(host, survey(host, state.root))
+    if served != tuple(sorted(outcome.served)):
+        raise DeployError(f"{host.name}: {name} is active, but its Triton serves {served}, not {outcome.served}")
+    return Result(what, name, outcome.changed, outcome.seconds)

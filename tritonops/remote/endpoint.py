@@ -1,0 +1,60 @@
+"""The Triton of a host: over gRPC through a tunnel, and one question over HTTP that needs no gRPC here."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tritonops.errors import TritonError
+from tritonops.remote.host import Host
+from tritonops.remote.survey import State, survey
+from tritonops.remote.tunnel import tunnel
+
+if TYPE_CHECKING:
+    from tritonops.triton.client import TritonClient
+
+
+@contextmanager
+def remote_client(host: Host, directory: str) -> Iterator[TritonClient]:
+    """Give a client of the Triton of `host`, with the ports and the token of the host's own env file."""
+    from tritonops.triton.client import connect
+
+    state = survey(host, directory)
+    with tunnel(host, state.grpc_port) as address, connect(address, token=state.token) as client:
+        yield client
+
+
+def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+    """List the model versions that are ready on the host; None where its Triton does not answer.
+
+    Over HTTP, in a channel of the connection that is there: importing gRPC would take longer than asking.
+    """
+    connection = _Channel(host, state.http_port)
+    headers = {"triton-token": state.token} if state.token else {}
+    try:
+        connection.request("POST", "/v2/repository/index", body='{"ready": true}', headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise TritonError(f"{host.name}: Triton answers {answer.status} {body.decode(errors='replace')[:200]}")
+    return tuple(sorted((row["name"], int(row["version"])) for row in json.loads(body) if row.get("state") == "READY"))
+
+
+class _Channel(http.client.HTTPConnection):
+    """HTTP over a channel of an SSH connection."""
+
+    def __init__(self, host: Host, port: int) -> None:
+        super().__init__("127.0.0.1", port, timeout=10)
+        self._host = host
+
+    def connect(self) -> None:
+        channel = self._host.channel_to(self.port)
+        channel.settimeout(self.timeout)
+        self.sock = channel

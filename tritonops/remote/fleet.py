@@ -1,0 +1,93 @@
+"""The same work on many hosts at once, every outcome kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from tritonops.errors import HeldError, PartialFailureError, PutBackError, TritonOpsError, UnreachableError
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import HostSettings
+
+_T = TypeVar("_T")
+Work = Callable[[Host, HostSettings, Callable[[str], None]], _T]
+Report = Callable[[str, str], None]
+"""Given the host's name and a line."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[_T]):
+    """What became of one host: either a result or an error."""
+
+    host: str
+    result: _T | None
+    error: TritonOpsError | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """One word for the error: "unreachable", "held", "put back" or "failed"."""
+        if self.error is None:
+            return None
+        kinds = ((UnreachableError, "unreachable"), (HeldError, "held"), (PutBackError, "put back"))
+        return next((word for kind, word in kinds if isinstance(self.error, kind)), "failed")
+
+
+def on_each(
+    hosts: Sequence[HostSettings], work: Work[_T], *, ssh_config: Path | None, report: Report, canary: bool = False
+) -> list[Outcome[_T]]:
+    """Do `work` on all hosts side by side; with `canary` on the first alone, and on the rest only if it succeeded.
+
+    An interruption closes the connections and is raised; a host that was switching goes on by itself.
+    """
+    if canary and len(hosts) > 1:
+        first = on_each(hosts[:1], work, ssh_config=ssh_config, report=report)
+        if first[0].error:
+            skipped = TritonOpsError(f"not touched: {hosts[0].name}, the canary, failed")
+            return [*first, *(Outcome[_T](host.name, None, skipped) for host in hosts[1:])]
+        return [*first, *on_each(hosts[1:], work, ssh_config=ssh_config, report=report)]
+    connections: list[Host] = []
+
+    def one(settings: HostSettings) -> Outcome[_T]:
+        try:
+            host = Host(settings.name, ssh_config=ssh_config)
+            connections.append(host)
+            with host:
+                return Outcome(settings.name, work(host, settings, lambda line: report(settings.name, line)))
+        except TritonOpsError as exc:
+            return Outcome(settings.name, None, exc)
+
+    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+        return _gathered([pool.submit(one, settings) for settings in hosts], connections)
+
+
+def _gathered(futures: list[Future[Outcome[_T]]], connections: list[Host]) -> list[Outcome[_T]]:
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        return [future.result() for future in futures]
+    except BaseException:
+        for host in connections:
+            with suppress(Exception):
+                host.close()
+        raise
+
+
+def raise_failures(outcomes: Sequence[Outcome[_T]], *, what: str) -> None:
+    """Raise what the outcomes amount to: nothing, the one host's own error, or an error that names each that failed."""
+    failed = [(outcome, outcome.error) for outcome in outcomes if outcome.error]
+    if not failed:
+        return
+    if len(outcomes) == 1:
+        raise failed[0][1]
+    if all(isinstance(error, UnreachableError) for _, error in failed) and len(failed) == len(outcomes):
+        reasons = "\n".join(f"  {error}" for _, error in failed)
+        raise UnreachableError(f"no host can be reached:\n{reasons}", hint=failed[0][1].hint)
+    failures = {outcome.host: _without_name(outcome.host, str(error)) for outcome, error in failed}
+    raise PartialFailureError(f"{what} on {len(failed)} of {len(outcomes)} hosts", failures, hint=failed[0][1].hint)
+
+
+def _without_name(host: str, message: str) -> str:
+    return message.removeprefix(f"{host}: ")

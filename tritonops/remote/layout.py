@@ -1,0 +1,216 @@
+"""Where everything lies on a host, below TRITON_REMOTE_DIR.
+
+releases/<time>-<commit>/   one deploy: project/ (the files git tracks), triton/ and triton-disabled/ (what it
+serves, hard links), inv (runs its tasks with this host's settings), release.json,
+outcome.json, log
+current                     a link to the release that serves
+shared/triton/              what Triton is shown, with triton-disabled/, .store/ and .server/ beside it
+shared/venvs/<digest>/      Python environments, one for each set of requirements
+shared/switching.json       there while shared/triton is being changed, and after that was interrupted
+env                         what is secret or differs by host, mode 600; every release's .env is a link to it
+lock, audit.log             who is at work, and who did what
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tritonops.errors import TritonOpsError, UnknownReleaseError
+
+# Two lines: a digest of the files that Triton is shown, and one of the env file. Not the times of directories: a load
+# that was asked for by hand touches them.
+DIGESTS = r"""{ find shared/triton shared/triton-disabled -type f -printf '%P %i %s %T@\n' 2>/dev/null | LC_ALL=C sort
+} | sha256sum | cut -c1-16
+{ cat env 2>/dev/null || true; } | sha256sum | cut -c1-16"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a release is: who made it when, from what, and how this host serves it."""
+
+    id: str
+    commit: str
+    subject: str
+    fingerprint: str
+    """Of the uploaded files and of this host's settings: equal means that there is nothing to upload."""
+    by: str
+    at: str
+    config: str = "gpu"
+    runtime: str = "compose"
+    venv: str = ""
+    """The digest of its requirements."""
+
+    @classmethod
+    def parse(cls, text: str) -> Facts:
+        """Read release.json; ValueError where it is not one."""
+        said = json.loads(text)
+        known = {name: said[name] for name in cls.__dataclass_fields__ if name in said}
+        try:
+            return cls(**known)
+        except TypeError as exc:
+            raise ValueError(str(exc)) from exc
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a release when it was last activated."""
+
+    result: str
+    """"done", "failed" (nothing that serves was touched), or "put back" (the release before serves again)."""
+    at: str
+    seconds: float = 0.0
+    message: str = ""
+    served: tuple[tuple[str, int], ...] = ()
+    disk: str = ""
+    """A digest of the files that Triton is shown."""
+    env: str = ""
+    """A digest of the host's env file."""
+    changed: tuple[str, ...] = field(default=())
+    """The models that were loaded, loaded again or unloaded."""
+
+    @classmethod
+    def parse(cls, text: str) -> Outcome:
+        """Read outcome.json; ValueError where it is not one."""
+        said = json.loads(text)
+        known = {name: said[name] for name in cls.__dataclass_fields__ if name in said}
+        known["served"] = tuple((name, version) for name, version in known.get("served", ()))
+        known["changed"] = tuple(known.get("changed", ()))
+        try:
+            return cls(**known)
+        except TypeError as exc:
+            raise ValueError(str(exc)) from exc
+
+
+@dataclass(frozen=True)
+class Release:
+    """The folder of one release."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Its name: <time>-<commit>."""
+        return self.path.name
+
+    @property
+    def project(self) -> Path:
+        """The files git tracks."""
+        return self.path / "project"
+
+    @property
+    def models_dir(self) -> Path:
+        """What it serves, as hard links."""
+        return self.path / "triton"
+
+    @property
+    def inv(self) -> Path:
+        """Runs a task of this release with the settings of this host."""
+        return self.path / "inv"
+
+    @property
+    def facts(self) -> Facts:
+        """What it is. Raises TritonOpsError where release.json cannot be read."""
+        try:
+            return Facts.parse((self.path / "release.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            raise TritonOpsError(f"{self.path / 'release.json'} cannot be read: {exc}") from exc
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What became of it; None where it was never activated, or is right now."""
+        try:
+            return Outcome.parse((self.path / "outcome.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def save_outcome(self, outcome: Outcome) -> None:
+        """Write outcome.json."""
+        write_json(self.path / "outcome.json", asdict(outcome))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folder on the host that everything lies in."""
+
+    root: Path
+
+    @property
+    def shared(self) -> Path:
+        """What the releases share."""
+        return self.root / "shared"
+
+    @property
+    def models_dir(self) -> Path:
+        """What Triton is shown."""
+        return self.shared / "triton"
+
+    @property
+    def store_dir(self) -> Path:
+        """The verified files."""
+        return self.shared / ".store"
+
+    @property
+    def incoming(self) -> Path:
+        """Files that were pushed and are not verified yet, by their SHA-256."""
+        return self.store_dir / "incoming"
+
+    @property
+    def journal(self) -> Path:
+        """Written before `models_dir` is changed, removed once all that belongs to the change is done."""
+        return self.shared / "switching.json"
+
+    @property
+    def runtime(self) -> Path:
+        """A digest of what the running Triton was started with."""
+        return self.shared / "runtime"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever changes this host."""
+        return self.root / "lock"
+
+    @property
+    def env(self) -> Path:
+        """What is secret or differs by host."""
+        return self.root / "env"
+
+    def release(self, name: str) -> Release:
+        """Find a release. Raises UnknownReleaseError."""
+        if name not in self.names():
+            raise UnknownReleaseError(name, self.names())
+        return Release(self.root / "releases" / name)
+
+    def names(self) -> list[str]:
+        """List the releases, oldest first."""
+        folder = self.root / "releases"
+        return sorted(path.name for path in folder.glob("*/") if path.suffix != ".partial") if folder.is_dir() else []
+
+    @property
+    def current(self) -> Release | None:
+        """The release that serves; None before the first."""
+        try:
+            return Release(self.root / "releases" / (self.root / "current").readlink().name)
+        except FileNotFoundError:
+            return None
+
+    def point_current_to(self, release: Release) -> None:
+        """Make `release` the one that serves, in one step."""
+        link = self.root / "current.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("releases", release.id))
+        link.replace(self.root / "current")
+
+    def audit(self, **facts: Any) -> None:
+        """Append a line to audit.log: who did what, when, and what came of it."""
+        with (self.root / "audit.log").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file of one line, by one rename."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.write_text(json.dumps(value) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,89 @@
+"""What a deploy would change on a host; nothing is changed to find out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.models.catalog import load_catalog
+from tritonops.models.lock import LockedVersion, load_lock
+from tritonops.remote.deploy import serves_already
+from tritonops.remote.endpoint import served_now
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import HostSettings
+from tritonops.remote.release import changed_files
+from tritonops.remote.source import Source
+from tritonops.remote.survey import State, survey
+from tritonops.settings import Settings
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between this clone and a host."""
+
+    what: str
+    """ "release", "model", "file", "server", "disk", "env"."""
+    name: str
+    change: str
+
+
+def plan(host: Host, source: Source, here: HostSettings, settings: Settings) -> list[Change]:
+    """List what differs; nothing where a deploy would leave the host alone."""
+    state = survey(host, settings.remote_dir)
+    if serves_already(host, state, source.fingerprint(here)):
+        return []
+    return [
+        *_release(state, source),
+        *_models(host, state, here, settings),
+        *(Change("file", name, "differs") for name in changed_files(host, source, state)),
+        *_since_the_deploy(host, state),
+    ]
+
+
+def _release(state: State, source: Source) -> list[Change]:
+    serving = f"{state.facts.commit} ({state.facts.subject})" if state.facts else "nothing"
+    return [Change("release", f"{source.commit} ({source.subject})", f"takes the place of {serving}")]
+
+
+def _models(host: Host, state: State, here: HostSettings, settings: Settings) -> list[Change]:
+    catalog = load_catalog(settings.models_toml)
+    wanted = [version.label for version in catalog.versions if here.serves(version.hosts)]
+    there, pins = _pins_there(host, state), load_lock(settings.lock_path)
+    replaced = [label for label in wanted if _replaced(there.get(label), pins.get(label))]
+    return [
+        *(Change("model", label, "add") for label in wanted if label not in there),
+        *(Change("model", label, "replace: other files") for label in replaced),
+        *(Change("model", label, "remove") for label in there if label not in wanted),
+    ]
+
+
+def _replaced(before: LockedVersion | None, after: LockedVersion | None) -> bool:
+    return before is not None and after is not None and before.files != after.files
+
+
+def _pins_there(host: Host, state: State) -> Mapping[str, LockedVersion]:
+    if state.facts is None:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "models.lock")
+        text = host.run(f"cat {state.root}/current/project/models.lock 2>/dev/null || true").stdout
+        path.write_text(text, encoding="utf-8")
+        return load_lock(path)
+
+
+def _since_the_deploy(host: Host, state: State) -> list[Change]:
+    """What somebody changed on the host itself; a deploy puts it right."""
+    if state.facts is None or state.outcome is None:
+        return []
+    changes = []
+    if state.interrupted:
+        changes.append(Change("release", state.interrupted, "its switch was interrupted: goes back first"))
+    if state.disk != state.outcome.disk:
+        changes.append(Change("disk", "shared/triton", "was changed on the host since its deploy"))
+    if state.env != state.outcome.env:
+        changes.append(Change("env", "env", "was changed on the host since its deploy"))
+    if served_now(host, state) != tuple(sorted(state.outcome.served)):
+        changes.append(Change("server", "Triton", "does not serve what it served after the deploy"))
+    return changes

@@ -1,0 +1,65 @@
+"""The models and configs of a release, brought into its own folder on the host. Triton sees nothing of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+from tritonops.errors import TritonOpsError
+from tritonops.models import config, download
+from tritonops.models.catalog import Catalog, load_catalog
+from tritonops.models.repository import Repository
+from tritonops.models.store import Store, file_sha256
+from tritonops.remote.layout import Layout, Release
+from tritonops.remote.mirror import mirror
+from tritonops.settings import load_settings
+
+Report = Callable[[str], None]
+
+
+def prepare(layout: Layout, release: Release, *, report: Report) -> None:
+    """Fill the folder of a release, beginning with what is served; what is there already is linked, not fetched.
+
+    Raises TritonOpsError that names what failed.
+    """
+    places = {"TRITON_MODELS_DIR": str(release.models_dir), "TRITON_STORE_DIR": str(layout.store_dir)}
+    settings = load_settings(release.project, environ={**os.environ, **places})
+    report("prepare, beginning with what is served")
+    mirror(layout.models_dir, release.models_dir)
+    catalog, repository = load_catalog(settings.models_toml), Repository(release.models_dir)
+    drop_what_is_not_listed(catalog, repository)
+    receive(layout, report=report)
+    report("download models")
+    download.raise_unless_done(download.download(settings, overwrite=True))
+    report("copy configs")
+    variant: config.Variant = "cpu" if release.facts.config == "cpu" else "gpu"
+    outcomes = config.copy_configs(catalog, repository, settings.config_dir, variant=variant, overwrite=True)
+    config.raise_unless_done(outcomes)
+
+
+def receive(layout: Layout, *, report: Report) -> None:
+    """Take pushed files into the store, each only if it has the SHA-256 that it is named after."""
+    store = Store(layout.store_dir)
+    files = sorted(path for path in layout.incoming.glob("*") if len(path.name) == 64)
+    if not files:
+        return
+    report(f"verify {len(files)} files that were pushed")
+    with store.locked(lambda who: report(f"waiting for {who}")):
+        for file in files:
+            if file_sha256(file) != file.name:
+                file.unlink()
+                raise TritonOpsError(f"{file.name} was damaged on its way here", hint="Deploy again: it is sent again.")
+            store.keep(file, file.name)
+
+
+def drop_what_is_not_listed(catalog: Catalog, repository: Repository) -> None:
+    """A release serves what its models.toml lists: other models and versions stay in the releases that had them."""
+    wanted = {(version.name, version.version) for version in catalog.versions}
+    for name in repository.names():
+        home = repository.home(name) or repository.root / name
+        for number in repository.versions(name):
+            if (name, number) not in wanted:
+                shutil.rmtree(home / str(number))
+        if name not in catalog.names:
+            shutil.rmtree(home)

@@ -1,0 +1,44 @@
+"""Send models from here to a host that has no way to the Hub: stored files that it lacks, and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+
+from tritonops.errors import TritonOpsError
+from tritonops.models.catalog import load_catalog
+from tritonops.models.lock import load_lock, pin_of
+from tritonops.models.store import Store
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import HostSettings
+from tritonops.remote.survey import State
+from tritonops.settings import Settings
+
+
+def pinned_files(settings: Settings, host: HostSettings) -> list[str]:
+    """List the stored files of the models of a host by SHA-256, each once.
+
+    Raises TritonOpsError where a version is not pinned, or not in the store here.
+    """
+    catalog, lock = load_catalog(settings.models_toml), load_lock(settings.lock_path)
+    store, files = Store(settings.store_dir), []
+    for version in catalog.versions:
+        if host.serves(version.hosts):
+            pin = pin_of(version, lock, catalog.path)
+            if pin is None or not all(store.has(file.sha256) for file in pin.files):
+                missing = "pinned in models.lock" if pin is None else "downloaded here"
+                raise TritonOpsError(f"cannot push {version.label}: it is not {missing}", hint="inv models.download")
+            files += [file.sha256 for file in pin.files]
+    return list(dict.fromkeys(files))
+
+
+def push(host: Host, settings: Settings, state: State, files: list[str]) -> None:
+    """Send the stored files that the host lacks; it verifies each before it takes it into its own store.
+
+    A file of the same name and size is the same file: it is named after its content.
+    """
+    incoming = f"{state.root}/shared/.store/incoming/"
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as names:
+        names.write("\0".join(files))
+        names.flush()
+        options = ["--size-only", "--partial", "--from0", f"--files-from={names.name}", "--compare-dest=../"]
+        host.rsync(f"{settings.store_dir}/", incoming, *options)

@@ -1,0 +1,68 @@
+"""What a host has kept: its releases, its audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tritonops.errors import InputError, TritonOpsError, UnknownReleaseError
+from tritonops.remote.host import Host
+from tritonops.remote.layout import Facts, Outcome
+from tritonops.remote.survey import State, parse, with_root
+
+_RELEASES = r"""
+cd -- "$HOME"; cd -- "$root" 2>/dev/null || exit 0
+printf 'current\t%s\n' "$(readlink current)"
+for release in releases/*/; do
+    case $release in *.partial/ | 'releases/*/') continue ;; esac
+    printf 'release\t%s\n' "$(cat "${release}release.json" 2>/dev/null)"
+    printf 'outcome\t%s\n' "$(cat "${release}outcome.json" 2>/dev/null)"
+done
+"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A release that is on the host."""
+
+    facts: Facts
+    outcome: Outcome | None
+    current: bool
+
+
+def releases(host: Host, directory: str) -> list[Kept]:
+    """List the releases of a host, oldest first."""
+    said = parse(host.run(with_root(directory, _RELEASES)).stdout)
+    current = said.get("current", [""])[0].rpartition("/")[2]
+    pairs = zip(said.get("release", []), said.get("outcome", []), strict=True)
+    try:
+        kept = [(Facts.parse(facts), Outcome.parse(outcome) if outcome else None) for facts, outcome in pairs if facts]
+    except ValueError as exc:
+        raise TritonOpsError(f"{host.name}: a release's records cannot be read: {exc}") from exc
+    return [Kept(facts, outcome, facts.id == current) for facts, outcome in kept]
+
+
+def earlier_release(host: Host, state: State, name: str | None) -> str:
+    """Check that a release can be gone back to; without a name, find the one that served before the current one.
+
+    Raises UnknownReleaseError, and InputError where the release never served, or there is none before.
+    """
+    served = [kept for kept in releases(host, state.root) if kept.outcome and kept.outcome.result == "done"]
+    names = [kept.facts.id for kept in served]
+    if name is None:
+        current = next((index for index, kept in enumerate(served) if kept.current), 0)
+        if not current:
+            hint = f"inv remote.releases --host {host.name} shows all."
+            raise InputError(f"{host.name} has no release before the current one", hint=hint)
+        return names[current - 1]
+    if name not in names:
+        raise UnknownReleaseError(name, names)
+    return name
+
+
+def audit(host: Host, directory: str) -> list[Mapping[str, Any]]:
+    """List what was done on a host and by whom, oldest first."""
+    script = 'cd -- "$HOME"; cd -- "$root" 2>/dev/null || exit 0; cat audit.log 2>/dev/null || true'
+    return [json.loads(line) for line in host.run(with_root(directory, script)).stdout.splitlines() if line]

@@ -1,0 +1,111 @@
+"""What is on a host right now, asked in one round trip."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tritonops.errors import InputError, TritonOpsError
+from tritonops.remote.hold import Holder, parse_holder
+from tritonops.remote.host import Host
+from tritonops.remote.layout import DIGESTS, Facts, Outcome
+
+# Each line is a key, a tab and a value. Only what a deploy with nothing to do needs; `preflight` asks the rest.
+_SURVEY = r"""
+say() { printf '%s\t%s\n' "$1" "$2"; }
+cd -- "$HOME"
+say home "$PWD"
+cd -- "$root" 2>/dev/null || exit 0
+say root "$PWD"
+say facts "$(cat current/release.json 2>/dev/null)"
+say outcome "$(cat current/outcome.json 2>/dev/null)"
+say interrupted "$(cat shared/switching.json 2>/dev/null)"
+say holder "$(cat lock 2>/dev/null)"
+pid=$(sed -n 's/.*"pid": \([0-9][0-9]*\).*/\1/p' lock 2>/dev/null)
+if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then say locked yes; fi
+say digests "$(digests | tr '\n' ' ')"
+grep -E '^TRITON_(TOKEN|EXPOSE_HTTP|EXPOSE_GRPC)=' env 2>/dev/null | while read -r line; do say setting "$line"; done
+say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
+"""
+
+
+@dataclass(frozen=True)
+class State:
+    """A host as it is: its release, who is at work, and where its Triton listens."""
+
+    root: str
+    """Absolute; TRITON_REMOTE_DIR starts at the home of whoever logs in."""
+    facts: Facts | None
+    """The release that serves; None before the first."""
+    outcome: Outcome | None
+    interrupted: str | None
+    """The release that a switch was going to when it was interrupted."""
+    holder: Holder | None
+    disk: str
+    env: str
+    http_port: int
+    grpc_port: int
+    free: int
+    """Bytes on the filesystem."""
+    token: str | None = field(default=None, repr=False)
+
+
+def survey(host: Host, directory: str) -> State:
+    """Ask a host what is on it. Raises HostUnreachableError, and TritonOpsError where the answer makes no sense."""
+    output = host.run(with_root(directory, f"digests() {{\n{DIGESTS}\n}}\n{_SURVEY}"))
+    try:
+        return _state(directory, parse(output.stdout))
+    except (ValueError, KeyError, IndexError) as exc:
+        raise TritonOpsError(f"{host.name}: what lies in {directory} there cannot be read: {exc!r}") from exc
+
+
+def with_root(directory: str, script: str) -> str:
+    """Give a script the folder as `$root`; refuse a name that a shell would read otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9_./+@-]+", directory) or directory.startswith("-") or ".." in directory.split("/"):
+        raise InputError(f"TRITON_REMOTE_DIR={directory!r}: want a path of letters, digits and _ . / + @ -")
+    return f"root={directory}\n{script}"
+
+
+def parse(text: str) -> dict[str, list[str]]:
+    """Read lines of a key, a tab and a value; a key may come several times."""
+    said: dict[str, list[str]] = {}
+    for key, _, value in (line.partition("\t") for line in text.splitlines()):
+        said.setdefault(key, []).append(value)
+    return said
+
+
+def _state(directory: str, said: Mapping[str, list[str]]) -> State:
+    settings = dict(_setting(line) for line in said.get("setting", []))
+    home = said["home"][0]
+    digests = said.get("digests", [""])[0].split()
+    return State(
+        root=said.get("root", [directory if directory.startswith("/") else f"{home}/{directory}"])[0],
+        facts=Facts.parse(text) if (text := _first(said, "facts")) else None,
+        outcome=Outcome.parse(text) if (text := _first(said, "outcome")) else None,
+        interrupted=json.loads(text)["to"] if (text := _first(said, "interrupted")) else None,
+        holder=_holder(said),
+        disk=digests[0] if digests else "",
+        env=digests[1] if digests else "",
+        http_port=int(settings.get("TRITON_EXPOSE_HTTP") or 8000),
+        grpc_port=int(settings.get("TRITON_EXPOSE_GRPC") or 8001),
+        free=int(_first(said, "free") or 0) * 1024,
+        token=settings.get("TRITON_TOKEN") or None,
+    )
+
+
+def _first(said: Mapping[str, list[str]], key: str) -> str:
+    return said.get(key, [""])[0]
+
+
+def _holder(said: Mapping[str, list[str]]) -> Holder | None:
+    """A process that holds the lock, or a person; what a process left that is gone counts for nothing."""
+    holder = parse_holder(_first(said, "holder"))
+    return holder if "locked" in said or (holder and holder.pid is None) else None
+
+
+def _setting(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    value = value.strip()
+    return name, value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
