@@ -307,6 +307,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_flipped(self, file: HubFile, start: int, end: int, which: int) -> None:
         self._stream(file, start, which)
         self.wfile.write(bytes([file.content.read_bytes()[which] ^ 1]))
+        self.hub.count(1)
         self._stream(file, which + 1, end)
 
     def _stream(self, file: HubFile, start: int, end: int) -> None:

@@ -42,6 +42,8 @@ class Piece:
     assembly: Assembly
     start: int
     end: int
+    is_only: bool = False
+    """Whether it goes to the file's end, for a server that ignores Range."""
     at: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +125,7 @@ class Assembly:
             end = self.wanted.size
         elif end - start > limit + MIN_PIECE:  # no stub is left over
             end = start + limit
-        piece = Piece(self, start, end)
+        piece = Piece(self, start, end, self.in_one_piece)
         self._in_flight.append(piece)
         return piece
 

@@ -200,13 +200,13 @@ class Engine:
         headers = {} if is_whole else {"Range": f"bytes={piece.at}-{piece.end - 1}"}
         with assembly.locating:
             # One connection finds out where the bytes are; the others wait for it, and go there directly.
+            if assembly.in_one_piece and not piece.is_only:
+                raise _TryAgainError
             location = assembly.location
             if location is None:
                 response = self._checked(self._transport.open(assembly.wanted.address, headers), piece)
                 assembly.location = response.address
                 return response
-        if assembly.in_one_piece and piece.end < assembly.wanted.size:
-            raise _TryAgainError
         return self._checked(self._open_again(assembly, location, headers), piece)
 
     def _open_again(self, assembly: Assembly, location: Address, headers: Mapping[str, str]) -> Response:
@@ -237,7 +237,7 @@ class Engine:
             if found is None or int(found[1]) != piece.at:
                 raise SourceError(f"{label}: the server sent other bytes than the ones that were asked for")
             total = found[2]
-        elif piece.end < size:
+        elif not piece.is_only and piece.end - piece.at < size:
             assembly.in_one_piece = True
             raise _TryAgainError
         if total is not None and total.isdigit() and int(total) != size:

@@ -17,7 +17,7 @@ from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
 from tritonops.models.store import Store, file_sha256
-from tritonops.models.transport import Address, StoppedError, Transport
+from tritonops.models.transport import STALL_SECONDS, Address, StoppedError, Transport
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -30,8 +30,11 @@ a line of several Gbit/s. It is as many as huggingface_hub opens for the files o
 class Supply:
     """Gets files from their sources into the store. A context manager: it ends its connections."""
 
-    def __init__(self, store: Store, hub: Hub, progress: Progress, *, jobs: int) -> None:
-        self._store, self._hub, self._progress, self._jobs = store, hub, progress, jobs
+    def __init__(
+        self, store: Store, hub: Hub, progress: Progress, *, jobs: int = JOBS, stall_seconds: float = STALL_SECONDS
+    ) -> None:
+        self._store, self._hub, self._progress = store, hub, progress
+        self._jobs, self._stall_seconds = jobs, stall_seconds
         self._transport: Transport | None = None
         self.received = 0
         """Bytes that were fetched or copied."""
@@ -76,7 +79,7 @@ class Supply:
         return outcomes
 
     def _connect(self) -> Transport:
-        self._transport = self._transport or Transport(connections=self._jobs)
+        self._transport = self._transport or Transport(connections=self._jobs, stall_seconds=self._stall_seconds)
         return self._transport
 
     def _ask(self, version: ModelVersion) -> Listing | TritonOpsError:

@@ -27,7 +27,15 @@ class Partial:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._journal = os.open(self._journal_path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         if is_new or os.fstat(self._file).st_size != size:
+            self._begin()
+
+    def _begin(self) -> None:
+        try:
             self.reset()
+        except OSError:
+            self.close()
+            self.path.unlink()
+            raise
 
     def reset(self) -> None:
         """Forget what has arrived, and reserve the space. Raises OSError where there is none."""

@@ -23,8 +23,10 @@ CONNECT_SECONDS = 10.0
 STALL_SECONDS = 20.0
 MAX_HOPS = 5
 MAX_WAIT_SECONDS = 600.0
-ATTEMPTS = 6
-"""Failures in a row, without a byte of progress, until a file is given up: about half a minute."""
+ATTEMPTS = 8
+"""Failures in a row, without a byte of progress, until a file is given up: three quarters of a minute."""
+ATTEMPTS_AT_FIRST = 4
+"""The same for a host that has not answered once: its name may be wrong, or the network away."""
 
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 
@@ -32,9 +34,9 @@ _TRANSIENT = {408, 429, 500, 502, 503, 504}
 class TransientError(Exception):
     """A failure that another try may mend, after `delay` seconds where the server named them."""
 
-    def __init__(self, reason: str, *, delay: float | None = None) -> None:
+    def __init__(self, reason: str, *, delay: float | None = None, is_first_contact: bool = False) -> None:
         super().__init__(reason)
-        self.delay = delay
+        self.delay, self.is_first_contact = delay, is_first_contact
 
 
 class StoppedError(Exception):
@@ -57,7 +59,7 @@ class Address:
 class Transport:
     """One pool of connections for all threads of a download."""
 
-    def __init__(self, *, connections: int, stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(self, *, connections: int, stall_seconds: float) -> None:
         import requests
         from requests.adapters import HTTPAdapter
 
@@ -68,6 +70,7 @@ class Transport:
         self._timeout = (CONNECT_SECONDS, stall_seconds)
         self._environment: dict[str, Mapping[str, Any]] = {}
         self._pauses: dict[str, float] = {}
+        self._met: set[str] = set()
         self.opened: set[Response] = set()
         self._stopped = threading.Event()
 
@@ -116,7 +119,7 @@ class Transport:
 
     def pause(self, error: TransientError, failures: int, what: str) -> None:
         """Wait before the next try, longer after each failure in a row; raise SourceError after too many."""
-        if failures >= ATTEMPTS:
+        if failures >= (ATTEMPTS_AT_FIRST if error.is_first_contact else ATTEMPTS):
             raise SourceError(f"{shown(what)}: {error}; gave up after {failures} tries") from error
         # Jitter, so that connections which failed together do not come back together.
         backoff = min(30.0, 0.25 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -128,10 +131,13 @@ class Transport:
         host = urlsplit(address.url).netloc
         self.wait(max(0.0, self._pauses.get(host, 0.0) - time.monotonic()))
         request = requests.Request("GET", address.url, headers={**_headers(address), **headers}).prepare()
-        with self.translated_errors():
-            return self._session.send(
-                request, stream=True, timeout=self._timeout, allow_redirects=False, **self._environment_of(address.url)
+        environment = self._environment_of(address.url)
+        with self.translated_errors(is_first_contact=host not in self._met):
+            response = self._session.send(
+                request, stream=True, timeout=self._timeout, allow_redirects=False, **environment
             )
+        self._met.add(host)
+        return response
 
     def _environment_of(self, url: str) -> Mapping[str, Any]:
         """Proxies and certificates from the environment, once a host. Credentials of ~/.netrc are not sent."""
@@ -151,7 +157,7 @@ class Transport:
         return TransientError(f"the server answered {status}", delay=delay)
 
     @contextmanager
-    def translated_errors(self) -> Iterator[None]:
+    def translated_errors(self, *, is_first_contact: bool = False) -> Iterator[None]:
         """Turn what requests and urllib3 raise into TransientError, SourceError or StoppedError."""
         import requests
         import urllib3
@@ -162,7 +168,7 @@ class Transport:
             raise SourceError(str(exc)) from exc
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
             self.wait(0)
-            raise TransientError(_reason(exc)) from exc
+            raise TransientError(_reason(exc), is_first_contact=is_first_contact) from exc
 
     def _pause_host(self, url: str, delay: float) -> None:
         """One connection was told to wait: let the others wait too, and not learn it one by one."""
