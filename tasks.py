@@ -9,9 +9,10 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import compose, dev, models, remote, server, triton
+from tasks import compose, dev, models, quickstart, remote, server, triton
 
 ns = Collection(
+    quickstart.quickstart,
     dev.test,
     dev.lint,
     dev.format_,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from invoke import Config, FilesystemLoader, Program
 
 from tests.hub.server import Hub
 from tritonops.errors import PortTakenError, ServerStartError
@@ -14,6 +15,7 @@ from tritonops.server import embedded
 from tritonops.server.embedded import Server
 from tritonops.server.ports import free_ports
 
+PROJECT = Path(__file__).resolve().parent.parent
 StartTriton = Callable[..., Server]
 
 
@@ -92,3 +94,18 @@ def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None) -> S
 def _log(models_dir: Path) -> str:
     path = embedded.log_path(models_dir.with_name(".server"))
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+@pytest.fixture
+def inv(capfd):
+    """Run a command line of the project, and give its exit code, stdout and stderr."""
+    module, _ = FilesystemLoader(start=str(PROJECT), config=Config()).load("tasks")
+
+    def run(*arguments):
+        try:
+            Program(namespace=module.ns, binary="inv").run(["inv", *arguments])
+        except SystemExit as ended:
+            return ended.code, *capfd.readouterr()
+        return 0, *capfd.readouterr()
+
+    return run

@@ -118,6 +118,18 @@ def test_a_models_directory_that_is_not_there_is_refused(tmp_path):
         embedded.start(tmp_path / "triton", tmp_path / ".server", ports=free_ports())
 
 
+def test_a_path_with_spaces_is_served_from(tmp_path, start_triton):
+    write_model(tmp_path / "my $(models)" / "triton", "spaced")
+    assert served(start_triton(tmp_path / "my $(models)" / "triton")) == {("spaced", 1)}
+
+
+@pytest.mark.parametrize("name", ["two words", "$(touch pwned)", "a;b", "a'b"])
+def test_a_model_whose_name_a_shell_would_read_otherwise_is_refused(models_dir, name):
+    (models_dir / name).mkdir()
+    with pytest.raises(RepositoryError, match="cannot serve from a folder named"):
+        embedded.start(models_dir, models_dir.with_name(".server"), ports=free_ports())
+
+
 def test_a_server_folder_that_cannot_be_made_is_named(models_dir):
     models_dir.with_name(".server").write_text("in the way")
     with pytest.raises(RepositoryError, match=r"\.server cannot be made: File exists"):

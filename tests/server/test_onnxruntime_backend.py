@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -241,12 +240,13 @@ def test_all_instances_of_a_model_answer(client):
 
 
 def threads_of(server, model):
-    """How many threads the one instance of this model has."""
-    for status in Path("/proc").glob("[0-9]*/status"):
+    """How many threads the one instance of this model has: a process that the server started."""
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            command = (status.parent / "cmdline").read_bytes().split(b"\0")
-            if os.fsencode(f"{server.models_dir}/{model}/1/model.onnx") in command:
-                return int(status.read_text().partition("Threads:")[2].split()[0])
+            facts = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+            command = (folder / "cmdline").read_text().split("\0")
+            if int(facts["PPid"]) == server.process.pid and f"triton/{model}/1/model.onnx" in command:
+                return int(facts["Threads"])
     raise AssertionError(f"no process serves {model}")
 
 

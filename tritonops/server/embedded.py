@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tritonops.errors import RepositoryError, ServerStartError
+from tritonops.models.repository import Repository
 from tritonops.server import process
 from tritonops.server.installation import Installation, assemble_backends, find_installation
 from tritonops.server.log import last_words
@@ -30,6 +32,7 @@ START_TIMEOUT = 600.0
 STOP_TIMEOUT = 40.0  # Triton gives requests under way 30 seconds
 # Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
 _CLOSED_APIS = "shared-memory,trace,logging"
+_SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 _CONTROL_APIS = "model-repository,model-config"
 
 
@@ -131,11 +134,14 @@ def kill(server: Server) -> None:
 def command(
     installation: Installation, models_dir: Path, server_dir: Path, *, ports: Ports, token: str | None
 ) -> list[str]:
-    """Build the command line of tritonserver."""
+    """Build the command line of tritonserver, to be run in the parent of `models_dir`.
+
+    Its Python backend pastes paths into a shell command: relative ones keep out whatever is in the parent's.
+    """
     return [
         str(installation.executable),
-        f"--model-repository={models_dir}",
-        f"--backend-directory={server_dir / 'backends'}",
+        f"--model-repository={models_dir.name}",
+        f"--backend-directory={os.path.relpath(server_dir / 'backends', models_dir.parent)}",
         "--model-control-mode=explicit",
         "--load-model=*",
         "--exit-on-error=false",
@@ -166,7 +172,7 @@ def _environment(installation: Installation, base: Mapping[str, str]) -> dict[st
 def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None) -> Server:
     arguments = command(installation, models_dir, server_dir, ports=ports, token=token)
     environment = _environment(installation, os.environ)
-    started = process.spawn(arguments, environment=environment, log=log_path(server_dir))
+    started = process.spawn(arguments, folder=models_dir.parent, environment=environment, log=log_path(server_dir))
     process.save(started, _pid_file(server_dir), ports=asdict(ports), models_dir=str(models_dir))
     return Server(started, ports, models_dir, server_dir)
 
@@ -197,10 +203,21 @@ def _require_folders(models_dir: Path, server_dir: Path) -> None:
     if not models_dir.is_dir():
         hint = "Try `inv models.download`, or set TRITON_MODELS_DIR."
         raise RepositoryError(f"{models_dir}: there is no such folder", hint=hint)
+    _refuse_names_for_a_shell(models_dir)
     try:
         server_dir.mkdir(exist_ok=True)
     except OSError as exc:
         raise RepositoryError(f"{server_dir} cannot be made: {exc.strerror}") from exc
+
+
+def _refuse_names_for_a_shell(models_dir: Path) -> None:
+    """Triton's Python backend pastes these names into a shell command, unquoted."""
+    for name in (models_dir.name, *Repository(models_dir).enabled_names()):
+        if not _SAFE_NAME.fullmatch(name):
+            raise RepositoryError(
+                f"{models_dir}: the embedded Triton cannot serve from a folder named {name!r}",
+                hint="It takes letters, digits and .@%+=:,_- only. Rename it, or `inv models.disable` the model.",
+            )
 
 
 def _pid_file(server_dir: Path) -> Path:

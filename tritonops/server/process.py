@@ -29,11 +29,11 @@ class Process:
         return alive
 
 
-def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Process:
-    """Start a command in a session of its own, so that no Ctrl-C reaches it, and its output in `log`."""
+def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> Process:
+    """Start a command in `folder`, with its output in `log`, and a session of its own, so that no Ctrl-C reaches it."""
     pid = os.posix_spawn(
-        command[0],
-        list(command),
+        "/bin/sh",
+        ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *command],
         dict(environment),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

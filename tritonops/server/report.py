@@ -10,6 +10,7 @@ from tritonops.models.repository import Repository
 from tritonops.server import embedded
 from tritonops.server.embedded import Server
 from tritonops.server.log import explained
+from tritonops.triton import control
 from tritonops.triton.client import ModelStatus, connect
 from tritonops.triton.served import raise_unserved, with_reasons
 
@@ -50,8 +51,8 @@ def report(server_dir: Path, *, token: str | None = None) -> Report:
 def _models(server: Server, token: str | None) -> list[ModelStatus]:
     try:
         with connect(server.grpc_url, token=token) as client:
-            index = client.index()
+            rows = control.list_models(client)
     except TritonUnreachableError as exc:
         raise ServerStartingError(server.process.pid, server.log) from exc
     log = server.log.read_text(encoding="utf-8", errors="replace")
-    return with_reasons(index, Repository(server.models_dir).enabled_names(), log, explain=explained)
+    return with_reasons(rows, Repository(server.models_dir).enabled_names(), log, explain=explained)

@@ -1,0 +1,66 @@
+"""From a clone to an answer."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from invoke import Context
+
+from tasks.cli import PROJECT, settings, task
+from tasks.terminal import note
+
+if TYPE_CHECKING:
+    from tritonops.server.quickstart import Answer, Step
+
+
+@task(help={"stop": "Stop the server of an earlier quickstart."})
+def quickstart(c: Context, stop: bool = False) -> None:
+    """Serve a small model with a real Triton on this machine, and ask it."""
+    if stop:
+        _stop()
+        return
+    from tritonops.server.quickstart import env_file, prepared
+
+    env = f". {shlex.quote(os.path.relpath(env_file(settings())))}"
+    with prepared(settings(), os.environ) as run:
+        note(f"Everything of this quickstart is in .quickstart/. Its settings, for your shell:\n  $ {env}\n")
+        for number, step in enumerate(run.steps(), 1):
+            _run(number, step)
+    if run.answer:
+        _show(run.answer)
+    note(_WHAT_NEXT.format(env=env, inv=_inv()))
+
+
+_WHAT_NEXT = """
+The server stays up. To go on with it:
+  $ {env}
+  $ {inv} server.status        the process, its addresses, its models
+  $ {inv} triton.stats         what it has answered
+  $ {inv} triton.unload digits
+  $ {inv} --list               all there is
+Stop it with `{inv} quickstart --stop`; `rm -r .quickstart` then leaves nothing behind.
+Your own models go into models.toml: see README.md."""
+
+
+def _run(number: int, step: Step) -> None:
+    note(f"{number}. {step.title}\n  $ {_inv()} {shlex.join(step.arguments)}")
+    note(f"  {step.run()}\n")
+
+
+def _show(answer: Answer) -> None:
+    print(answer.picture)
+    print(f"\nThe model says: {answer.digit}, with {answer.probability:.0%} certainty.", flush=True)
+
+
+def _stop() -> None:
+    from tritonops.server.quickstart import stop
+
+    note("The quickstart's server is down." if stop(settings()) else "The quickstart's server is not up.")
+
+
+def _inv() -> str:
+    """The command as it can be typed where the person is."""
+    path = os.path.relpath(PROJECT / "inv")
+    return shlex.quote(path if os.sep in path else f"./{path}")

@@ -1,0 +1,197 @@
+"""From a clone to an answer: the digits of examples/digits/, served by an embedded Triton of its own.
+
+Each step does what a command does, with the settings of `.quickstart/env`, so that whoever reads along can type it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.errors import RepositoryError
+from tritonops.models.catalog import load_catalog
+from tritonops.models.config import copy_configs, raise_unless_done
+from tritonops.models.download import download
+from tritonops.models.repository import Repository
+from tritonops.server import embedded
+from tritonops.server.installation import find_installation
+from tritonops.server.ports import LOOPBACK, Ports, free_ports, is_free
+from tritonops.server.report import report
+from tritonops.settings import Settings, load_settings
+from tritonops.triton import control
+from tritonops.triton.client import TritonClient, connect
+from tritonops.triton.disk import Disk
+from tritonops.triton.infer import infer
+
+MODEL = "digits"
+_BRIGHTEST = 16
+_SHADES = " ░▒▓█"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The digit that was shown, drawn with characters, and what the model said it is."""
+
+    picture: str
+    digit: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it does, the arguments of `inv` that do the same, and the deed, which says what came of it."""
+
+    title: str
+    arguments: tuple[str, ...]
+    run: Callable[[], str]
+
+
+class Quickstart:
+    """One run over the settings of `.quickstart/`; after the last step, `answer` is there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.image = _example(settings.project) / "seven.json"
+        self.answer: Answer | None = None
+
+    def steps(self) -> list[Step]:
+        """List the steps, to be run in this order."""
+        image = os.path.relpath(self.image)
+        return [
+            Step("Download the model, verified, to where Triton reads", ("models.download",), self._download),
+            Step("Give it its configuration for CPUs", ("models.config", "--cpu"), self._configure),
+            Step("Start a Triton Inference Server on this machine", ("server.up",), self._start),
+            Step("Load the model, should it not be loaded yet", ("triton.load", MODEL), self._load),
+            Step("List what the server serves", ("triton.list",), self._list),
+            Step("Show it a handwritten digit", ("triton.infer", MODEL, "--input", image), self._ask),
+        ]
+
+    def _download(self) -> str:
+        result = download(self.settings)
+        for failure in result.failed:
+            raise RepositoryError(f"{failure.model} was not downloaded: {failure.error}")
+        return "downloaded" if result.downloaded else "it is there already"
+
+    def _configure(self) -> str:
+        at = self.settings
+        outcomes = copy_configs(load_catalog(at.models_toml), Repository(at.models_dir), at.config_dir, variant="cpu")
+        raise_unless_done(outcomes)
+        return ", ".join(outcome.state for outcome in outcomes)
+
+    def _start(self) -> str:
+        at = self.settings
+        ports = Ports(at.http_port, at.grpc_port, at.metrics_port)
+        server = embedded.start(at.models_dir, at.server_dir, ports=ports, token=at.triton_token)
+        report(at.server_dir, token=at.triton_token).raise_failures()
+        return f"process {server.process.pid}, gRPC {server.grpc_url}, HTTP {server.http_url}"
+
+    def _load(self) -> str:
+        at = self.settings
+        with self._client() as client:
+            return control.load(client, MODEL, disk=Disk.of(at.models_dir, at.triton_url)).verdict
+
+    def _list(self) -> str:
+        with self._client() as client:
+            return ", ".join(f"{row.name} {row.version}: {row.state}" for row in control.list_models(client))
+
+    def _ask(self) -> str:
+        with self._client() as client:
+            outputs = {output.name: output.array for output in infer(client, MODEL, inputs=self.image)}
+        digit = int(outputs["digit"][0, 0])
+        self.answer = Answer(picture(read_image(self.image)), digit, float(outputs["probabilities"][0, digit]))
+        return f"digit {digit}"
+
+    def _client(self) -> AbstractContextManager[TritonClient]:
+        return connect(self.settings.triton_url, token=self.settings.triton_token)
+
+
+@contextmanager
+def prepared(settings: Settings, environ: Mapping[str, str]) -> Iterator[Quickstart]:
+    """Choose the ports, write `.quickstart/env`, and let one run happen at a time.
+
+    Raises EmbeddedUnavailableError before anything is written where this machine has no embedded Triton.
+    """
+    find_installation()
+    home = _home(settings)
+    try:
+        home.joinpath("triton").mkdir(parents=True, exist_ok=True)
+        lock = home.joinpath("lock").open("w")
+    except OSError as exc:
+        raise RepositoryError(f"cannot write to {home}: {exc.strerror}") from exc
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        variables = _variables(settings, _choose_ports(settings))
+        env_file(settings).write_text(_exports(variables), encoding="utf-8")
+        yield Quickstart(load_settings(settings.project, environ={**environ, **variables}))
+
+
+def stop(settings: Settings) -> bool:
+    """Stop the server of the quickstart, and keep its files; say whether there was one."""
+    server = embedded.find(_home(settings) / ".server")
+    if server is not None:
+        embedded.stop(server)
+    return server is not None
+
+
+def env_file(settings: Settings) -> Path:
+    """What a shell reads to work on the quickstart: `. .quickstart/env`."""
+    return _home(settings) / "env"
+
+
+def _home(settings: Settings) -> Path:
+    return settings.project / ".quickstart"
+
+
+def _example(project: Path) -> Path:
+    return project / "examples" / "digits"
+
+
+def _choose_ports(settings: Settings) -> Ports:
+    """Keep the ports of a server that is up; otherwise take the usual ones, and a free one for each that is taken."""
+    if running := embedded.find(_home(settings) / ".server"):
+        return running.ports
+    free = free_ports()
+    return Ports(
+        http=settings.http_port if is_free(settings.http_port) else free.http,
+        grpc=settings.grpc_port if is_free(settings.grpc_port) else free.grpc,
+        metrics=settings.metrics_port if is_free(settings.metrics_port) else free.metrics,
+    )
+
+
+def _variables(settings: Settings, ports: Ports) -> dict[str, str]:
+    home, example = _home(settings), _example(settings.project)
+    return {
+        "MODELS_TOML": str(example / "models.toml"),
+        "TRITON_CONFIG_DIR": str(example / "triton-config"),
+        "TRITON_MODELS_DIR": str(home / "triton"),
+        "TRITON_STORE_DIR": str(home / ".store"),
+        "TRITON_RUNTIME": "embedded",
+        "TRITON_EXPOSE_HTTP": str(ports.http),
+        "TRITON_EXPOSE_GRPC": str(ports.grpc),
+        "TRITON_EXPOSE_METRICS": str(ports.metrics),
+        "TRITON_URL": f"{LOOPBACK}:{ports.grpc}",
+    }
+
+
+def _exports(variables: Mapping[str, str]) -> str:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join(["# The settings of `inv quickstart`, for a shell: . .quickstart/env", *lines, ""])
+
+
+def read_image(path: Path) -> list[list[float]]:
+    """Read the one image of an input file."""
+    import json
+
+    image: list[list[float]] = json.loads(path.read_text(encoding="utf-8"))["image"][0]
+    return image
+
+
+def picture(image: Sequence[Sequence[float]]) -> str:
+    """Draw an image of pixels from 0 to 16 with block characters, two for a pixel, as those are taller than wide."""
+    darkest = len(_SHADES) - 1
+    return "\n".join("".join(_SHADES[round(pixel / _BRIGHTEST * darkest)] * 2 for pixel in row) for row in image)
