@@ -1,12 +1,15 @@
 import json
 import os
 import signal
+import subprocess
+import time
 
 import pytest
 
+from tests.conftest import PROJECT
 from tests.onnx_models import write_model
 from tritonops.server import embedded
-from tritonops.server.ports import free_ports
+from tritonops.server.ports import free_ports, is_free
 
 
 @pytest.fixture
@@ -102,3 +105,56 @@ def test_a_killed_server_is_reported_with_its_log(models_dir, inv):
     assert code == 0
     assert out.count("\n") == 2
     assert "Service" in out
+
+
+def write_slow_model(models_dir):
+    """A model that takes a minute to load."""
+    (models_dir / "slow" / "1").mkdir(parents=True)
+    (models_dir / "slow" / "config.pbtxt").write_text(
+        'backend: "python"\ninput [{ name: "x" data_type: TYPE_FP32 dims: [1] }]\n'
+        'output [{ name: "y" data_type: TYPE_FP32 dims: [1] }]\ninstance_group [{ kind: KIND_CPU }]\n'
+    )
+    (models_dir / "slow" / "1" / "model.py").write_text(
+        "import time\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(60)\n"
+    )
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def test_an_interrupted_start_leaves_nothing_running(models_dir, inv):
+    write_slow_model(models_dir)
+    with subprocess.Popen([PROJECT / "inv", "server.up"], stderr=subprocess.PIPE, text=True) as up:
+        server = until(lambda: embedded.find(models_dir.with_name(".server")))
+        code, _, err = inv("server.status")
+        assert code == 3
+        assert f"the embedded Triton, process {server.process.pid}, does not answer yet" in err
+        up.send_signal(signal.SIGINT)
+        assert up.wait(20) == 130
+    assert not server.process.is_alive()
+    assert is_free(server.ports.http)
+    assert inv("server.status")[0] == 3
+
+
+def test_a_server_is_brought_down_while_it_loads(models_dir, inv):
+    write_slow_model(models_dir)
+    with subprocess.Popen([PROJECT / "inv", "server.up"], stderr=subprocess.PIPE, text=True) as up:
+        until(lambda: embedded.find(models_dir.with_name(".server")))
+        assert inv("server.down", "--timeout", "0")[0] == 0
+        _, err = up.communicate(timeout=20)
+    assert up.returncode == 1
+    assert "error: Triton did not start: it ended while starting" in err
+
+
+def test_the_reader_of_a_log_may_leave_early(models_dir, inv):
+    inv("server.up")
+    done = subprocess.run(
+        ["sh", "-c", f"{PROJECT}/inv server.logs | head -n 1"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
