@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -123,6 +122,8 @@ def seconds(option: str, value: str | float | None) -> float | None:
 
 def uv() -> str:
     """Find uv: on the PATH, or where the bootstrap put it."""
+    import shutil
+
     beside = Path(sys.executable).with_name("uv")
     if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
         return found
