@@ -20,6 +20,8 @@ from tritonops.server.installation import find_installation
 from tritonops.server.ports import Ports, free_ports, is_free
 from tritonops.triton.client import connect
 
+pytestmark = pytest.mark.usefixtures("embedded_runtime")
+
 
 @pytest.fixture
 def models_dir(tmp_path):
@@ -195,3 +197,13 @@ def test_a_pid_that_now_belongs_to_another_process_is_not_taken_for_the_server(m
     assert embedded.find(server.server_dir) is None
     pid_file(models_dir).write_text("not json")
     assert embedded.find(server.server_dir) is None
+
+
+def test_a_server_leaves_nothing_in_the_home(start_triton, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write_model(tmp_path / "x" / "triton", "plain")
+    server = start_triton(tmp_path / "x" / "triton")
+    with connect(server.grpc_url) as client:
+        assert [row.state for row in client.index()] == ["READY"]
+    assert list((tmp_path / "home").iterdir()) == []

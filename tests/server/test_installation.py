@@ -28,7 +28,7 @@ def test_a_python_without_its_shared_library_is_told_what_to_install(tmp_path):
     assert "apt install libpython3" in raised.value.hint
 
 
-def test_everything_that_the_installation_names_is_there():
+def test_everything_that_the_installation_names_is_there(embedded_runtime):
     found = find_installation()
     for path in (found.executable, found.python_backend, found.stub, *found.library_path, found.python_bin):
         assert path.exists()

@@ -12,6 +12,8 @@ from tritonops.server import embedded, quickstart
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
 
+pytestmark = pytest.mark.usefixtures("embedded_runtime")
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
 

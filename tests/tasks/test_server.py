@@ -11,6 +11,8 @@ from tests.onnx_models import write_model
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports, is_free
 
+pytestmark = pytest.mark.usefixtures("embedded_runtime")
+
 
 @pytest.fixture
 def models_dir(tmp_path, monkeypatch):

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Read when onnxruntime is imported: it reports its use to its maker otherwise, and keeps a device id in the home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
