@@ -23,7 +23,7 @@ from tritonops.errors import InputError, TritonOpsError
 def test(c: Context, path: list[str], select: str | None = None, serial: bool = False) -> None:
     """Run the tests against real parts, in parallel."""
     command = [sys.executable, "-m", "pytest", *(names(path) or ["tests"])]
-    command += ["-s"] if serial else ["-n", "auto", "--dist", "loadgroup"]
+    command += ["-s"] if serial else ["-n", "auto", "--dist", "loadfile"]
     command += ["-k", select] if select else []
     _run(command, "the tests failed")
 
