@@ -11,8 +11,12 @@ import pytest
 from tritonops.compose.engine import Docker
 from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource
 from tritonops.errors import TritonOpsError
+from tritonops.testing.fixtures import triton_container  # noqa: F401 (a fixture)
 
 PROJECT = Path(__file__).parents[2]
+
+# The container that would remove ours after a crash cannot be pulled everywhere; ours go with their tests.
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 
 def pytest_runtest_setup(item):

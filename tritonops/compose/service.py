@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE, SERVICE, Compose
-from tritonops.compose.engine import Docker, Watch, last_lines
+from tritonops.compose.engine import Docker, Watch
 from tritonops.compose.image import CPU_IMAGE
 from tritonops.errors import (
     DockerError,
@@ -19,14 +19,12 @@ from tritonops.errors import (
     InputError,
     ServiceError,
     TokenRefusedError,
-    TritonTimeoutError,
-    TritonUnreachableError,
     near_misses,
 )
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
-from tritonops.triton.client import ModelStatus, TritonClient, connect
-from tritonops.triton.served import with_reasons
+from tritonops.triton.client import ModelStatus, connect
+from tritonops.triton.served import settled_index, with_reasons
 from tritonops.triton.waiting import Deadline
 
 UP_TIMEOUT = 600.0
@@ -175,28 +173,19 @@ def _pull_hint(image: str) -> str:
 
 
 def _wait_until_loaded(service: Service, *, timeout: float) -> Served:
-    """Triton opens its ports once it has tried to load every model."""
     container = _container(service)
     deadline = Deadline.after(timeout)
     with connect(_grpc_url(service, container), token=service.token) as client:
         for _ in deadline.polls():
-            index = _settled_index(client)
+            index = settled_index(client)
             if index is not None:
-                return _served(service, client.url, container["Id"], index)
+                return _served(service, client.url, container, index)
             _require_running(service, container)
     raise _not_up(service, container, f"it was not ready after {timeout:g} s")
 
 
-def _settled_index(client: TritonClient) -> list[ModelStatus] | None:
-    try:
-        index = client.index()
-    except (TritonUnreachableError, TritonTimeoutError):
-        return None
-    return None if any(row.state == "LOADING" for row in index) else index
-
-
-def _served(service: Service, url: str, container_id: str, index: list[ModelStatus]) -> Served:
-    log = _log(service, container_id)
+def _served(service: Service, url: str, container: Mapping[str, Any], index: list[ModelStatus]) -> Served:
+    log = _log(service, container, tail=5000, since=container["State"]["StartedAt"])
     rows = with_reasons(index, Repository(service.models_dir).enabled_names(), log)
     errors = [line for line in log.splitlines() if re.match(r"E\d{4} ", line)]
     return Served(url, tuple(rows), tuple(errors[-_LOG_LINES:]))
@@ -235,17 +224,16 @@ def _grpc_url(service: Service, container: Mapping[str, Any]) -> str:
 
 
 def _not_up(service: Service, container: Mapping[str, Any], problem: str) -> ServiceError:
-    log = last_lines(_log(service, container["Id"]), _LOG_LINES)
+    log = _log(service, container, tail=_LOG_LINES)
     return ServiceError(
         f"Triton did not come up: {problem}. Its log ends:\n{log}", hint="All of it: `inv compose.logs`"
     )
 
 
-def _log(service: Service, container_id: str) -> str:
-    """What the container wrote since it was started last, or the end of that."""
-    since = str(_inspect(service, container_id)["State"]["StartedAt"])
+def _log(service: Service, container: Mapping[str, Any], *, tail: int, since: str | None = None) -> str:
     lines: list[str] = []
-    service.docker.watch(["docker", "logs", "--since", since, "--tail", "5000", container_id], lines.append)
+    options = ["--tail", str(tail), *(["--since", since] if since else [])]
+    service.docker.watch(["docker", "logs", *options, container["Id"]], lines.append)
     return "\n".join(lines)
 
 

@@ -150,12 +150,17 @@ def command(
         *(f"--{protocol}-port={port}" for protocol, port in asdict(ports).items()),
         "--allow-gpu-metrics=false",
         f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(server_dir)}",
-        *_restrictions(_CLOSED_APIS, "closed", secrets.token_hex(16)),
-        *(_restrictions(_CONTROL_APIS, "triton-token", token) if token else ()),
+        *restrictions(token),
     ]
 
 
-def _restrictions(apis: str, header: str, value: str) -> tuple[str, str]:
+def restrictions(token: str | None) -> list[str]:
+    """Build the options that close what nobody needs, with a key that nobody has, and control, with the token."""
+    closed = _restriction(_CLOSED_APIS, "closed", secrets.token_hex(16))
+    return [*closed, *(_restriction(_CONTROL_APIS, "triton-token", token) if token else ())]
+
+
+def _restriction(apis: str, header: str, value: str) -> tuple[str, str]:
     return f"--grpc-restricted-protocol={apis}:{header}={value}", f"--http-restricted-api={apis}:{header}={value}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from tritonops.errors import PartialFailureError
-from tritonops.triton.client import ModelStatus
+from tritonops.errors import PartialFailureError, TokenRefusedError, TritonError, TritonUnreachableError
+from tritonops.triton.client import ModelStatus, TritonClient
 
 Explain = Callable[[str], str]
 """Puts one of Triton's reasons as a person needs it."""
@@ -59,6 +59,20 @@ def with_reasons(
 
 def _logged(row: ModelStatus, reasons: dict[str, str]) -> str | None:
     return reasons.get(row.name) if row.state is None else None
+
+
+def settled_index(client: TritonClient) -> list[ModelStatus] | None:
+    """Read the index, once Triton answers and loads nothing any more; None before that.
+
+    A Triton that starts does not answer until it has tried to load every model.
+    """
+    try:
+        index = client.index()
+    except TokenRefusedError:
+        raise
+    except (TritonUnreachableError, TritonError):  # a server that starts may well break off a call
+        return None
+    return None if any(row.state == "LOADING" for row in index) else index
 
 
 def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:

@@ -1,0 +1,9 @@
+"""A real Triton in a container, for tests of your own models; docs/testing-your-models.md shows how.
+
+Install it as `tritonops[testing]`.
+The fixtures are a pytest plugin of their own: `pytest_plugins = ["tritonops.testing.fixtures"]`.
+"""
+
+from tritonops.testing.container import DEFAULT_IMAGE, TritonContainer
+
+__all__ = ["DEFAULT_IMAGE", "TritonContainer"]

@@ -1,0 +1,33 @@
+"""Fixtures for pytest: `pytest_plugins = ["tritonops.testing.fixtures"]` in the conftest.py at the top of your tests.
+
+Say what is served by a fixture of your own, `triton_models_dir`; `triton_image` may be replaced too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tritonops.testing.container import DEFAULT_IMAGE, TritonContainer
+
+
+@pytest.fixture(scope="session")
+def triton_image() -> str:
+    """The image to test with: TRITON_IMAGE, or NVIDIA's."""
+    return os.environ.get("TRITON_IMAGE") or DEFAULT_IMAGE
+
+
+@pytest.fixture(scope="session")
+def triton_models_dir() -> Path:
+    """The model repository to serve: replace this fixture."""
+    raise pytest.UsageError("define a session fixture triton_models_dir that returns your model repository")
+
+
+@pytest.fixture(scope="session")
+def triton_container(triton_models_dir: Path, triton_image: str) -> Iterator[TritonContainer]:
+    """A Triton over `triton_models_dir`, with every model READY; one for all tests of a session."""
+    with TritonContainer(triton_models_dir, image=triton_image) as triton:
+        yield triton
