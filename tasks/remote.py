@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple
-from typing import TYPE_CHECKING, TypeVar
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from invoke import Context
 
-from tasks.cli import PROJECT, names, settings, task
-from tasks.terminal import note, print_json, print_table
-from tritonops.errors import DifferenceError
+from tasks.cli import PROJECT, integer, settings, task
+from tasks.hosts import HOST_LISTS, HOSTS, on_each, selected, show_rows
+from tasks.terminal import confirm, note, size
+from tritonops.errors import DifferenceError, TritonOpsError
 
 if TYPE_CHECKING:
     from tritonops.remote.deploy import Result
-    from tritonops.remote.fleet import Outcome, Work
-    from tritonops.remote.inventory import HostSettings
+    from tritonops.remote.fleet import Outcome
+    from tritonops.remote.host import Host
 
-_T = TypeVar("_T")
-
-HOSTS = {
-    "host": "An alias of ssh_config or a host name; several times, or as a comma-separated list.",
-    "group": "Every host of this group of hosts.toml; several times too.",
-}
-HOST_LISTS = ["host", "group"]
 JSON = {"json": "Print one JSON document and no progress."}
+YES = {"yes": "Do not ask."}
+TO = {"to": "A release of remote.releases; the one before the current otherwise."}
 
 
 @task(
@@ -53,16 +51,14 @@ def deploy(
     if dry_run:
         _plan(host, group, json=json)
         return
-    at, source = settings(), read_source(PROJECT)
-    _show_results(
-        _on_each(
-            _selected(host, group),
-            lambda on, here, report: library.deploy(on, source, here, at, send_models=push, report=report),
-            canary=canary,
-            quiet=json,
-        ),
-        json=json,
+    hosts, at, source = selected(host, group), settings(), read_source(PROJECT)
+    outcomes = on_each(
+        hosts,
+        lambda on, here, report: library.deploy(on, source, here, at, send_models=push, report=report),
+        canary=canary,
+        quiet=json,
     )
+    _show_results(outcomes, json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
@@ -71,23 +67,174 @@ def plan(c: Context, host: list[str], group: list[str], json: bool = False) -> N
     _plan(host, group, json=json)
 
 
-@task(
-    help=HOSTS | {"to": "A release of remote.releases; the one before the current otherwise."} | JSON,
-    iterable=HOST_LISTS,
-)
+@task(help=HOSTS | TO | JSON, iterable=HOST_LISTS)
 def rollback(c: Context, host: list[str], group: list[str], to: str | None = None, json: bool = False) -> None:
     """Serve an earlier release again, from the host's own disk."""
     from tritonops.remote import deploy as library
 
     directory = settings().remote_dir
-    _show_results(
-        _on_each(
-            _selected(host, group),
-            lambda on, here, report: library.rollback(on, directory, to=to, report=report),
-            quiet=json,
-        ),
-        json=json,
+    outcomes = on_each(
+        selected(host, group),
+        lambda on, here, report: library.rollback(on, directory, to=to, report=report),
+        quiet=json,
     )
+    _show_results(outcomes, json=json)
+
+
+@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+def releases(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+    """List the releases of each host: who, when, what came of it, and which one serves."""
+    from tritonops.remote.records import releases as kept
+
+    def rows(on: Host) -> list[dict[str, Any]]:
+        return [
+            {**asdict(release.facts), "result": release.outcome and release.outcome.result, "current": release.current}
+            for release in kept(on, settings().remote_dir)
+        ]
+
+    _show_from_each(host, group, rows, ("host", "id", "by", "at", "subject", "result", "current"), json=json)
+
+
+@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+def status(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+    """Show what serves on each host, whether it does, and who is at work."""
+    from tritonops.remote.status import status as look
+
+    def rows(on: Host) -> list[dict[str, Any]]:
+        found = asdict(look(on, settings().remote_dir))
+        return [found if json else {**found, "free": size(found["free"])}]
+
+    columns = ("host", "release", "at", "runtime", "triton", "served", "expected", "lock", "free")
+    _show_from_each(host, group, rows, columns, json=json)
+
+
+@task(
+    help=HOSTS
+    | {
+        "lines": "How many of the last lines; 100 otherwise.",
+        "follow": "Go on until Ctrl-C.",
+        "deploy": "What the newest deploy or rollback wrote, not the server.",
+    },
+    iterable=HOST_LISTS,
+)
+def logs(
+    c: Context, host: list[str], group: list[str], lines: str | None = None, follow: bool = False, deploy: bool = False
+) -> None:
+    """Print the end of the server's log on each host."""
+    from tritonops.remote import operate
+
+    count, directory = integer("--lines", lines, at_least=1) or 100, settings().remote_dir
+
+    def show(on: Host, out: Callable[[str], None], err: Callable[[str], None]) -> None:
+        if deploy:
+            operate.show_activation_log(on, directory, show=out)
+        else:
+            operate.show_logs(on, directory, lines=count, follow=follow, show=out, show_error=err)
+
+    _stream_from_each(host, group, show)
+
+
+@task(help=HOSTS | YES, iterable=HOST_LISTS)
+def restart(c: Context, host: list[str], group: list[str], yes: bool = False) -> None:
+    """Restart the server of each host; requests under way are answered, new ones fail until it is up again."""
+    from tritonops.remote import operate
+
+    directory = settings().remote_dir
+    if confirm(f"Restart Triton on {_named(host, group)}?", yes=yes):
+        _stream_from_each(host, group, lambda on, out, err: operate.restart(on, directory, show=out, show_error=err))
+
+
+@task(help=HOSTS, iterable=HOST_LISTS)
+def run(c: Context, host: list[str], group: list[str]) -> None:
+    """Run a task on each host, with the host's own settings: inv remote.run --host gpu-01 -- triton.list."""
+    from tritonops.remote import operate
+
+    words, directory = _after_dashes(), settings().remote_dir
+    _stream_from_each(
+        host, group, lambda on, out, err: operate.run_task(on, directory, words, show=out, show_error=err)
+    )
+
+
+@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+def doctor(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+    """Look at all that each host needs to serve, and say what to do about what is missing."""
+    from tritonops.remote.fleet import raise_failures
+    from tritonops.remote.preflight import examine
+
+    outcomes = on_each(
+        selected(host, group), lambda on, here, report: examine(on, settings().remote_dir, here), quiet=json
+    )
+    rows = [{"host": outcome.host, **asdict(row)} for outcome in outcomes for row in outcome.result or ()]
+    show_rows(rows, ("host", "check", "state", "problem", "remedy"), json=json)
+    raise_failures(outcomes, what="not examined")
+    if problems := sum(row["state"] == "problem" for row in rows):
+        raise TritonOpsError(f"{problems} of {len(rows)} checks found a problem")
+
+
+@task(
+    help=HOSTS | {"hold": "Keep everybody from deploying, for this reason.", "release": "Give it free."} | YES | JSON,
+    iterable=HOST_LISTS,
+)
+def lock(
+    c: Context,
+    host: list[str],
+    group: list[str],
+    hold: str | None = None,
+    release: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Show who holds each host and since when; hold it, or give it free. A deploy at work is then put back."""
+    from tritonops.remote import operate
+    from tritonops.remote.survey import survey
+
+    directory = settings().remote_dir
+    if release and not confirm(f"Give {_named(host, group)} free? A deploy at work is interrupted.", yes=yes):
+        return
+
+    def rows(on: Host) -> list[dict[str, Any]]:
+        if hold:
+            operate.hold_by_hand(on, directory, why=hold)
+        if release:
+            operate.release_hold(on, directory)
+        holder = survey(on, directory).holder
+        return [{"held by": holder and holder.who, "since": holder and holder.since, "for": holder and holder.what}]
+
+    _show_from_each(host, group, rows, ("host", "held by", "since", "for"), json=json)
+
+
+@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+    """List what was done on each host: who, when, and what came of it."""
+    from tritonops.remote.records import audit as lines
+
+    def rows(on: Host) -> list[dict[str, Any]]:
+        return [dict(line) for line in lines(on, settings().remote_dir)]
+
+    _show_from_each(host, group, rows, ("host", "at", "by", "what", "release", "result", "message"), json=json)
+
+
+@task(
+    help=HOSTS
+    | {"from_": "A file of KEY=VALUE lines; stdin otherwise. An empty value takes the key out."}
+    | {"names": "Only list the names that are set."},
+    iterable=HOST_LISTS,
+)
+def env(c: Context, host: list[str], group: list[str], from_: str | None = None, names: bool = False) -> None:
+    """Set what is secret or differs by host in its env file; values are read from stdin, and never shown."""
+    from tritonops.remote import env_file
+
+    directory = settings().remote_dir
+    values = {} if names else env_file.parse_values(_read(from_))
+
+    def rows(on: Host) -> list[dict[str, Any]]:
+        if values:
+            env_file.set_values(on, directory, values)
+        return [{"set": " ".join(env_file.names_set(on, directory))}]
+
+    _show_from_each(host, group, rows, ("host", "set"), json=False)
+    if values:
+        note("It counts from the next deploy on.")
 
 
 @task(
@@ -104,7 +251,7 @@ def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy
     from tritonops.remote.layout import Layout
 
     outcome = activate_release(Layout(PROJECT.parents[2]), release, by=by, kind=kind, report=_say)
-    _say(f"outcome\t{_line(outcome)}")
+    _say(f"outcome\t{outcome.as_json()}")
 
 
 def _plan(host: list[str], group: list[str], *, json: bool) -> None:
@@ -112,67 +259,83 @@ def _plan(host: list[str], group: list[str], *, json: bool) -> None:
     from tritonops.remote.plan import plan as plan_host
     from tritonops.remote.source import read_source
 
-    at, source = settings(), read_source(PROJECT)
-    outcomes = _on_each(_selected(host, group), lambda on, here, report: plan_host(on, source, here, at), quiet=json)
-    rows = [(outcome.host, *astuple(change)) for outcome in outcomes for change in outcome.result or ()]
-    if json:
-        print_json([dict(zip(("host", "what", "name", "change"), row, strict=True)) for row in rows])
-    elif rows:
-        print_table(("host", "what", "name", "change"), rows)
+    hosts, source, directory = selected(host, group), read_source(PROJECT), settings().remote_dir
+    outcomes = on_each(hosts, lambda on, here, report: plan_host(on, source, here, directory=directory), quiet=json)
+    rows = [{"host": outcome.host, **asdict(change)} for outcome in outcomes for change in outcome.result or ()]
+    show_rows(rows, ("host", "what", "name", "change"), json=json)
     raise_failures(outcomes, what="no plan")
     if rows:
         raise DifferenceError("a deploy would change this", hint="inv remote.deploy")
     note("nothing to do")
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _line(value: object) -> str:
-    import json
-    from dataclasses import asdict
-
-    return json.dumps(asdict(value))  # type: ignore[call-overload]
-
-
-def _selected(host: Sequence[str], group: Sequence[str]) -> list[HostSettings]:
-    from tritonops.remote.inventory import load_inventory
-
-    return load_inventory(PROJECT / "hosts.toml").select(names(host), names(group))
-
-
-def _on_each(
-    hosts: list[HostSettings], work: Work[_T], *, canary: bool = False, quiet: bool = False
-) -> list[Outcome[_T]]:
-    from tritonops.remote.fleet import on_each
-
-    def report(host: str, line: str) -> None:
-        if not quiet:
-            note(f"{host}: {line}")
-
-    return on_each(hosts, work, ssh_config=settings().ssh_config, report=report, canary=canary)
-
-
 def _show_results(outcomes: list[Outcome[Result]], *, json: bool) -> None:
     from tritonops.remote.fleet import raise_failures
 
-    rows = [_row(outcome) for outcome in outcomes]
-    if json:
-        print_json(rows)
-    else:
-        columns = ("host", "result", "release", "seconds")
-        print_table(columns, [[row[column] for column in columns] for row in rows])
+    rows = [
+        {
+            "host": outcome.host,
+            "result": outcome.result.what if outcome.result else outcome.failure,
+            "release": outcome.result and outcome.result.release,
+            "changed": list(outcome.result.changed) if outcome.result else [],
+            "seconds": outcome.result and outcome.result.seconds,
+            "error": str(outcome.error) if outcome.error else None,
+        }
+        for outcome in outcomes
+    ]
+    show_rows(rows, ("host", "result", "release", "seconds"), json=json)
     raise_failures(outcomes, what="not done")
 
 
-def _row(outcome: Outcome[Result]) -> dict[str, object]:
-    result = outcome.result
-    return {
-        "host": outcome.host,
-        "result": result.what if result else outcome.failure,
-        "release": result.release if result else None,
-        "changed": list(result.changed) if result else [],
-        "seconds": result.seconds if result else None,
-        "error": str(outcome.error) if outcome.error else None,
-    }
+def _show_from_each(
+    host: list[str],
+    group: list[str],
+    ask: Callable[[Host], list[dict[str, Any]]],
+    columns: Sequence[str],
+    *,
+    json: bool,
+) -> None:
+    from tritonops.remote.fleet import raise_failures
+
+    outcomes = on_each(selected(host, group), lambda on, here, report: ask(on), quiet=json)
+    rows = [{"host": outcome.host, **row} for outcome in outcomes for row in outcome.result or ()]
+    show_rows(rows, columns, json=json)
+    raise_failures(outcomes, what="no answer")
+
+
+def _stream_from_each(
+    host: list[str], group: list[str], show: Callable[[Host, Callable[[str], None], Callable[[str], None]], None]
+) -> None:
+    """Pass on what comes, stdout and stderr apart; with the host's name where there are several."""
+    from tritonops.remote.fleet import raise_failures
+
+    hosts = selected(host, group)
+
+    def one(on: Host) -> None:
+        before = f"{on.name}: " if len(hosts) > 1 else ""
+        show(on, lambda line: _say(f"{before}{line}"), lambda line: note(f"{before}{line}"))
+
+    raise_failures(on_each(hosts, lambda on, here, report: one(on)), what="failed")
+
+
+def _named(host: list[str], group: list[str]) -> str:
+    return ", ".join(settings.name for settings in selected(host, group))
+
+
+def _after_dashes() -> list[str]:
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+def _read(path: str | None) -> str:
+    if path is None:
+        if sys.stdin.isatty():
+            note("KEY=VALUE lines, then Ctrl-D:")
+        return sys.stdin.read()
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise TritonOpsError(f"cannot read {path}: {exc}") from exc
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -16,9 +16,12 @@ def fleet(tmp_path) -> Iterator[Fleet]:
     made.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Iterator[Site]:
-    """A clone and one host, gpu-01, that serves alpha and beta of it: what the tests of a module share."""
+    """A clone and one host, gpu-01, that serves alpha and beta of it: what the tests of a worker share.
+
+    A test leaves the host serving what the clone says, whatever that is by then.
+    """
     with Site.at(tmp_path_factory.mktemp("site"), "gpu-01") as made:
         made.serve(alpha=1, beta=1)
         made.deploy()

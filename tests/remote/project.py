@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import pytest
 
 from tests.onnx_models import affine, config_pbtxt
 from tests.remote.sshd import Fleet, Server
+from tritonops.remote.activation import activate
 from tritonops.remote.deploy import Result, deploy
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import load_inventory
+from tritonops.remote.layout import Layout, Outcome
+from tritonops.remote.release import begin, finish_script, models_of, upload
 from tritonops.remote.source import read_source
+from tritonops.remote.survey import survey
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.settings import Settings, load_settings
@@ -126,7 +131,7 @@ class Site:
     def _server(self, name: str) -> Server:
         """The host's tasks run with the Python environment of the tests: installing one takes seconds."""
         server = self.fleet.add(name, TRITONOPS_VENV=sys.prefix, TRITONOPS_REQUIREMENTS="dev", PATH=os.environ["PATH"])
-        server.root.mkdir()
+        server.root.mkdir(exist_ok=True)
         ports = free_ports()
         server.grpc = ports.grpc
         lines = [f"TRITON_EXPOSE_{kind.upper()}={port}\n" for kind, port in asdict(ports).items()]
@@ -141,6 +146,17 @@ class Site:
         with Host(name, ssh_config=self.fleet.config) as host:
             source = read_source(self.clone.folder)
             return deploy(host, source, here, self.settings, send_models=push, report=report)
+
+    def stage(self, name: str = "gpu-01") -> tuple[Layout, str]:
+        """Send a release, and leave it to the caller to activate it."""
+        here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
+        with Host(name, ssh_config=self.fleet.config) as host:
+            source, state = read_source(self.clone.folder), survey(host, "tritonops")
+            facts = source.facts(here)
+            begin(host, state, facts, here)
+            upload(host, source, state, facts)
+            host.run(finish_script(state, facts, models_toml=models_of(here, source.models_toml)))
+        return Layout(self.servers[name].root), facts.id
 
     @property
     def settings(self) -> Settings:
@@ -160,3 +176,12 @@ class Site:
         with connect(f"127.0.0.1:{self.servers[name].grpc}") as client:
             ready = sorted({row.name for row in client.index() if row.state == "READY"})
             return {model: float(client.infer(model, x, timeout=10)["y"][0, 0]) for model in ready}
+
+
+def activated(layout: Layout, name: str, report: Callable[[str], None] = lambda line: None) -> Outcome:
+    """Activate a release in this process, as its own inv would. Each reported step is a moment to break something."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_MODELS_DIR", str(layout.models_dir))
+        patch.setenv("TRITONOPS_VENV", sys.prefix)
+        patch.setenv("TRITONOPS_REQUIREMENTS", "dev")
+        return activate(layout, name, by="somebody@laptop", kind="deploy", report=report)

@@ -23,7 +23,7 @@ class Server:
         self.port = free_port()
         self.grpc = 0
         """Where the Triton of this host listens, once it has one."""
-        self.home.mkdir(parents=True)
+        self.home.mkdir(parents=True, exist_ok=True)
         self.new_host_key()
         environment = {"HOME": str(self.home), **environment}
         settings = {

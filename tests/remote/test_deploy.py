@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import threading
 import time
 
@@ -203,6 +206,20 @@ def test_a_host_that_cannot_be_reached_again_finishes_by_itself(site, scale):
     assert site.answers()["alpha"] == scale
 
 
+@pytest.mark.parametrize("line", ["check the host", "download models"])
+def test_a_deploy_that_is_killed_leaves_the_host_whole_and_the_next_one_goes_on(site, scale, line):
+    server, before = site.servers["gpu-01"], site.answers()
+    site.serve(alpha=scale, beta=scale)
+    command = [str(site.clone.folder / "inv"), "remote.deploy", "--host", "gpu-01"]
+    with subprocess.Popen(command, env=site.clone.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert any(line in written for written in process.stderr or ())
+        process.kill()
+    assert site.answers() in (before, {**before, "alpha": scale, "beta": scale})
+    wait_until(lambda: not (server.root / "lock").exists() or not (server.root / "lock").read_text(), "a free lock")
+    site.deploy()
+    assert site.answers() == {**before, "alpha": scale, "beta": scale}
+
+
 def test_two_deploys_at_once_the_second_is_told_who_is_first(site, scale):
     site.serve(alpha=scale)
     refusals = []
@@ -241,9 +258,6 @@ def test_an_activation_that_was_killed_is_put_back_by_the_next_deploy(site, scal
 
 
 def kill_activation(server) -> None:
-    import os
-    import signal
-
     os.kill(json.loads((server.root / "lock").read_text())["pid"], signal.SIGKILL)
 
 

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ from tritonops.triton.client import connect
 from tritonops.triton.disk import Disk
 
 KEEP = 5
+_RESERVE = 1_000_000
 Report = Callable[[str], None]
 
 
@@ -102,6 +103,8 @@ def switch(
     Returns the models that changed, and what is served now.
     """
     changed = differing(release.models_dir, layout.models_dir)
+    # Going back must not fail for want of space: this much is set aside, and given up then.
+    layout.reserve.write_bytes(bytes(_RESERVE))
     write_json(
         layout.journal, {"from": before.id if before else None, "to": release.id, "changed": changed, "at": _now()}
     )
@@ -112,6 +115,7 @@ def switch(
     except (Exception, KeyboardInterrupt) as exc:
         raise _put_back_after(exc, layout, before, release, changed, report) from exc
     layout.journal.unlink()
+    layout.reserve.unlink()
     return tuple(changed), served
 
 
@@ -133,6 +137,7 @@ def _put_back_after(
 
 def put_back(layout: Layout, before: Release | None, changed: list[str], *, report: Report) -> None:
     """Serve again what was served before a switch; where nothing was, stop the runtime."""
+    layout.reserve.unlink(missing_ok=True)
     if before is None:
         report("nothing was served before: stop")
         Runtime(layout, None).down()
@@ -200,6 +205,12 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
 
 
 def _record(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
+    """Keep the outcome; where that fails, whoever follows the activation has it nevertheless."""
+    with suppress(OSError):
+        _write_records(layout, release, outcome, by=by, kind=kind)
+
+
+def _write_records(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
     release.save_outcome(outcome) if outcome.result == "done" or release.outcome is None else None
     layout.audit(
         at=outcome.at,

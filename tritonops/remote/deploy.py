@@ -68,15 +68,15 @@ def deploy(
         return Result("nothing to do", state.facts.id)
     require_free(host, state)
     facts = source.facts(here)
-    files = pinned_files(settings, here) if send_models else []
+    files = pinned_files(source, settings.store_dir, here) if send_models else []
     report("check the host")
-    begin(host, state, facts)
+    begin(host, state, facts, here)
     report(f"upload {facts.id}")
     upload(host, source, state, facts)
     if files:
         report("push models")
-        push(host, settings, state, files)
-    finish = finish_script(state, facts, models_toml=models_of(here, settings.models_toml))
+        push(host, settings.store_dir, state, files)
+    finish = finish_script(state, facts, models_toml=models_of(here, source.models_toml))
     outcome = activate(host, state, facts.id, kind="deploy", report=report, before=finish)
     return _confirmed(host, state, facts.id, outcome, "deployed")
 

@@ -7,7 +7,7 @@ import logging
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +76,15 @@ class Host:
             self._gateway.close()
         self._fabric = None
 
-    def run(self, script: str, *, on_line: Callable[[str], None] | None = None, check: bool = True) -> Output:
-        """Run a POSIX shell script without a terminal; `on_line` is given each line of stdout as it comes.
+    def run(
+        self,
+        script: str,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        on_error_line: Callable[[str], None] | None = None,
+        check: bool = True,
+    ) -> Output:
+        """Run a POSIX shell script without a terminal; each line that it writes is given to its callback as it comes.
 
         The script travels on the shell's stdin, so that nothing in it shows in a process list. Its commands find
         no stdin of their own. Raises CommandError where it fails and `check` holds, and ConnectionLostError.
@@ -87,7 +94,7 @@ class Host:
             channel.exec_command("exec sh -s")
             channel.sendall(f"{{\n{script}\n}} </dev/null\n".encode())
             channel.shutdown_write()
-            output = _received(channel, on_line)
+            output = _received(channel, on_line, on_error_line)
         except (OSError, EOFError) as exc:
             raise self._lost() from exc
         finally:
@@ -225,18 +232,23 @@ def _keys_tried(ssh: SshConfig) -> str:
     return f"Tried: {tried}. Its ~/.ssh/authorized_keys must have one of them."
 
 
-def _received(channel: paramiko.Channel, on_line: Callable[[str], None] | None) -> Output:
+def _received(channel: paramiko.Channel, *callbacks: Callable[[str], None] | None) -> Output:
     """Read both streams to their ends: side by side, since a full one would hold up the other."""
-    errors: list[bytes] = []
-    reader = threading.Thread(target=lambda: errors.append(channel.makefile_stderr("rb").read()), daemon=True)
+    stdout, stderr = callbacks
+    errors: list[str] = []
+    reader = threading.Thread(target=lambda: errors.extend(_lines(channel.makefile_stderr("rb"), stderr)), daemon=True)
     reader.start()
-    lines = []
-    for raw in channel.makefile("rb"):
-        lines.append(raw.decode(errors="replace"))
-        if on_line:
-            on_line(lines[-1].rstrip("\n"))
+    lines = list(_lines(channel.makefile("rb"), stdout))
     reader.join()
-    return Output(channel.recv_exit_status(), "".join(lines), b"".join(errors).decode(errors="replace"))
+    return Output(channel.recv_exit_status(), "".join(lines), "".join(errors))
+
+
+def _lines(stream: Iterable[bytes], callback: Callable[[str], None] | None) -> Iterator[str]:
+    for raw in stream:
+        line = raw.decode(errors="replace")
+        if callback:
+            callback(line.rstrip("\n"))
+        yield line
 
 
 def _rsync_quoted(word: str) -> str:

@@ -43,6 +43,11 @@ class Facts:
     venv: str = ""
     """The digest of its requirements."""
 
+    @property
+    def files(self) -> list[str]:
+        """What a compose task needs to find the files of this host."""
+        return ["--cpu"] if (self.runtime, self.config) == ("compose", "cpu") else []
+
     @classmethod
     def parse(cls, text: str) -> Facts:
         """Read release.json; ValueError where it is not one."""
@@ -70,6 +75,10 @@ class Outcome:
     """A digest of the host's env file."""
     changed: tuple[str, ...] = field(default=())
     """The models that were loaded, loaded again or unloaded."""
+
+    def as_json(self) -> str:
+        """Write it as one line."""
+        return json.dumps(asdict(self))
 
     @classmethod
     def parse(cls, text: str) -> Outcome:
@@ -161,6 +170,11 @@ class Layout:
     def journal(self) -> Path:
         """Written before `models_dir` is changed, removed once all that belongs to the change is done."""
         return self.shared / "switching.json"
+
+    @property
+    def reserve(self) -> Path:
+        """Space set aside while `journal` is there."""
+        return self.shared / "reserve"
 
     @property
     def runtime(self) -> Path:

@@ -16,7 +16,6 @@ from tritonops.remote.inventory import HostSettings
 from tritonops.remote.release import changed_files
 from tritonops.remote.source import Source
 from tritonops.remote.survey import State, survey
-from tritonops.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,14 @@ class Change:
     change: str
 
 
-def plan(host: Host, source: Source, here: HostSettings, settings: Settings) -> list[Change]:
+def plan(host: Host, source: Source, here: HostSettings, *, directory: str) -> list[Change]:
     """List what differs; nothing where a deploy would leave the host alone."""
-    state = survey(host, settings.remote_dir)
+    state = survey(host, directory)
     if serves_already(host, state, source.fingerprint(here)):
         return []
     return [
         *_release(state, source),
-        *_models(host, state, here, settings),
+        *_models(host, state, here, source),
         *(Change("file", name, "differs") for name in changed_files(host, source, state)),
         *_since_the_deploy(host, state),
     ]
@@ -47,10 +46,10 @@ def _release(state: State, source: Source) -> list[Change]:
     return [Change("release", f"{source.commit} ({source.subject})", f"takes the place of {serving}")]
 
 
-def _models(host: Host, state: State, here: HostSettings, settings: Settings) -> list[Change]:
-    catalog = load_catalog(settings.models_toml)
+def _models(host: Host, state: State, here: HostSettings, source: Source) -> list[Change]:
+    catalog = load_catalog(source.models_toml)
     wanted = [version.label for version in catalog.versions if here.serves(version.hosts)]
-    there, pins = _pins_there(host, state), load_lock(settings.lock_path)
+    there, pins = _pins_there(host, state), load_lock(source.models_toml.with_suffix(".lock"))
     replaced = [label for label in wanted if _replaced(there.get(label), pins.get(label))]
     return [
         *(Change("model", label, "add") for label in wanted if label not in there),

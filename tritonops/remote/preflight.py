@@ -1,104 +1,225 @@
-"""Whether a host is fit for a release, asked before anything is sent."""
+"""Whether a host is fit to serve: what a deploy asks before it sends anything, and `remote.doctor` at any time."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tritonops.errors import DeployError
-from tritonops.remote.layout import Facts
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import HostSettings
+from tritonops.remote.survey import parse, survey
 
-Said = Mapping[str, list[str]]
+# What NVIDIA fixed up to here: docs/security.md. 25.02 is the last image with TensorFlow, and has none of it.
+FIXED_IN = (26, 3)
+_CLOCK_OFF = 120
+# The first release installs the Python environment; the download of models counts its own bytes.
+_FREE_AT_FIRST, _FREE_LATER = 2_000_000_000, 200_000_000
 
+# Run in the folder of TRITON_REMOTE_DIR; `venv` is the digest of the release's requirements.
 PREFLIGHT = r"""
 say() { printf '%s\t%s\n' "$1" "$2"; }
 has() { command -v "$1" >/dev/null 2>&1; }
-PATH="$PATH:$HOME/.local/bin"
+PATH="$PATH:$HOME/.local/bin:/usr/sbin"
 say now "$(date +%s)"
 [ ! -d "${TRITONOPS_VENV:-shared/venvs/$venv}" ] || say venv yes
 say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
-for tool in rsync uv docker nvidia-smi git; do if has "$tool"; then say has "$tool"; fi; done
+for tool in rsync uv docker; do if has "$tool"; then say has "$tool"; fi; done
 for python in python3.12 python3.11 python3 python3.13; do
     if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
         2>/dev/null; then say python "$python"; break; fi
 done
 if has docker; then
-    say docker "$(docker info --format '{{.ServerVersion}}' 2>&1 | tail -1)"
+    say engine "$(docker info --format '{{.ServerVersion}}' 2>&1 | tail -1)"
     say compose "$(docker compose version --short 2>/dev/null)"
 fi
 if has nvidia-smi; then say gpus "$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')"; fi
 """
 
-# The first release installs the Python environment; the download of models counts its own bytes.
-_FREE_AT_FIRST, _FREE_LATER = 2_000_000_000, 200_000_000
-_CLOCK_OFF = 120
+_EXAMINE = r"""
+say memory "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')"
+say driver "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)"
+say runtimes "$(docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null)"
+say ports "$(sed -n 's/^TRITON_EXPOSE_[A-Z]*=//p' env 2>/dev/null | tr -dc '0-9\n' | tr '\n' ' ')"
+say bind "$(sed -n 's/^TRITON_BIND=//p' env 2>/dev/null)"
+if has ss; then ss -ltnH | awk '{ print "listens\t" $4 }'; fi
+image=$(sed -n "s/^TRITON_IMAGE=['\"]*\([^'\"]*\).*/\1/p" env 2>/dev/null)
+[ -n "$image" ] || image=$(sed -n 's/.*TRITON_IMAGE:-\([^}]*\)}.*/\1/p' current/project/ml.yml 2>/dev/null)
+say image "$image"
+if [ "$gpu" = yes ] && [ -n "$image" ] && docker image inspect "$image" >/dev/null 2>&1; then
+    say contained "$(docker run --rm --gpus all --entrypoint nvidia-smi "$image" -L 2>&1 | grep -c '^GPU')"
+fi
+"""
+
+
+class Said:
+    """The answers of a host, and how it is meant to serve."""
+
+    def __init__(self, answers: Mapping[str, Sequence[str]], here: HostSettings) -> None:
+        self.answers, self.here = answers, here
+
+    @property
+    def compose(self) -> bool:
+        """Whether it serves in Docker Compose."""
+        return self.here.runtime == "compose"
+
+    @property
+    def gpu(self) -> bool:
+        """Whether it serves on GPUs."""
+        return self.here.config == "gpu"
+
+    def one(self, key: str) -> str:
+        """Give the one answer under this key; empty where there is none."""
+        return next(iter(self.answers.get(key, [""])), "")
+
+    def number(self, key: str) -> int:
+        """Give it as a number; 0 where it is none."""
+        return int(self.one(key)) if self.one(key).isdigit() else 0
+
+    def has(self, tool: str) -> bool:
+        """Whether the host has this command."""
+        return tool in self.answers.get("has", [])
 
 
 @dataclass(frozen=True)
-class Need:
-    """Something a release needs, whether it is there, and what to do where it is not."""
+class Check:
+    """One thing that a host needs: `holds` says whether it is there, None where it does not matter or is unknown."""
 
-    met: Callable[[Said, Facts], bool]
+    name: str
+    holds: Callable[[Said], bool | None]
     problem: str
     remedy: str
 
 
-def _compose(facts: Facts) -> bool:
-    return facts.runtime == "compose"
+@dataclass(frozen=True)
+class Finding:
+    """What came of a check."""
 
-
-def _one(said: Said, key: str) -> str:
-    return said.get(key, [""])[0]
+    check: str
+    state: Literal["ok", "problem", "not asked"]
+    problem: str | None = None
+    remedy: str | None = None
 
 
 NEEDS = (
-    Need(
-        lambda said, _: "rsync" in said.get("has", []),
-        "rsync is not installed",
-        "sudo apt install rsync",
-    ),
-    Need(
-        lambda said, _: "python" in said or "uv" in said.get("has", []),
+    Check("rsync", lambda said: said.has("rsync"), "rsync is not installed", "sudo apt install rsync"),
+    Check(
+        "python",
+        lambda said: bool(said.one("python")) or said.has("uv"),
         "there is neither Python 3.11 to 3.13 with venv, nor uv",
         "sudo apt install python3 python3-venv",
     ),
-    Need(
-        lambda said, facts: not _compose(facts) or "docker" in said.get("has", []),
-        "Docker is not installed",
-        'install Docker Engine, or set runtime = "embedded" in hosts.toml',
+    Check(
+        "docker",
+        lambda said: said.one("engine")[:1].isdigit() if said.compose else None,
+        "no Docker engine answers this user",
+        'install Docker Engine, add the user to the group docker, or set runtime = "embedded" in hosts.toml',
     ),
-    Need(
-        lambda said, facts: not _compose(facts) or _one(said, "docker")[:1].isdigit() or "docker" not in said,
-        "the Docker engine does not answer this user",
-        "start it, and add the user to the group docker",
-    ),
-    Need(
-        lambda said, facts: not _compose(facts) or bool(_one(said, "compose")) or "docker" not in said,
+    Check(
+        "compose",
+        lambda said: bool(said.one("compose")) if said.compose else None,
         "Docker has no Compose v2",
         "sudo apt install docker-compose-plugin",
     ),
-    Need(
-        lambda said, facts: facts.config != "gpu" or (_one(said, "gpus").isdigit() and int(_one(said, "gpus")) > 0),
-        "no GPU is seen: nvidia-smi lists none",
+    Check(
+        "gpu",
+        lambda said: said.number("gpus") > 0 if said.gpu else None,
+        "nvidia-smi lists no GPU",
         'install the NVIDIA driver, or set config = "cpu" in hosts.toml',
     ),
-    Need(
-        lambda said, _: int(_one(said, "free") or 0) * 1024 >= (_FREE_LATER if "venv" in said else _FREE_AT_FIRST),
-        "its disk is full: 200 MB must be free, and 2 GB before the first deploy",
-        "inv remote.run --host HOST -- models.prune, or a larger disk",
+    Check(
+        "disk",
+        lambda said: said.number("free") * 1024 >= (_FREE_LATER if said.one("venv") else _FREE_AT_FIRST),
+        "the disk is full: 200 MB must be free, and 2 GB before the first deploy",
+        "inv remote.run --host HOST -- models.prune --yes, or a larger disk",
     ),
-    Need(
-        lambda said, _: abs(int(_one(said, "now") or 0) - time.time()) < _CLOCK_OFF,
-        "its clock is off by more than two minutes",
+    Check(
+        "clock",
+        lambda said: abs(said.number("now") - time.time()) < _CLOCK_OFF,
+        "the clock is off by more than two minutes",
         "sudo timedatectl set-ntp true",
     ),
 )
 
+MORE = (
+    Check(
+        "driver",
+        lambda said: bool(said.one("driver")) if said.gpu else None,
+        "the NVIDIA driver does not answer",
+        "install it, and restart the host",
+    ),
+    Check(
+        "toolkit",
+        lambda said: "nvidia" in said.one("runtimes").split() if said.gpu and said.compose else None,
+        "Docker does not know the NVIDIA runtime",
+        "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
+    ),
+    Check(
+        "gpu in a container",
+        lambda said: said.number("contained") > 0 if said.one("contained") else None,
+        "a container sees no GPU",
+        "docker run --rm --gpus all IMAGE nvidia-smi says why",
+    ),
+    Check(
+        "shared memory",
+        lambda said: None if said.compose else said.number("memory") * 1024 >= 256_000_000,
+        "less than 256 MB of shared memory are free; Python-based backends pass tensors through it",
+        "a larger /dev/shm",
+    ),
+    Check(
+        "ports",
+        lambda said: not _open_ports(said),
+        "a port of Triton is open to the network",
+        "unset TRITON_BIND with inv remote.env; reach Triton through inv triton.list --host HOST",
+    ),
+    Check(
+        "image",
+        lambda said: _is_fixed(said.one("image")) if said.compose else None,
+        f"the image is older than {FIXED_IN[0]}.{FIXED_IN[1]:02d}, and has known security holes",
+        "inv remote.env: TRITON_IMAGE=… of a newer release",
+    ),
+)
 
-def require_fit(host: str, facts: Facts, said: Said) -> None:
+
+def examine(host: Host, directory: str, here: HostSettings) -> list[Finding]:
+    """Look at all that a host needs to serve, and say what to do about what is missing."""
+    state = survey(host, directory)
+    venv = state.facts.venv if state.facts else ""
+    script = f'cd "{state.root}" 2>/dev/null || cd /\nvenv={venv} gpu={"yes" if here.config == "gpu" else "no"}\n'
+    said = Said(parse(host.run(f"{script}{PREFLIGHT}{_EXAMINE}", check=False).stdout), here)
+    return [_finding(check, said) for check in (*NEEDS, *MORE)]
+
+
+def require_fit(host: str, said: Said) -> None:
     """Raise DeployError that names all that is missing."""
-    missing = [need for need in NEEDS if not need.met(said, facts)]
+    missing = [check for check in NEEDS if check.holds(said) is False]
     if missing:
-        problems = "\n".join(f"  {need.problem}: {need.remedy}" for need in missing)
+        problems = "\n".join(f"  {check.problem}: {check.remedy}" for check in missing)
         raise DeployError(f"{host} is not ready for a deploy:\n{problems}", hint=f"inv remote.doctor --host {host}")
+
+
+def _finding(check: Check, said: Said) -> Finding:
+    holds = check.holds(said)
+    if holds is None:
+        return Finding(check.name, "not asked")
+    return Finding(check.name, "ok") if holds else Finding(check.name, "problem", check.problem, check.remedy)
+
+
+def _open_ports(said: Said) -> list[str]:
+    """The addresses beyond loopback on which a port of Triton listens."""
+    ports = set(said.one("ports").split()) or {"8000", "8001", "8002"}
+    addresses = [address.rpartition(":") for address in said.answers.get("listens", [])]
+    return [f"{host}:{port}" for host, _, port in addresses if port in ports and not _is_loopback(host)]
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("[::1]", "[::ffff:127.0.0.1]")
+
+
+def _is_fixed(image: str) -> bool | None:
+    """Read the release off NVIDIA's tag ("26.07-py3"); None for an image of somebody's own."""
+    found = re.search(r"nvidia/tritonserver:(\d\d)\.(\d\d)", image)
+    return (int(found[1]), int(found[2])) >= FIXED_IN if found else None

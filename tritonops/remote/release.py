@@ -13,7 +13,7 @@ from tritonops.errors import DeployError
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 from tritonops.remote.layout import Facts
-from tritonops.remote.preflight import PREFLIGHT, require_fit
+from tritonops.remote.preflight import PREFLIGHT, Said, require_fit
 from tritonops.remote.source import Source
 from tritonops.remote.survey import State, parse
 
@@ -59,13 +59,13 @@ ln -sfn current/inv ../inv
 """
 
 
-def begin(host: Host, state: State, facts: Facts) -> None:
+def begin(host: Host, state: State, facts: Facts, here: HostSettings) -> None:
     """Make the folders of a release, once the host is seen to be fit for it. Raises DeployError."""
     variables = f"root={shlex.quote(state.root)} id={shlex.quote(facts.id)} venv={facts.venv}\n"
     output = host.run(f"{variables}{_BEGIN}{PREFLIGHT}", check=False)
     if output.code:
         raise DeployError(f"cannot write to {state.root}: {output.stderr.strip()}")
-    require_fit(host.name, facts, parse(output.stdout))
+    require_fit(host.name, Said(parse(output.stdout), here))
 
 
 def upload(host: Host, source: Source, state: State, facts: Facts) -> None:

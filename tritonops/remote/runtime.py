@@ -38,7 +38,8 @@ class Runtime:
             return
         report("start Triton anew: its definition changed" if self._started_with() else "start Triton")
         self._forget()
-        done = self._task(self.release, *self._start(self.release))
+        facts = self.release.facts
+        done = self._task(self.release, RESTART[facts.runtime], *facts.files)
         if not self._answers(self.release):
             raise TritonOpsError(f"Triton did not come up\n{_last(done.stdout)}")
         self.layout.runtime.write_text(defined, encoding="utf-8")
@@ -47,7 +48,7 @@ class Runtime:
         """Stop it."""
         release = self.release or self._any_release()
         if release and self._started_with():
-            self._task(release, DOWN[release.facts.runtime])
+            self._task(release, DOWN[release.facts.runtime], *release.facts.files)
         self._forget()
 
     def last_lines(self) -> str:
@@ -60,11 +61,6 @@ class Runtime:
             release, *(["server.logs", "--lines", "15"] if embedded else ["compose.logs", "--tail", "15"])
         )
         return "" if done.returncode else _last(done.stdout)
-
-    def _start(self, release: Release) -> list[str]:
-        if release.facts.runtime == "embedded":
-            return ["server.restart"]
-        return ["compose.up", *(["--cpu"] if release.facts.config == "cpu" else [])]
 
     def _definition(self, release: Release) -> str:
         """Digest all that a running server was started with: code, environment, settings; not the models."""

@@ -28,6 +28,11 @@ class Source:
     content: str
     """A digest of all tracked files."""
 
+    @property
+    def models_toml(self) -> Path:
+        """The catalogue that hosts are given."""
+        return self.project / "models.toml"
+
     def files(self) -> list[str]:
         """List the tracked files that are there, relative to the project."""
         listed = _git(self.project, "ls-files", "-z").split("\0")
@@ -45,7 +50,7 @@ class Source:
             subject=self.subject + (" (with changes that are not committed)" if self.changed else ""),
             fingerprint=self.fingerprint(host),
             by=who(),
-            at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            at=now_for_people(),
             config=host.config,
             runtime=host.runtime,
             venv=hashlib.sha256((self.project / "requirements" / "runtime.txt").read_bytes()).hexdigest()[:12],
@@ -67,6 +72,11 @@ def who() -> str:
 def now_for_names() -> str:
     """Write the time so that names sort by it."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def now_for_people() -> str:
+    """Write the time as ISO 8601 in UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _digest(*texts: str) -> str:

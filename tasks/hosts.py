@@ -1,0 +1,49 @@
+"""What the tasks about hosts share: which hosts are meant, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tasks.cli import PROJECT, names, settings
+from tasks.terminal import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from tritonops.remote.fleet import Outcome, Work
+    from tritonops.remote.inventory import HostSettings
+
+_T = TypeVar("_T")
+
+HOSTS = {
+    "host": "An alias of ssh_config or a host name; several times, or as a comma-separated list.",
+    "group": "Every host of this group of hosts.toml; several times too.",
+}
+HOST_LISTS = ["host", "group"]
+
+
+def selected(host: Sequence[str], group: Sequence[str]) -> list[HostSettings]:
+    """Read which hosts were named."""
+    from tritonops.remote.inventory import load_inventory
+
+    return load_inventory(PROJECT / "hosts.toml").select(names(host), names(group))
+
+
+def on_each(
+    hosts: list[HostSettings], work: Work[_T], *, canary: bool = False, quiet: bool = False
+) -> list[Outcome[_T]]:
+    """Do the work on all of them, with a line for each step of each."""
+    from tritonops.remote import fleet
+
+    def report(host: str, line: str) -> None:
+        if not quiet:
+            note(f"{host}: {line}")
+
+    return fleet.on_each(hosts, work, ssh_config=settings().ssh_config, report=report, canary=canary)
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, json: bool) -> None:
+    """Print one JSON document with all there is, or a table of these columns."""
+    if json:
+        print_json(list(rows))
+    elif rows:
+        print_table(columns, [[row[column] for column in columns] for row in rows])

@@ -1,0 +1,129 @@
+"""What happens on the host, with faults at exact moments: each report of a step is a moment to break something."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.remote.project import Site, activated
+from tritonops.errors import HeldError
+from tritonops.remote.activation import activate, prune
+from tritonops.remote.hold import Holder, hold
+from tritonops.remote.layout import Facts, Layout, Outcome, write_json
+
+
+@pytest.mark.parametrize("step", ["keep what", "copy configs", "install", "load beta"])
+def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
+    site.serve(alpha=1, beta=1)
+    site.deploy()
+    before = site.answers()
+    site.serve(alpha=2, beta=2)
+    layout, name = site.stage()
+
+    def report(line: str) -> None:
+        if line.startswith(step):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    outcome = activated(layout, name, report)
+    assert outcome.result == ("put back" if step.startswith(("install", "load")) else "failed")
+    assert "interrupted" in outcome.message
+    assert site.answers() == before
+    assert not layout.journal.exists()
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory):
+    """A host whose disk is a tmpfs of 300 MB, and a way to fill it up."""
+    if os.getuid():
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "gpu-01/home/tritonops").mkdir(parents=True)
+    root = folder / "gpu-01/home/tritonops"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(root)], check=True)
+    try:
+        with Site.at(folder, "gpu-01") as site:
+            site.serve(alpha=1, beta=1)
+            site.deploy()
+            yield site
+    finally:
+        subprocess.run(["umount", "--lazy", str(root)], check=True)
+
+
+def fill(root: Path) -> None:
+    with (root / "ballast").open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1_000_000))
+                file.flush()
+        except OSError:
+            pass
+    with (root / "crumbs").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+@pytest.mark.parametrize("step", ["keep what", "download models", "install"])
+def test_a_full_disk_at_any_step_leaves_what_was_served_or_what_is_new(small_disk, step):
+    site = small_disk
+    before = site.answers()
+    site.serve(alpha=before["alpha"] + 1, beta=before["beta"] + 1)
+    layout, name = site.stage()
+    try:
+        outcome = activated(layout, name, lambda line: fill(layout.root) if line.startswith(step) else None)
+        after = site.answers()
+        expected = {model: answer + 1 for model, answer in before.items()} if outcome.result == "done" else before
+        assert after == expected
+    finally:
+        for file in ("ballast", "crumbs"):
+            (layout.root / file).unlink(missing_ok=True)
+    site.deploy()
+    assert site.answers() == {model: answer + 1 for model, answer in before.items()}
+
+
+def test_a_second_activation_is_refused_while_one_is_at_work(tmp_path):
+    (tmp_path / "releases/20260101T000000Z-abc").mkdir(parents=True)
+    layout = Layout(tmp_path)
+    with (
+        hold(layout.lock, Holder("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())),
+        pytest.raises(HeldError, match="held by somebody@laptop, since 2026"),
+    ):
+        activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", report=print)
+
+
+def test_the_lock_of_a_process_that_ended_is_free_and_one_by_hand_is_not(tmp_path):
+    lock = tmp_path / "lock"
+    lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": 1}')
+    with hold(lock, Holder("me", "now", "deploy", os.getpid())):
+        pass
+    lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": null}')
+    with pytest.raises(HeldError, match="held by a"), hold(lock, Holder("me", "now", "deploy", os.getpid())):
+        pass
+
+
+def release(layout: Layout, name: str, *, result: str | None = "done", venv: str = "one") -> None:
+    folder = layout.root / "releases" / name
+    folder.mkdir(parents=True)
+    (layout.shared / "venvs" / venv).mkdir(parents=True, exist_ok=True)
+    write_json(folder / "release.json", vars(Facts(name, "abc", "subject", "f", "me", "now", venv=venv)))
+    if result:
+        layout.release(name).save_outcome(Outcome(result, "now"))
+
+
+def test_pruning_keeps_the_newest_that_served_the_current_one_and_what_is_under_way(tmp_path):
+    layout = Layout(tmp_path)
+    for number in range(8):
+        release(layout, f"2026010{number}T000000Z-abc", venv="old" if number == 1 else "one")
+    release(layout, "20260105T120000Z-abc", result="put back")
+    release(layout, "20260110T000000Z-abc", result=None, venv="new")
+    layout.point_current_to(layout.release("20260100T000000Z-abc"))
+    prune(layout)
+    kept = [name[:8] for name in layout.names()]
+    assert kept == ["20260100", "20260103", "20260104", "20260105", "20260106", "20260107", "20260110"]
+    assert sorted(path.name for path in (layout.shared / "venvs").iterdir()) == ["new", "one"]

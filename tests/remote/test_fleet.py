@@ -1,0 +1,78 @@
+"""Several hosts at once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.remote.project import Site
+from tests.remote.sshd import free_port
+
+BOTH = ("--host", "gpu-01", "--host", "gpu-02")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Two hosts that serve the same, and gpu-03, which is down."""
+    with Site.at(tmp_path_factory.mktemp("pair"), "gpu-01", "gpu-02") as site:
+        site.clone.hosts("gpu-01", "gpu-02", groups=["gpu"])
+        site.fleet.describe("gpu-03", port=free_port())
+        site.serve(alpha=1)
+        site.clone.inv("remote.deploy", "--group", "gpu")
+        yield site
+
+
+def results(pair: Site, *arguments: str, code: int = 0) -> dict[str, str]:
+    done = pair.clone.inv(*arguments, "--json", check=False)
+    assert done.returncode == code, done.stderr
+    return {row["host"]: row["result"] for row in json.loads(done.stdout)}
+
+
+def test_hosts_are_deployed_to_side_by_side_and_rolled_back(pair):
+    before = pair.answers("gpu-01")["alpha"]
+    pair.serve(alpha=before + 1)
+    assert results(pair, "remote.deploy", *BOTH) == {"gpu-01": "deployed", "gpu-02": "deployed"}
+    assert pair.answers("gpu-01") == pair.answers("gpu-02") == {"alpha": before + 1}
+    assert results(pair, "remote.deploy", "--host", "gpu-01,gpu-02") == dict.fromkeys(
+        ("gpu-01", "gpu-02"), "nothing to do"
+    )
+    results(pair, "remote.rollback", *BOTH)
+    assert pair.answers("gpu-01") == pair.answers("gpu-02") == {"alpha": before}
+    results(pair, "remote.deploy", *BOTH)
+
+
+def test_one_of_three_that_is_down_does_not_keep_the_others_from_being_done(pair):
+    pair.serve(alpha=pair.answers("gpu-01")["alpha"] + 1)
+    done = pair.clone.inv("remote.deploy", *BOTH, "--host", "gpu-03", check=False)
+    assert done.returncode == 1
+    rows = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert rows == [["gpu-01", "deployed"], ["gpu-02", "deployed"], ["gpu-03", "unreachable"]]
+    assert "1 of 3 hosts" in done.stderr
+
+
+def test_hosts_that_are_all_down_exit_3(pair):
+    pair.fleet.describe("gpu-04", port=free_port())
+    assert pair.clone.inv("remote.status", "--host", "gpu-03,gpu-04", check=False).returncode == 3
+
+
+def test_the_rest_is_not_touched_when_the_canary_fails(pair):
+    before = pair.answers("gpu-02")
+    pair.clone.inv("remote.lock", "--host", "gpu-01", "--hold", "a test")
+    pair.serve(alpha=pair.answers("gpu-01")["alpha"] + 1)
+    found = results(pair, "remote.deploy", *BOTH, "--canary", code=1)
+    assert found == {"gpu-01": "held", "gpu-02": "failed"}
+    assert pair.answers("gpu-02") == before
+    pair.clone.inv("remote.lock", "--host", "gpu-01", "--release", "--yes")
+    assert set(results(pair, "remote.deploy", *BOTH, "--canary").values()) == {"deployed"}
+
+
+def test_a_model_meant_for_one_host_is_served_there_alone(pair):
+    pair.clone.model("only_two", scale=9, toml='hosts = ["gpu-02"]')
+    pair.clone.model("for_the_group", scale=8, toml='hosts = ["gpu"]')
+    pair.clone.commit("hosts")
+    results(pair, "remote.deploy", *BOTH)
+    assert "only_two" not in pair.answers("gpu-01")
+    assert pair.answers("gpu-02")["only_two"] == 9
+    assert pair.answers("gpu-01")["for_the_group"] == 8
+    assert set(results(pair, "remote.deploy", *BOTH).values()) == {"nothing to do"}

@@ -1,0 +1,130 @@
+"""The tasks as a person runs them, against one host that serves."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+HOST = ("--host", "gpu-01")
+
+
+@pytest.fixture
+def inv(site):
+    """Run a task in the clone, against a host that serves what the clone says."""
+    site.deploy()
+    return site.clone.inv
+
+
+def test_secrets_go_from_stdin_to_a_file_that_only_its_owner_reads_and_are_never_shown(site, inv):
+    done = inv("remote.env", *HOST, stdin="HF_TOKEN=hf_very_secret\nOTHER=1\n")
+    path = site.servers["gpu-01"].root / "env"
+    assert "HF_TOKEN='hf_very_secret'\n" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    listed = inv("remote.env", *HOST, "--names")
+    assert "HF_TOKEN" in listed.stdout
+    assert "TRITON_EXPOSE_GRPC" in listed.stdout
+    assert "hf_very_secret" not in done.stdout + done.stderr + listed.stdout + listed.stderr
+    inv("remote.env", *HOST, stdin="HF_TOKEN=\nOTHER=\n")
+    assert "HF_TOKEN" not in path.read_text()
+    assert "TRITON_EXPOSE_GRPC" in path.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "not a line", "lower=1", "KEY=a'b"], ids=["nothing", "no =", "lower", "quote"])
+def test_what_is_not_key_value_is_refused_without_showing_it(inv, text):
+    done = inv("remote.env", *HOST, stdin=text, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_status_releases_and_audit_agree_on_what_serves(site, inv):
+    (status,) = json.loads(inv("remote.status", *HOST, "--json").stdout)
+    assert (status["triton"], status["served"]) == ("up", status["expected"])
+    kept = json.loads(inv("remote.releases", *HOST, "--json").stdout)
+    assert [release["id"] for release in kept if release["current"]] == [status["release"]]
+    last = json.loads(inv("remote.audit", *HOST, "--json").stdout)[-1]
+    assert (last["host"], last["release"], last["result"]) == ("gpu-01", status["release"], "done")
+
+
+def test_logs_show_the_server_and_the_deploy(inv):
+    assert "Started GRPCInferenceService" in inv("remote.logs", *HOST, "--lines", "1000").stdout
+    assert "download models" in inv("remote.logs", *HOST, "--deploy").stdout
+
+
+def test_a_task_runs_on_the_host_and_its_exit_code_comes_back(inv):
+    assert "alpha" in inv("remote.run", *HOST, "--", "triton.list").stdout
+    done = inv("remote.run", *HOST, "--", "triton.load", "no_such_model", check=False)
+    assert done.returncode == 1
+    assert "exit 2" in done.stderr
+    assert "no_such_model" in done.stderr
+
+
+def test_run_without_a_task_says_how(inv):
+    done = inv("remote.run", *HOST, check=False)
+    assert done.returncode == 2
+    assert "remote.run --host gpu-01 -- triton.list" in done.stderr
+
+
+def test_a_host_held_by_hand_takes_no_deploy_until_it_is_given_free(site, inv):
+    inv("remote.lock", *HOST, "--hold", "new disks")
+    try:
+        assert "new disks" in inv("remote.lock", *HOST).stdout
+        site.serve(delta=7)
+        done = inv("remote.deploy", *HOST, check=False)
+        assert done.returncode == 1
+        assert "new disks" in done.stderr
+        assert "remote.lock --host gpu-01 --release" in done.stderr
+        assert inv("remote.lock", *HOST, "--release", check=False).returncode == 2
+    finally:
+        inv("remote.lock", *HOST, "--release", "--yes")
+    assert site.deploy().what == "deployed"
+
+
+def test_a_restart_serves_the_same_again(site, inv):
+    before = site.answers()
+    assert inv("remote.restart", *HOST, check=False).returncode == 2
+    inv("remote.restart", *HOST, "--yes")
+    assert site.answers() == before
+
+
+def test_doctor_names_each_check(inv):
+    done = inv("remote.doctor", *HOST, "--json", check=False)
+    states = {row["check"]: row["state"] for row in json.loads(done.stdout)}
+    assert states["rsync"] == states["python"] == states["disk"] == states["clock"] == states["ports"] == "ok"
+    assert states["gpu"] == states["compose"] == "not asked"
+
+
+def test_plan_says_what_a_deploy_would_change_and_then_that_nothing_would(site, inv):
+    site.serve(alpha=4321)
+    done = inv("remote.plan", *HOST, "--json", check=False)
+    assert done.returncode == 4
+    changes = {(row["what"], row["name"]) for row in json.loads(done.stdout)}
+    assert ("file", "models/alpha-1-4321.onnx") in changes
+    assert inv("remote.deploy", *HOST, "--dry-run", check=False).returncode == 4
+    (row,) = json.loads(inv("remote.deploy", *HOST, "--json").stdout)
+    assert (row["result"], row["changed"]) == ("deployed", ["alpha"])
+    assert inv("remote.plan", *HOST).stderr.endswith("nothing to do\n")
+
+
+def test_plan_tells_what_somebody_changed_on_the_host_itself(site, inv):
+    config = site.servers["gpu-01"].root / "shared/triton/alpha/config.pbtxt"
+    edited = config.with_name("config.new")
+    edited.write_text(config.read_text() + "\n# by hand\n")
+    edited.replace(config)
+    assert "changed on the host" in inv("remote.plan", *HOST, check=False).stdout
+    inv("remote.deploy", *HOST)
+    assert "by hand" not in config.read_text()
+
+
+def test_a_host_of_which_nobody_knows_anything_exits_3(inv):
+    done = inv("remote.status", "--host", "no-such-host.invalid", check=False)
+    assert done.returncode == 3
+    assert "not a known host name" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--group", "nope")], ids=["no host", "no such group"])
+def test_no_host_or_an_unknown_group_is_wrong_input(inv, arguments):
+    done = inv("remote.deploy", *arguments, check=False)
+    assert done.returncode == 2
+    assert "hint:" in done.stderr

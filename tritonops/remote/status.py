@@ -1,0 +1,51 @@
+"""How a host is, in one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tritonops.errors import TritonError
+from tritonops.remote.endpoint import served_now
+from tritonops.remote.host import Host
+from tritonops.remote.survey import survey
+
+
+@dataclass(frozen=True)
+class Status:
+    """What serves on a host, whether it does, and who is at work."""
+
+    release: str | None
+    by: str | None
+    at: str | None
+    runtime: str | None
+    triton: str
+    """ "up", "down", or what is wrong with it."""
+    served: int | None
+    """Model versions that are ready."""
+    expected: int | None
+    """Model versions that were ready when the release was activated."""
+    lock: str | None
+    free: int
+
+
+def status(host: Host, directory: str) -> Status:
+    """Look at a host, in one round trip and one question to its Triton."""
+    state = survey(host, directory)
+    try:
+        served = served_now(host, state) if state.facts else None
+        triton = "down" if served is None else "up"
+    except TritonError as exc:
+        served, triton = None, str(exc)
+    if state.interrupted:
+        triton = f"{triton}, a switch to {state.interrupted} was interrupted"
+    return Status(
+        release=state.facts.id if state.facts else None,
+        by=state.facts.by if state.facts else None,
+        at=state.outcome.at if state.outcome else None,
+        runtime=state.facts.runtime if state.facts else None,
+        triton=triton,
+        served=None if served is None else len(served),
+        expected=len(state.outcome.served) if state.outcome else None,
+        lock=str(state.holder) if state.holder else None,
+        free=state.free,
+    )
