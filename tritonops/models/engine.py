@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +15,9 @@ from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
 from tritonops.models.transport import Address, Response, StoppedError, TransientError, Transport
 
-CHUNK = 1 << 20
-RECORDED = 1 << 16
-"""Bytes between two records in the journal: what kill -9 may cost a connection."""
+MIN_READ, MAX_READ = 1 << 14, 1 << 18
+SLOW_READ_SECONDS = 0.05
+"""A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 TICK_SECONDS = 0.2
 
 
@@ -90,12 +91,12 @@ class Engine:
                 assembly.close()
 
     def _work(self) -> None:
-        buffer = memoryview(bytearray(CHUNK))
+        buffer = memoryview(bytearray(MAX_READ))
         try:
             while job := self._next_job():
                 assembly, todo = job
                 if isinstance(todo, Piece):
-                    self._fetch(todo)
+                    self._fetch(todo, buffer)
                 else:
                     assembly.hash_ahead(todo, buffer)
                     self._hashed(assembly, todo)
@@ -142,10 +143,10 @@ class Engine:
                     self._finished.append(transfer)
             self._changed.notify_all()
 
-    def _fetch(self, piece: Piece) -> None:
+    def _fetch(self, piece: Piece, buffer: memoryview) -> None:
         assembly = piece.assembly
         try:
-            self._fetch_patiently(piece)
+            self._fetch_patiently(piece, buffer)
         except _TryAgainError:
             pass
         except SourceError as exc:
@@ -158,38 +159,35 @@ class Engine:
                 assembly.settle(piece)
                 self._changed.notify_all()
 
-    def _fetch_patiently(self, piece: Piece) -> None:
+    def _fetch_patiently(self, piece: Piece, buffer: memoryview) -> None:
         failures = 0
         while piece.at < piece.end:
             before = piece.at
             try:
-                self._fetch_once(piece)
+                self._fetch_once(piece, buffer)
             except TransientError as exc:
                 failures = failures + 1 if piece.at == before else 1
                 self._transport.pause(exc, failures, piece.assembly.wanted.label)
 
-    def _fetch_once(self, piece: Piece) -> None:
+    def _fetch_once(self, piece: Piece, buffer: memoryview) -> None:
         with self._open(piece) as response:
-            self._copy(response, piece, skip=piece.at if response.status == 200 else 0)
+            self._copy(response, piece, buffer, skip=piece.at if response.status == 200 else 0)
 
-    def _copy(self, response: Response, piece: Piece, *, skip: int) -> None:
-        partial, recorded = piece.assembly.partial, piece.at
-        try:
-            while piece.at < piece.end and not piece.assembly.is_spoiled:
-                data = response.read(min(CHUNK, skip or piece.end - piece.at))
-                if not data:
-                    raise TransientError("the connection ended early")
-                if skip:
-                    skip -= len(data)
-                    continue
-                partial.write(piece.at, data)
-                piece.at += len(data)
-                if piece.at - recorded >= RECORDED:
-                    partial.record(recorded, piece.at)
-                    recorded = piece.at
-        finally:
-            if piece.at > recorded:
-                partial.record(recorded, piece.at)
+    def _copy(self, response: Response, piece: Piece, buffer: memoryview, *, skip: int) -> None:
+        """Write the body to the file; its first `skip` bytes are there already."""
+        room = MIN_READ
+        while piece.at < piece.end and not piece.assembly.is_spoiled:
+            started = time.monotonic()
+            count = response.read_into(buffer[: min(room, skip or piece.end - piece.at)])
+            if count == 0:
+                raise TransientError("the connection ended early")
+            if skip:
+                skip -= count
+                continue
+            piece.assembly.partial.write(piece.at, buffer[:count])
+            piece.at += count
+            is_slow = time.monotonic() - started > SLOW_READ_SECONDS
+            room = max(MIN_READ, room // 2) if is_slow else min(MAX_READ, room * 2)
         if piece.at < piece.end:
             raise _TryAgainError
 

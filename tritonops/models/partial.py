@@ -49,15 +49,12 @@ class Partial:
         whole = len(data) - len(data) % _RECORD.size  # the last record may have been cut short
         return joined([(start, min(end, self._size)) for start, end in _RECORD.iter_unpack(data[:whole])])
 
-    def write(self, offset: int, data: bytes) -> None:
-        """Write bytes; `record` makes them count."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._file, view, offset)
-            offset, view = offset + written, view[written:]
-
-    def record(self, start: int, end: int) -> None:
-        """Note that an interval was written."""
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write bytes, and note that they were written."""
+        start, end = offset, offset + len(data)
+        while data:
+            written = os.pwrite(self._file, data, offset)
+            offset, data = offset + written, data[written:]
         os.write(self._journal, _RECORD.pack(start, end))
 
     def read(self, offset: int, buffer: memoryview) -> int:

@@ -81,6 +81,11 @@ class Transport:
             response.interrupt()
         self._session.close()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `close` was called."""
+        return self._stopped.is_set()
+
     def wait(self, seconds: float) -> None:
         """Sleep, unless the download is stopped: then raise StoppedError."""
         if self._stopped.wait(seconds):
@@ -206,12 +211,13 @@ class Response:
         with suppress(ValueError, RuntimeError, OSError):
             self._response.raw.shutdown()
 
-    def read(self, count: int) -> bytes:
-        """Read up to `count` bytes, as soon as there are any; b"" at the end of the body."""
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill a buffer; less than it holds, or 0, at the end of the body."""
         with self._transport.translated_errors():
-            data: bytes = self._response.raw.read1(count, decode_content=False)
-        self._transport.wait(0)
-        return data
+            count: int = self._response.raw.readinto(buffer)
+        if self._transport.is_stopped:
+            raise StoppedError
+        return count
 
     def json(self) -> Any:
         """Read the body as a JSON document."""
