@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 
 from tritonops.errors import SourceError, VerificationError
+from tritonops.models.address import Address
 from tritonops.models.partial import Interval, Partial, gaps, joined
 from tritonops.models.progress import Transfer
 from tritonops.models.store import Store
-from tritonops.models.transport import Address
 
 MIN_PIECE = 1 << 20
 MAX_PIECE = 16 << 20

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from tritonops.errors import AccessDeniedError, SourceError
+from tritonops.models.address import Address
 from tritonops.models.assembly import MAX_PIECE, MIN_PIECE, Assembly, Piece, Wanted
 from tritonops.models.partial import Interval
 from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
-from tritonops.models.transport import Address, Response, StoppedError, TransientError, Transport
+from tritonops.models.transport import Response, StoppedError, TransientError, Transport
 
-MIN_READ, MAX_READ = 1 << 14, 1 << 18
+MIN_READ, MAX_READ = 1 << 16, 1 << 18
 SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 TICK_SECONDS = 0.2
@@ -31,7 +32,9 @@ class Engine:
     def __init__(self, store: Store, transport: Transport, progress: Progress, *, jobs: int) -> None:
         self._store, self._transport, self._progress, self._jobs = store, transport, progress, jobs
         self._changed = threading.Condition()
+        self._over = threading.Event()
         self._assemblies: list[Assembly] = []
+        self._pending: list[Assembly] = []
         self._finished: deque[Transfer] = deque()
         self._unclaimed = self._total = 0
         self.received = 0
@@ -47,6 +50,7 @@ class Engine:
         unique = {one.key: one for one in wanted}
         assemblies = [Assembly(one, self._store) for one in unique.values()]
         self._assemblies = sorted(assemblies, key=lambda assembly: -assembly.wanted.size)
+        self._pending = list(self._assemblies)
         self._unclaimed = self._total = sum(one.size for one in unique.values())
         self._store.partial_dir.mkdir(parents=True, exist_ok=True)
         connections = min(self._jobs, self._most_pieces())
@@ -54,7 +58,7 @@ class Engine:
         try:
             for thread in threads:
                 thread.start()
-            self._watch(threads)
+            self._watch()
         finally:
             self._stop(threads)
         if self._fatal and not isinstance(self._fatal, StoppedError):
@@ -64,11 +68,9 @@ class Engine:
     def _most_pieces(self) -> int:
         return sum(1 + assembly.wanted.size // MIN_PIECE for assembly in self._assemblies)
 
-    def _watch(self, threads: Sequence[threading.Thread]) -> None:
-        """Report until the last thread ends."""
-        while any(thread.is_alive() for thread in threads):
-            with self._changed:
-                self._changed.wait(TICK_SECONDS)
+    def _watch(self) -> None:
+        """Report until all is over."""
+        while not self._over.wait(TICK_SECONDS):
             self._report()
         self._report()
 
@@ -110,22 +112,28 @@ class Engine:
     def _end(self, error: BaseException) -> None:
         with self._changed:
             self._fatal = self._fatal or error
+            self._over.set()
             self._changed.notify_all()
 
     def _next_job(self) -> tuple[Assembly, Piece | Interval] | None:
         """Wait for something to do; None when everything is over."""
         with self._changed:
-            while self._fatal is None:
-                for assembly in self._assemblies:
+            while self._fatal is None and self._pending:
+                for assembly in self._pending:
                     assembly.open()
                     todo = assembly.next_to_hash() or self._claim(assembly)
                     if todo is not None:
                         return assembly, todo
-                if all(assembly.is_over for assembly in self._assemblies):
-                    self._changed.notify_all()
-                    return None
                 self._changed.wait()
         return None
+
+    def _note_over(self, assembly: Assembly) -> None:
+        """Take a file that is over off the list; wake the others, for whom there may be something to do now."""
+        if assembly.is_over and assembly in self._pending:
+            self._pending.remove(assembly)
+            if not self._pending:
+                self._over.set()
+        self._changed.notify_all()
 
     def _claim(self, assembly: Assembly) -> Piece | None:
         """Pieces get smaller towards the end, so that all connections finish together."""
@@ -141,7 +149,7 @@ class Engine:
                 assembly.finish()
                 if assembly.sha256:
                     self._finished.append(transfer)
-            self._changed.notify_all()
+            self._note_over(assembly)
 
     def _fetch(self, piece: Piece, buffer: memoryview) -> None:
         assembly = piece.assembly
@@ -157,7 +165,7 @@ class Engine:
                 self._unclaimed += piece.end - piece.at
                 self.received += piece.at - piece.start
                 assembly.settle(piece)
-                self._changed.notify_all()
+                self._note_over(assembly)
 
     def _fetch_patiently(self, piece: Piece, buffer: memoryview) -> None:
         failures = 0

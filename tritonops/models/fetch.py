@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tritonops.errors import SourceError, TritonOpsError
-from tritonops.models.assembly import Wanted
+from tritonops.models.address import Address
 from tritonops.models.catalog import ModelVersion, PathSource
-from tritonops.models.engine import Engine
 from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
 from tritonops.models.store import Store, file_sha256
-from tritonops.models.transport import STALL_SECONDS, Address, StoppedError, Transport
+
+if TYPE_CHECKING:
+    from tritonops.models.transport import Transport
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+STALL_SECONDS = 20.0
+"""Without a byte for so long, a connection is given up, and what it lacked is asked for on another."""
 
 JOBS = 32
 """Connections at once. What one connection is given by a CDN, over a long line, is some 10 to 40 MB/s: thirty-two fill
@@ -66,19 +70,28 @@ class Supply:
         lacking = {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
         self._store.require_space(sum(file.size for file in lacking.values()))
         local = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Path)]
-        outcomes = {file.key: self._copy(file, origin) for file, origin in local}
-        remote = [
-            Wanted(f"{file.label}/{file.path}", file.origin, file.size, file.sha256, file.git_oid)
-            for file in lacking.values()
-            if isinstance(file.origin, Address)
-        ]
-        if remote:
-            engine = Engine(self._store, self._connect(), self._progress, jobs=self._jobs)
-            outcomes |= engine.fetch(remote)
-            self.received += engine.received
+        outcomes: dict[str, str | TritonOpsError] = {file.key: self._copy(file, origin) for file, origin in local}
+        remote = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Address)]
+        return {**outcomes, **self._fetch(remote)} if remote else outcomes
+
+    def _fetch(self, files: Sequence[tuple[ListedFile, Address]]) -> Mapping[str, str | TritonOpsError]:
+        # Imported here: a run with nothing to fetch does without.
+        from tritonops.models.assembly import Wanted
+        from tritonops.models.engine import Engine
+
+        engine = Engine(self._store, self._connect(), self._progress, jobs=self._jobs)
+        outcomes = engine.fetch(
+            [
+                Wanted(f"{file.label}/{file.path}", address, file.size, file.sha256, file.git_oid)
+                for file, address in files
+            ]
+        )
+        self.received += engine.received
         return outcomes
 
     def _connect(self) -> Transport:
+        from tritonops.models.transport import Transport
+
         self._transport = self._transport or Transport(connections=self._jobs, stall_seconds=self._stall_seconds)
         return self._transport
 
@@ -106,7 +119,7 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) 
 
     def run() -> None:
         while waiting:
-            with suppress(IndexError, StoppedError):
+            with suppress(IndexError):
                 index, item = waiting.popleft()
                 results[index] = work(item)
 

@@ -40,16 +40,16 @@ def state(store: Store, pin: LockedVersion, repository: Repository, *, rehash: b
 def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
     """Put a version, whose files are all in the store, where the model lives; what stood in its place is replaced.
 
-    It appears complete, by one rename. The caller holds the store's lock. Raises RepositoryError.
+    It appears complete, by one rename. The caller holds the store's lock. Raises RepositoryError and StoreError.
     """
-    with staging(repository.beside / "staging") as stage:
-        new = stage / pin.name / str(pin.version)
+    stage = repository.beside / "staging" / pin.name
+    with staging(stage):
         for file in pin.files:
-            target = new / file.path
+            target = stage / str(pin.version) / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(store.blob(file.sha256), target)
         with repository.changing():
-            _swap(new, repository.version_dir(pin.name, pin.version), stage / ".replaced", repository)
+            _swap(stage / str(pin.version), repository.version_dir(pin.name, pin.version), repository)
 
 
 def adopt(store: Store, pin: LockedVersion, repository: Repository) -> None:
@@ -84,7 +84,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _swap(new: Path, place: Path, replaced: Path, repository: Repository) -> None:
+def _swap(new: Path, place: Path, repository: Repository) -> None:
+    replaced = new.with_name("replaced")
     if not place.parent.exists():
         # The model's folder is a model to Triton, so it appears together with its first version.
         repository.take_pending_config(new.parent.name, new.parent)

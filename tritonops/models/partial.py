@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import threading
 from pathlib import Path
 
 _RECORD = struct.Struct("<QQ")
@@ -25,7 +26,9 @@ class Partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self._journal = os.open(self._journal_path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._opening = threading.Lock()
+        self._journal: int | None = None
+        """Opened by the first piece; a file that comes in one needs none."""
         if is_new or os.fstat(self._file).st_size != size:
             self._begin()
 
@@ -39,14 +42,15 @@ class Partial:
 
     def reset(self) -> None:
         """Forget what has arrived, and reserve the space. Raises OSError where there is none."""
-        os.ftruncate(self._journal, 0)
+        self._close_journal()
+        self._journal_path.unlink(missing_ok=True)
         os.ftruncate(self._file, self._size)
         _reserve(self._file, self._size)
 
     def arrived(self) -> list[Interval]:
         """List what has arrived, in order, joined where intervals touch or overlap."""
-        data = os.pread(self._journal, os.fstat(self._journal).st_size, 0)
-        whole = len(data) - len(data) % _RECORD.size  # the last record may have been cut short
+        data = self._journal_path.read_bytes() if self._journal_path.exists() else b""
+        whole = len(data) - len(data) % _RECORD.size  # a full disk may have cut the last record short
         return joined([(start, min(end, self._size)) for start, end in _RECORD.iter_unpack(data[:whole])])
 
     def write(self, offset: int, data: memoryview) -> None:
@@ -55,6 +59,15 @@ class Partial:
         while data:
             written = os.pwrite(self._file, data, offset)
             offset, data = offset + written, data[written:]
+        if end - start < self._size:
+            self._record(start, end)
+
+    def _record(self, start: int, end: int) -> None:
+        with self._opening:
+            if self._journal is None:
+                self._journal = os.open(self._journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                length = os.fstat(self._journal).st_size
+                os.ftruncate(self._journal, length - length % _RECORD.size)
         os.write(self._journal, _RECORD.pack(start, end))
 
     def read(self, offset: int, buffer: memoryview) -> int:
@@ -64,12 +77,17 @@ class Partial:
     def close(self) -> None:
         """Let go of the files; they stay for the next run."""
         os.close(self._file)
-        os.close(self._journal)
+        self._close_journal()
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            os.close(self._journal)
+            self._journal = None
 
     def finish(self) -> Path:
         """Close the complete file and drop its journal; returns where the file is."""
         self.close()
-        self._journal_path.unlink()
+        self._journal_path.unlink(missing_ok=True)
         return self.path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ def garbage(settings: Settings, progress: Progress | None = None) -> Iterator[Ga
     store = Store(settings.store_dir)
     with store.locked((progress or Progress()).waiting):
         wanted = {file.sha256 for pin in load_lock(settings.lock_path).values() for file in pin.files}
-        copies = _on_disk(Repository(settings.models_dir))
+        repository = Repository(settings.models_dir)
+        shutil.rmtree(repository.beside / "staging", ignore_errors=True)  # links that a killed run left
+        copies = _on_disk(repository)
         files = [blob for blob in store.blobs() if blob.name not in wanted and not _is_used(blob, copies)]
         files += [path for path in store.partials() if path.name.removesuffix(".journal") not in wanted]
         yield Garbage(tuple(files), sum(path.stat().st_blocks * 512 for path in files))

@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tritonops.errors import SourceError, TritonOpsError, near_misses
+from tritonops.models.address import Address
 from tritonops.models.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.lock import LockedFile, LockedVersion, is_inside, requested
 from tritonops.models.store import file_sha256
-from tritonops.models.transport import Address, Transport
+
+if TYPE_CHECKING:
+    from tritonops.models.transport import Transport
 
 Outcomes = Mapping[str, str | TritonOpsError]
 """What fetching came to, by a file's key: its SHA-256, or why it could not be had."""

@@ -99,18 +99,18 @@ class Store:
 
 
 @contextmanager
-def staging(parent: Path) -> Iterator[Path]:
-    """Give an empty folder below `parent` that is gone afterwards, and clear what a killed run left there.
+def staging(folder: Path) -> Iterator[None]:
+    """Build something in `folder`, which is gone afterwards; what a killed run left there is gone before.
 
     The caller holds the store's lock, so whatever lies there belongs to nobody.
     """
-    shutil.rmtree(parent, ignore_errors=True)
-    with _translated(parent):
-        parent.mkdir(parents=True)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        yield parent
+        with _translated(folder):
+            folder.mkdir(parents=True)
+            yield
     finally:
-        shutil.rmtree(parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def file_sha256(path: Path) -> str:

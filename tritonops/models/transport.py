@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from tritonops import __version__
-from tritonops.errors import AccessDeniedError, SourceError
+from tritonops.errors import AccessDeniedError, SourceError, TritonOpsError
+from tritonops.models.address import Address, origin, shown
 
 if TYPE_CHECKING:
     import requests
 
 CONNECT_SECONDS = 10.0
-STALL_SECONDS = 20.0
 MAX_HOPS = 5
 MAX_WAIT_SECONDS = 600.0
 ATTEMPTS = 8
@@ -39,21 +37,11 @@ class TransientError(Exception):
         self.delay, self.is_first_contact = delay, is_first_contact
 
 
-class StoppedError(Exception):
-    """The download was interrupted; what arrived stays."""
+class StoppedError(TritonOpsError):
+    """The download was interrupted; what arrived stays. Threads end by it, nobody gets to see it."""
 
-
-@dataclass(frozen=True)
-class Address:
-    """A URL, and the token for its own origin, which no other origin gets to see."""
-
-    url: str
-    token: str | None = field(default=None, repr=False)
-
-    def redirected(self, location: str) -> Address:
-        """Follow a redirect: the token stays behind where it leads to another origin."""
-        target = urljoin(self.url, location)
-        return Address(target, self.token if _origin(target) == _origin(self.url) else None)
+    def __init__(self) -> None:
+        super().__init__("interrupted")
 
 
 class Transport:
@@ -64,9 +52,7 @@ class Transport:
         from requests.adapters import HTTPAdapter
 
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
         self._timeout = (CONNECT_SECONDS, stall_seconds)
         self._environment: dict[str, Mapping[str, Any]] = {}
         self._pauses: dict[str, float] = {}
@@ -79,7 +65,7 @@ class Transport:
         self._stopped.set()
         for response in list(self.opened):
             response.interrupt()
-        self._session.close()
+        self._adapter.close()
 
     @property
     def is_stopped(self) -> bool:
@@ -138,19 +124,18 @@ class Transport:
         request = requests.Request("GET", address.url, headers={**_headers(address), **headers}).prepare()
         environment = self._environment_of(address.url)
         with self.translated_errors(is_first_contact=host not in self._met):
-            response = self._session.send(
-                request, stream=True, timeout=self._timeout, allow_redirects=False, **environment
-            )
+            # Not through the session: it would look at cookies and prepare redirects, at a third of a request's cost.
+            response = self._adapter.send(request, stream=True, timeout=self._timeout, **environment)
         self._met.add(host)
         return response
 
     def _environment_of(self, url: str) -> Mapping[str, Any]:
         """Proxies and certificates from the environment, once a host. Credentials of ~/.netrc are not sent."""
-        origin = _origin(url)
-        if origin not in self._environment:
+        server = origin(url)
+        if server not in self._environment:
             found = self._session.merge_environment_settings(url, {}, None, None, None)
-            self._environment[origin] = {name: found[name] for name in ("proxies", "verify", "cert")}
-        return self._environment[origin]
+            self._environment[server] = {name: found[name] for name in ("proxies", "verify", "cert")}
+        return self._environment[server]
 
     def _meaning(self, response: Response) -> Exception:
         status = response.status
@@ -259,25 +244,17 @@ def retry_after(value: str | None) -> float | None:
         return None
     if value.strip().isdigit():
         return float(value)
+    import email.utils
+
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
 
 
-def shown(url: str) -> str:
-    """Write a URL without its query, which may hold a signature."""
-    return url.partition("?")[0]
-
-
 def _headers(address: Address) -> dict[str, str]:
     headers = {"User-Agent": f"tritonops/{__version__}", "Accept-Encoding": "identity"}
     return headers | ({"Authorization": f"Bearer {address.token}"} if address.token else {})
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _reason(error: Exception) -> str:

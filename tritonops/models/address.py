@@ -1,0 +1,30 @@
+"""A URL with the token for its origin, and what of a URL may be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urljoin, urlsplit
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL, and the token for its own origin, which no other origin gets to see."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+    def redirected(self, location: str) -> Address:
+        """Follow a redirect: the token stays behind where it leads to another origin."""
+        target = urljoin(self.url, location)
+        return Address(target, self.token if origin(target) == origin(self.url) else None)
+
+
+def origin(url: str) -> str:
+    """Take what decides who gets to see a token: scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def shown(url: str) -> str:
+    """Write a URL without its query, which may hold a signature."""
+    return url.partition("?")[0]
