@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, seconds, settings, task
+from tasks.cli import integer, names, seconds, settings, task
 from tasks.terminal import confirm, note, print_json, print_table
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
@@ -188,6 +188,25 @@ def infer(
             timeout=_timeout(timeout, INFER_TIMEOUT),
         )
     _show_outputs(model, outputs, json=json)
+
+
+@task(
+    help={"model": "Only this model; several times, or as a comma-separated list."} | URL | JSON,
+    iterable=["model"],
+)
+def smoke(c: Context, model: list[str], url: str | None = None, json: bool = False) -> None:
+    """Run the smoke tests of triton-config/<model>/smoke.json."""
+    from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
+
+    tests = find_smoke_tests(settings().config_dir, names(model))
+    with _connect(url) as client:
+        results = run_smoke_tests(client, tests)
+    if json:
+        print_json(results)
+    else:
+        rows = [(result.model, "no" if result.problems else "yes", result.seconds) for result in results]
+        print_table(["model", "passed", "seconds"], rows)
+    raise_if_failed(results)
 
 
 def _connect(url: str | None) -> AbstractContextManager[TritonClient]:

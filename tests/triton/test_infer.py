@@ -1,5 +1,6 @@
 import json
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto
@@ -17,8 +18,10 @@ TYPES = {
     "INT8": TensorProto.INT8,
     "INT64": TensorProto.INT64,
     "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
 }
 
 
@@ -39,13 +42,13 @@ def test_without_an_input_a_model_of_any_type_is_asked_with_zeros(triton, client
     name = loaded(triton, client, f"zeros_{datatype}", {1: identity(TYPES[datatype])})
     (output,) = infer(client, name)
     assert (output.name, output.datatype, output.array.shape) == ("y", datatype, (1, 3))
-    nothing = False if datatype == "BOOL" else 0
+    nothing = {"BYTES": "", "BOOL": False}.get(datatype, 0)
     assert json.loads(json.dumps(output.as_json()))["data"] == [[nothing] * 3]
 
 
 @pytest.mark.parametrize(
     ("datatype", "values"),
-    [("FP32", [[1, 2.5, -3]]), ("INT64", [[2**62, 0, -1]])],
+    [("FP32", [[1, 2.5, -3]]), ("BF16", [[1, 2.5, -3]]), ("BYTES", [["häuser", "", "猫"]]), ("INT64", [[2**62, 0, -1]])],
 )
 def test_inputs_come_from_a_json_file(triton, client, tmp_path, datatype, values):
     name = loaded(triton, client, f"json_{datatype}", {1: identity(TYPES[datatype])})
@@ -59,6 +62,8 @@ def test_inputs_come_from_a_json_file(triton, client, tmp_path, datatype, values
     ("datatype", "values"),
     [
         ("FP32", np.array([[1, 2, 3]], np.float64)),
+        ("BF16", np.array([[1, 2, 3]], ml_dtypes.bfloat16)),
+        ("BYTES", np.array([["a", "bc", "d"]])),
     ],
 )
 def test_inputs_come_from_an_npz_file(triton, client, tmp_path, datatype, values):

@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from tests.onnx_models import affine, identity, write_model
+from tritonops.errors import InputError, PartialFailureError
+from tritonops.triton import control
+from tritonops.triton.client import connect
+from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, read_smoke_test, run_smoke_test, run_smoke_tests
+
+
+@pytest.fixture
+def client(triton):
+    with connect(triton.grpc_url) as client:
+        yield client
+
+
+@pytest.fixture
+def ask(triton, client, tmp_path):
+    """Run a smoke test of these contents against a model, and give its problems."""
+
+    def run(name, **contents):
+        path = tmp_path / "smoke.json"
+        path.write_text(json.dumps(contents))
+        return run_smoke_test(client, name, path).problems
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def doubles(triton):
+    write_model(triton.models_dir, "smoke_doubles", {1: affine(2)})
+    with connect(triton.grpc_url) as client:
+        control.load(client, "smoke_doubles")
+    return "smoke_doubles"
+
+
+def test_a_model_that_answers_as_expected_passes(doubles, ask):
+    assert ask(doubles, inputs={"x": [[1, 2, 3]]}, outputs={"y": [[2, 4, 6]]}, shapes={"y": [1, 3]}) == ()
+
+
+def test_without_inputs_a_model_is_asked_with_zeros(doubles, ask):
+    assert ask(doubles, outputs={"y": [[0, 0, 0]]}) == ()
+
+
+def test_inputs_may_lie_in_a_file_beside_the_test(doubles, ask, tmp_path):
+    np.savez(tmp_path / "sample.npz", x=np.array([[1, 2, 3]], np.float32))
+    assert ask(doubles, inputs="sample.npz", outputs={"y": [[2, 4, 6]]}) == ()
+
+
+def test_a_number_may_differ_by_the_tolerance_and_no_more(doubles, ask):
+    inputs = {"x": [[1, 2, 3]]}
+    assert ask(doubles, inputs=inputs, outputs={"y": [[2.001, 4, 6]]}, tolerance=0.01) == ()
+    assert ask(doubles, inputs=inputs, outputs={"y": [[2, 4, 6.5]]}, tolerance=0.01) == (
+        "y[0, 2] is 6.0, expected 6.5; 1 of 3 values differ",
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "problem"),
+    [
+        ({"outputs": {"z": [1]}}, "there is no output z; there are: y"),
+        ({"shapes": {"y": [1, 4]}}, "y has the shape [1, 3], expected [1, 4]"),
+        ({"outputs": {"y": [[0, 0]]}}, "y has the shape [1, 3], expected [1, 2]"),
+        ({"outputs": {"y": [["a", "b", "c"]]}}, "y: the expected values are no FP32"),
+        ({"outputs": {"y": [[0, 0, 0]]}, "inputs": {"w": [1]}}, "has no input 'w'"),
+    ],
+)
+def test_an_answer_that_was_not_expected_is_described(doubles, ask, expected, problem):
+    (found,) = ask(doubles, **expected)
+    assert problem in found
+
+
+def test_strings_are_compared_as_they_are(triton, client, ask):
+    write_model(triton.models_dir, "smoke_strings", {1: identity(TensorProto.STRING)})
+    control.load(client, "smoke_strings")
+    inputs = {"x": [["a", "ß", ""]]}
+    assert ask("smoke_strings", inputs=inputs, outputs={"y": [["a", "ß", ""]]}) == ()
+    (problem,) = ask("smoke_strings", inputs=inputs, outputs={"y": [["a", "s", ""]]})
+    assert problem.startswith("y[0, 1] is ")
+
+
+def test_a_model_that_is_not_served_fails_its_test_and_the_others_run(doubles, client, tmp_path):
+    for name in ("smoke_missing", doubles):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "smoke.json").write_text('{"shapes": {"y": [1, 3]}}')
+    results = run_smoke_tests(client, find_smoke_tests(tmp_path))
+    assert [(result.model, bool(result.problems)) for result in results] == [(doubles, False), ("smoke_missing", True)]
+    with pytest.raises(PartialFailureError, match=r"1 of 2 smoke tests failed:\n  smoke_missing: .*unknown model"):
+        raise_if_failed(results)
+
+
+def test_a_model_without_a_smoke_test_is_named(tmp_path):
+    assert find_smoke_tests(tmp_path) == {}
+    with pytest.raises(InputError, match=r"clip has no smoke test: there is no .*clip/smoke.json"):
+        find_smoke_tests(tmp_path, ["clip"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot read .*smoke.json"),
+        ("[]", "want an object"),
+        ('{"output": {}}', "unknown key 'output'"),
+        ('{"outputs": [1]}', r"outputs: \[1\] will not do"),
+        ('{"outputs": {"y": 1}, "tolerance": true}', "tolerance: True will not do"),
+        ("{}", "expects nothing"),
+    ],
+)
+def test_a_smoke_test_that_is_wrong_is_an_error_that_names_the_key(tmp_path, content, message):
+    (tmp_path / "smoke.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_smoke_test(tmp_path / "smoke.json")
