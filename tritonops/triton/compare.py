@@ -43,8 +43,20 @@ def staleness(client: TritonClient, rows: Collection[ModelStatus], model: ModelO
     """
     if problem := version_problem(rows, model):
         return problem
-    if changed := [version for version in model.served if not model.same_files(note.files, version)]:
-        return f"the files of {versions(changed)} changed since they were loaded"
+    if changed := changed_versions(model, note):
+        return f"the files of {versions(changed)} not those that were loaded"
+    return changed_config(client, model, note)
+
+
+def changed_versions(model: ModelOnDisk, note: Note) -> list[int]:
+    """List the versions to serve whose files are not those that were loaded."""
+    return [version for version in model.served if not model.same_files(note.files, version)]
+
+
+def changed_config(client: TritonClient, model: ModelOnDisk, note: Note | None) -> str | None:
+    """Show how config.pbtxt differs from what is served, as a diff; None where it does not."""
+    if note is None:
+        return config_problem(client, model)
     if model.text != note.config and (diff := _meaning_changed(note.config or "", model)):
         return diff
     # The hash spares comparing two configs, field by field, for every model that nobody touched.

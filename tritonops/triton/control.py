@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,8 +15,9 @@ from tritonops.errors import (
     TritonTimeoutError,
     UnknownModelError,
 )
+from tritonops.models.repository import Repository
 from tritonops.triton.client import ModelStatus, TritonClient
-from tritonops.triton.compare import config_problem, ready, staleness, version_problem
+from tritonops.triton.compare import changed_versions, config_problem, ready, staleness, version_problem
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
 from tritonops.triton.waiting import Deadline, wait_until_settled
 
@@ -45,12 +47,18 @@ def list_models(client: TritonClient) -> list[ModelStatus]:
 
 
 def load(
-    client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT
+    client: TritonClient,
+    name: str,
+    *,
+    disk: Disk | None = None,
+    timeout: float = LOAD_TIMEOUT,
+    trust: bool = False,
 ) -> Outcome:
     """Have a model served as it is on disk; where no `disk` is at hand, as the server sees it.
 
-    Nothing is sent where the server was seen to serve just these files. A load that somebody else began is waited
-    for; versions that this one takes out of service may be answering their last requests when it returns. Raises
+    Nothing is sent where the server was seen to serve just these files. Where nobody noted which ones it serves, it is
+    made to load them; with `trust`, it may judge by their times whether it has them. A load that somebody else began is
+    waited for; versions that this one takes out of service may be answering their last requests when it returns. Raises
     LoadError with Triton's reason, NotAsOnDiskError, UnknownModelError or TritonTimeoutError.
     """
     deadline = Deadline.after(timeout)
@@ -65,7 +73,7 @@ def load(
             return Outcome(name, "current", rows)
         if note:  # What it says holds no longer, or not until the load has been verified.
             disk.remember(name, replace(note, files={}))
-        served = _load_from_disk(client, model, note, rows, deadline)
+        served = _load_from_disk(client, model, note, rows, deadline, trust=trust)
         disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
     return Outcome(name, "loaded", wait_until_settled(client, name, deadline, gone=("LOADING",)))
 
@@ -101,7 +109,28 @@ def ensemble_steps(config: Any) -> list[str]:
     return [step.model_name for step in config.ensemble_scheduling.step]
 
 
+def load_with_config(
+    client: TritonClient, name: str, text: str, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+) -> Outcome:
+    """Write config.pbtxt and load. Where the load fails, or is interrupted, the config that was there is put back."""
+    repository, before = Repository(disk.models_dir), disk.read(name)
+    if before and before.text == text:
+        return load(client, name, disk=disk, timeout=timeout)
+    repository.write_config(name, text)
+    try:
+        return load(client, name, disk=disk, timeout=timeout)
+    except BaseException as exc:
+        if before and before.text is not None:
+            repository.write_config(name, before.text)
+            if isinstance(exc, LoadError | NotAsOnDiskError):
+                # What that load changed before it failed goes back too, if it can.
+                with suppress(TritonError):
+                    load(client, name, disk=disk, timeout=timeout)
+        raise
+
+
 def require_known(client: TritonClient, name: str) -> Rows:
+    """Give the rows of a model; an UnknownModelError with the near misses where the server does not have it."""
     rows = list_models(client)
     if found := tuple(row for row in rows if row.name == name):
         return found
@@ -109,11 +138,11 @@ def require_known(client: TritonClient, name: str) -> Rows:
 
 
 def _load_from_disk(
-    client: TritonClient, model: ModelOnDisk, note: Note | None, rows: Rows, deadline: Deadline
+    client: TritonClient, model: ModelOnDisk, note: Note | None, rows: Rows, deadline: Deadline, *, trust: bool
 ) -> Any:
     """Load, and return the ModelConfig that is served once it was found to be as on disk."""
     before = ready(rows)
-    if any(note is None or not model.same_files(note.files, version) for version in before):
+    if before and (changed_versions(model, note) if note else not trust):
         touch(model, note)
     _load(client, model.name, model, deadline)
     problem = _problem(client, model, deadline)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 
-from tritonops.errors import InputError, LoadError, NotAsOnDiskError, TritonError, TritonTimeoutError
+from tritonops.errors import InputError, TritonTimeoutError
 from tritonops.models.pbtxt import VersionPolicy, set_version_policy
 from tritonops.models.repository import Repository
 from tritonops.triton import control
@@ -27,19 +27,9 @@ def serve(
     """
     model = _editable(client, name, disk)
     _require_on_disk(name, policy, Repository(disk.models_dir).versions(name))
-    if VersionPolicy.of(model.config) == policy:
-        return _load_and_drain(client, name, disk, timeout)
-    repository = Repository(disk.models_dir)
-    repository.write_config(name, set_version_policy(model.text or "", policy))
-    try:
-        return _load_and_drain(client, name, disk, timeout)
-    except BaseException as exc:
-        repository.write_config(name, model.text or "")
-        if isinstance(exc, LoadError | NotAsOnDiskError):
-            # What that load changed before it failed goes back too, if it can.
-            with suppress(TritonError):
-                control.load(client, name, disk=disk, timeout=timeout)
-        raise
+    text = model.text or ""
+    wanted = text if VersionPolicy.of(model.config) == policy else set_version_policy(text, policy)
+    return _load_and_drain(client, name, wanted, disk, timeout)
 
 
 def load_version(
@@ -69,16 +59,17 @@ def _serve_exactly(
     client: TritonClient, name: str, versions: Collection[int], *, disk: Disk, timeout: float
 ) -> Outcome:
     """Keep a policy that picks just these versions already, such as "the newest two"."""
-    if set(_editable(client, name, disk).served) == set(versions):
-        return _load_and_drain(client, name, disk, timeout)
+    model = _editable(client, name, disk)
+    if set(model.served) == set(versions):
+        return _load_and_drain(client, name, model.text or "", disk, timeout)
     policy = VersionPolicy("specific", versions=tuple(sorted(versions)))
     return serve(client, name, policy, disk=disk, timeout=timeout)
 
 
-def _load_and_drain(client: TritonClient, name: str, disk: Disk, timeout: float) -> Outcome:
-    """Load, and wait for what leaves service to answer its last requests. That wait may end early: it is no failure."""
+def _load_and_drain(client: TritonClient, name: str, text: str, disk: Disk, timeout: float) -> Outcome:
+    """Load with this config, and wait for what leaves service to answer its last requests. That wait may end early: it is no failure."""
     deadline = Deadline.after(timeout)
-    outcome = control.load(client, name, disk=disk, timeout=timeout)
+    outcome = control.load_with_config(client, name, text, disk=disk, timeout=timeout)
     with suppress(TritonTimeoutError):
         rows = wait_until_settled(client, name, deadline, gone=("LOADING", "UNLOADING"))
         return replace(outcome, versions=rows)
