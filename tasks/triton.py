@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.cli import integer, names, seconds, settings, task
-from tasks.terminal import confirm, note, print_json, print_table
+from tasks.terminal import confirm, note, print_diff, print_json, print_table
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
 if TYPE_CHECKING:
+    from tritonops.triton.apply import ApplyResult
     from tritonops.triton.client import ModelStatus, TritonClient
     from tritonops.triton.control import Outcome
     from tritonops.triton.disk import Disk
     from tritonops.triton.infer import Output
+    from tritonops.triton.plan import Plan, PlannedVersion
 
 MODEL = {"model": "The model's name."}
 VERSION = {"version": "One version of it; Triton chooses otherwise."}
@@ -26,6 +28,11 @@ URL = {"url": "gRPC address of the server, host:port; TRITON_URL otherwise."}
 JSON = {"json": "Print one JSON document."}
 TIMEOUT = {"timeout": "Seconds that it may take; 600 otherwise."}
 YES = {"yes": "Do not ask."}
+PLAN = {
+    "include": "Only this model; several times, or as a comma-separated list.",
+    "cpu": "The CPU configs; otherwise one that is right for either stays, and any other becomes the GPU one.",
+    "prune": "What models.toml does not have goes out of service, and to the disabled models.",
+}
 
 
 @task(name="list", help=URL | JSON)
@@ -190,6 +197,51 @@ def infer(
     _show_outputs(model, outputs, json=json)
 
 
+@task(help=PLAN | URL | JSON, iterable=["include"])
+def plan(
+    c: Context, include: list[str], cpu: bool = False, prune: bool = False, url: str | None = None, json: bool = False
+) -> None:
+    """Compare models.toml, the disk and the server: exit 4 if anything is to be done."""
+    from tritonops.triton.plan import raise_if_different
+    from tritonops.triton.planning import make_plan
+
+    with _connect(url) as client:
+        made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
+    _show_plan(made, json=json)
+    raise_if_different(made)
+
+
+@task(
+    help=PLAN | {"timeout": "Seconds that one load may take; 600 otherwise."} | YES | URL | JSON, iterable=["include"]
+)
+def apply(
+    c: Context,
+    include: list[str],
+    cpu: bool = False,
+    prune: bool = False,
+    yes: bool = False,
+    timeout: str | None = None,
+    url: str | None = None,
+    json: bool = False,
+) -> None:
+    """Make the disk and the server what models.toml says; what is so already is left alone."""
+    from tasks.progress import shown
+    from tritonops.triton.apply import apply, raise_unless_applied
+    from tritonops.triton.control import LOAD_TIMEOUT
+    from tritonops.triton.planning import make_plan
+
+    within = _timeout(timeout, LOAD_TIMEOUT)
+    with _connect(url) as client:
+        made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
+        if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
+            return
+        with shown(quiet=json) as progress:
+            report = _silent if json else note
+            result = apply(client, settings(), made, timeout=within, report=report, progress=progress)
+    _show_result(result, json=json)
+    raise_unless_applied(result)
+
+
 @task(
     help={"model": "Only this model; several times, or as a comma-separated list."} | URL | JSON,
     iterable=["model"],
@@ -257,6 +309,41 @@ _VERDICTS = {
     "unloaded": "unloaded",
     "not loaded": "was not loaded",
 }
+
+
+def _show_plan(plan: Plan, *, json: bool) -> None:
+    if json:
+        print_json({"rows": plan.rows, "diffs": {model.name: model.diff for model in plan.models if model.diff}})
+        return
+    columns = ["model", "version", "models.toml", "disk", "server", "action", "reason"]
+    print_table(
+        columns,
+        [
+            (row.name, row.version, "yes" if row.declared else "no", row.disk, row.server, _actions(row), row.reason)
+            for row in plan.rows
+        ],
+    )
+    for model in plan.models:
+        if model.diff:
+            print(f"\n{model.name}:")
+            print_diff(model.diff)
+
+
+def _silent(message: str) -> None:
+    """With --json, stderr is for warnings."""
+
+
+def _actions(row: PlannedVersion) -> str:
+    return ", ".join(row.actions)
+
+
+def _show_result(result: ApplyResult, *, json: bool) -> None:
+    if json:
+        print_json(result)
+    elif result.done:
+        print_table(["model", "done"], [(applied.model, ", ".join(applied.actions)) for applied in result.done])
+    else:
+        note("nothing was to be done" if not result.failed else "nothing was done")
 
 
 def _show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:

@@ -1,8 +1,9 @@
 import json
 
+import onnx
 import pytest
 
-from tests.onnx_models import affine, write_model
+from tests.onnx_models import affine, config_pbtxt, write_model
 
 
 def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, tmp_path):
@@ -69,3 +70,69 @@ def test_a_failure_is_a_message_and_an_exit_code(inv, arguments, code, message):
     assert (ended, out) == (code, "")
     assert err.startswith(message)
     assert "Traceback" not in err
+
+
+@pytest.fixture
+def project(triton, monkeypatch, tmp_path):
+    """A project of one model, with a smoke test, over the shared Triton; planned with --include only."""
+    monkeypatch.setenv("TRITON_URL", triton.grpc_url)
+    monkeypatch.setenv("TRITON_MODELS_DIR", str(triton.models_dir))
+    monkeypatch.setenv("MODELS_TOML", str(tmp_path / "models.toml"))
+    monkeypatch.setenv("TRITON_CONFIG_DIR", str(tmp_path / "triton-config"))
+    onnx.save_model(affine(2, 1), tmp_path / "shell.onnx")
+    (tmp_path / "models.toml").write_text('[[models.shell_planned]]\npath = "shell.onnx"\ntriton_version = 1\n')
+    folder = tmp_path / "triton-config/shell_planned"
+    folder.mkdir(parents=True)
+    (folder / "cpu.pbtxt").write_text(config_pbtxt(affine()))
+    (folder / "smoke.json").write_text('{"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [[3, 5, 7]]}}')
+    return tmp_path
+
+
+def test_plan_exits_4_while_there_is_something_to_do_and_0_after_apply(project, inv):
+    only = ("--include", "shell_planned", "--cpu")
+    code, out, err = inv("triton.plan", *only)
+    assert (code, err) == (4, "different: 1 of 1 models: shell_planned\nhint: `inv triton.apply` makes it so.\n")
+    assert ["shell_planned", "1", "yes", "absent", "-", "download,", "load", "not", "on", "disk"] in [
+        line.split() for line in out.splitlines()
+    ]
+    code, out, err = inv("triton.apply", *only, "--json")
+    assert (code, err) == (0, "")
+    actions = ["download", "config", "load", "smoke test"]
+    assert json.loads(out)["done"] == [{"model": "shell_planned", "actions": actions}]
+    code, out, _ = inv("triton.plan", *only, "--json")
+    assert code == 0
+    assert json.loads(out)["rows"] == [
+        {
+            "name": "shell_planned",
+            "version": 1,
+            "declared": True,
+            "disk": "installed",
+            "server": "READY",
+            "actions": ["keep"],
+            "reason": None,
+        }
+    ]
+    code, out, err = inv("triton.apply", *only)
+    assert (code, out, err) == (0, "", "nothing was to be done\n")
+
+
+def test_a_smoke_test_that_fails_exits_1(project, inv):
+    inv("triton.apply", "--include", "shell_planned", "--cpu")
+    assert inv("triton.smoke", "--model", "shell_planned")[0] == 0
+    (project / "triton-config/shell_planned/smoke.json").write_text('{"outputs": {"y": [[3, 5, 7]]}}')
+    code, out, err = inv("triton.smoke")
+    assert code == 1
+    assert out.split()[3:5] == ["shell_planned", "no"]
+    assert "shell_planned: y[0, 0] is 1.0, expected 3.0" in err
+    assert inv("triton.smoke", "--model", "other")[0] == 2
+
+
+def test_prune_wants_yes_where_nobody_can_be_asked(project, triton, inv):
+    write_model(triton.models_dir, "shell_undeclared")
+    arguments = ("triton.apply", "--include", "shell_undeclared", "--prune")
+    code, _, err = inv(*arguments)
+    assert (code, err.startswith("error: Take out of service: shell_undeclared?")) == (2, True)
+    assert (triton.models_dir / "shell_undeclared").is_dir()
+    code, out, _ = inv(*arguments, "--yes")
+    assert (code, out.split()[-2:]) == (0, ["shell_undeclared", "disable"])
+    assert (triton.models_dir.with_name("triton-disabled") / "shell_undeclared").is_dir()

@@ -19,6 +19,7 @@ from tritonops.models.repository import Repository
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_versions, config_problem, ready, staleness, version_problem
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
+from tritonops.triton.served import failure_reasons, without_traceback
 from tritonops.triton.waiting import Deadline, wait_until_settled
 
 LOAD_TIMEOUT = 600.0
@@ -66,14 +67,14 @@ def load(
     rows = wait_until_settled(client, name, deadline, gone=("LOADING",))
     model = disk.read(name) if disk else None
     if disk is None or model is None:
-        _load(client, name, model, deadline)
+        _load(client, name, disk, model, deadline)
     else:
         note = disk.note(name)
         if note and staleness(client, rows, model, note) is None:
             return Outcome(name, "current", rows)
         if note:  # What it says holds no longer, or not until the load has been verified.
             disk.remember(name, replace(note, files={}))
-        served = _load_from_disk(client, model, note, rows, deadline, trust=trust)
+        served = _load_from_disk(client, disk, model, note, rows, deadline, trust=trust)
         disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
     return Outcome(name, "loaded", wait_until_settled(client, name, deadline, gone=("LOADING",)))
 
@@ -138,18 +139,26 @@ def require_known(client: TritonClient, name: str) -> Rows:
 
 
 def _load_from_disk(
-    client: TritonClient, model: ModelOnDisk, note: Note | None, rows: Rows, deadline: Deadline, *, trust: bool
+    client: TritonClient,
+    disk: Disk,
+    model: ModelOnDisk,
+    note: Note | None,
+    rows: Rows,
+    deadline: Deadline,
+    *,
+    trust: bool,
+
 ) -> Any:
     """Load, and return the ModelConfig that is served once it was found to be as on disk."""
     before = ready(rows)
     if before and (changed_versions(model, note) if note else not trust):
         touch(model, note)
-    _load(client, model.name, model, deadline)
+    _load(client, model.name, disk, model, deadline)
     problem = _problem(client, model, deadline)
     if problem and before:
         # Triton called it done and did nothing: to it, the files are not newer than those that it has loaded.
         touch(model, note)
-        _load(client, model.name, model, deadline)
+        _load(client, model.name, disk, model, deadline)
         problem = _problem(client, model, deadline)
     if problem:
         raise NotAsOnDiskError(
@@ -165,7 +174,8 @@ def _problem(client: TritonClient, model: ModelOnDisk, deadline: Deadline) -> st
     return version_problem(rows, model) or config_problem(client, model)
 
 
-def _load(client: TritonClient, name: str, model: ModelOnDisk | None, deadline: Deadline) -> None:
+def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk | None, deadline: Deadline) -> None:
+    log_end = disk.log_end() if disk else 0
     try:
         client.load(name, timeout=deadline.left)
     except TokenRefusedError:
@@ -176,15 +186,18 @@ def _load(client: TritonClient, name: str, model: ModelOnDisk | None, deadline: 
             hint="It goes on there; look with `inv triton.list`, or give it longer with --timeout.",
         ) from exc
     except TritonError as exc:
-        raise LoadError(_reason(client, name, model, exc), hint=_what_is_served(client, name)) from exc
+        reason = _reason(exc, name, model, disk.logged_since(log_end) if disk else "")
+        raise LoadError(reason, hint=_what_is_served(client, name)) from exc
 
 
-def _reason(client: TritonClient, name: str, model: ModelOnDisk | None, error: TritonError) -> str:
-    """Give Triton's reason; where it keeps that to its log, the one that the file shows."""
+def _reason(error: TritonError, name: str, model: ModelOnDisk | None, logged: str) -> str:
+    """Give Triton's reason; where it keeps that to its log, the log's, or what the file itself shows."""
     if "failed to poll" not in str(error):
-        return str(error)
+        return without_traceback(str(error))
     if model and model.config_error:
-        return f"{name}: Triton at {client.url} cannot read its configuration: {model.config_error}"
+        return f"{name}: Triton cannot read its configuration: {model.config_error}"
+    if reason := failure_reasons(logged).get(name):
+        return f"{name}: {reason}"
     return f"{error}; the reason stands in Triton's log"
 
 

@@ -62,12 +62,28 @@ class Disk:
 
     models_dir: Path
     notes_dir: Path
+    log: Path
+    """What an embedded Triton of this models directory writes; another Triton's log is out of reach."""
 
     @classmethod
     def of(cls, models_dir: Path, url: str) -> Disk:
-        """The notes lie in `X/.server`, beside `X/triton`."""
+        """The notes and the log lie in `X/.server`, beside `X/triton`."""
+        beside = models_dir.with_name(".server")
         address = url.replace("localhost:", "127.0.0.1:")
-        return cls(models_dir, models_dir.with_name(".server") / "loaded" / quote(address, safe=""))
+        return cls(models_dir, beside / "loaded" / quote(address, safe=""), beside / "triton.log")
+
+    def log_end(self) -> int:
+        """Where the log ends now."""
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def logged_since(self, end: int) -> str:
+        """Read what was logged since; nothing where no server writes there."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(end)
+                return log.read().decode(errors="replace")
+        except OSError:
+            return ""
 
     def read(self, name: str) -> ModelOnDisk | None:
         """Look at a model that Triton is shown; None where it is not in the models directory."""

@@ -1,0 +1,177 @@
+"""Make the disk and the server what models.toml says, in the order in which nothing is missing meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tritonops.errors import PartialFailureError, TritonOpsError, UnreachableError
+from tritonops.models.download import download
+from tritonops.models.progress import Progress
+from tritonops.models.repository import Repository
+from tritonops.settings import Settings
+from tritonops.triton import control
+from tritonops.triton.client import TritonClient
+from tritonops.triton.control import LOAD_TIMEOUT
+from tritonops.triton.disk import Disk
+from tritonops.triton.plan import Plan, PlannedModel, in_load_order
+from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
+
+_HELD_BACK = "was left as it is, since something else failed to come up; `inv models.disable` does it all the same"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done to one model."""
+
+    model: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A model that is not as models.toml says, and why."""
+
+    model: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ApplyResult:
+    """What came of a plan; a model that needed nothing is in neither list."""
+
+    done: tuple[Applied, ...]
+    failed: tuple[Failed, ...]
+    seconds: float
+
+
+def apply(
+    client: TritonClient,
+    settings: Settings,
+    plan: Plan,
+    *,
+    timeout: float = LOAD_TIMEOUT,
+    report: Callable[[str], None] = lambda message: None,
+    progress: Progress | None = None,
+) -> ApplyResult:
+    """Download, write configs, load and smoke-test what the plan says, and then unload what has to go.
+
+    `timeout` is for each load; `report` is told of each step. A model that fails does not keep the others from being
+    done; but where one failed to come up, none goes out of service. What was done is kept if it is interrupted, and
+    the next plan goes on from there. Raises what concerns the server as a whole, such as
+    TritonUnreachableError.
+    """
+    run = _Run(client, settings, timeout, report, progress)
+    started = time.monotonic()
+    run.download([model for model in plan.models if model.has("download")])
+    for model in in_load_order(plan.models):
+        run.bring(model)
+    for model in reversed(in_load_order(plan.models)):
+        run.take_away(model)
+    done = tuple(Applied(name, tuple(actions)) for name, actions in run.done.items() if actions)
+    failed = tuple(Failed(name, error) for name, error in {**run.blocked, **run.failed}.items())
+    return ApplyResult(done, failed, round(time.monotonic() - started, 3))
+
+
+def raise_unless_applied(result: ApplyResult) -> None:
+    """Raise PartialFailureError with what failed."""
+    if result.failed:
+        failures = {failure.model: failure.error for failure in result.failed}
+        raise PartialFailureError(f"{len(failures)} models are not as models.toml says", failures)
+
+
+@dataclass
+class _Run:
+    """One run, and what has come of it so far."""
+
+    client: TritonClient
+    settings: Settings
+    timeout: float
+    report: Callable[[str], None]
+    progress: Progress | None
+    done: dict[str, list[str]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.disk = Disk.of(self.settings.models_dir, self.client.url)
+        self.repository = Repository(self.settings.models_dir)
+
+    def download(self, models: Sequence[PlannedModel]) -> None:
+        """Bring what is lacking to disk; other bytes in its place are replaced."""
+        if not models:
+            return
+        names = [model.name for model in models]
+        self.report(f"download {', '.join(names)}")
+        result = download(self.settings, include=names, overwrite=True, progress=self.progress)
+        for failure in result.failed:
+            self.failed.setdefault(failure.model.rpartition("/")[0], failure.error)
+        for label in result.downloaded:
+            self._note_done(label.rpartition("/")[0], "download")
+
+    def bring(self, model: PlannedModel) -> None:
+        """Write the model's config, load it and ask it, where the plan says so."""
+        if model.problem:
+            self.blocked[model.name] = model.problem
+        elif model.name in self.failed:
+            return
+        elif model.has("load", "config", "remove from serving"):
+            self._try(model.name, lambda: self._load(model))
+        elif model.is_unnoted:
+            self._try(model.name, lambda: self._check(model.name))
+
+    def take_away(self, model: PlannedModel) -> None:
+        """Unload and disable, where the plan says so and nothing has failed."""
+        if not model.has("unload", "disable"):
+            return
+        if self.failed:
+            self.failed.setdefault(model.name, _HELD_BACK)
+            return
+        self._try(model.name, lambda: self._take_away(model))
+
+    def _load(self, model: PlannedModel) -> None:
+        self.report(f"load {model.name}")
+        if model.config is not None:
+            control.load_with_config(
+                self.client, model.name, model.config, disk=self.disk, timeout=self.timeout
+            )
+            self._note_done(model.name, "config")
+        else:
+            control.load(self.client, model.name, disk=self.disk, timeout=self.timeout)
+        self._note_done(model.name, "load")
+        self._smoke_test(model.name)
+
+    def _check(self, name: str) -> None:
+        """Have Triton load what is newer than what it serves, and note what it serves then."""
+        control.load(self.client, name, disk=self.disk, timeout=self.timeout, trust=True)
+
+    def _smoke_test(self, name: str) -> None:
+        path = self.settings.config_dir / name / SMOKE_NAME
+        if path.exists():
+            result = run_smoke_test(self.client, name, path)
+            self._note_done(name, "smoke test")
+            if result.problems:
+                self.failed[name] = f"is loaded, but answers wrong: {'; '.join(result.problems)}"
+
+    def _take_away(self, model: PlannedModel) -> None:
+        if model.has("unload"):
+            self.report(f"unload {model.name}")
+            control.unload(self.client, model.name, disk=self.disk, timeout=self.timeout)
+            self._note_done(model.name, "unload")
+        if model.has("disable"):
+            self.repository.disable(model.name)
+            self._note_done(model.name, "disable")
+
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except UnreachableError:
+            raise
+        except TritonOpsError as exc:
+            self.failed[name] = str(exc)
+
+    def _note_done(self, name: str, action: str) -> None:
+        actions = self.done.setdefault(name, [])
+        if action not in actions:
+            actions.append(action)

@@ -1,0 +1,230 @@
+"""Compare models.toml, the lock, the disk and the server, model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tritonops.errors import ConfigError, RepositoryError, UnknownModelError
+from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
+from tritonops.models.config import Variant
+from tritonops.models.install import state as install_state
+from tritonops.models.lock import load_lock, pin_of
+from tritonops.models.repository import Repository
+from tritonops.models.store import Store
+from tritonops.settings import Settings
+from tritonops.triton.client import ModelStatus, TritonClient
+from tritonops.triton.compare import changed_config, changed_versions, ready
+from tritonops.triton.control import ensemble_steps, list_models
+from tritonops.triton.disk import Disk
+from tritonops.triton.plan import Action, Plan, PlannedModel, PlannedVersion
+from tritonops.triton.wanted import WantedConfig, wanted_for, without_undeclared
+
+
+def make_plan(
+    client: TritonClient,
+    settings: Settings,
+    *,
+    include: Sequence[str] = (),
+    variant: Variant | None = None,
+    prune: bool = False,
+) -> Plan:
+    """Compare models.toml, the lock, the disk and the server, and say what to do about each version.
+
+    Without a `variant`, a config that is either the GPU's or the CPU's is left alone, and any other becomes the GPU's.
+    What models.toml does not have is reported and left alone; with `prune` it is to go out of service. Raises
+    CatalogError, UnknownModelError for a name in `include` that is nowhere, and what the client raises.
+    """
+    planner = _Planner(client, settings, load_catalog(settings.models_toml), variant, prune=prune)
+    for name in include:
+        if name not in planner.names:
+            raise UnknownModelError(name, planner.names, where=f"{settings.models_toml}, the disk or the server")
+    return Plan(tuple(planner.plan(name) for name in planner.names if not include or name in include))
+
+
+_NO_VERSION: tuple[None] = (None,)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What is known about one version of a model of models.toml."""
+
+    entry: ModelVersion | None
+    disk: str
+    server: str | None
+    server_reason: str | None
+    lacks: str | None
+    """Why it has to be downloaded."""
+    is_picked: bool
+    """The version policy picks it."""
+    is_changed: bool
+    """Its files are not those that were loaded."""
+
+
+class _Planner:
+    """What is the same for all models."""
+
+    def __init__(
+        self, client: TritonClient, settings: Settings, catalog: Catalog, variant: Variant | None, *, prune: bool
+    ) -> None:
+        self._client, self._settings, self._catalog = client, settings, catalog
+        self._variant, self._prune = variant, prune
+        self._lock = load_lock(settings.lock_path)
+        self._store = Store(settings.store_dir)
+        self._repository = Repository(settings.models_dir)
+        self._disk = Disk.of(settings.models_dir, client.url)
+        self._server = _by_name(list_models(client))
+        self._enabled = {*self._repository.enabled_names()}
+        self._disabled = {*self._repository.disabled_names()}
+        self.names = tuple(dict.fromkeys([*catalog.names, *sorted({*self._enabled, *self._disabled, *self._server})]))
+
+    def plan(self, name: str) -> PlannedModel:
+        """Plan one model; what stands in the way of that is a row itself."""
+        try:
+            self._repository.home(name)
+            if not self._catalog.versions_of(name):
+                return PlannedModel(name, tuple(self._undeclared_rows(name)), steps=self._steps(name))
+            if name in self._disabled:
+                return PlannedModel(name, tuple(self._disabled_rows(name)))
+            return self._declared(name)
+        except (RepositoryError, ConfigError) as exc:
+            return PlannedModel(name, (_blocked(name, str(exc)),))
+
+    def _undeclared_rows(self, name: str) -> Iterator[PlannedVersion]:
+        """What models.toml does not have is left alone, or pruned; what is disabled is out of sight already."""
+        disk = "installed" if name in self._enabled else "disabled" if name in self._disabled else None
+        states = {row.version: row.state for row in self._rows(name) if row.version is not None}
+        for version in sorted({*self._repository.versions(name), *states}) or _NO_VERSION:
+            server = states.get(version) if version else None
+            pruned: list[Action] = ["unload"] if server in ("READY", "LOADING") else []
+            pruned += ["disable"] if name in self._enabled else []
+            actions: tuple[Action, ...] = tuple(pruned) if self._prune and pruned else ("keep",)
+            yield PlannedVersion(name, version, False, disk, server, actions, "not in models.toml")
+
+    def _steps(self, name: str) -> tuple[str, ...]:
+        model = self._disk.read(name) if self._prune else None
+        return tuple(ensemble_steps(model.config)) if model and model.config is not None else ()
+
+    def _disabled_rows(self, name: str) -> Iterator[PlannedVersion]:
+        """Somebody took it out of service on purpose: it is not downloaded, and unloaded where it is served still."""
+        states = {row.version: row.state for row in self._rows(name) if row.version is not None}
+        for version in sorted({entry.version for entry in self._catalog.versions_of(name)} | {*states}):
+            server = states.get(version)
+            actions: tuple[Action, ...] = ("unload",) if server in ("READY", "LOADING") else ("keep",)
+            yield PlannedVersion(name, version, True, "disabled", server, actions, "disabled")
+
+    def _declared(self, name: str) -> PlannedModel:
+        entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
+        on_disk = self._repository.versions(name)
+        wanted = wanted_for(
+            self._catalog, self._repository, self._settings.config_dir, name, variant=self._variant
+        )
+        if self._prune:
+            wanted = without_undeclared(wanted, {*entries}, tuple(sorted({*on_disk, *entries})))
+        rows = self._rows(name)
+        model, note = self._disk.read(name), self._disk.note(name)
+        served_diff = changed_config(self._client, model, note) if model and ready(rows) else None
+        changed = changed_versions(model, note) if model and note else []
+        picked = wanted.policy.served(tuple(sorted({*on_disk, *entries})))
+        planned = [
+            _row(name, version, self._facts(name, version, entries.get(version), picked, changed), wanted, served_diff)
+            for version in sorted({*on_disk, *entries, *ready(rows)})
+        ]
+        return PlannedModel(
+            name,
+            (*_model_rows(name, wanted, picked, entries), *planned),
+            config=wanted.text if wanted.differs and not wanted.problem else None,
+            diff=wanted.diff or served_diff,
+            steps=tuple(ensemble_steps(wanted.config)) if wanted.config is not None else (),
+            is_unnoted=note is None and bool(ready(rows)),
+        )
+
+    def _facts(
+        self, name: str, version: int, entry: ModelVersion | None, picked: Iterable[int], changed: Iterable[int]
+    ) -> _Version:
+        row = next((row for row in self._rows(name) if row.version == version), None)
+        disk, lacks = self._place(entry) if entry else ("installed", None)
+        return _Version(
+            entry,
+            disk,
+            row.state if row else None,
+            row.reason if row else None,
+            lacks,
+            is_picked=version in picked,
+            is_changed=version in changed,
+        )
+
+    def _place(self, entry: ModelVersion) -> tuple[str, str | None]:
+        """Say what stands in the place of a version, and why it has to be downloaded, if it has to."""
+        pin = pin_of(entry, self._lock, self._catalog.path)
+        if pin is None:
+            return self._unpinned_place(entry)
+        state = install_state(self._store, pin, self._repository)
+        if state == "absent":
+            return "absent", "not on disk"
+        if state == "other bytes":
+            return state, "its files are not the pinned ones"
+        return "installed", None
+
+    def _unpinned_place(self, entry: ModelVersion) -> tuple[str, str | None]:
+        if not (self._repository.version_dir(entry.name, entry.version) / entry.local_name).exists():
+            return "absent", "not on disk"
+        if entry.label in self._lock:
+            return "other bytes", "models.toml asks for something else than models.lock was made for"
+        return "unpinned", None
+
+    def _rows(self, name: str) -> Sequence[ModelStatus]:
+        return self._server.get(name, ())
+
+
+def _row(
+    name: str, version: int, facts: _Version, wanted: WantedConfig, served_diff: str | None
+) -> PlannedVersion:
+    actions, reason = _decision(facts, wanted, config_changes=wanted.differs or served_diff is not None)
+    if facts.entry is None:
+        reason = f"not in models.toml; {reason}" if reason else "not in models.toml"
+    return PlannedVersion(name, version, facts.entry is not None, facts.disk, facts.server, actions, reason)
+
+
+def _decision(
+    facts: _Version, wanted: WantedConfig, *, config_changes: bool
+) -> tuple[tuple[Action, ...], str | None]:
+    policy = f"version_policy: {wanted.policy}" + (", set with triton.serve" if wanted.is_chosen else "")
+    if facts.lacks:
+        return (("download", "load") if facts.is_picked and not wanted.problem else ("download",)), facts.lacks
+    if wanted.problem:
+        return ("keep",), None
+    if not facts.is_picked:
+        return (("remove from serving",) if facts.server == "READY" else ("keep",)), policy
+    if facts.server != "READY":
+        return ("load",), (facts.server_reason if facts.server_reason != "unloaded" else None) or "not served"
+    if facts.is_changed:
+        return ("load",), "its files are not those that were loaded"
+    if config_changes:
+        return ("load",), "its config changes"
+    return ("keep",), policy if wanted.is_chosen else None
+
+
+def _model_rows(
+    name: str, wanted: WantedConfig, picked: Collection[int], declared: Collection[int]
+) -> Iterator[PlannedVersion]:
+    """Give the row about the model's config, if there is something to say about it."""
+    if wanted.problem:
+        yield _blocked(name, wanted.problem)
+    elif not {*picked} & {*declared} and not wanted.is_chosen:
+        hidden = f"Triton serves version {', '.join(map(str, picked))}, which models.toml does not have, instead of its own"
+        yield _blocked(name, f"{hidden}: --prune or `inv triton.serve` chooses those")
+    if wanted.differs and not wanted.problem:
+        reason = "differs from triton-config" if wanted.there is not None else "there is none on disk"
+        yield PlannedVersion(name, None, True, None, None, ("config",), reason)
+
+
+def _blocked(name: str, reason: str) -> PlannedVersion:
+    return PlannedVersion(name, None, True, None, None, ("blocked",), reason)
+
+
+def _by_name(rows: Iterable[ModelStatus]) -> dict[str, list[ModelStatus]]:
+    found: dict[str, list[ModelStatus]] = {}
+    for row in rows:
+        found.setdefault(row.name, []).append(row)
+    return found
