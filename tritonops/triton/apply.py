@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tritonops.errors import PartialFailureError, TritonOpsError, UnreachableError
-from tritonops.models.download import download
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
@@ -102,6 +101,9 @@ class _Run:
         """Bring what is lacking to disk; other bytes in its place are replaced."""
         if not models:
             return
+        # Only here: most runs have nothing to fetch, and should not wait for what fetching needs.
+        from tritonops.models.download import download
+
         names = [model.name for model in models]
         self.report(f"download {', '.join(names)}")
         result = download(self.settings, include=names, overwrite=True, progress=self.progress)

@@ -6,6 +6,7 @@ below the model grew. So what was loaded is written down, and a model whose file
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -150,13 +151,19 @@ def touch(model: ModelOnDisk, note: Note | None) -> None:
         ) from exc
 
 
+@functools.lru_cache(maxsize=1024)
+def parse_once(text: str, where: str) -> ModelConfig:
+    """Parse a config; a plan looks at each several times, and the parser is a slow one. Nobody may change the result."""
+    return parse_config(text, where=where)
+
+
 def _read_config(path: Path) -> tuple[str | None, ModelConfig | None, ConfigError | None]:
     if not path.exists():
         return None, None, None
     text = None
     try:
         text = read_text(path)
-        return text, parse_config(text, where=str(path)), None
+        return text, parse_once(text, str(path)), None
     except ConfigError as exc:
         return text, None, exc
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from tritonops.errors import ConfigError
 from tritonops.models.catalog import Catalog
 from tritonops.models.config import VARIANTS, Variant, keep_policy, served_policy, source_path, wanted_config
-from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_text, set_version_policy
+from tritonops.models.pbtxt import ModelConfig, VersionPolicy, read_text, set_version_policy
 from tritonops.models.repository import Repository
+from tritonops.triton.disk import parse_once
 
 _DEFAULT_POLICY = VersionPolicy("latest")
 
@@ -87,6 +88,6 @@ def without_undeclared(wanted: WantedConfig, declared: set[int], on_disk: tuple[
 
 def _parsed(wanted: WantedConfig, *, where: Path) -> WantedConfig:
     try:
-        return replace(wanted, config=parse_config(wanted.text or "", where=str(where)))
+        return replace(wanted, config=parse_once(wanted.text or "", str(where)))
     except ConfigError as exc:
         return replace(wanted, problem=str(exc))
