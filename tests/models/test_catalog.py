@@ -89,6 +89,7 @@ def test_a_catalogue_without_models_is_empty(read):
 
 LINES = {
     "headers": ("# c\n\n" + ENTRY + "\n" + ENTRY.replace("clip", "b"), [3, 9]),
+    "headers below [models]": ("[models]\n\n" + ENTRY, [3]),
     "a header in a multi-line string": (
         '[[models.a]]\npath="""\\\n[[models.a]]\\\n"""\ntriton_version=1\n[[models.b]]\npath="x"\ntriton_version=1\n',
         [1, 6],

@@ -59,6 +59,18 @@ def test_config_does_what_it_can_and_names_the_model_without_a_source(inv, proje
     assert (project / "triton" / "clip" / "config.pbtxt").read_text() == 'name: "clip" # gpu\n'
 
 
+def test_config_and_download_may_run_in_either_order(inv, project):
+    (project / "bare.onnx").write_bytes(b"weights")
+    (project / "configs" / "bare").mkdir()
+    (project / "configs" / "bare" / "gpu.pbtxt").write_text("max_batch_size: 1\n")
+    code, out, _ = inv("models.config", "--include", "bare")
+    assert (code, out) == (0, "bare: written, waiting for the model to be downloaded\n")
+    assert not (project / "triton" / "bare").exists()
+    assert inv("models.download", "--include", "bare")[0] == 0
+    assert (project / "triton" / "bare" / "config.pbtxt").read_text() == "max_batch_size: 1\n"
+    assert inv("models.config", "--include", "bare") == (0, "bare: unchanged\n", "")
+
+
 def test_config_shows_a_difference_and_replaces_it_only_with_overwrite(inv, project):
     assert inv("models.config", "--include", "clip")[0] == 0
     code, out, err = inv("models.config", "--cpu", "--include", "clip")
