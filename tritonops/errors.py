@@ -22,6 +22,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── PublishedPortTakenError        something else listens on a port that a container should have
 │   └── GpuMissingError                Docker cannot hand out a GPU here
 ├── ServiceError                       the Compose service did not come up, or not with every model
+├── GraphError                      1  an ONNX file that is none
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
 │   ├── CatalogError                   models.toml, at an entry and a line
@@ -179,6 +180,10 @@ class GpuMissingError(DockerError):
 
 class ServiceError(TritonOpsError):
     """The Compose service did not come up, or came up without a model; the message ends with its log."""
+
+
+class GraphError(TritonOpsError):
+    """A file that should be an ONNX graph and is none, or is cut short."""
 
 
 class InputError(TritonOpsError):
