@@ -10,6 +10,9 @@ from tasks.cli import integer, names, settings, task
 from tasks.terminal import confirm, note, print_diff, print_json, print_table, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tritonops.models.check.finding import Finding
     from tritonops.models.config import ConfigOutcome
     from tritonops.models.download import DownloadResult
     from tritonops.models.repository import Repository
@@ -170,6 +173,54 @@ def _show(outcome: ConfigOutcome) -> None:
     print_diff(outcome.diff)
     if outcome.kept_policy:
         note(f"{outcome.name}: keeps the versions set with triton.serve: {outcome.kept_policy}")
+
+
+@task(
+    help=INCLUDE
+    | {
+        "cpu": "The CPU configs alone; both otherwise.",
+        "gpu": "The GPU configs alone; both otherwise.",
+        "image": "The image to judge by, or its tag; TRITON_IMAGE, or else the default image, otherwise.",
+        "json": "Print one JSON document.",
+    },
+    iterable=["include"],
+)
+def check(
+    c: Context, include: list[str], cpu: bool = False, gpu: bool = False, image: str | None = None, json: bool = False
+) -> None:
+    """Find what Triton would refuse, or serve otherwise than meant, without a server."""
+    from tritonops.models.catalog import load_catalog
+    from tritonops.models.check.finding import raise_on_errors
+    from tritonops.models.check.image import DEFAULT_IMAGE, parse_image
+    from tritonops.models.check.repository_check import Checked, count_gpus
+    from tritonops.models.check.repository_check import check as check_models
+
+    at = settings()
+    checked = Checked(
+        load_catalog(at.models_toml),
+        _repository(),
+        at.config_dir,
+        at.lock_path,
+        parse_image(image or at.triton_image or DEFAULT_IMAGE),
+        count_gpus(),
+        ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu"),
+    )
+    findings = check_models(checked, include=names(include))
+    if json:
+        print_json(findings)
+    else:
+        _show_findings(findings)
+    raise_on_errors(findings)
+
+
+def _show_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        print(f"{finding.severity}: {finding.model}: {finding.what} [{finding.code}]")
+        for file in finding.files:
+            print(f"    in {file}")
+        print(f"    {finding.why}\n    to mend it: {finding.fix}")
+    if not findings:
+        note("nothing found")
 
 
 @task(help={"model": "The model's name."}, positional=["model"])

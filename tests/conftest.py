@@ -91,12 +91,12 @@ def hub(session_hub) -> Iterator[Hub]:
     session_hub.forget()
 
 
-def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None) -> Server:
+def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None, timeout: float = 60) -> Server:
     """Another process may take a free port before Triton does: then try others. Killed at the end, to save time."""
     for attempts_left in (2, 1, 0):
         try:
             server = embedded.start(
-                models_dir, models_dir.with_name(".server"), ports=free_ports(), token=token, timeout=60
+                models_dir, models_dir.with_name(".server"), ports=free_ports(), token=token, timeout=timeout
             )
         except (PortTakenError, ServerStartError) as exc:
             if not attempts_left or "already in use" not in f"{exc}{_log(models_dir)}":
@@ -109,7 +109,7 @@ def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None) -> S
 
 def _log(models_dir: Path) -> str:
     path = embedded.log_path(models_dir.with_name(".server"))
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 @pytest.fixture

@@ -114,3 +114,17 @@ def test_a_wrong_catalogue_is_one_message_with_the_entry_and_its_line(inv, proje
         f"error: {project}/models.toml, line 1: models.clip[0]: triton_version: "
         "0 is not a version; want a whole number from 1\n"
     )
+
+
+def test_check_names_each_finding_with_its_files_and_exits_1_on_errors(inv, project):
+    code, out, err = inv("models.check", "--include", "bare", "--cpu")
+    assert code == 1
+    assert f"error: bare: there is no config [no-config]\n    in {project}/configs/bare/cpu.pbtxt\n" in out
+    assert err.startswith("error: errors: 1, warnings: 1")
+
+
+def test_check_is_one_json_document_for_scripts(inv, project):
+    code, out, _ = inv("models.check", "--include", "bare", "--json")
+    assert code == 1
+    assert {finding["code"] for finding in json.loads(out)} == {"no-config", "not-downloaded"}
+    assert sorted(json.loads(out)[0]) == ["code", "files", "fix", "model", "severity", "what", "why"]

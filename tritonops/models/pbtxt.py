@@ -50,6 +50,11 @@ def _problem(message: str) -> str:
     return re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL)
 
 
+def type_name(tensor: Any) -> str:
+    """Write the data type of a part of a config as its text does: "TYPE_FP32"."""
+    return str(tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number[tensor.data_type].name)
+
+
 @dataclass(frozen=True)
 class VersionPolicy:
     """Which versions of a model Triton serves: all, the newest few, or those that are listed."""

@@ -152,7 +152,10 @@ def _session_options(config: dict[str, Any]) -> Any:
     default = max(1, len(os.sched_getaffinity(0)) // instances)
     options.intra_op_num_threads = _parameter(config, "intra_op_thread_count", default)
     options.inter_op_num_threads = _parameter(config, "inter_op_thread_count", 1)
-    if _parameter(config, "execution_mode", 0) == 1:
+    mode = _parameter(config, "execution_mode", 0)
+    if mode not in (0, 1):
+        raise Refused(f"invalid configuration value: expected for execution_mode are 0 or 1 but got {mode}")
+    if mode == 1:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     return options
 
@@ -205,6 +208,16 @@ def _check_tensor(
         raise Refused(
             f"unable to load model '{model}', configuration expects datatype {declared['data_type']} "
             f"for {kind} '{tensor.name}', model provides {tensor.datatype}"
+        )
+    if declared.get("optional") and batching:
+        raise Refused(
+            f"unable to load model '{model}', optional input '{tensor.name}' is not supported for models that "
+            "support batching"
+        )
+    if declared.get("allow_ragged_batch") and tensor.shape != (-1,):
+        raise Refused(
+            f"unable to load model '{model}', configuration expects model provides input with shape [-1] for ragged "
+            f"input '{tensor.name}', model provides {_shown(tensor.shape)}"
         )
     dims = declared["reshape"]["shape"] if "reshape" in declared else declared["dims"]
     if tensor.shape:

@@ -1,0 +1,175 @@
+"""The corpus: configs and models that Triton refuses or serves otherwise than meant, and good ones beside them.
+
+Each case of corpus/*.toml changes one good model. `python -m tests.models.corpus_cases` writes its table into
+docs/check.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from tests.onnx_models import affine, external_weights, identity, model
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+BASE_CONFIG = """\
+backend: "onnxruntime"
+max_batch_size: 8
+input [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model of the corpus."""
+
+    name: str
+    topic: str
+    data: Mapping[str, Any]
+
+    @property
+    def codes(self) -> set[str]:
+        """The findings that `check` has to have, and no others."""
+        codes = self.data.get("finding", [])
+        return {codes} if isinstance(codes, str) else set(codes)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a real Triton serves it: as it stands where it is good, otherwise than meant where it is not."""
+        return bool(not self.codes or self.data.get("triton") == "serves")
+
+    @property
+    def says(self) -> str:
+        """What Triton says when it refuses it."""
+        return str(self.data.get("says", "")).replace("{model}", self.name)
+
+    def write(self, repository: Path) -> None:
+        """Make the model in a repository."""
+        home = repository / self.name
+        (home / "1").mkdir(parents=True)
+        self._write_graph(home / "1" / "model.onnx")
+        (home / "config.pbtxt").write_text(self._config(), encoding="utf-8")
+        for old, new in self.data.get("rename", []):
+            (home / old).rename(home / new)
+        for old, new in self.data.get("copy", []):
+            shutil.copytree(home / old, home / new)
+        for path in self.data.get("remove", []):
+            shutil.rmtree(home / path) if (home / path).is_dir() else (home / path).unlink()
+        for path, text in self.data.get("files", {}).items():
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).write_text(text)
+        for path, size in self.data.get("truncate", {}).items():
+            (home / path).write_bytes((home / path).read_bytes()[:size])
+
+    def _config(self) -> str:
+        text = str(self.data.get("config", BASE_CONFIG))
+        for old, new in self.data.get("edits", []):
+            assert old in text, (self.name, old)
+            text = text.replace(old, new, 1)
+        return f"{text}{self.data.get('append', '')}\n"
+
+    def _write_graph(self, path: Path) -> None:
+        name = self.data.get("graph", "affine")
+        if name == "external":
+            external_weights([1.0, 2.0, 3.0], path)
+        elif name:
+            path.write_bytes(_GRAPHS[name]().SerializeToString())
+
+
+def cases() -> Iterator[Case]:
+    """Read the corpus."""
+    for path in sorted((Path(__file__).parent / "corpus").glob("*.toml")):
+        for name, data in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            yield Case(name, path.stem, data)
+
+
+_F = TensorProto.FLOAT
+
+
+def _copied(shape: list[int | str]) -> onnx.ModelProto:
+    return model([helper.make_node("Identity", ["x"], ["y"])], {"x": (_F, shape)}, {"y": (_F, shape)})
+
+
+def _stamped(*, ir: int = 8, opset: int = 17, domain: str = "") -> onnx.ModelProto:
+    """A graph that claims to be newer than any runtime, or needs operators that none has."""
+    made = identity(_F)
+    made.ir_version, made.opset_import[0].version = ir, opset
+    if domain:
+        made.graph.node[0].domain = domain
+        made.opset_import.append(helper.make_opsetid(domain, 1))
+    return made
+
+
+def _of_a_sequence() -> onnx.ModelProto:
+    node = helper.make_node("SequenceAt", ["x", "i"], ["y"])
+    inputs = [helper.make_tensor_sequence_value_info("x", _F, ["n", 3])]
+    outputs = [helper.make_tensor_value_info("y", _F, ["n", 3])]
+    index = helper.make_tensor("i", TensorProto.INT64, [], [0])
+    graph = helper.make_graph([node], "graph", inputs, outputs, [index])
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def _with_a_default() -> onnx.ModelProto:
+    return model(
+        [helper.make_node("Mul", ["x", "scale"], ["y"])],
+        {"x": (_F, ["n", 3]), "scale": (_F, [1])},
+        {"y": (_F, ["n", 3])},
+        [helper.make_tensor("scale", _F, [1], [2.0])],
+    )
+
+
+_ROW: tuple[int, list[int | str]] = (_F, ["n", 3])
+_GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "affine": affine,
+    "two-inputs": lambda: model([helper.make_node("Add", ["a", "b"], ["y"])], {"a": _ROW, "b": _ROW}, {"y": _ROW}),
+    "two-outputs": lambda: model(
+        [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])],
+        {"x": _ROW},
+        {"y": _ROW, "z": _ROW},
+    ),
+    "dynamic": lambda: _copied(["n", "width"]),
+    "fixed-batch": lambda: _copied([2, 3]),
+    "scalar": lambda: _copied([]),
+    "sequence": _of_a_sequence,
+    "ir-99": lambda: _stamped(ir=99),
+    "opset-99": lambda: _stamped(opset=99),
+    "custom-domain": lambda: _stamped(domain="com.acme"),
+    "optional": _with_a_default,
+}
+
+BEGIN, END = "<!-- corpus -->\n", "<!-- /corpus -->\n"
+
+
+def table() -> str:
+    """Write the agreement of `check` and Triton as a table of Markdown."""
+    lines = ["| case | check | Triton | in its words |", "|---|---|---|---|"]
+    for case in cases():
+        codes = ", ".join(f"`{code}`" for code in sorted(case.codes)) or "nothing"
+        verdict = "serves" if not case.codes else "serves otherwise" if case.is_served else "refuses"
+        said = case.data.get("says", case.data.get("serves", ""))
+        judge = f" NVIDIA: {case.data['nvidia']}" if "nvidia" in case.data else ""
+        lines.append(f"| {case.topic}: {case.name} | {codes} | {verdict} | {_escaped(said + judge)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("{model}", "…")
+
+
+def with_table(page: str) -> str:
+    """Put the table into the page, between its marks."""
+    return page.partition(BEGIN)[0] + BEGIN + table() + END + page.partition(END)[2]
+
+
+if __name__ == "__main__":
+    docs = PROJECT / "docs" / "check.md"
+    docs.write_text(with_table(docs.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,203 @@
+from pathlib import Path
+
+import pytest
+
+from tests.onnx_models import affine, write_model
+from tritonops.errors import TritonOpsError, UnknownModelError
+from tritonops.models.catalog import load_catalog
+from tritonops.models.check.finding import raise_on_errors
+from tritonops.models.check.image import Image, OnnxRuntime, parse_image
+from tritonops.models.check.repository_check import Checked, check, count_gpus
+from tritonops.models.config import copy_configs
+from tritonops.models.pbtxt import parse_config
+from tritonops.models.repository import Repository
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+ENTRY = '[[models.clip]]\npath = "clip.onnx"\ntriton_version = 1\n'
+
+
+@pytest.fixture
+def project(tmp_path):
+    """One good model, in models.toml, on disk, and with both configs."""
+    (tmp_path / "models.toml").write_text(ENTRY)
+    (tmp_path / "models.lock").write_text("")
+    config = (write_model(tmp_path / "triton", "clip") / "config.pbtxt").read_text()
+    (tmp_path / "triton-config" / "clip").mkdir(parents=True)
+    for variant in ("cpu", "gpu"):
+        (tmp_path / "triton-config" / "clip" / f"{variant}.pbtxt").write_text(config)
+    return tmp_path
+
+
+def run(folder, *, image="26.07", include=(), **options):
+    checked = Checked(
+        load_catalog(folder / "models.toml"),
+        Repository(folder / "triton"),
+        folder / "triton-config",
+        folder / "models.lock",
+        parse_image(image),
+        **options,
+    )
+    return [finding for finding in check(checked, include=include) if finding.code != "not-locked"]
+
+
+def codes(*args, **options):
+    return [(finding.model, finding.severity, finding.code) for finding in run(*args, **options)]
+
+
+def test_a_good_model_has_no_findings(project):
+    assert run(project) == []
+
+
+def test_of_the_eleven_open_food_facts_models_it_names_what_each_one_lacks(tmp_path):
+    checked = Checked(
+        load_catalog(PROJECT / "models.toml"),
+        Repository(tmp_path / "triton"),
+        PROJECT / "triton-config",
+        tmp_path / "models.lock",
+        parse_image("nvcr.io/nvidia/tritonserver:26.07-py3"),
+    )
+    findings = check(checked)
+    errors = {(finding.model, finding.code) for finding in findings if finding.severity == "error"}
+    assert errors == {
+        ("price_tag_classification", "no-config"),
+        ("category-classifier-keras-image-embeddings-3.0", "unknown-backend"),
+    }
+    warnings = [finding.code for finding in findings if finding.severity == "warning"]
+    assert sorted(warnings) == ["not-downloaded"] * 11 + ["not-locked"]
+
+
+def test_the_same_mistake_in_several_configs_is_said_once_with_all_files(project):
+    for path in (*project.glob("triton-config/clip/*.pbtxt"), project / "triton" / "clip" / "config.pbtxt"):
+        path.write_text(path.read_text().replace('name: "x"', 'name: "images"') + f"# {path.name}\n")
+    unknown = next(finding for finding in run(project) if finding.code == "tensor-unknown")
+    assert sorted(path.name for path in unknown.files) == ["config.pbtxt", "cpu.pbtxt", "gpu.pbtxt"]
+    assert "'images'" in unknown.what
+
+
+def test_only_the_chosen_configs_are_checked(project):
+    (project / "triton-config" / "clip" / "gpu.pbtxt").write_text("oops")
+    assert codes(project, variants=("cpu",)) == []
+    assert codes(project, variants=("gpu",)) == [("clip", "error", "config-syntax")]
+
+
+def test_a_syntax_error_is_named_with_file_line_and_column(project):
+    (project / "triton" / "clip" / "config.pbtxt").write_text("max_batch_size: 1\n  oops: 1\n")
+    (finding,) = run(project)
+    assert f"{project}/triton/clip/config.pbtxt:2:3: " in finding.what
+
+
+def test_a_missing_config_is_an_error_and_one_of_two_a_warning(project):
+    (project / "triton-config" / "clip" / "gpu.pbtxt").unlink()
+    assert codes(project) == [("clip", "warning", "no-config")]
+    (project / "triton-config" / "clip" / "cpu.pbtxt").unlink()
+    assert codes(project) == [("clip", "warning", "no-config")]
+    (project / "triton" / "clip" / "config.pbtxt").unlink()
+    assert codes(project) == [("clip", "error", "no-config")]
+
+
+def test_a_config_whose_model_is_nowhere_is_a_warning(project):
+    (project / "triton-config" / "gone").mkdir()
+    assert codes(project) == [("gone", "warning", "config-without-model")]
+
+
+def test_a_model_in_two_places_is_an_error(project):
+    write_model(project / "triton-disabled", "clip")
+    assert ("clip", "error", "two-places") in codes(project)
+
+
+def test_a_lock_that_lacks_a_version_is_a_warning(project):
+    checked = Checked(
+        load_catalog(project / "models.toml"),
+        Repository(project / "triton"),
+        project / "triton-config",
+        project / "models.lock",
+        parse_image("26.07"),
+    )
+    (finding,) = check(checked)
+    assert (finding.code, finding.severity, finding.what) == ("not-locked", "warning", "clip/1 is not locked")
+
+
+def test_a_graph_is_judged_by_the_runtime_of_the_image(project):
+    made = affine()
+    made.ir_version = 12
+    (project / "triton" / "clip" / "1" / "model.onnx").write_bytes(made.SerializeToString())
+    assert codes(project, image="25.02-py3") == [("clip", "error", "ir-too-new")]
+    assert codes(project, image="registry.example/triton:25.02") == []
+    assert codes(project, image="26.07-py3") == []
+
+
+def test_gpus_are_compared_with_those_of_the_machine(project):
+    config = project / "triton" / "clip" / "config.pbtxt"
+    config.write_text(config.read_text().replace("kind: KIND_CPU", "kind: KIND_GPU gpus: [ 0, 1 ]"))
+    assert codes(project) == []
+    assert codes(project, gpus=2) == []
+    (finding,) = run(project, gpus=1)
+    assert (finding.code, "wants GPU 1;" in finding.what) == ("no-such-gpu", True)
+
+
+def test_a_warmup_beyond_the_batch_is_an_error(project):
+    """Triton refuses it, or ends altogether: too unsteady a verdict for the corpus."""
+    config = project / "triton" / "clip" / "config.pbtxt"
+    value = "{ data_type: TYPE_FP32 dims: [ 3 ] zero_data: true }"
+    sample = f'model_warmup [ {{ name: "w" batch_size: 9 inputs {{ key: "x" value: {value} }} }} ]\n'
+    config.write_text(config.read_text() + sample)
+    assert codes(project) == [("clip", "error", "warmup-batch")]
+
+
+def test_several_declared_versions_are_checked_as_they_would_be_served(project):
+    (project / "models.toml").write_text(ENTRY + ENTRY.replace("= 1", "= 2"))
+    made = affine(width=4)
+    write_model(project / "other", "clip", {2: made})
+    (project / "other" / "clip" / "2").rename(project / "triton" / "clip" / "2")
+    copy_configs(
+        load_catalog(project / "models.toml"),
+        Repository(project / "triton"),
+        project / "triton-config",
+        variant="cpu",
+        overwrite=True,
+    )
+    assert parse_config((project / "triton" / "clip" / "config.pbtxt").read_text()).HasField("version_policy")
+    assert {code for _, _, code in codes(project)} == {"tensor-shape"}
+
+
+def test_an_unknown_name_is_an_error_with_the_near_misses(project):
+    with pytest.raises(UnknownModelError) as caught:
+        run(project, include=["clop"])
+    assert caught.value.hint == "Did you mean 'clip'?"
+
+
+def test_errors_fail_and_warnings_pass(project):
+    (project / "triton-config" / "gone").mkdir()
+    raise_on_errors(run(project))
+    (project / "triton" / "clip" / "config.pbtxt").write_text("oops")
+    with pytest.raises(TritonOpsError, match="errors: 1, warnings: 1"):
+        raise_on_errors(run(project))
+
+
+@pytest.mark.parametrize(
+    ("name", "release"),
+    [
+        ("nvcr.io/nvidia/tritonserver:25.02-py3", (25, 2)),
+        ("nvcr.io/nvidia/tritonserver:26.07-py3-min", (26, 7)),
+        ("mirror.example:5000/nvidia/tritonserver:25.09-py3", (25, 9)),
+        ("25.02", (25, 2)),
+        ("tritonops-cpu", None),
+        ("mine:25.02", None),
+        ("nvcr.io/nvidia/tritonserver", None),
+    ],
+)
+def test_an_image_is_known_by_its_tag(name, release):
+    assert parse_image(name) == Image(name, release)
+
+
+def test_between_known_releases_the_older_one_counts():
+    assert parse_image("25.08").onnxruntime == OnnxRuntime("1.22.0", 10, 22)
+    assert parse_image("24.01").onnxruntime is None
+    assert "tensorflow" in (parse_image("25.02").backends or ())
+    assert "tensorflow" not in (parse_image("25.03").backends or ())
+
+
+def test_gpus_are_counted_where_the_driver_says(tmp_path):
+    assert count_gpus(tmp_path / "absent") is None
+    (tmp_path / "0000:01:00.0").mkdir()
+    assert count_gpus(tmp_path) == 1

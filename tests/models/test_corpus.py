@@ -1,0 +1,113 @@
+"""`check` and a real Triton agree on every case of the corpus: it neither cries wolf nor sleeps."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from tests.models.corpus_cases import PROJECT, Case, cases, with_table
+from tritonops.models.catalog import Catalog
+from tritonops.models.check.image import Image, OnnxRuntime
+from tritonops.models.check.repository_check import Checked, check
+from tritonops.models.repository import Repository
+from tritonops.triton.served import failure_reasons
+
+CASES = list(cases())
+by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.topic}:{case.name}")
+
+
+class Embedded(Image):
+    """The embedded Triton, as an image: two backends, and an ONNX Runtime newer than any image's."""
+
+    backends = frozenset({"onnxruntime", "python"})
+    onnxruntime = OnnxRuntime(onnxruntime.__version__, ir_version=50, opset=50)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpus") / "triton"
+    for case in CASES:
+        case.write(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def findings(repository):
+    checked = Checked(
+        Catalog(repository.parent / "models.toml", ()),
+        Repository(repository),
+        repository.parent / "triton-config",
+        repository.parent / "models.lock",
+        Embedded("embedded", None),
+        gpus=0,
+    )
+    found = {case.name: [] for case in CASES}  # type: ignore[var-annotated]
+    for finding in check(checked):
+        found.setdefault(finding.model, []).append(finding)
+    return found
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory, start_module_triton):
+    """Whether a real Triton serves each model, and what it says if not."""
+    root = tmp_path_factory.mktemp("judged") / "triton"
+    for case in CASES:
+        if not is_bad_ensemble(case):
+            case.write(root)
+    server = start_module_triton(root, timeout=300)
+    client = InferenceServerClient(server.grpc_url)
+    reasons = failure_reasons(server.log.read_text(encoding="utf-8", errors="replace"))
+    verdicts = {case.name: (client.is_model_ready(case.name), reasons.get(case.name, "")) for case in CASES}
+    return verdicts | {case.name: _judge(client, case, root, server.log) for case in CASES if is_bad_ensemble(case)}
+
+
+def is_bad_ensemble(case: Case) -> bool:
+    """They are judged one by one, beside good models: a bad ensemble spoils what Triton says of the others."""
+    return case.topic == "ensemble"
+
+
+def _judge(client, case: Case, root: Path, log: Path) -> tuple[bool, str]:
+    case.write(root)
+    try:
+        client.load_model(case.name, client_timeout=60)
+    except InferenceServerException as exc:
+        # Of a config that the core refuses, the API does not give the reason; it stands in the log.
+        logged = failure_reasons(log.read_text(encoding="utf-8", errors="replace")).get(case.name)
+        return False, logged or exc.message() or ""
+    finally:
+        shutil.rmtree(root / case.name)
+    return True, ""
+
+
+@by_name
+def test_check_finds_what_is_expected_as_an_error_only_where_triton_refuses(case: Case, findings):
+    assert {finding.code for finding in findings[case.name]} == case.codes, findings[case.name]
+    has_error = any(finding.severity == "error" for finding in findings[case.name])
+    assert has_error == (not case.is_served)
+
+
+def test_a_real_triton_confirms_every_case(verdicts):
+    """One test, so that one server is asked."""
+    assert {case.name: verdicts[case.name] for case in CASES if not agrees(case, *verdicts[case.name])} == {}
+
+
+def agrees(case: Case, is_served: bool, reason: str) -> bool:
+    if case.is_served:
+        return is_served
+    return not is_served and bool(case.says) and case.says in reason
+
+
+def test_the_corpus_is_large_and_its_backend_rows_cite_nvidias_backend():
+    assert sum(bool(case.codes) for case in CASES) >= 40
+    judged_by_backend = [case for case in CASES if case.topic == "graph"]
+    assert [case.name for case in judged_by_backend if not case.data.get("nvidia")] == []
+
+
+def test_the_table_in_the_docs_is_that_of_the_corpus():
+    page = (PROJECT / "docs" / "check.md").read_text(encoding="utf-8")
+    assert with_table(page) == page, "run: python -m tests.models.corpus_cases"

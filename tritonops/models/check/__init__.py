@@ -1,0 +1,1 @@
+"""What Triton would refuse, or serve otherwise than meant, found without a server."""

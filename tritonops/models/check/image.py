@@ -1,0 +1,64 @@
+"""What an image of Triton can serve: its backends, and how new a graph its ONNX Runtime reads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_IMAGE = "nvcr.io/nvidia/tritonserver:26.07-py3"
+
+Release = tuple[int, int]
+"""Year and month, as in the image's tag: (26, 7)."""
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """A release of ONNX Runtime, with the newest IR version and opset that it loads."""
+
+    version: str
+    ir_version: int
+    opset: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, as far as its tag tells; a tag that is no release of NVIDIA's tells nothing."""
+
+    name: str
+    release: Release | None
+
+    @property
+    def onnxruntime(self) -> OnnxRuntime | None:
+        """The ONNX Runtime that it has at least: that of the last release before it whose version is known."""
+        known = [release for release in _ONNX_RUNTIMES if self.release and release <= self.release]
+        return _ONNX_RUNTIMES[max(known)] if known else None
+
+    @property
+    def backends(self) -> frozenset[str] | None:
+        """The backends that it has; None where its tag does not tell."""
+        if self.release is None:
+            return None
+        return _BACKENDS | {"tensorflow"} if self.release <= LAST_WITH_TENSORFLOW else _BACKENDS
+
+
+def parse_image(name: str) -> Image:
+    """Read an image's name: `nvcr.io/nvidia/tritonserver:26.07-py3`, or the tag alone."""
+    match = re.search(r"(?:^|:)(\d\d)\.(\d\d)(?:-py3.*)?$", name)
+    is_ours = ":" not in name or "nvidia/tritonserver:" in name
+    return Image(name, (int(match[1]), int(match[2])) if match and is_ours else None)
+
+
+# https://docs.nvidia.com/deeplearning/triton-inference-server/release-notes/
+LAST_WITH_TENSORFLOW: Release = (25, 2)
+
+_BACKENDS = frozenset({"onnxruntime", "tensorrt", "pytorch", "python", "openvino", "dali", "fil", "identity"})
+
+# The runtime of each image is in its release notes. What a runtime loads was tried: a graph of one Identity node with
+# ever newer IR versions and opsets, on the onnxruntime wheel of that version.
+_ONNX_RUNTIMES: dict[Release, OnnxRuntime] = {
+    (25, 2): OnnxRuntime("1.20.1", 10, 21),
+    (25, 7): OnnxRuntime("1.22.0", 10, 22),
+    (25, 9): OnnxRuntime("1.23.0", 11, 23),
+    (26, 2): OnnxRuntime("1.24.1", 13, 25),
+    (26, 7): OnnxRuntime("1.27.0", 13, 26),
+}
