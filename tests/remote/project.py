@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +49,7 @@ class Clone:
                 shutil.copy2(source, folder / name)
         (folder / ".gitignore").write_text("__pycache__/\n/triton/\n/triton-disabled/\n/.store/\n/.server/\n/.env\n")
         (folder / "models").mkdir()
-        self.models: dict[str, dict[int, str]] = {}
+        self.models: dict[str, str] = {}
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 
@@ -61,23 +61,27 @@ class Clone:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", f"--message={message}")
 
-    def model(
-        self, name: str, version: int = 1, *, scale: float = 1.0, only: bool = True, extra: str = "", toml: str = ""
-    ) -> None:
-        """Let models.toml have a version that answers scale * x; in place of the others where `only` holds."""
+    def model(self, name: str, version: int = 1, *, scale: float = 1.0, padding: int = 0, toml: str = "") -> None:
+        """Let models.toml have one version of a model, which answers scale * x; `padding` makes its file larger."""
         made = affine(scale)
+        made.doc_string = os.urandom(padding // 2).hex()
         file = f"models/{name}-{version}-{scale:g}.onnx"
         onnx.save_model(made, self.folder / file)
         entry = f'[[models.{name}]]\npath = "{file}"\ntriton_version = {version}\n{toml}\n'
-        self.models[name] = {**({} if only else self.models.get(name, {})), version: entry}
+        self.models[name] = entry
         config = self.folder / "triton-config" / name / "cpu.pbtxt"
         config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(config_pbtxt(made, extra=extra))
+        config.write_text(config_pbtxt(made))
         self.write_catalog()
 
+    def ignore(self, pattern: str) -> None:
+        """Keep files out of git, and so out of what a deploy uploads."""
+        with (self.folder / ".gitignore").open("a") as file:
+            file.write(f"{pattern}\n")
+        self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", pattern.strip("/"))
+
     def write_catalog(self) -> None:
-        entries = [entry for versions in self.models.values() for entry in versions.values()]
-        (self.folder / "models.toml").write_text("\n".join(entries))
+        (self.folder / "models.toml").write_text("\n".join(self.models.values()))
 
     def hosts(self, *names: str, **settings: Any) -> None:
         """Write hosts.toml: each of these hosts serves on CPU, embedded, unless told otherwise."""
@@ -157,6 +161,19 @@ class Site:
             upload(host, source, state, facts)
             host.run(finish_script(state, facts, models_toml=models_of(here, source.models_toml)))
         return Layout(self.servers[name].root), facts.id
+
+    @contextmanager
+    def through(self, ports: Mapping[str, int]) -> Iterator[None]:
+        """Reach hosts by other ports, where something stands in front of them."""
+        before = self.fleet.config.read_text()
+        for name, port in ports.items():
+            server = self.servers[name]
+            with self.fleet.known_hosts.open("a") as file:
+                file.write(f"[127.0.0.1]:{port} {server.host_key}")
+            text = self.fleet.config.read_text()
+            self.fleet.config.write_text(text.replace(f"Port {server.port}\n", f"Port {port}\n"))
+        yield
+        self.fleet.config.write_text(before)
 
     @property
     def settings(self) -> Settings:

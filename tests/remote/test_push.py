@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-import onnx
 import pytest
 
-from tests.onnx_models import affine
 from tests.remote.project import activated
 from tests.remote.wire import Wire
 from tritonops.errors import TritonOpsError
@@ -21,32 +17,10 @@ MEGABYTES = 5
 
 
 @pytest.fixture
-def through_a_wire(site):
-    """Reach gpu-01 through a wire that counts bytes."""
-    server, config = site.servers["gpu-01"], site.fleet.config
-    before = config.read_text()
-    with Wire(server.port) as wire:
-        key = f"[127.0.0.1]:{wire.port} {server.host_key}"
-        site.fleet.known_hosts.write_text(site.fleet.known_hosts.read_text() + key)
-        config.write_text(before.replace(f"Port {server.port}", f"Port {wire.port}"))
+def wire(site):
+    """Counts the bytes between here and gpu-01."""
+    with Wire(site.servers["gpu-01"].port) as wire, site.through({"gpu-01": wire.port}):
         yield wire
-        config.write_text(before)
-
-
-def big_model(site, name: str, scale: float) -> None:
-    """A model that only this clone has: git does not track it."""
-    site.clone.model(name, scale=scale)
-    made = affine(scale)
-    made.doc_string = os.urandom(MEGABYTES * 500_000).hex()
-    file = site.clone.folder / "untracked" / f"{name}-{scale:g}.onnx"
-    file.parent.mkdir(exist_ok=True)
-    onnx.save_model(made, file)
-    entry = site.clone.models[name][1].replace(f"models/{name}-1-{scale:g}", f"untracked/{name}-{scale:g}")
-    site.clone.models[name][1] = entry
-    site.clone.write_catalog()
-    ignored = site.clone.folder / ".gitignore"
-    ignored.write_text(ignored.read_text() + "/untracked/\n")
-    site.clone.commit(f"{name} {scale}")
 
 
 def download(site) -> None:
@@ -54,18 +28,19 @@ def download(site) -> None:
     site.clone.commit("locked")
 
 
-def test_pushed_models_are_served_and_a_small_change_sends_little(site, through_a_wire):
-    big_model(site, "big", 3)
+def test_pushed_models_are_served_and_a_small_change_sends_little(site, wire):
+    site.clone.model("big", scale=3, padding=MEGABYTES * 1_000_000)
+    site.clone.ignore("/models/big*")  # so that only a push has it
     download(site)
     site.deploy(push=True)
     assert site.answers()["big"] == 3
-    assert through_a_wire.bytes > MEGABYTES * 1_000_000
-    through_a_wire.bytes = 0
+    assert wire.bytes > MEGABYTES * 1_000_000
+    wire.bytes = 0
     site.serve(alpha=77)
     download(site)
     site.deploy(push=True)
     assert site.answers()["alpha"] == 77
-    assert through_a_wire.bytes < 1_000_000
+    assert wire.bytes < 1_000_000
     del site.clone.models["big"]
     site.clone.write_catalog()
     site.clone.commit("no big")
