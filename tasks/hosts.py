@@ -47,3 +47,23 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, json
         print_json(list(rows))
     elif rows:
         print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def run_there(host: str, task: str, *arguments: str, **options: object) -> None:
+    """Run a task of this suite on a host: one that works on the server's own disk. stdout and stderr stay apart."""
+    from tritonops.remote.host import Host
+    from tritonops.remote.operate import run_task
+
+    words = [task, *arguments, *(word for name, value in options.items() for word in _written(name, value))]
+    with Host(host, ssh_config=settings().ssh_config) as on:
+        run_task(on, settings().remote_dir, words, show=print, show_error=note)
+
+
+def _written(option: str, value: object) -> list[str]:
+    """Write an option as a person would; one that was not given is left out."""
+    if isinstance(value, list):
+        return [word for item in value for word in _written(option, item)]
+    if value in (None, False):
+        return []
+    flag = f"--{option.replace('_', '-')}"
+    return [flag] if value is True else [flag, str(value)]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
 from tasks.cli import integer, names, seconds, settings, task
+from tasks.hosts import run_there
 from tasks.terminal import confirm, note, print_diff, print_json, print_table
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 MODEL = {"model": "The model's name."}
 VERSION = {"version": "One version of it; Triton chooses otherwise."}
-URL = {"url": "gRPC address of the server, host:port; TRITON_URL otherwise."}
+URL = {
+    "url": "gRPC address of the server, host:port; TRITON_URL otherwise.",
+    "host": "The Triton of this host, over SSH: an alias of ssh_config, or a host name.",
+}
 JSON = {"json": "Print one JSON document."}
 TIMEOUT = {"timeout": "Seconds that it may take; 600 otherwise."}
 YES = {"yes": "Do not ask."}
@@ -36,11 +40,16 @@ PLAN = {
 
 
 @task(name="list", help=URL | JSON)
-def list_(c: Context, url: str | None = None, json: bool = False) -> None:
+def list_(
+    c: Context,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
     """List the models of the server: each version, its state, and the reason."""
     from tritonops.triton.control import list_models
 
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         _show_models(list_models(client), json=json)
 
 
@@ -54,13 +63,17 @@ def load(
     version: str | None = None,
     timeout: str | None = None,
     url: str | None = None,
+    host: str | None = None,
     json: bool = False,
 ) -> None:
     """Serve a model as it is on disk, and check that the server does."""
+    if host and version:
+        run_there(host, "triton.load", model, version=version, timeout=timeout, json=json)
+        return
     from tritonops.triton import control, versions
 
     number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         if number:
             outcome = versions.load_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
@@ -86,13 +99,17 @@ def unload(
     yes: bool = False,
     timeout: str | None = None,
     url: str | None = None,
+    host: str | None = None,
     json: bool = False,
 ) -> None:
     """Take a model out of service, and wait until it is; requests under way are answered first."""
+    if host and version:
+        run_there(host, "triton.unload", model, version=version, all=all, yes=yes, timeout=timeout, json=json)
+        return
     from tritonops.triton import control, versions
 
     number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         control.require_known(client, model)
         what = f"version {number} of {model}" if number and not all else model
         if not confirm(f"Take {what} out of service on {client.url}?", yes=yes):
@@ -114,34 +131,51 @@ def serve(
     versions: str | None = None,
     timeout: str | None = None,
     url: str | None = None,
+    host: str | None = None,
     json: bool = False,
 ) -> None:
     """Choose the versions of a model that are served, in its config on disk, without a pause."""
+    if host:
+        run_there(host, "triton.serve", model, versions=versions, timeout=timeout, json=json)
+        return
     from tritonops.models.pbtxt import VersionPolicy
     from tritonops.triton.control import LOAD_TIMEOUT
     from tritonops.triton.versions import serve
 
     policy = VersionPolicy.parse(versions or "")
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         outcome = serve(client, model, policy, disk=_own_disk(client), timeout=_timeout(timeout, LOAD_TIMEOUT))
     _show_outcome(outcome, json=json)
 
 
 @task(help=MODEL | VERSION | URL | {"json": "JSON is what it prints anyway."}, positional=["model"])
-def config(c: Context, model: str, version: str | None = None, url: str | None = None, json: bool = False) -> None:
+def config(
+    c: Context,
+    model: str,
+    version: str | None = None,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
     """Print the configuration that the server serves a model with, as JSON."""
     from tritonops.triton.model_config import as_dict
 
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
 
 
 @task(help={"wait": "Wait up to this many seconds for it."} | URL | JSON)
-def ready(c: Context, wait: str | None = None, url: str | None = None, json: bool = False) -> None:
+def ready(
+    c: Context,
+    wait: str | None = None,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
     """Ask whether the server is ready: exit 0 if it is, 1 if it is not, 3 if nobody answers."""
     from tritonops.triton import waiting
 
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         if timeout := seconds("--wait", wait):
             waiting.wait_until_ready(client, timeout=timeout)
         else:
@@ -150,13 +184,19 @@ def ready(c: Context, wait: str | None = None, url: str | None = None, json: boo
 
 
 @task(help={"model": "Only this model; may be left out."} | URL | JSON)
-def stats(c: Context, model: str | None = None, url: str | None = None, json: bool = False) -> None:
+def stats(
+    c: Context,
+    model: str | None = None,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
     """Count the inferences of each loaded model, with average times in milliseconds."""
     from dataclasses import fields
 
     from tritonops.triton.client import ModelStatistics
 
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         rows = client.statistics(model)
     if json:
         print_json(rows)
@@ -181,12 +221,13 @@ def infer(
     input: str | None = None,
     timeout: str | None = None,
     url: str | None = None,
+    host: str | None = None,
     json: bool = False,
 ) -> None:
     """Ask a model and print its outputs."""
     from tritonops.triton.infer import INFER_TIMEOUT, infer
 
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         outputs = infer(
             client,
             model,
@@ -199,13 +240,22 @@ def infer(
 
 @task(help=PLAN | URL | JSON, iterable=["include"])
 def plan(
-    c: Context, include: list[str], cpu: bool = False, prune: bool = False, url: str | None = None, json: bool = False
+    c: Context,
+    include: list[str],
+    cpu: bool = False,
+    prune: bool = False,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
 ) -> None:
     """Compare models.toml, the disk and the server: exit 4 if anything is to be done."""
+    if host:
+        run_there(host, "triton.plan", include=include, cpu=cpu, prune=prune, json=json)
+        return
     from tritonops.triton.plan import raise_if_different
     from tritonops.triton.planning import make_plan
 
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
     _show_plan(made, json=json)
     raise_if_different(made)
@@ -222,16 +272,20 @@ def apply(
     yes: bool = False,
     timeout: str | None = None,
     url: str | None = None,
+    host: str | None = None,
     json: bool = False,
 ) -> None:
     """Make the disk and the server what models.toml says; what is so already is left alone."""
+    if host:
+        run_there(host, "triton.apply", include=include, cpu=cpu, prune=prune, yes=yes, timeout=timeout, json=json)
+        return
     from tasks.progress import shown
     from tritonops.triton.apply import apply, raise_unless_applied
     from tritonops.triton.control import LOAD_TIMEOUT
     from tritonops.triton.planning import make_plan
 
     within = _timeout(timeout, LOAD_TIMEOUT)
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
         if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
             return
@@ -246,12 +300,18 @@ def apply(
     help={"model": "Only this model; several times, or as a comma-separated list."} | URL | JSON,
     iterable=["model"],
 )
-def smoke(c: Context, model: list[str], url: str | None = None, json: bool = False) -> None:
+def smoke(
+    c: Context,
+    model: list[str],
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
     """Run the smoke tests of triton-config/<model>/smoke.json."""
     from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
     tests = find_smoke_tests(settings().config_dir, names(model))
-    with _connect(url) as client:
+    with _connect(url, host) as client:
         results = run_smoke_tests(client, tests)
     if json:
         print_json(results)
@@ -261,13 +321,26 @@ def smoke(c: Context, model: list[str], url: str | None = None, json: bool = Fal
     raise_if_failed(results)
 
 
-def _connect(url: str | None) -> AbstractContextManager[TritonClient]:
+def _connect(url: str | None, host: str | None) -> AbstractContextManager[TritonClient]:
     from tritonops.triton.client import connect
 
+    if host:
+        return _tunnelled(host, url)
     try:
         return connect(parse_address(url) if url else settings().triton_url, token=settings().triton_token)
     except ValueError as exc:
         raise InputError(f"--url {url}: {exc}") from exc
+
+
+@contextmanager
+def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
+    from tritonops.remote.endpoint import remote_client
+    from tritonops.remote.host import Host
+
+    if url:
+        raise InputError("--url and --host: want one of them", hint="A host's own env file says where it listens.")
+    with Host(name, ssh_config=settings().ssh_config) as host, remote_client(host, settings().remote_dir) as client:
+        yield client
 
 
 def _disk(client: TritonClient) -> Disk | None:

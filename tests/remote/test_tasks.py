@@ -128,3 +128,39 @@ def test_no_host_or_an_unknown_group_is_wrong_input(inv, arguments):
     done = inv("remote.deploy", *arguments, check=False)
     assert done.returncode == 2
     assert "hint:" in done.stderr
+
+
+def test_triton_tasks_reach_a_host_through_the_tunnel(site, inv):
+    rows = json.loads(inv("triton.list", *HOST, "--json").stdout)
+    assert ["alpha", "READY"] in [[row["name"], row["state"]] for row in rows]
+    assert "over SSH" in inv("triton.ready", *HOST).stdout
+    inv("triton.unload", "alpha", *HOST, "--yes")
+    assert "alpha" not in site.answers()
+    inv("triton.load", "alpha", *HOST)
+    assert "alpha" in site.answers()
+    assert json.loads(inv("triton.infer", "alpha", *HOST, "--json").stdout)
+
+
+def test_triton_tasks_that_change_the_disk_change_that_of_the_host(site, inv):
+    inv("triton.serve", "alpha", "--versions", "all", *HOST)
+    config = site.servers["gpu-01"].root / "shared/triton/alpha/config.pbtxt"
+    assert "version_policy" in config.read_text()
+    assert "alpha" in site.answers()
+
+
+def test_a_token_of_the_host_is_used_and_never_shown(site, inv):
+    before = site.answers()
+    inv("remote.env", *HOST, stdin="TRITON_TOKEN=hush_hush\n")
+    try:
+        done = inv("remote.deploy", *HOST)
+        listed = inv("triton.list", *HOST)
+        assert inv("remote.deploy", *HOST).stdout.split()[5:8] == ["nothing", "to", "do"]
+        assert "alpha" in listed.stdout
+        assert "hush_hush" not in done.stdout + done.stderr + listed.stdout + listed.stderr
+        assert "hush_hush" not in "".join(
+            path.read_text(errors="replace") for path in site.servers["gpu-01"].root.glob("releases/*/runs/*.log")
+        )
+    finally:
+        inv("remote.env", *HOST, stdin="TRITON_TOKEN=\n")
+        inv("remote.deploy", *HOST)
+    assert site.answers() == before

@@ -44,7 +44,7 @@ class Wire:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Late, but not slow: what comes meanwhile is on its way too."""
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             while data := await reader.read(1 << 16):
                 self.bytes += len(data)
                 self._loop.call_later(self.latency, writer.write, data)

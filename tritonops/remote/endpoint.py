@@ -24,6 +24,7 @@ def remote_client(host: Host, directory: str) -> Iterator[TritonClient]:
 
     state = survey(host, directory)
     with tunnel(host, state.grpc_port) as address, connect(address, token=state.token) as client:
+        client.url = f"{host.name} (port {state.grpc_port}, over SSH)"  # what errors name; not the tunnel's own end
         yield client
 
 
