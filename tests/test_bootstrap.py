@@ -41,6 +41,8 @@ def clone(tmp_path):
     folder = tmp_path / "clone"
     (folder / "requirements").mkdir(parents=True)
     shutil.copy2(PROJECT / "inv", folder / "inv")
+    (folder / "tasks").mkdir()
+    shutil.copy2(PROJECT / "tasks/program.py", folder / "tasks/program.py")
     shutil.copy2(PROJECT / "requirements/uv.txt", folder / "requirements/uv.txt")
     (folder / "requirements/dev.txt").write_text(locked("invoke"))
     (folder / "tasks.py").write_text(TASKS)
@@ -93,6 +95,12 @@ def test_a_modules_name_in_the_callers_directory_does_not_shadow_a_real_module(c
 
 def test_the_tasks_exit_code_is_its_exit_code(clone):
     assert run("./inv", "fail", cwd=clone).returncode == 7
+
+
+def test_a_command_line_that_cannot_be_read_is_wrong_input(clone):
+    for arguments, said in ((["nothing"], "No idea what 'nothing' is"), (["where", "--wrod=x"], "'--wrod'")):
+        done = run("./inv", *arguments, cwd=clone)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
 def test_a_changed_lock_is_installed_and_what_it_dropped_is_removed(clone):
