@@ -3,10 +3,13 @@ import dataclasses
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
 from tritonops.errors import (
     InputError,
@@ -134,8 +137,20 @@ def test_a_model_whose_name_a_shell_would_read_otherwise_is_refused(models_dir, 
 
 def test_a_server_folder_that_cannot_be_made_is_named(models_dir):
     models_dir.with_name(".server").write_text("in the way")
-    with pytest.raises(RepositoryError, match=r"\.server cannot be made: File exists"):
+    with pytest.raises(RepositoryError, match=r"cannot write to .*\.server: File exists"):
         embedded.start(models_dir, models_dir.with_name(".server"), ports=free_ports())
+
+
+def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left_running(models_dir, tmp_path):
+    """A limit on the size of files stands in for a full disk: the server's parts cannot be copied."""
+    start = (
+        "import resource; from pathlib import Path; from tritonops.server import embedded, ports;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        f"embedded.start(Path({str(models_dir)!r}), Path({str(tmp_path / '.server')!r}), ports=ports.free_ports())"
+    )
+    done = subprocess.run([sys.executable, "-c", start], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert f"RepositoryError: cannot write to {tmp_path / '.server'}: File too large" in done.stderr
+    assert embedded.find(tmp_path / ".server") is None
 
 
 def test_a_server_that_takes_too_long_is_ended(models_dir):

@@ -34,7 +34,8 @@ def settings(tmp_path, environ):
     shutil.copytree(PROJECT / "examples", tmp_path / "a clone" / "examples")
     settings = load_settings(tmp_path / "a clone", environ=environ)
     yield settings
-    quickstart.stop(settings)
+    if server := embedded.find(settings.project / ".quickstart" / ".server"):
+        embedded.kill(server)
 
 
 def run(settings, environ):

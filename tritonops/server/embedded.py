@@ -32,8 +32,8 @@ START_TIMEOUT = 600.0
 STOP_TIMEOUT = 40.0  # Triton gives requests under way 30 seconds
 # Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
 _CLOSED_APIS = "shared-memory,trace,logging"
-_SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 _CONTROL_APIS = "model-repository,model-config"
+_SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def start(
     RepositoryError, PortTakenError or ServerStartError; after an error, or an interruption, nothing is left running.
     """
     installation = installation or find_installation()
-    _require_folders(models_dir, server_dir)
+    _check_folder(models_dir)
     with _locked(server_dir):
         if running := find(server_dir):
             return running
@@ -96,10 +96,10 @@ def start(
         _rotate(log_path(server_dir))
         server = _spawn(installation, models_dir, server_dir, ports, token)
         try:
+            _save(server)
             _wait_until_started(server, timeout)
         except BaseException:
-            process.kill(server.process)
-            _forget(server)
+            kill(server)
             raise
     return server
 
@@ -178,8 +178,12 @@ def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports
     arguments = command(installation, models_dir, server_dir, ports=ports, token=token)
     environment = _environment(installation, os.environ)
     started = process.spawn(arguments, folder=models_dir.parent, environment=environment, log=log_path(server_dir))
-    process.save(started, _pid_file(server_dir), ports=asdict(ports), models_dir=str(models_dir))
     return Server(started, ports, models_dir, server_dir)
+
+
+def _save(server: Server) -> None:
+    facts = {"ports": asdict(server.ports), "models_dir": str(server.models_dir)}
+    process.save(server.process, _pid_file(server.server_dir), **facts)
 
 
 def _wait_until_started(server: Server, timeout: float) -> None:
@@ -204,19 +208,11 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def _require_folders(models_dir: Path, server_dir: Path) -> None:
+def _check_folder(models_dir: Path) -> None:
+    """Triton's Python backend pastes the names of models into a shell command, unquoted."""
     if not models_dir.is_dir():
         hint = "Try `inv models.download`, or set TRITON_MODELS_DIR."
         raise RepositoryError(f"{models_dir}: there is no such folder", hint=hint)
-    _refuse_names_for_a_shell(models_dir)
-    try:
-        server_dir.mkdir(exist_ok=True)
-    except OSError as exc:
-        raise RepositoryError(f"{server_dir} cannot be made: {exc.strerror}") from exc
-
-
-def _refuse_names_for_a_shell(models_dir: Path) -> None:
-    """Triton's Python backend pastes these names into a shell command, unquoted."""
     for name in (models_dir.name, *Repository(models_dir).enabled_names()):
         if not _SAFE_NAME.fullmatch(name):
             raise RepositoryError(
@@ -255,7 +251,11 @@ def _rotate(log: Path) -> None:
 
 @contextmanager
 def _locked(server_dir: Path) -> Iterator[None]:
-    """Let one start or stop happen at a time; the others wait. The lock ends with the process that holds it."""
-    with (server_dir / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    """Let one start happen at a time; the others wait. The lock ends with the process that holds it."""
+    try:
+        server_dir.mkdir(exist_ok=True)
+        with (server_dir / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as exc:
+        raise RepositoryError(f"cannot write to {server_dir}: {exc.strerror}") from exc

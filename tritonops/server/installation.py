@@ -53,10 +53,15 @@ def assemble_backends(folder: Path, installation: Installation) -> None:
     Copies, because Triton refuses a backend library that is a link out of its directory.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(installation.python_backend, folder / "python", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(installation.stub, folder / "python")
-    ours = Path(__file__).with_name("backends")
-    shutil.copytree(ours, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    _copy_files([*installation.python_backend.iterdir(), installation.stub], folder / "python")
+    _copy_files(Path(__file__).with_name("backends").joinpath("onnxruntime").iterdir(), folder / "onnxruntime")
+
+
+def _copy_files(files: Iterable[Path], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for file in files:
+        if file.is_file():
+            shutil.copy2(file, folder)
 
 
 @dataclass(frozen=True)
