@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -23,29 +24,29 @@ def quickstart(c: Context, stop: bool = False) -> None:
         return
     from tritonops.server.quickstart import env_file, prepared
 
-    env = f". {shlex.quote(os.path.relpath(env_file(settings())))}"
+    env = _typed(env_file(settings()))
     with prepared(settings(), os.environ) as run:
-        note(f"Everything of this quickstart is in .quickstart/. Its settings, for your shell:\n  $ {env}\n")
+        note(f"Everything of this quickstart is in .quickstart/. Its settings, for your shell:\n  $ . {env}\n")
         for number, step in enumerate(run.steps(), 1):
             _run(number, step)
     if run.answer:
         _show(run.answer)
-    note(_WHAT_NEXT.format(env=env, inv=_inv()))
+    note(_WHAT_NEXT.format(env=env, inv=_typed(PROJECT / "inv"), home=_typed(env_file(settings()).parent)))
 
 
 _WHAT_NEXT = """
 The server stays up. To go on with it:
-  $ {env}
+  $ . {env}
   $ {inv} server.status        the process, its addresses, its models
   $ {inv} triton.stats         what it has answered
   $ {inv} triton.unload digits
   $ {inv} --list               all there is
-Stop it with `{inv} quickstart --stop`; `rm -r .quickstart` then leaves nothing behind.
+Stop it with `{inv} quickstart --stop`; `rm -r {home}` then leaves nothing behind.
 Your own models go into models.toml: see README.md."""
 
 
 def _run(number: int, step: Step) -> None:
-    note(f"{number}. {step.title}\n  $ {_inv()} {shlex.join(step.arguments)}")
+    note(f"{number}. {step.title}\n  $ {_typed(PROJECT / 'inv')} {shlex.join(step.arguments)}")
     note(f"  {step.run()}\n")
 
 
@@ -60,7 +61,7 @@ def _stop() -> None:
     note("The quickstart's server is down." if stop(settings()) else "The quickstart's server is not up.")
 
 
-def _inv() -> str:
-    """The command as it can be typed where the person is."""
-    path = os.path.relpath(PROJECT / "inv")
-    return shlex.quote(path if os.sep in path else f"./{path}")
+def _typed(path: Path) -> str:
+    """Write a path as it can be typed where the person is: `./inv`, `../inv`."""
+    relative = os.path.relpath(path)
+    return shlex.quote(relative if os.sep in relative else f"./{relative}")
