@@ -104,7 +104,7 @@ def _summary(result: DownloadResult) -> str:
 @task(
     help={
         "include": "Pin this model again, whatever its pin says; several times, or as a comma-separated list.",
-        "check": "Change nothing; exit 4 where models.toml and the lock disagree.",
+        "check": "Change nothing; exit 1 where models.toml and the lock disagree.",
         "json": "Print one JSON document.",
     },
     iterable=["include"],

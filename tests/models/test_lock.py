@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from tests.models.catalogs import files_below, one_file, one_folder, write
-from tritonops.errors import DifferenceError, InputError, PartialFailureError, UnknownModelError
+from tritonops.errors import InputError, PartialFailureError, StaleLockError, UnknownModelError
 from tritonops.models.download import download
 from tritonops.models.lock import is_inside, load_lock
 from tritonops.models.pin import check_lock, lock_models
@@ -82,7 +82,7 @@ def test_an_edited_source_is_resolved_again(hub, two):
     lock_models(two)
     hub.push("team/c", {"model.onnx": b"c weights"})
     write(two, one_file("b", "team/c"))
-    with pytest.raises(DifferenceError, match=r"b/1: models.toml asks for hf:team/c@main") as caught:
+    with pytest.raises(StaleLockError, match=r"b/1: models.toml asks for hf:team/c@main") as caught:
         check_lock(two)
     assert "a/1: is locked, but models.toml does not have it" in str(caught.value)
     assert lock_models(two).locked == ("b/1",)
@@ -90,9 +90,9 @@ def test_an_edited_source_is_resolved_again(hub, two):
 
 
 def test_check_names_what_is_not_locked(two):
-    with pytest.raises(DifferenceError, match="a/1: is not locked") as caught:
+    with pytest.raises(StaleLockError, match="a/1: is not locked") as caught:
         check_lock(two)
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 1
     lock_models(two)
     check_lock(two)
 

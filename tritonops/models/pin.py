@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import DifferenceError, PartialFailureError, StoreError, TritonOpsError
+from tritonops.errors import PartialFailureError, StaleLockError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion, load_catalog
 from tritonops.models.fetch import JOBS, Supply
 from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of, update_lock
@@ -65,11 +65,13 @@ def resolve(
 
 
 def check_lock(settings: Settings, *, include: Sequence[str] = ()) -> None:
-    """Raise DifferenceError where models.toml and models.lock disagree, with a line for each version."""
+    """Raise StaleLockError where models.toml and models.lock disagree, with a line for each version."""
     catalog = load_catalog(settings.models_toml)
     labels = {version.label for version in catalog.select(include)}
     found = differences(catalog, load_lock(settings.lock_path))
     lines = [f"  {label}: {what}" for label, what in found.items() if not include or label in labels]
     if lines:
-        message = "\n".join([f"{settings.lock_path} does not answer models.toml:", *lines])
-        raise DifferenceError(message, hint="inv models.lock pins what is not pinned.")
+        raise StaleLockError(
+            "\n".join([f"{settings.lock_path} does not answer models.toml:", *lines]),
+            hint="inv models.lock pins what is not pinned.",
+        )
