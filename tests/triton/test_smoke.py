@@ -1,9 +1,11 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 from onnx import TensorProto
 
+from tests.conftest import PROJECT
 from tests.onnx_models import affine, identity, write_model
 from tritonops.errors import InputError, PartialFailureError
 from tritonops.triton import control
@@ -113,3 +115,14 @@ def test_a_smoke_test_that_is_wrong_is_an_error_that_names_the_key(tmp_path, con
     (tmp_path / "smoke.json").write_text(content)
     with pytest.raises(InputError, match=message):
         read_smoke_test(tmp_path / "smoke.json")
+
+
+def test_the_digits_example_says_that_a_seven_is_a_seven(triton, client):
+    example = PROJECT / "examples/digits"
+    folder = triton.models_dir / "digits"
+    (folder / "1").mkdir(parents=True)
+    shutil.copy(example / "digits.onnx", folder / "1/model.onnx")
+    shutil.copy(example / "triton-config/digits/cpu.pbtxt", folder / "config.pbtxt")
+    control.load(client, "digits")
+    (result,) = run_smoke_tests(client, find_smoke_tests(example / "triton-config"))
+    assert (result.model, result.problems) == ("digits", ())
