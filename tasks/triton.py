@@ -158,9 +158,10 @@ def config(
     json: bool = False,
 ) -> None:
     """Print the configuration that the server serves a model with, as JSON."""
+    from tritonops.triton.control import naming_unknown
     from tritonops.triton.model_config import as_dict
 
-    with _connect(url, host) as client:
+    with _connect(url, host) as client, naming_unknown(client, model):
         print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
 
 
@@ -195,8 +196,9 @@ def stats(
     from dataclasses import fields
 
     from tritonops.triton.client import ModelStatistics
+    from tritonops.triton.control import naming_unknown
 
-    with _connect(url, host) as client:
+    with _connect(url, host) as client, naming_unknown(client, model or ""):
         rows = client.statistics(model)
     if json:
         print_json(rows)
@@ -315,6 +317,8 @@ def smoke(
         results = run_smoke_tests(client, tests)
     if json:
         print_json(results)
+    elif not results:
+        note(f"{settings().config_dir} has no smoke tests")
     else:
         rows = [(result.model, "no" if result.problems else "yes", result.seconds) for result in results]
         print_table(["model", "passed", "seconds"], rows)

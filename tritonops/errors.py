@@ -8,6 +8,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
 │   ├── TokenRefusedError              the server wants a token, or another one
+│   ├── NotServedError                 a model or a version that the server does not serve
 │   ├── LoadError                      a model that Triton could not load, with its reason
 │   ├── NotAsOnDiskError               Triton says it is loaded, but serves something else than the disk holds
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
@@ -308,6 +309,10 @@ class TokenRefusedError(TritonError):
             f"Triton at {url} {what}",
             hint="Set TRITON_TOKEN, in .env or the environment, to the token that the server was started with.",
         )
+
+
+class NotServedError(TritonError):
+    """A question to a model, or to a version of it, that the server does not serve."""
 
 
 class LoadError(TritonError):

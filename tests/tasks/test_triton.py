@@ -72,6 +72,20 @@ def test_a_failure_is_a_message_and_an_exit_code(inv, arguments, code, message):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("task", ["infer", "config", "stats", "load"])
+def test_a_model_that_the_server_does_not_have_is_wrong_input_for_every_task(triton, inv, task):
+    write_model(triton.models_dir, f"shell_known_{task}")
+    arguments = [*(["--model"] if task == "stats" else []), f"shell_knwon_{task}", "--url", triton.grpc_url]
+    code, _, err = inv(f"triton.{task}", *arguments)
+    assert (code, f"has no model 'shell_knwon_{task}'" in err, f"'shell_known_{task}'" in err) == (2, True, True)
+
+
+def test_a_model_that_is_not_loaded_is_not_called_unknown(triton, inv):
+    write_model(triton.models_dir, "shell_unloaded")
+    code, _, err = inv("triton.infer", "shell_unloaded", "--url", triton.grpc_url)
+    assert (code, "hint: `inv triton.list` shows what is served" in err) == (1, True)
+
+
 @pytest.fixture
 def project(triton, monkeypatch, tmp_path):
     """A project of one model, with a smoke test, over the shared Triton; planned with --include only."""

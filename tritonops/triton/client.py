@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tritonops.errors import TokenRefusedError, TritonError, TritonTimeoutError, TritonUnreachableError
+from tritonops.errors import NotServedError, TokenRefusedError, TritonError, TritonTimeoutError, TritonUnreachableError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT = 10.0
 PROBE_TIMEOUT = 2.0
+_NOT_AVAILABLE = re.compile("requested model '.*' is not available")
 _TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
 
 
@@ -168,6 +170,9 @@ class TritonClient:
             return TritonUnreachableError(self.url, message)
         if status == "StatusCode.DEADLINE_EXCEEDED":
             return TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s")
+        if status == "StatusCode.NOT_FOUND" or _NOT_AVAILABLE.search(message):
+            hint = "`inv triton.list` shows what is served, `inv triton.load` loads a model."
+            return NotServedError(f"Triton at {self.url}: {message}", hint=hint)
         return TritonError(f"Triton at {self.url}: {message}")
 
     def _is_there(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from tritonops.errors import (
     InputError,
     LoadError,
     NotAsOnDiskError,
+    NotServedError,
     TokenRefusedError,
     TritonError,
     TritonTimeoutError,
@@ -127,6 +129,18 @@ def load_with_config(
                 # What that load changed before it failed goes back too, if it can.
                 with suppress(TritonError):
                     load(client, name, disk=disk, timeout=timeout)
+        raise
+
+
+@contextmanager
+def naming_unknown(client: TritonClient, name: str) -> Iterator[None]:
+    """Turn the NotServedError of a model that the server does not even have into an UnknownModelError."""
+    try:
+        yield
+    except NotServedError:
+        # Whoever may ask the model need not be allowed to see the index.
+        with suppress(TritonError):
+            require_known(client, name)
         raise
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tritonops.errors import InputError
 from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
+from tritonops.triton.control import naming_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +46,8 @@ def infer(
     timeout: float = INFER_TIMEOUT,
 ) -> list[Output]:
     """Run one inference with the tensors of a .json or .npz file, or with zeros; outputs in the model's order."""
-    metadata = client.metadata(name, version=version)
+    with naming_unknown(client, name):
+        metadata = client.metadata(name, version=version)
     tensors = read_inputs(inputs, metadata) if inputs else zeros(metadata)
     return infer_tensors(client, metadata, tensors, version=version, timeout=timeout)
 
@@ -81,7 +83,8 @@ def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     try:
         values = _read_npz(path) if path.suffix == ".npz" else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        raise InputError(f"cannot read the inputs of {metadata.name} from {path}: {exc}") from exc
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise InputError(f"cannot read the inputs of {metadata.name} from {path}: {reason}") from exc
     return as_tensors(values, metadata, where=str(path))
 
 

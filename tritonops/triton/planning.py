@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tritonops.errors import ConfigError, RepositoryError, UnknownModelError
@@ -46,19 +46,28 @@ _NO_VERSION: tuple[None] = (None,)
 
 
 @dataclass(frozen=True)
-class _Version:
-    """What is known about one version of a model of models.toml."""
+class _Declared:
+    """What is known about a model of models.toml."""
 
-    entry: ModelVersion | None
-    disk: str
-    server: str | None
-    server_reason: str | None
-    lacks: str | None
-    """Why it has to be downloaded."""
-    is_picked: bool
-    """The version policy picks it."""
-    is_changed: bool
-    """Its files are not those that were loaded."""
+    name: str
+    entries: Mapping[int, ModelVersion]
+    on_disk: tuple[int, ...]
+    wanted: WantedConfig
+    server: Mapping[int, ModelStatus]
+    served_diff: str | None
+    """From the config that is served to the one on disk."""
+    changed: Mapping[int, str]
+    """Why a version's files are taken to be others than those that are served."""
+
+    @property
+    def picked(self) -> tuple[int, ...]:
+        """The versions that the policy picks of those that are there or will be."""
+        return self.wanted.policy.served(tuple(sorted({*self.on_disk, *self.entries})))
+
+    @property
+    def versions(self) -> list[int]:
+        """Every version that is in models.toml, on disk, or answers."""
+        return sorted({*self.on_disk, *self.entries, *ready(self.server.values())})
 
 
 class _Planner:
@@ -114,48 +123,37 @@ class _Planner:
             yield PlannedVersion(name, version, True, "disabled", server, actions, "disabled")
 
     def _declared(self, name: str) -> PlannedModel:
-        entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
-        on_disk = self._repository.versions(name)
-        wanted = wanted_for(
-            self._catalog, self._repository, self._settings.config_dir, name, variant=self._variant
-        )
-        if self._prune:
-            wanted = without_undeclared(wanted, {*entries}, tuple(sorted({*on_disk, *entries})))
-        rows = self._rows(name)
-        model, note = self._disk.read(name), self._disk.note(name)
-        served_diff = changed_config(self._client, model, note) if model and ready(rows) else None
-        changed = changed_versions(model, note) if model and note else []
-        picked = wanted.policy.served(tuple(sorted({*on_disk, *entries})))
-        planned = [
-            _row(name, version, self._facts(name, version, entries.get(version), picked, changed), wanted, served_diff)
-            for version in sorted({*on_disk, *entries, *ready(rows)})
-        ]
+        about = self._gather(name)
+        planned = [_planned(about, version, *self._place(about, version)) for version in about.versions]
+        wanted = about.wanted
         return PlannedModel(
             name,
-            (*_model_rows(name, wanted, picked, entries), *planned),
+            (*_model_rows(about), *planned),
             config=wanted.text if wanted.differs and not wanted.problem else None,
-            diff=wanted.diff or served_diff,
+            diff=wanted.diff or about.served_diff,
             steps=tuple(ensemble_steps(wanted.config)) if wanted.config is not None else (),
-            is_unnoted=note is None and bool(ready(rows)),
+            is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),
         )
 
-    def _facts(
-        self, name: str, version: int, entry: ModelVersion | None, picked: Iterable[int], changed: Iterable[int]
-    ) -> _Version:
-        row = next((row for row in self._rows(name) if row.version == version), None)
-        disk, lacks = self._place(entry) if entry else ("installed", None)
-        return _Version(
-            entry,
-            disk,
-            row.state if row else None,
-            row.reason if row else None,
-            lacks,
-            is_picked=version in picked,
-            is_changed=version in changed,
-        )
+    def _gather(self, name: str) -> _Declared:
+        entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
+        on_disk = self._repository.versions(name)
+        config_dir = self._settings.config_dir
+        wanted = wanted_for(self._catalog, self._repository, config_dir, name, variant=self._variant)
+        if self._prune:
+            wanted = without_undeclared(wanted, {*entries}, tuple(sorted({*on_disk, *entries})))
+        rows = {row.version: row for row in self._rows(name) if row.version is not None}
+        model, note = self._disk.read(name), self._disk.note(name)
+        diff = changed_config(self._client, model, note) if model and ready(rows.values()) else None
+        changed = changed_versions(model, note) if model and note else []
+        why = "its files are not those that were loaded" if note and note.files else "its last load was not completed"
+        return _Declared(name, entries, on_disk, wanted, rows, diff, dict.fromkeys(changed, why))
 
-    def _place(self, entry: ModelVersion) -> tuple[str, str | None]:
+    def _place(self, about: _Declared, version: int) -> tuple[str, str | None]:
         """Say what stands in the place of a version, and why it has to be downloaded, if it has to."""
+        entry = about.entries.get(version)
+        if entry is None:
+            return ("installed" if version in about.on_disk else "absent"), None
         pin = pin_of(entry, self._lock, self._catalog.path)
         if pin is None:
             return self._unpinned_place(entry)
@@ -177,46 +175,47 @@ class _Planner:
         return self._server.get(name, ())
 
 
-def _row(
-    name: str, version: int, facts: _Version, wanted: WantedConfig, served_diff: str | None
-) -> PlannedVersion:
-    actions, reason = _decision(facts, wanted, config_changes=wanted.differs or served_diff is not None)
-    if facts.entry is None:
+def _planned(about: _Declared, version: int, disk: str, lacks: str | None) -> PlannedVersion:
+    row, is_declared = about.server.get(version), version in about.entries
+    actions, reason = _decision(about, version, row, lacks)
+    if not is_declared:
         reason = f"not in models.toml; {reason}" if reason else "not in models.toml"
-    return PlannedVersion(name, version, facts.entry is not None, facts.disk, facts.server, actions, reason)
+    return PlannedVersion(about.name, version, is_declared, disk, row.state if row else None, actions, reason)
 
 
 def _decision(
-    facts: _Version, wanted: WantedConfig, *, config_changes: bool
+    about: _Declared, version: int, row: ModelStatus | None, lacks: str | None
 ) -> tuple[tuple[Action, ...], str | None]:
+    """Say what to do about one version, and why; `lacks` says why it has to be downloaded, if it has to."""
+    wanted, is_picked = about.wanted, version in about.picked
     policy = f"version_policy: {wanted.policy}" + (", set with triton.serve" if wanted.is_chosen else "")
-    if facts.lacks:
-        return (("download", "load") if facts.is_picked and not wanted.problem else ("download",)), facts.lacks
+    if lacks:
+        return (("download", "load") if is_picked and not wanted.problem else ("download",)), lacks
     if wanted.problem:
         return ("keep",), None
-    if not facts.is_picked:
-        return (("remove from serving",) if facts.server == "READY" else ("keep",)), policy
-    if facts.server != "READY":
-        return ("load",), (facts.server_reason if facts.server_reason != "unloaded" else None) or "not served"
-    if facts.is_changed:
-        return ("load",), "its files are not those that were loaded"
-    if config_changes:
+    if not is_picked:
+        return (("remove from serving",) if row and row.state == "READY" else ("keep",)), policy
+    if row is None or row.state != "READY":
+        return ("load",), (row.reason if row and row.reason != "unloaded" else None) or "not served"
+    if version in about.changed:
+        return ("load",), about.changed[version]
+    if wanted.differs or about.served_diff:
         return ("load",), "its config changes"
     return ("keep",), policy if wanted.is_chosen else None
 
 
-def _model_rows(
-    name: str, wanted: WantedConfig, picked: Collection[int], declared: Collection[int]
-) -> Iterator[PlannedVersion]:
-    """Give the row about the model's config, if there is something to say about it."""
+def _model_rows(about: _Declared) -> Iterator[PlannedVersion]:
+    """Give the rows about the model's config, where there is something to say about it."""
+    wanted = about.wanted
     if wanted.problem:
-        yield _blocked(name, wanted.problem)
-    elif not {*picked} & {*declared} and not wanted.is_chosen:
-        hidden = f"Triton serves version {', '.join(map(str, picked))}, which models.toml does not have, instead of its own"
-        yield _blocked(name, f"{hidden}: --prune or `inv triton.serve` chooses those")
-    if wanted.differs and not wanted.problem:
+        yield _blocked(about.name, wanted.problem)
+        return
+    if not {*about.picked} & {*about.entries} and not wanted.is_chosen:
+        hidden = f"Triton serves version {', '.join(map(str, about.picked))}, which models.toml does not have"
+        yield _blocked(about.name, f"{hidden}, instead of its own: --prune or `inv triton.serve` chooses those")
+    if wanted.differs:
         reason = "differs from triton-config" if wanted.there is not None else "there is none on disk"
-        yield PlannedVersion(name, None, True, None, None, ("config",), reason)
+        yield PlannedVersion(about.name, None, True, None, None, ("config",), reason)
 
 
 def _blocked(name: str, reason: str) -> PlannedVersion:

@@ -49,7 +49,7 @@ class WantedConfig:
         if not self.differs:
             return None
         lines = (self.there or "").splitlines(), (self.text or "").splitlines()
-        return "\n".join(difflib.unified_diff(*lines, str(self.path), "triton-config", lineterm=""))
+        return "\n".join(difflib.unified_diff(*lines, str(self.path) if self.there else "/dev/null", "triton-config", lineterm=""))
 
 
 def wanted_for(
