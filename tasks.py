@@ -18,6 +18,7 @@ ns = Collection(
     dev.format_,
     dev.typecheck,
     dev.bench,
+    dev.doctor,
     Collection.from_module(models),
     Collection.from_module(remote),
     Collection.from_module(server),

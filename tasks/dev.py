@@ -7,8 +7,8 @@ from pathlib import Path
 
 from invoke import Context
 
-from tasks.cli import PROJECT, names, task, uv
-from tasks.terminal import note
+from tasks.cli import PROJECT, names, settings, task, uv
+from tasks.terminal import note, print_json
 from tritonops.errors import InputError, TritonOpsError
 
 
@@ -60,6 +60,23 @@ def bench(c: Context, name: str, arg: list[str]) -> None:
     if name not in known:
         raise InputError(f"benchmarks/ has no {name!r}", hint=f"It has: {', '.join(known)}.")
     _run([sys.executable, str(known[name]), *arg], f"the benchmark {name} failed")
+
+
+@task(help={"json": "Print one JSON document."})
+def doctor(c: Context, json: bool = False) -> None:
+    """Look at all that this machine needs to download, serve and deploy, and say what to do about what is missing."""
+    from tritonops.doctor import can_serve, examine
+
+    findings = examine(settings())
+    if json:
+        print_json(findings)
+    else:
+        for found in findings:
+            print(f"{'ok' if found.ok else 'missing':<8} {found.check:<17} {found.detail.splitlines()[0].rstrip(':')}")
+            if found.remedy:
+                print(f"{'':<26} {found.remedy}")
+    if not can_serve(findings):
+        raise TritonOpsError("this machine cannot serve models yet")
 
 
 @task()

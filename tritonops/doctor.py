@@ -1,0 +1,97 @@
+"""Whether this machine can download, serve and deploy: each part asked as its own task would ask it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.compose.engine import Docker
+from tritonops.errors import TritonOpsError
+from tritonops.models.catalog import load_catalog
+from tritonops.models.pin import check_lock
+from tritonops.models.repository import Repository
+from tritonops.server.installation import find_installation
+from tritonops.settings import Settings
+from tritonops.triton.client import connect
+
+_GB = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of asking one part; `remedy` says what to do where it is not ok."""
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str | None = None
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Ask every part, whatever the others say. Nothing is changed."""
+    return [_asked(name, check, settings) for name, check in _CHECKS.items()]
+
+
+def can_serve(findings: list[Finding]) -> bool:
+    """Whether there is a catalogue, a disk, and one of the two runtimes; the rest is wanted by some tasks only."""
+    ok = {finding.check for finding in findings if finding.ok}
+    return {"models.toml", "disk"} <= ok and bool({"embedded Triton", "Docker Compose"} & ok)
+
+
+def _asked(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return Finding(name, True, check(settings))
+    except TritonOpsError as exc:
+        return Finding(name, False, str(exc), exc.hint)
+
+
+def _catalogue(settings: Settings) -> str:
+    catalog = load_catalog(settings.models_toml)
+    return f"{len(catalog.names)} models, {len(catalog.versions)} versions"
+
+
+def _lock(settings: Settings) -> str:
+    check_lock(settings)
+    return "every version is pinned"
+
+
+def _disk(settings: Settings) -> str:
+    Repository(settings.models_dir).refuse_mount_point()
+    folder = next(path for path in [settings.models_dir, *settings.models_dir.parents] if path.is_dir())
+    return f"{shutil.disk_usage(folder).free / _GB:.1f} GB free in {folder}"
+
+
+def _embedded(settings: Settings) -> str:
+    return str(find_installation().executable)
+
+
+def _compose(settings: Settings) -> str:
+    docker = Docker(settings.project)
+    engine = docker.output(["docker", "version", "--format", "{{.Server.Version}}"]).strip()
+    return f"engine {engine}, Compose {docker.output(['docker', 'compose', 'version', '--short']).strip()}"
+
+
+def _server(settings: Settings) -> str:
+    with connect(settings.triton_url, token=settings.triton_token) as client:
+        rows = client.index()
+    return f"{sum(row.state == 'READY' for row in rows)} versions READY at {settings.triton_url}"
+
+
+def _ssh(settings: Settings) -> str:
+    missing = [tool for tool in ("ssh", "rsync") if not shutil.which(tool)]
+    if missing:
+        raise TritonOpsError(f"{' and '.join(missing)} not found", hint="sudo apt install openssh-client rsync")
+    return f"ssh and rsync are here; settings in {settings.ssh_config or Path('~/.ssh/config')}"
+
+
+_CHECKS: Mapping[str, Callable[[Settings], str]] = {
+    "models.toml": _catalogue,
+    "models.lock": _lock,
+    "disk": _disk,
+    "embedded Triton": _embedded,
+    "Docker Compose": _compose,
+    "a running Triton": _server,
+    "GPU servers": _ssh,
+}
