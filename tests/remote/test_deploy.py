@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -129,36 +130,76 @@ def test_a_model_that_is_no_longer_listed_is_unloaded(site, scale):
     assert "gamma" not in site.answers()
 
 
+def test_a_config_that_triton_would_refuse_is_found_before_anything_is_touched(site, scale):
+    site.deploy()
+    before = site.answers()
+    with broken(site, lambda text: text.replace('name: "x"', 'name: "no_such_input"')):
+        with pytest.raises(DeployError, match="no_such_input") as caught:
+            site.deploy()
+        assert not isinstance(caught.value, PutBackError)
+    assert site.answers() == before
+
+
 def test_a_model_that_does_not_load_is_put_back_with_tritons_words(site, scale):
     site.deploy()
     before = site.answers()
     site.serve(alpha=scale)
-    config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
-    good = config.read_text()
-    config.write_text(good.replace('name: "x"', 'name: "no_such_input"'))
-    site.clone.commit("beta is broken")
-    with pytest.raises(PutBackError, match="no_such_input"):
-        site.deploy()
-    assert site.answers() == before
-    config.write_text(good)
-    site.clone.commit("beta is mended")
+    with broken(site, lambda text: f"{text}{REFUSED}"):
+        with pytest.raises(PutBackError, match="sequence batching") as caught:
+            site.deploy()
+        assert "The server's last lines" in str(caught.value)
+        failed = failed_release(site)
+        assert site.answers() == before
     assert site.deploy().changed == ("alpha",)
     assert site.answers()["alpha"] == scale
+    with pytest.raises(UnknownReleaseError):
+        roll_back(site, to=failed)
 
 
-def test_a_release_that_failed_cannot_be_rolled_back_to(site):
+def test_a_model_that_answers_wrong_is_put_back(site, scale):
+    site.deploy()
+    before = site.answers()
+    smoke = site.clone.folder / "triton-config/alpha/smoke.json"
+    smoke.write_text(json.dumps({"inputs": {"x": [[1, 1, 1]]}, "outputs": {"y": [[scale, scale, scale]]}}))
+    site.serve(alpha=scale + 500)
+    with pytest.raises(PutBackError, match="smoke tests failed"):
+        site.deploy()
+    assert site.answers() == before
+    site.serve(alpha=scale)
+    site.deploy()
+    assert site.answers()["alpha"] == scale
+    smoke.unlink()
+    site.clone.commit("no smoke test")
+
+
+# What `models.check` has no objection to, and the embedded ONNX backend does not do.
+REFUSED = """
+sequence_batching {
+  control_input [{ name: "START" control [{ kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] }] }]
+}
+"""
+
+
+@contextmanager
+def broken(site: Site, change):
+    """Commit a config of beta that is no good, and mend it afterwards."""
     config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
     good = config.read_text()
-    config.write_text(good.replace('name: "x"', 'name: "no_such_input"'))
+    config.write_text(change(good))
     site.clone.commit("beta is broken")
-    with pytest.raises(PutBackError):
-        site.deploy()
-    config.write_text(good)
-    site.clone.commit("beta is mended")
+    try:
+        yield
+    finally:
+        config.write_text(good)
+        site.clone.commit("beta is mended")
+
+
+def failed_release(site: Site) -> str:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        failed = next(kept for kept in releases(host, "tritonops") if kept.outcome and kept.outcome.result != "done")
-    with pytest.raises(UnknownReleaseError):
-        roll_back(site, to=failed.facts.id)
+        newest = releases(host, "tritonops")[-1]
+    assert newest.outcome
+    assert newest.outcome.result == "put back"
+    return newest.facts.id
 
 
 def test_a_rollback_to_a_release_that_is_not_there_is_refused(site):
@@ -169,8 +210,7 @@ def test_a_rollback_to_a_release_that_is_not_there_is_refused(site):
 @pytest.mark.parametrize(
     "step",
     [
-        *("check the host", "upload", "keep what", "prepare", "download", "copy configs"),
-        *("install", "load"),
+        *("check the host", "upload", "keep what", "check the models", "install", "load"),
     ],
 )
 def test_a_connection_cut_at_any_step_leaves_the_old_release_or_the_new_one_and_no_mix(site, scale, step):

@@ -20,7 +20,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,7 @@ from tritonops.remote.serving import serve
 from tritonops.settings import load_settings
 from tritonops.triton.client import connect
 from tritonops.triton.disk import Disk
+from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
 KEEP = 5
 _RESERVE = 1_000_000
@@ -110,7 +111,7 @@ def switch(
     )
     try:
         served = bring(layout, release, changed, report=report)
-        smoke(release, report=report)
+        smoke(release, {name for name, _ in served}, report=report)
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt) as exc:
         raise _put_back_after(exc, layout, before, release, changed, report) from exc
@@ -158,36 +159,14 @@ def bring(layout: Layout, release: Release, changed: list[str], *, report: Repor
         return serve(client, Disk.of(layout.models_dir, settings.triton_url), changed, report=report)
 
 
-def smoke(release: Release, *, report: Report) -> None:
-    """Run the smoke tests, where models have some."""
-    if any((release.project / "triton-config").glob("*/smoke.json")):
-        run_task(release, "triton.smoke", report=report)
-
-
-def run_task(release: Release, *arguments: str, report: Report, environment: Mapping[str, str] | None = None) -> None:
-    """Run a task of a release; each line that it writes is reported. Raises TritonOpsError with the last of them."""
-    report(f"inv {' '.join(arguments)}")
-    command = [str(release.inv), *arguments]
-    lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        try:
-            for line in process.stdout or ():
-                lines.append(line.rstrip())
-                report(f"  {lines[-1]}")
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        last = "\n".join(f"  {line}" for line in lines[-15:])
-        raise TritonOpsError(f"inv {arguments[0]} failed (exit {process.returncode})\n{last}")
+def smoke(release: Release, names: Collection[str], *, report: Report) -> None:
+    """Ask each of the models that has a smoke test, and compare what it answers."""
+    settings = load_settings(release.project)
+    tests = {name: path for name, path in find_smoke_tests(settings.config_dir).items() if name in names}
+    if tests:
+        report(f"smoke tests of {', '.join(tests)}")
+        with connect(settings.triton_url, token=settings.triton_token) as client:
+            raise_if_failed(run_smoke_tests(client, tests))
 
 
 def prune(layout: Layout, *, keep: int = KEEP) -> None:

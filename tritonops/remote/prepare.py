@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tritonops.errors import TritonOpsError
+from tritonops.errors import PartialFailureError, TritonOpsError
 from tritonops.models import config, download
 from tritonops.models.catalog import Catalog, load_catalog
+from tritonops.models.check.finding import Finding
+from tritonops.models.check.image import DEFAULT_IMAGE, parse_image
+from tritonops.models.check.repository_check import Checked, check, count_gpus
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store, file_sha256
 from tritonops.remote.layout import Layout, Release
@@ -36,6 +39,20 @@ def prepare(layout: Layout, release: Release, *, report: Report) -> None:
     variant: config.Variant = "cpu" if release.facts.config == "cpu" else "gpu"
     outcomes = config.copy_configs(catalog, repository, settings.config_dir, variant=variant, overwrite=True)
     config.raise_unless_done(outcomes)
+    report("check the models")
+    image = parse_image(settings.triton_image or DEFAULT_IMAGE)
+    checked = Checked(catalog, repository, settings.config_dir, settings.lock_path, image, count_gpus(), (variant,))
+    _raise_on_errors(check(checked))
+
+
+def _raise_on_errors(findings: Sequence[Finding]) -> None:
+    errors: dict[str, str] = {}
+    for finding in findings:
+        if finding.severity == "error":
+            before = f"{errors[finding.model]}; " if finding.model in errors else ""
+            errors[finding.model] = f"{before}{finding.what} (to mend it: {finding.fix})"
+    if errors:
+        raise PartialFailureError("Triton would refuse, or serve otherwise", errors, hint="inv models.check")
 
 
 def receive(layout: Layout, *, report: Report) -> None:
