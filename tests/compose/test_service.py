@@ -26,6 +26,7 @@ from tritonops.errors import (
     InputError,
     PublishedPortTakenError,
     ServiceError,
+    TritonError,
 )
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
@@ -265,6 +266,14 @@ def test_a_models_directory_that_is_not_there_is_not_made(spare, tmp_path):
     with pytest.raises(DockerError, match="does not exist"):
         service.up(spare(TRITON_MODELS_DIR=str(tmp_path / "nowhere")), watch=print)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_models_that_the_container_may_not_read_are_an_error_and_nobody_waits_for_them(spare, tmp_path, monkeypatch):
+    models_dir = tmp_path / "triton"
+    models_dir.mkdir(mode=0o700)
+    monkeypatch.setenv("TRITON_USER", "65534:65534")
+    with pytest.raises(TritonError, match="failed to open directory /models"):
+        service.up(spare(TRITON_MODELS_DIR=str(models_dir), TRITON_TOKEN=""), watch=print, timeout=60)
 
 
 def test_without_a_container_the_log_is_an_error_that_names_the_next_step(spare):

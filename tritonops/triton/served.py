@@ -70,9 +70,19 @@ def settled_index(client: TritonClient) -> list[ModelStatus] | None:
         index = client.index()
     except TokenRefusedError:
         raise
-    except (TritonUnreachableError, TritonError):  # a server that starts may well break off a call
-        return None
+    except (TritonUnreachableError, TritonError):
+        if not _answers(client):
+            return None
+        index = client.index()  # it came up just now, or has a reason of its own, which is raised
     return None if any(row.state == "LOADING" for row in index) else index
+
+
+def _answers(client: TritonClient) -> bool:
+    try:
+        client.is_ready()
+    except (TritonUnreachableError, TritonError):
+        return False
+    return True
 
 
 def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:
