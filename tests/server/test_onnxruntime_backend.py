@@ -15,9 +15,6 @@ from onnx import TensorProto, helper
 from tests.onnx_models import CONFIG_TYPES, Signature, affine, external_weights, model, write_model
 from tritonops.triton.client import connect
 
-# One worker runs them all, with one server.
-pytestmark = pytest.mark.xdist_group("onnxruntime_backend")
-
 ALL_TYPES: dict[int, Any] = {
     TensorProto.FLOAT: np.array([[1.5, -2.25]], np.float32),
     TensorProto.DOUBLE: np.array([[1.5, -1e300]], np.float64),
