@@ -21,7 +21,7 @@ STOP_TIMEOUT = {"timeout": "Seconds to wait for requests under way before it is 
 @task(help=START_TIMEOUT | JSON)
 def up(c: Context, timeout: str | None = None, json: bool = False) -> None:
     """Start Triton over the models directory, load every model, and list them."""
-    _start(settings(), seconds("--timeout", timeout))
+    _start(settings(), seconds("--timeout", timeout), quiet=json)
     _show(settings(), json=json)
 
 
@@ -35,7 +35,7 @@ def down(c: Context, timeout: str | None = None) -> None:
 def restart(c: Context, timeout: str | None = None, json: bool = False) -> None:
     """Stop Triton and start it again, with the settings as they are now."""
     _stop(settings(), None)
-    _start(settings(), seconds("--timeout", timeout))
+    _start(settings(), seconds("--timeout", timeout), quiet=json)
     _show(settings(), json=json)
 
 
@@ -58,12 +58,14 @@ def status(c: Context, json: bool = False) -> None:
     _show(settings(), json=json)
 
 
-def _start(options: Settings, timeout: float | None) -> None:
+def _start(options: Settings, timeout: float | None, *, quiet: bool) -> None:
     from tritonops.server import embedded
     from tritonops.server.ports import Ports
 
     if running := embedded.find(options.server_dir):
         note(f"Triton is up already, process {running.process.pid}. `inv server.restart` starts it anew.")
+    elif not quiet:
+        note(f"Starting Triton and loading the models of {options.models_dir}")
     ports = Ports(options.http_port, options.grpc_port, options.metrics_port)
     embedded.start(
         options.models_dir,

@@ -86,6 +86,16 @@ def test_a_server_is_brought_up_shown_restarted_and_brought_down(models_dir, inv
     assert (code, err) == (0, "Triton is not up.\n")
 
 
+def test_a_model_that_came_later_is_named_until_it_is_loaded(models_dir, inv):
+    inv("server.up")
+    write_model(models_dir, "late")
+    code, _, err = inv("server.status")
+    assert code == 1
+    assert "late: it was never loaded: try `inv triton.load late`" in err
+    assert inv("triton.load", "late", "--url", f"127.0.0.1:{os.environ['TRITON_EXPOSE_GRPC']}")[0] == 0
+    assert inv("server.status")[0] == 0
+
+
 def test_a_server_that_is_not_up_is_reported_as_unreachable(models_dir, inv):
     code, _, err = inv("server.status")
     assert code == 3

@@ -88,7 +88,7 @@ def _answers(client: TritonClient) -> bool:
 def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:
     """Raise PartialFailureError, naming every model that should be served and is not."""
     failures = {
-        row.name: row.reason or "Triton gives no reason"
+        row.name: row.reason or f"it was never loaded: try `inv triton.load {row.name}`"
         for row in rows
         if row.state != "READY" and row.reason != _UNLOADED
     }
