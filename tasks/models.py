@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.cli import integer, names, settings, task
+from tasks.entries import add, generate_config, remove
 from tasks.terminal import confirm, note, print_diff, print_json, print_table, size
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tritonops.models.config import ConfigOutcome
     from tritonops.models.download import DownloadResult
     from tritonops.models.repository import Repository
+
+__all__ = ["add", "generate_config", "remove"]  # tasks of this collection, too
 
 INCLUDE = {"include": "Only this model; several times, or as a comma-separated list."}
 

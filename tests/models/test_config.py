@@ -141,15 +141,32 @@ def test_a_policy_of_the_source_wins_over_the_declared_versions(project):
     assert project.config("clip").read_text() == source
 
 
-def test_a_version_that_is_newly_declared_is_a_difference(project):
-    project.declare(clip=[1, 2])
+def test_a_version_that_is_newly_declared_or_no_longer_is_followed_unasked(project):
     project.install("clip", 1)
     project.copy()
-    project.declare(clip=[1, 2, 3])
-    outcome = project.copy()["clip"]
-    assert (outcome.state, outcome.kept_policy) == ("differs", None)
-    assert project.states(overwrite=True) == {"clip": "replaced"}
-    assert "[ 1, 2, 3 ]" in project.config("clip").read_text()
+    for declared, versions in (([1, 2], "[ 1, 2 ]"), ([1, 2, 3], "[ 1, 2, 3 ]"), ([3], None)):
+        project.declare(clip=declared)
+        assert project.states() == {"clip": "replaced"}
+        assert versions is None or versions in project.config("clip").read_text()
+    assert project.config("clip").read_text() == GPU
+
+
+def test_a_policy_that_somebody_wrote_by_hand_is_a_difference(project):
+    project.declare(clip=[1, 2])
+    project.install("clip", 1)
+    project.config("clip").write_text(f"{GPU}version_policy: {{ all: {{}} }}\n")
+    assert project.states() == {"clip": "differs"}
+
+
+def test_labels_go_with_the_config_that_names_them(project):
+    labelled = 'output [ { name: "y" label_filename: "labels.txt" } ]\n'
+    project.write_source("clip", gpu=labelled)
+    (project.folder / "triton-config" / "clip" / "labels.txt").write_text("a\nb\n")
+    project.copy()
+    assert project.repository.pending_config("clip").with_name("labels.txt").read_text() == "a\nb\n"
+    project.install("clip", 1)
+    project.copy()
+    assert project.config("clip").with_name("labels.txt").read_text() == "a\nb\n"
 
 
 @pytest.mark.parametrize("declared", [[1], [1, 2]])

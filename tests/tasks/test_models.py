@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from tests.onnx_models import affine
+
 CATALOG = """\
 [[models.clip]]
 path = "clip.onnx"
@@ -128,3 +130,45 @@ def test_check_is_one_json_document_for_scripts(inv, project):
     assert code == 1
     assert {finding["code"] for finding in json.loads(out)} == {"no-config", "not-downloaded"}
     assert sorted(json.loads(out)[0]) == ["code", "files", "fix", "model", "severity", "what", "why"]
+
+
+def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
+    (project / "new.onnx").write_bytes(affine().SerializeToString())
+    code, out, err = inv("models.add", "new", "--path", str(project / "new.onnx"), "--cpu", "--warmup")
+    assert (code, out) == (0, "new/1\n")
+    assert f"written from the graph: {project}/configs/new/cpu.pbtxt" in err
+    assert "zero_data: true" in (project / "triton" / "new" / "config.pbtxt").read_text()
+    assert inv("models.check", "--include", "new")[0] == 0
+    code, _, err = inv("models.generate-config", "new")
+    assert code == 2
+    assert "--overwrite writes them anew" in err
+    assert inv("models.generate-config", "new", "--max-batch-size", "32", "--overwrite")[0] == 0
+    assert "max_batch_size: 32" in (project / "configs" / "new" / "gpu.pbtxt").read_text()
+    code, _, err = inv("models.remove", "new", "--files")
+    assert code == 2
+    assert str(project / "triton" / "new") in err
+    assert inv("models.remove", "new", "--files", "--yes")[:2] == (0, "removed: new/1\n")
+    assert not (project / "triton" / "new").exists()
+    assert (project / "models.toml").read_text().strip() == CATALOG.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["models.add", "new"], "repo_id: is missing"),
+        (["models.add", "new", "--repo-id", "a/b"], "model_path: is missing"),
+        (["models.add", "a/b", "--path", "x.onnx"], "is a path; want a plain name"),
+        (["models.add", "new", "--path", "x", "--version", "0"], "--version 0: want a whole number"),
+        (["models.add", "new", "--url", "https://x/y"], "sha256: is missing"),
+        (["models.add", "new", "--path", "x", "--labels", "absent.txt"], "--labels absent.txt: no such file"),
+        (["models.remove", "clop"], "Did you mean 'clip'?"),
+        (["models.generate-config", "bare"], "bare is not on disk"),
+        (["models.generate-config", "clip", "--max-batch-size", "x"], "--max-batch-size x: want a whole number"),
+    ],
+)
+def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments, said):
+    before = (project / "models.toml").read_text()
+    code, out, err = inv(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert (project / "models.toml").read_text() == before

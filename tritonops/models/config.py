@@ -13,6 +13,7 @@ from tritonops.models.catalog import Catalog
 from tritonops.models.pbtxt import (
     AS_IN_CATALOG,
     SET_WITH_SERVE,
+    ModelConfig,
     VersionPolicy,
     has_policy,
     parse_config,
@@ -114,10 +115,19 @@ def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, 
         if not source.exists():
             return ConfigOutcome(name, "failed", error=f"there is no {source}")
         text = read_text(source)
-        parse_config(text, where=str(source))
+        _copy_labels(repository, name, parse_config(text, where=str(source)), source.parent)
         return _bring(repository, name, wanted_config(catalog, name, text), overwrite=overwrite)
     except TritonOpsError as exc:
         return ConfigOutcome(name, "failed", error=str(exc))
+
+
+def _copy_labels(repository: Repository, name: str, config: ModelConfig, folder: Path) -> None:
+    """Triton wants the files that `label_filename` names beside the config."""
+    names = {output.label_filename for output in config.output}
+    for file_name in sorted(name for name in names if name and Path(name).name == name):
+        source, target = folder / file_name, repository.config_path(name).with_name(file_name)
+        if source.is_file() and not (target.is_file() and target.read_bytes() == source.read_bytes()):
+            repository.write_config(name, read_text(source), file_name=file_name)
 
 
 def _bring(repository: Repository, name: str, wanted: str, *, overwrite: bool) -> ConfigOutcome:
@@ -126,11 +136,20 @@ def _bring(repository: Repository, name: str, wanted: str, *, overwrite: bool) -
     there = read_text(path) if path.exists() else None
     wanted = keep_policy(there or "", wanted)
     # Nobody has had a reason to edit a config that waits, so the latest choice of CPU or GPU counts.
-    state = _state(there, wanted, overwrite=overwrite or waiting)
+    state = _state(there, wanted, overwrite=overwrite or waiting or _differ_in_versions(there or "", wanted))
     if state in ("written", "replaced"):
         path = repository.write_config(name, wanted)
     diff = "" if there is None else _diff(there, wanted, path)
     return ConfigOutcome(name, state, path, diff, served_policy(wanted), waiting)
+
+
+def _differ_in_versions(there: str, wanted: str) -> bool:
+    """Whether nothing differs but the versions that models.toml lists: these follow it unasked."""
+    policies = [(has_policy(text), policy_note(text)) for text in (there, wanted)]
+    if any(has and note != AS_IN_CATALOG for has, note in policies):
+        return False
+    same = VersionPolicy("all")
+    return set_version_policy(there, same, note=AS_IN_CATALOG) == set_version_policy(wanted, same, note=AS_IN_CATALOG)
 
 
 def _state(there: str | None, wanted: str, *, overwrite: bool) -> State:

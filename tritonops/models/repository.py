@@ -121,18 +121,23 @@ class Repository:
         return home / CONFIG_NAME if home else self.pending_config(name)
 
     def take_pending_config(self, name: str, model: Path) -> None:
-        """Move the config that waits for a model, if one does, into the folder that will be the model's.
+        """Move the config that waits for a model, with its labels, into the folder that will be the model's.
 
         The caller holds `changing()` and renames the folder, with its first version, into `root`.
         """
-        if self.pending_config(name).is_file():
-            self.pending_config(name).replace(model / CONFIG_NAME)
-            self.pending_config(name).parent.rmdir()
+        waiting = self.pending_config(name).parent
+        if waiting.is_dir():
+            for path in waiting.iterdir():
+                path.replace(model / path.name)
+            waiting.rmdir()
 
-    def write_config(self, name: str, text: str) -> Path:
-        """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model."""
+    def write_config(self, name: str, text: str, *, file_name: str = CONFIG_NAME) -> Path:
+        """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model.
+
+        With `file_name`, another file that belongs beside it.
+        """
         with self.changing():
-            target = self.config_path(name)
+            target = self.config_path(name).with_name(file_name)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = self.beside / "config.partial"
             partial.write_text(text, encoding="utf-8")

@@ -36,6 +36,22 @@ def entry_lines(text: str) -> dict[Entry, int]:
     return lines
 
 
+def entry_spans(text: str) -> dict[Entry, tuple[int, int]]:
+    """Map each entry that has a `[[models.NAME]]` of its own to its lines, as a slice of them, counted from 0.
+
+    Comments and blank lines behind its last statement are not part of it.
+    """
+    spans: dict[Entry, tuple[int, int]] = {}
+    current: Entry | None = None
+    for path, statement in _located(text):
+        if statement.header:
+            is_entry = bool(statement.entry_lines) and len(path) == 2 and path[0] == "models"
+            current = (path[1], sum(1 for key, _ in spans if key == path[1])) if is_entry else None
+        if current:
+            spans[current] = (spans.get(current, (statement.line - 1, 0))[0], statement.last_line)
+    return spans
+
+
 def statement_line(text: str, path: tuple[str, ...]) -> int:
     """Find the line of the first statement at or below `path`; 1 where there is none."""
     return next((statement.line for full, statement in _located(text) if full[: len(path)] == path), 1)
@@ -58,6 +74,12 @@ class _Statement:
         self.line = tokens[0][2]
         self.header = tokens[0][1] == "["
         self._doubled = self.header and tokens[1][1] == "["
+
+    @property
+    def last_line(self) -> int:
+        """Where it ends, counted from 1."""
+        _, text, line = self._tokens[-1]
+        return line + text.count("\n")
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -1,0 +1,133 @@
+"""A model comes from its source to where Triton finds it, and goes again."""
+
+import pytest
+
+from tests.onnx_models import affine, external_weights
+from tritonops.errors import CatalogError, SourceError, TritonOpsError, UnknownModelError
+from tritonops.models.add import add_model, plan_removal, remove_model
+from tritonops.models.catalog import HubSource, PathSource, load_catalog
+from tritonops.models.lock import load_lock
+from tritonops.models.pbtxt import read_config
+
+CATALOG = "# The models of the house.\n"
+
+
+@pytest.fixture
+def house(project):
+    """A project with a catalogue that has no models yet."""
+    project.models_toml.write_text(CATALOG)
+    return project
+
+
+def add(project, name="clip", **values):
+    return add_model(project, name, values, variant="cpu")
+
+
+def from_hub(project, **values):
+    return add(project, **{"repo_id": "team/clip", "model_path": "weights/model.onnx", **values})
+
+
+@pytest.fixture
+def clip(hub):
+    """Put a model on the Hub; gives its commit."""
+    hub.push("team/clip", {"weights/model.onnx": affine(2.0).SerializeToString(), "README.md": b"hello"})
+
+
+def test_a_model_of_the_hub_is_pinned_downloaded_and_given_configs(house, clip):
+    added = from_hub(house)
+    assert (added.entry.label, added.note) == ("clip/1", None)
+    assert sorted(path.name for path in added.configs) == ["cpu.pbtxt", "gpu.pbtxt"]
+    (entry,) = load_catalog(house.models_toml).versions
+    assert isinstance(entry.source, HubSource)
+    pin = load_lock(house.lock_path)["clip/1"]
+    assert entry.source.revision == pin.commit
+    assert house.models_toml.read_text().startswith(f"{CATALOG}\n[[models.clip]]\n")
+    assert read_config(house.models_dir / "clip" / "config.pbtxt").max_batch_size == 8
+    assert (house.models_dir / "clip" / "1" / "model.onnx").read_bytes() == affine(2.0).SerializeToString()
+
+
+def test_the_next_version_of_a_model_is_served_beside_the_first(house, clip):
+    from_hub(house)
+    added = from_hub(house)
+    assert (added.entry.label, added.configs, added.note) == ("clip/2", (), None)
+    policy = read_config(house.models_dir / "clip" / "config.pbtxt").version_policy
+    assert list(policy.specific.versions) == [1, 2]
+
+
+def test_a_file_or_a_folder_of_this_machine_is_written_as_seen_from_models_toml(house, tmp_path):
+    (tmp_path / "x.onnx").write_bytes(affine().SerializeToString())
+    external_weights([1.0, 2.0], tmp_path / "folder")
+    add(house, "single", path=str(tmp_path / "x.onnx"))
+    added = add(house, "folder", path=str(tmp_path / "folder"), type="directory")
+    assert added.note is None
+    assert added.entry.source == PathSource(tmp_path / "folder")
+    assert 'path = "../x.onnx"' in house.models_toml.read_text()
+    assert (house.models_dir / "folder" / "1" / "model.onnx" / "model.onnx.data").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"model_path": "weights/other.onnx"}, SourceError),
+        ({"repo_id": "team/absent"}, SourceError),
+        ({"repo_id": "../x"}, CatalogError),
+        ({"triton_version": 0}, CatalogError),
+    ],
+)
+def test_what_the_source_does_not_have_leaves_models_toml_as_it_was(house, clip, values, error):
+    with pytest.raises(error):
+        from_hub(house, **values)
+    assert house.models_toml.read_text() == CATALOG
+    assert not (house.models_dir / "clip").exists()
+
+
+def test_a_download_that_fails_takes_the_entry_out_again(house, tmp_path):
+    with pytest.raises(TritonOpsError, match="clip/1 was not added"):
+        add(house, path=str(tmp_path / "absent.onnx"))
+    assert house.models_toml.read_text() == CATALOG
+
+
+def test_a_model_that_is_no_onnx_is_added_and_the_missing_config_is_said(house, tmp_path):
+    (tmp_path / "model.plan").write_bytes(b"plan")
+    added = add(house, path=str(tmp_path / "model.plan"), local_name="model.plan")
+    assert added.note is not None
+    assert "is not an ONNX file" in added.note
+    assert (house.models_dir / "clip" / "1" / "model.plan").exists()
+
+
+def test_configs_that_were_written_by_hand_are_used(house, clip):
+    folder = house.config_dir / "clip"
+    folder.mkdir(parents=True)
+    (folder / "cpu.pbtxt").write_text("max_batch_size: 3\n")
+    assert from_hub(house).configs == ()
+    assert (house.models_dir / "clip" / "config.pbtxt").read_text() == "max_batch_size: 3\n"
+
+
+def test_a_removal_takes_the_entries_and_their_pins_and_leaves_the_disk_alone(house, clip):
+    from_hub(house)
+    remove_model(house, plan_removal(house, "clip", version=None, files=False))
+    assert house.models_toml.read_text().strip() == CATALOG.strip()
+    assert load_lock(house.lock_path) == {}
+    assert (house.models_dir / "clip" / "1" / "model.onnx").exists()
+
+
+def test_a_removal_with_files_takes_the_version_or_with_the_last_one_the_model_and_its_configs(house, clip):
+    from_hub(house)
+    from_hub(house)
+    removal = plan_removal(house, "clip", version=1, files=True)
+    assert removal.folders == (house.models_dir / "clip" / "1",)
+    remove_model(house, removal)
+    assert [path.name for path in sorted((house.models_dir / "clip").iterdir())] == ["2", "config.pbtxt"]
+    assert [entry.label for entry in load_catalog(house.models_toml).versions] == ["clip/2"]
+    remove_model(house, plan_removal(house, "clip", version=2, files=True))
+    assert not (house.models_dir / "clip").exists()
+    assert not (house.config_dir / "clip").exists()
+    assert [path.name for path in house.models_dir.with_name(".store").glob("removed-*")] == []
+
+
+def test_what_is_not_there_cannot_be_removed(house, clip):
+    from_hub(house)
+    with pytest.raises(UnknownModelError):
+        plan_removal(house, "clop", version=None, files=False)
+    with pytest.raises(TritonOpsError, match="no version 7"):
+        plan_removal(house, "clip", version=7, files=False)

@@ -1,0 +1,178 @@
+"""Configs written from the ONNX graph of a model on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.errors import GraphError, InputError, UnknownModelError
+from tritonops.models.catalog import Catalog, ModelVersion
+from tritonops.models.config import VARIANTS, Variant, source_path
+from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
+from tritonops.models.repository import Repository
+
+LABELS = "labels.txt"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a graph cannot tell."""
+
+    max_batch_size: int | None = None
+    """None: 8 where the graph's batch varies, else 0."""
+    dynamic_batching: bool = False
+    """Let Triton join requests that wait."""
+    warmup: bool = False
+    """Infer once at load time; a dimension that varies is 1 there."""
+    labels: Path | None = None
+    """A file with the name of one class a line, for the first output."""
+
+
+def generate_configs(
+    catalog: Catalog,
+    repository: Repository,
+    config_dir: Path,
+    name: str,
+    *,
+    wishes: Wishes | None = None,
+    overwrite: bool = False,
+) -> tuple[Path, ...]:
+    """Write the CPU and the GPU config of a model from its newest version on disk. Returns the files.
+
+    Raises InputError where one is there already and `overwrite` was not asked for, and GraphError where the model is
+    no ONNX graph that Triton can serve; then nothing is written.
+    """
+    wishes = wishes or Wishes()
+    graph_path, default_name = find_graph(catalog, repository, name)
+    graph = read_graph(graph_path)
+    texts = {
+        source_path(config_dir, name, variant): written(graph, variant, wishes, default_name) for variant in VARIANTS
+    }
+    there = [str(path) for path in texts if path.exists()]
+    if there and not overwrite:
+        raise InputError(f"there already: {', '.join(there)}", hint="--overwrite writes them anew.")
+    for path, text in texts.items():
+        _replace(path, text)
+    if wishes.labels:
+        shutil.copyfile(wishes.labels, config_dir / name / LABELS)
+    return tuple(texts)
+
+
+def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Path, str]:
+    """Find the ONNX file of a model's newest version on disk, and its name below the version.
+
+    Raises UnknownModelError, and InputError where no version is on disk or it is not ONNX.
+    """
+    known = {*catalog.names, *repository.names()}
+    if name not in known:
+        raise UnknownModelError(name, known, where=str(catalog.path))
+    versions = repository.versions(name)
+    if not versions:
+        raise InputError(f"{name} is not on disk", hint=f"Run: inv models.download --include {name}")
+    local_name = _local_name(catalog.versions_of(name), versions[-1])
+    path = repository.version_dir(name, versions[-1]) / local_name
+    path = path / "model.onnx" if path.is_dir() else path
+    if path.suffix != ".onnx" or not path.is_file():
+        raise InputError(f"{name}: {path} is not an ONNX file", hint="Other backends' configs are written by hand.")
+    return path, local_name
+
+
+def _local_name(entries: tuple[ModelVersion, ...], version: int) -> str:
+    return next((entry.local_name for entry in entries if entry.version == version), "model.onnx")
+
+
+def has_batches(graph: Graph) -> bool:
+    """Whether the first dimension of every tensor varies, under one name: then it is the batch."""
+    tensors = (*graph.inputs, *graph.optional_inputs, *graph.outputs)
+    firsts = [tensor.shape[0] if tensor.shape else 1 for tensor in tensors]
+    return bool(tensors) and all(isinstance(first, str) for first in firsts) and len({*firsts} - {""}) <= 1
+
+
+def written(graph: Graph, variant: Variant, wishes: Wishes, default_name: str = "model.onnx") -> str:
+    """Write a config for a graph. Raises GraphError for a tensor that Triton has no type for."""
+    batches = has_batches(graph) and not graph.optional_inputs
+    if wishes.max_batch_size and not batches:
+        raise InputError("the graph takes no batches: a tensor's first dimension is fixed, or an input is optional")
+    largest = wishes.max_batch_size if wishes.max_batch_size is not None else 8 if batches else 0
+    if wishes.dynamic_batching and not largest:
+        raise InputError("dynamic batching needs batches, and max_batch_size is 0")
+    lines = ['backend: "onnxruntime"', f"max_batch_size: {largest}"]
+    lines += [f'default_model_filename: "{default_name}"'] if default_name != "model.onnx" else []
+    lines += _tensors("input", graph.inputs, graph.optional_inputs, batches=largest > 0)
+    lines += _tensors("output", graph.outputs, (), batches=largest > 0, labels=wishes.labels is not None)
+    lines += ["instance_group [", "  {", "    count: 1", f"    kind: KIND_{variant.upper()}"]
+    lines += ["    gpus: [ 0 ]"] if variant == "gpu" else []
+    lines += ["  }", "]"]
+    lines += ["dynamic_batching { }"] if wishes.dynamic_batching else []
+    lines += list(_warmup(graph, batches=largest > 0)) if wishes.warmup else []
+    return "\n".join([*lines, ""])
+
+
+def _tensors(
+    kind: str,
+    required: tuple[GraphTensor, ...],
+    optional: tuple[GraphTensor, ...],
+    *,
+    batches: bool,
+    labels: bool = False,
+) -> Iterator[str]:
+    blocks = [list(_tensor(kind, tensor, batches=batches)) for tensor in required]
+    blocks += [[*_tensor(kind, tensor, batches=batches), "    optional: true"] for tensor in optional]
+    if labels and blocks:
+        blocks[0].append(f'    label_filename: "{LABELS}"')
+    yield f"{kind} ["
+    for block in blocks:
+        yield "  {"
+        yield from block
+        yield "  }" if block is blocks[-1] else "  },"
+    yield "]"
+
+
+def _tensor(kind: str, tensor: GraphTensor, *, batches: bool) -> Iterator[str]:
+    if tensor.datatype is None:
+        raise GraphError(
+            f"{kind} {tensor.name!r} is no tensor of a type that Triton has",
+            hint="Export the model with plain tensors (for scikit-learn: zipmap=False).",
+        )
+    yield f'    name: "{_quoted(tensor.name)}"'
+    yield f"    data_type: {tensor.datatype}"
+    dims = _dims(tensor, batches=batches)
+    yield f"    dims: [ {', '.join(map(str, dims or (1,)))} ]"
+    if batches and not dims:
+        yield "    reshape: { shape: [ ] }"
+
+
+def _dims(tensor: GraphTensor, *, batches: bool) -> tuple[int, ...]:
+    return tensor.dims[1:] if batches else tensor.dims
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _warmup(graph: Graph, *, batches: bool) -> Iterator[str]:
+    yield "model_warmup ["
+    yield "  {"
+    yield '    name: "zeros"'
+    yield f"    batch_size: {1 if batches else 0}"
+    for tensor in (*graph.inputs, *graph.optional_inputs):
+        dims = [abs(dim) for dim in _dims(tensor, batches=batches)] or [1]
+        yield "    inputs {"
+        yield f'      key: "{_quoted(tensor.name)}"'
+        yield f"      value: {{ data_type: {tensor.datatype} dims: [ {', '.join(map(str, dims))} ] zero_data: true }}"
+        yield "    }"
+    yield "  }"
+    yield "]"
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
