@@ -59,6 +59,19 @@ def scalar_sum():
     return model(nodes, inputs, {"y": (TensorProto.FLOAT, [])})
 
 
+def one_number_each():
+    """y = -x, where each of a batch is a number without dimensions of its own."""
+    shape = {"y": (TensorProto.FLOAT, ["batch"])}
+    return model([helper.make_node("Neg", ["x"], ["y"])], {"x": shape["y"]}, shape)
+
+
+def with_default():
+    """y = x * k, where k is 5 unless it is given."""
+    inputs = {"x": (TensorProto.FLOAT, [3]), "k": (TensorProto.FLOAT, [1])}
+    default = helper.make_tensor("k", TensorProto.FLOAT, [1], [5])
+    return model([helper.make_node("Mul", ["x", "k"], ["y"])], inputs, {"y": (TensorProto.FLOAT, [3])}, [default])
+
+
 def sequence_of_tensors():
     graph = helper.make_graph(
         [helper.make_node("SequenceConstruct", ["x"], ["y"])],
@@ -93,6 +106,12 @@ def write_served(repository):
         '{ name: "k" data_type: TYPE_FP32 dims: [1] }] output [{ name: "y" data_type: TYPE_FP32 dims: [1] }]',
         max_batch_size=0,
     )
+    number = "data_type: TYPE_FP32 dims: [1] reshape { shape: [] }"
+    write_config(
+        repository, "reshaped", one_number_each(), f'input [{{ name: "x" {number} }}] output [{{ name: "y" {number} }}]'
+    )
+    optional = 'input [{ name: "k" data_type: TYPE_FP32 dims: [1] optional: true }]'
+    write_config(repository, "optional", with_default(), PLAIN + optional, max_batch_size=0)
     write_model(repository, "external")
     (repository / "external/1/model.onnx").unlink()
     external_weights([1, 10, 100], repository / "external/1/model.onnx")
@@ -136,6 +155,11 @@ REFUSED = {
     "more_dims": (config_of("input", dims=[1, 3]), "tensor 'x': the model expects 2 dimensions (shape [-1,3]) but"),
     "open_dim": (config_of("input", dims=[-1]), "configuration specifies 2 dimensions (shape [-1,-1], the first"),
     "bad_threads": (PLAIN + threads("many"), "'intra_op_thread_count' must be a whole number, not 'many'"),
+    "optional_batch": (
+        PLAIN.replace('"x"', '"x" optional: true') + 'input [{ name: "y" data_type: TYPE_FP32 dims: [3] }]',
+        "optional input 'x' is not supported for models that support batching",
+    ),
+    "ragged": (PLAIN.replace('"x"', '"x" allow_ragged_batch: true'), "allow_ragged_batch is not supported"),
     "sequences": (PLAIN + "sequence_batching {}", "sequence batching is not supported by the embedded Triton"),
 }
 
@@ -206,6 +230,17 @@ def test_a_model_without_batching_answers(client):
 def test_a_graph_with_scalars_answers(client):
     x, k = np.array([1, 2, 3], np.float32), np.array([2], np.float32)
     np.testing.assert_array_equal(infer(client, "scalar", x=x, k=k)["y"], [12])
+
+
+def test_a_configuration_that_reshapes_is_served(client):
+    x = np.array([[1], [2]], np.float32)
+    np.testing.assert_array_equal(infer(client, "reshaped", x=x)["y"], -x)
+
+
+def test_an_input_with_a_default_may_be_left_out(client):
+    x = np.array([1, 2, 3], np.float32)
+    np.testing.assert_array_equal(infer(client, "optional", x=x)["y"], 5 * x)
+    np.testing.assert_array_equal(infer(client, "optional", x=x, k=np.array([2], np.float32))["y"], 2 * x)
 
 
 def test_a_folder_with_external_weights_is_served(client):

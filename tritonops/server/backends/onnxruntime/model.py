@@ -183,8 +183,7 @@ def check(
 ) -> None:
     """Raise Refused where the configuration does not fit the graph, as NVIDIA's backend would."""
     name, batching = config["name"], config["max_batch_size"] > 0
-    if "sequence_batching" in config:
-        raise Refused(f"unable to load model '{name}', sequence batching is not supported by the embedded Triton")
+    _refuse_unsupported(name, config)
     required = [tensor for tensor in config["input"] if not tensor.get("optional")]
     if len(required) != len(inputs):
         raise Refused(
@@ -195,6 +194,17 @@ def check(
         _check_tensor(name, "input", declared, {**inputs, **optional}, batching=batching)
     for declared in config["output"]:
         _check_tensor(name, "output", declared, outputs, batching=batching)
+
+
+def _refuse_unsupported(model: str, config: dict[str, Any]) -> None:
+    asked = {
+        "sequence batching": "sequence_batching" in config,
+        "batch_input": config.get("batch_input"),
+        "batch_output": config.get("batch_output"),
+        "allow_ragged_batch": any(tensor.get("allow_ragged_batch") for tensor in config["input"]),
+    }
+    for feature in (feature for feature, is_asked in asked.items() if is_asked):
+        raise Refused(f"unable to load model '{model}', {feature} is not supported by the embedded Triton")
 
 
 def _check_tensor(
@@ -218,6 +228,11 @@ def _check_tensor(
         raise Refused(
             f"unable to load model '{model}', configuration expects model provides input with shape [-1] for ragged "
             f"input '{tensor.name}', model provides {_shown(tensor.shape)}"
+        )
+    if declared.get("optional") and batching:
+        raise Refused(
+            f"unable to load model '{model}', optional input '{tensor.name}' is not supported for models that "
+            "support batching"
         )
     dims = declared["reshape"]["shape"] if "reshape" in declared else declared["dims"]
     if tensor.shape:
