@@ -20,7 +20,7 @@ import os
 from pathlib import Path
 from tritonops.models.download import download
 from tritonops.settings import load_settings
-download(load_settings(Path(os.environ["PROJECT"])))
+download(load_settings(Path(os.environ["PROJECT"])), jobs=8)
 """
 
 
@@ -56,7 +56,7 @@ def wait_for(condition, process=None, *, seconds=20.0):
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_after_kill_9_only_what_was_in_flight_is_fetched_again(hub, large, start, share):
-    hub.link = Link(bytes_per_second=4e6)
+    hub.link = Link(bytes_per_second=8e6)
     process = start()
     wait_for(lambda: hub.body_bytes > share * len(CONTENT), process)
     process.kill()

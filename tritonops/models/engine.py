@@ -19,7 +19,10 @@ from tritonops.models.transport import Response, StoppedError, TransientError, T
 MIN_READ, MAX_READ = 1 << 16, 1 << 18
 SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
-TICK_SECONDS = 0.2
+TICK_SECONDS, RAMP_SECONDS = 0.2, 0.05
+FIRST_CONNECTIONS = 8
+SPARE = 0.5
+"""Share of one processor: where a download uses less, its connections are what it waits for, and it opens more."""
 
 
 class _TryAgainError(Exception):
@@ -35,6 +38,7 @@ class Engine:
         self._over = threading.Event()
         self._assemblies: list[Assembly] = []
         self._pending: list[Assembly] = []
+        self._threads: list[threading.Thread] = []
         self._finished: deque[Transfer] = deque()
         self._unclaimed = self._total = 0
         self.received = 0
@@ -53,14 +57,11 @@ class Engine:
         self._pending = list(self._assemblies)
         self._unclaimed = self._total = sum(one.size for one in unique.values())
         self._store.partial_dir.mkdir(parents=True, exist_ok=True)
-        connections = min(self._jobs, self._most_pieces())
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(connections)]
+        most = min(self._jobs, self._most_pieces())
         try:
-            for thread in threads:
-                thread.start()
-            self._watch()
+            self._watch(most)
         finally:
-            self._stop(threads)
+            self._stop()
         if self._fatal and not isinstance(self._fatal, StoppedError):
             raise self._fatal
         return {assembly.wanted.key: assembly.sha256 or assembly.error or SourceError("?") for assembly in assemblies}
@@ -68,11 +69,26 @@ class Engine:
     def _most_pieces(self) -> int:
         return sum(1 + assembly.wanted.size // MIN_PIECE for assembly in self._assemblies)
 
-    def _watch(self) -> None:
-        """Report until all is over."""
-        while not self._over.wait(TICK_SECONDS):
+    def _watch(self, most: int) -> None:
+        """Report until all is over; begin with few connections, and open more while the processor has time for them.
+
+        On a fast line a few are enough, and more would only take turns. Where the way is long the processor idles
+        before the first byte is there, and by then all are open.
+        """
+        self._open_connections(min(FIRST_CONNECTIONS, most))
+        used, since = time.process_time(), time.monotonic()
+        while not self._over.wait(RAMP_SECONDS if len(self._threads) < most else TICK_SECONDS):
+            busy = (time.process_time() - used) / (time.monotonic() - since)
+            used, since = time.process_time(), time.monotonic()
+            if busy < SPARE:
+                self._open_connections(min(len(self._threads), most - len(self._threads)))
             self._report()
         self._report()
+
+    def _open_connections(self, count: int) -> None:
+        for _ in range(count):
+            self._threads.append(threading.Thread(target=self._work, daemon=True))
+            self._threads[-1].start()
 
     def _report(self) -> None:
         while self._finished:
@@ -82,13 +98,13 @@ class Engine:
             received = sum(assembly.received for assembly in self._assemblies)
         self._progress.moved(active, received, self._total)
 
-    def _stop(self, threads: Sequence[threading.Thread]) -> None:
+    def _stop(self) -> None:
         """Let no thread write any more. One that hangs in a connect is left behind: it has no piece to write to."""
         self._transport.close()
         self._end(StoppedError())
-        for thread in threads:
-            thread.join(timeout=0.5 / len(threads))
-        if not any(thread.is_alive() for thread in threads):
+        for thread in self._threads:
+            thread.join(timeout=0.5 / len(self._threads))
+        if not any(thread.is_alive() for thread in self._threads):
             for assembly in self._assemblies:
                 assembly.close()
 
@@ -137,7 +153,7 @@ class Engine:
 
     def _claim(self, assembly: Assembly) -> Piece | None:
         """Pieces get smaller towards the end, so that all connections finish together."""
-        limit = max(MIN_PIECE, min(MAX_PIECE, self._unclaimed // (2 * self._jobs)))
+        limit = max(MIN_PIECE, min(MAX_PIECE, self._unclaimed // self._jobs))
         piece = assembly.claim(limit)
         self._unclaimed -= piece.end - piece.start if piece else 0
         return piece

@@ -26,9 +26,9 @@ _R = TypeVar("_R")
 STALL_SECONDS = 20.0
 """Without a byte for so long, a connection is given up, and what it lacked is asked for on another."""
 
-JOBS = 32
-"""Connections at once. What one connection is given by a CDN, over a long line, is some 10 to 40 MB/s: thirty-two fill
-a line of several Gbit/s. It is as many as huggingface_hub opens for the files of four models."""
+JOBS = 48
+"""Connections at most. Over a long line a CDN gives one connection some 10 to 40 MB/s, so these fill a line of several
+Gbit/s; a fast or a short one is filled by fewer, and no more are opened. `curl --parallel` goes as far as 50."""
 
 
 class Supply:
