@@ -39,7 +39,7 @@ The server stays up. To go on with it:
   $ . {env}
   $ {inv} server.status        the process, its addresses, its models
   $ {inv} triton.stats         what it has answered
-  $ {inv} triton.unload digits
+  $ {inv} triton.smoke         does it still answer as it should?
   $ {inv} --list               all there is
 Stop it with `{inv} quickstart --stop`; `rm -r {home}` then leaves nothing behind.
 Your own models go into models.toml: see README.md."""
