@@ -80,7 +80,7 @@ def _written(value: Any) -> str:
         return "{ " + " ".join(f"{key}: {_written(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_written, value)) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _plain(field: FieldDescriptor, value: Any) -> Any:
