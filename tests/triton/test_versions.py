@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import onnx
 import pytest
@@ -98,6 +99,30 @@ def test_a_version_that_does_not_load_leaves_config_and_server_as_they_were(trit
         load_version(client, "put_back", 1, disk=disk)
     assert (folder / "config.pbtxt").read_text() == text
     assert infer(client, "put_back")[0].array[0, 0] == 2
+
+
+class InterruptedAtLoad:
+    """A client whose user presses Ctrl-C while a load is under way."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def load(self, name, *, timeout):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_choice_puts_the_config_back(triton, client, disk):
+    folder = write_versions(triton, "interrupted", (1, 2))
+    control.load(client, "interrupted", disk=disk)
+    text = (folder / "config.pbtxt").read_text()
+    interrupted: Any = InterruptedAtLoad(client)
+    with pytest.raises(KeyboardInterrupt):
+        serve(interrupted, "interrupted", VersionPolicy.parse("1"), disk=disk)
+    assert (folder / "config.pbtxt").read_text() == text
+    assert control.load(client, "interrupted", disk=disk).verdict == "loaded", "the note from before holds no longer"
 
 
 def test_a_model_without_a_config_is_refused_with_the_way_to_one(triton, client, disk):

@@ -84,7 +84,7 @@ def _written(value: Any) -> str:
 
 
 def _plain(field: FieldDescriptor, value: Any) -> Any:
-    if field.message_type and field.message_type.GetOptions().map_entry:
+    if isinstance(value, Mapping) and field.message_type:
         inner = field.message_type.fields_by_name["value"]
         return {key: _single(inner, value[key]) for key in sorted(value)}
     if field.is_repeated:
