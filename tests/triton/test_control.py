@@ -9,6 +9,7 @@ import pytest
 from tests.onnx_models import affine, write_model
 from tritonops.errors import InputError, LoadError, NotAsOnDiskError, RepositoryError, UnknownModelError
 from tritonops.models.pbtxt import VersionPolicy, set_version_policy
+from tritonops.server import embedded
 from tritonops.triton import control
 from tritonops.triton.client import connect
 from tritonops.triton.disk import Disk
@@ -230,3 +231,22 @@ def test_a_folder_that_is_not_ours_to_touch_is_an_error_with_a_way_out(triton, c
     with pytest.raises(RepositoryError, match="cannot touch") as caught:
         control.load(client, "untouchable", disk=disk)
     assert "inv triton.unload untouchable" in str(caught.value.hint)
+
+
+def test_after_a_restart_nobody_is_told_that_what_was_loaded_at_the_start_has_to_be_loaded(tmp_path, start_triton):
+    folder = write_model(tmp_path / "triton", "restarted", {1: affine(1, 10)})
+    server = start_triton(folder.parent)
+    disk = Disk.of(folder.parent, server.grpc_url)
+    with connect(server.grpc_url) as client:
+        control.load(client, "restarted", disk=disk)
+    embedded.kill(server)
+    put(folder, 20)
+    server = embedded.start(folder.parent, folder.parent.with_name(".server"), ports=server.ports)
+    try:
+        assert disk.note("restarted") is None
+        with connect(server.grpc_url) as client:
+            assert control.load(client, "restarted", disk=disk, trust=True).verdict == "loaded"
+            assert answer(client, "restarted") == 20
+            assert disk.note("restarted")
+    finally:
+        embedded.kill(server)

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tritonops.errors import (
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
 from tritonops.triton.client import ModelStatus, connect
+from tritonops.triton.disk import Disk
 from tritonops.triton.served import settled_index, with_reasons
 from tritonops.triton.waiting import Deadline
 
@@ -185,7 +187,9 @@ def _wait_until_loaded(service: Service, *, timeout: float) -> Served:
 
 
 def _served(service: Service, url: str, container: Mapping[str, Any], index: list[ModelStatus]) -> Served:
-    log = _log(service, container, tail=5000, since=container["State"]["StartedAt"])
+    started = container["State"]["StartedAt"]
+    Disk.of(service.models_dir, url).forget_before(datetime.fromisoformat(started).timestamp())
+    log = _log(service, container, tail=5000, since=started)
     rows = with_reasons(index, Repository(service.models_dir).enabled_names(), log)
     errors = [line for line in log.splitlines() if re.match(r"E\d{4} ", line)]
     return Served(url, tuple(rows), tuple(errors[-_LOG_LINES:]))

@@ -26,6 +26,7 @@ from tritonops.server.installation import Installation, assemble_backends, find_
 from tritonops.server.log import last_words
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
+from tritonops.triton.disk import Disk
 
 _POLL = 0.05
 START_TIMEOUT = 600.0
@@ -97,6 +98,7 @@ def start(
         server = _spawn(installation, models_dir, server_dir, ports, token)
         try:
             _save(server)
+            Disk.of(models_dir, server.grpc_url).forget_before(time.time())
             _wait_until_started(server, timeout)
         except BaseException:
             kill(server)

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -115,10 +116,15 @@ class Disk:
 
     def forget(self, name: str) -> None:
         """Drop the note about a model that is no longer served, or whose load failed."""
-        try:
+        with suppress(OSError):
             self._note(name).unlink(missing_ok=True)
-        except OSError:
-            return
+
+    def forget_before(self, started: float) -> None:
+        """Drop what was noted before the server started, in seconds since the epoch: it has loaded all anew since."""
+        for note in self.notes_dir.glob("*.json"):
+            with suppress(OSError):
+                if note.stat().st_mtime < started:
+                    note.unlink()
 
     def _note(self, name: str) -> Path:
         return self.notes_dir / f"{quote(name, safe='')}.json"
