@@ -38,6 +38,7 @@ def test_the_environment_wins_over_dotenv_and_an_empty_value_counts_as_unset(tmp
         ("TRITON_URL", "http://localhost:8001"),
         ("TRITON_URL", "localhost"),
         ("TRITON_RUNTIME", "kubernetes"),
+        ("TRITON_BIND", "localhost"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_where_it_was_set(tmp_path, name, value):
@@ -48,3 +49,10 @@ def test_a_wrong_value_names_the_variable_and_where_it_was_set(tmp_path, name, v
 def test_secrets_are_not_shown(tmp_path):
     settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "s3cret", "HF_TOKEN": "s3cret"})
     assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("0.0.0.0", "0.0.0.0"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("", "127.0.0.1")]
+)
+def test_the_address_to_publish_on_is_as_compose_wants_it(tmp_path, given, meant):
+    assert load_settings(tmp_path, environ={"TRITON_BIND": given}).bind == meant

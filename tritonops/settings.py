@@ -73,7 +73,7 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
         store_dir=reader.path("TRITON_STORE_DIR", models_dir.with_name(".store")),
         triton_url=reader.address("TRITON_URL", f"localhost:{grpc_port}"),
         runtime=reader.choice("TRITON_RUNTIME", RUNTIMES),
-        bind=reader.get("TRITON_BIND") or "127.0.0.1",
+        bind=reader.ip_address("TRITON_BIND", "127.0.0.1"),
         http_port=reader.port("TRITON_EXPOSE_HTTP", 8000),
         grpc_port=grpc_port,
         metrics_port=reader.port("TRITON_EXPOSE_METRICS", 8002),
@@ -95,6 +95,17 @@ def parse_address(value: str) -> str:
         raise ValueError("want host:port, without a scheme")
     _parse_port(port)
     return value
+
+
+def _parse_ip_address(value: str) -> str:
+    """Give an address as Compose wants it, IPv6 in brackets. A name Docker would take for every address there is."""
+    from ipaddress import ip_address
+
+    try:
+        address = ip_address(value.strip("[]"))
+    except ValueError:
+        raise ValueError("want an IP address, like 127.0.0.1") from None
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 def _parse_port(value: str) -> int:
@@ -127,6 +138,9 @@ class _Reader:
 
     def address(self, name: str, default: str) -> str:
         return self._parsed(name, parse_address) or default
+
+    def ip_address(self, name: str, default: str) -> str:
+        return self._parsed(name, _parse_ip_address) or default
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.get(name) or choices[0]

@@ -7,6 +7,7 @@ import pytest
 
 from tritonops.compose.commands import Compose
 from tritonops.compose.engine import Docker
+from tritonops.errors import DockerError
 
 pytestmark = pytest.mark.docker
 PROJECT = Path(__file__).parents[2]
@@ -47,6 +48,12 @@ def test_ports_are_published_on_the_loopback_interface_unless_told_otherwise(tri
         ("0.0.0.0", "5504"),
         ("0.0.0.0", "5505"),
     ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_name_instead_of_an_address_is_refused_because_docker_would_open_the_port_to_everybody(config, file):
+    with pytest.raises(DockerError, match="Invalid ip address"):
+        config(file, TRITON_BIND="localhost")
 
 
 def test_the_container_is_not_root_and_only_reads_the_models(triton, tmp_path):

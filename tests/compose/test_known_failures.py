@@ -3,7 +3,13 @@
 import pytest
 
 from tritonops.compose.engine import known_failure
-from tritonops.errors import EnginePermissionError, EngineUnreachableError, GpuMissingError, PublishedPortTakenError
+from tritonops.errors import (
+    EnginePermissionError,
+    EngineUnreachableError,
+    GpuMissingError,
+    InputError,
+    PublishedPortTakenError,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +40,13 @@ from tritonops.errors import EnginePermissionError, EngineUnreachableError, GpuM
             PublishedPortTakenError,
         ),
         ('could not select device driver "nvidia" with capabilities: [[gpu]]', GpuMissingError),
+        (
+            "Error starting userland proxy: listen tcp4 192.0.2.1:8002: bind: cannot assign requested address",
+            InputError,
+        ),
+        ('invalid value for "since": failed to parse value as time or duration: "yesterday"', InputError),
+        ("no such service: tritn", InputError),
+        ("stat /srv/app.yml: no such file or directory", InputError),
         ("nvidia-container-cli: initialization error: nvml error: driver not loaded", GpuMissingError),
     ],
 )

@@ -19,6 +19,7 @@ from tritonops.errors import (
     EnginePermissionError,
     EngineUnreachableError,
     GpuMissingError,
+    InputError,
     PublishedPortTakenError,
     TritonOpsError,
 )
@@ -40,6 +41,11 @@ _FAILURES: tuple[tuple[str, Callable[[str], TritonOpsError]], ...] = (
         PublishedPortTakenError,
     ),
     (r"could not select device driver.*|nvidia-container-cli: .*|unresolvable CDI devices.*", GpuMissingError),
+    (r"listen tcp[46]? .*: cannot assign requested address", InputError),
+    (
+        r"invalid value for \"\w+\": .*|no such service: .*|(?:stat|open) .*\.ya?ml: no such file or directory",
+        InputError,
+    ),
 )
 
 
@@ -92,7 +98,9 @@ class Docker:
             raise error
         if command[1] == "compose" and not self._has_compose():
             raise ComposeMissingError(has_v1=shutil.which("docker-compose") is not None)
-        raise DockerError(f"`{shlex.join(command)}` failed: {last_lines(said, _LAST_LINES)}")
+        # Compose indents its progress.
+        reason = "\n".join(line for line in said.splitlines() if not line.startswith(" "))
+        raise DockerError(f"`{shlex.join(command)}` failed: {last_lines(reason or said, _LAST_LINES)}")
 
     def _has_compose(self) -> bool:
         nowhere = subprocess.DEVNULL

@@ -89,10 +89,11 @@ def _build_command(context: Path, *, tag: str, base: str, digest: str) -> list[s
 
 def _python_of(docker: Docker, base: str) -> str:
     """Ask the base for its version of Python, "3.12"; an InputError where the server cannot run on it."""
+    _require_image(docker, base)
     try:
         answer = docker.output(["docker", "run", "--rm", "--entrypoint", "python3", base, "-c", _PROBE])
     except DockerError as exc:
-        raise _base_failure(base, str(exc)) from exc
+        raise InputError(f"the base image {base} has no python3 that runs") from exc
     version, machine, libc = json.loads(answer)
     python = ".".join(version.split(".")[:2])
     if python not in _PYTHONS:
@@ -107,11 +108,14 @@ def _python_of(docker: Docker, base: str) -> str:
     return python
 
 
-def _base_failure(base: str, reason: str) -> TritonOpsError:
-    if "executable file not found" in reason:
-        return InputError(f"the base image {base} has no python3")
-    hint = "Name one that is here with --base-image; docs/docker.md makes one without a registry."
-    return ImagePullError(base, last_lines(reason, 3), hint=hint)
+def _require_image(docker: Docker, base: str) -> None:
+    if docker.output(["docker", "image", "ls", "--quiet", base]).strip():
+        return
+    try:
+        docker.output(["docker", "pull", base])
+    except DockerError as exc:
+        hint = "Name one that is here with --base-image; docs/docker.md makes one without a registry."
+        raise ImagePullError(base, str(exc), hint=hint) from exc
 
 
 def _fetch_packages(uv: str, requirements: Path, python: str, target: Path) -> None:

@@ -223,8 +223,8 @@ def _grpc_url(service: Service, container: Mapping[str, Any]) -> str:
             hint="tritonops controls Triton over gRPC: publish it, on 127.0.0.1.",
         )
     host, port = published[0]["HostIp"], published[0]["HostPort"]
-    loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-    return f"{loopback.get(host, host)}:{port}"
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
 
 
 def _not_up(service: Service, container: Mapping[str, Any], problem: str) -> ServiceError:
