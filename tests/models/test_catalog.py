@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,12 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path):
         load_catalog(tmp_path)
     with pytest.raises(CatalogError, match="cannot read"):
         load_catalog(Path("models\0.toml"))
+
+
+def test_every_catalogue_in_the_docs_is_one(read):
+    project = Path(__file__).resolve().parent.parent.parent
+    pages = "".join(path.read_text(encoding="utf-8") for path in (project / "README.md", *project.glob("docs/*.md")))
+    blocks = [block for block in re.findall(r"```toml\n(.*?)```", pages, re.DOTALL) if "[[models" in block]
+    assert blocks
+    for block in blocks:
+        assert read(block).versions

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tritonops.errors import CatalogError, InputError, UnknownModelError
+from tritonops.errors import CatalogError, InputError, TritonOpsError, UnknownModelError
 from tritonops.models.catalog import load_catalog
 from tritonops.models.entries import adding_entry, preview_entry, remove_entries
+from tritonops.models.text_file import replace_text
 
 TEXT = """\
 # The models of the house.
@@ -112,6 +113,13 @@ def test_one_version_of_several_is_removed(catalog):
     assert tomllib.loads(catalog.read_text()) == tomllib.loads(before)
 
 
+def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path):
+    (tmp_path / "models.toml").mkdir()
+    with pytest.raises(TritonOpsError, match=r"cannot write .*models\.toml"):
+        replace_text(tmp_path / "models.toml", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["models.toml"]
+
+
 def test_what_is_not_there_cannot_be_removed(catalog):
     with pytest.raises(UnknownModelError):
         remove_entries(catalog, "clop")
@@ -123,7 +131,7 @@ def test_what_is_not_there_cannot_be_removed(catalog):
     assert "clip" in catalog.read_text()
 
 
-_comments = st.sampled_from(["", "\n", "# a comment\n", "# one\n\n# two\n", "\n\n"])
+_comments = st.sampled_from(["", "\n", "# a \u2028 comment \x85\n", "# one\n\n# two\n", "\n\n"])
 
 
 @settings(deadline=None)
@@ -140,8 +148,8 @@ def test_adding_and_removing_anything_changes_only_that(tmp_path_factory, parts,
     with adding_entry(path, key, {"path": "y", "triton_version": 99}):
         pass
     assert {entry.label for entry in load_catalog(path).versions} == before | {f"{key}/99"}
-    assert [line for line in path.read_text().splitlines() if "#" in line] == [
-        line for line in text.splitlines() if "#" in line
+    assert [line for line in path.read_text().split("\n") if "#" in line] == [
+        line for line in text.split("\n") if "#" in line
     ]
     remove_entries(path, key, 99)
     assert {entry.label for entry in load_catalog(path).versions} == before

@@ -96,7 +96,11 @@ class Catalog:
 
 def load_catalog(path: Path) -> Catalog:
     """Read and check models.toml. Raises CatalogError, which names the entry, its key and its line."""
-    text = _read(path)
+    return parse_catalog(path, read_catalog_text(path))
+
+
+def parse_catalog(path: Path, text: str) -> Catalog:
+    """Check the text of a models.toml that stands, or is to stand, at `path`. Raises CatalogError."""
     models = _models_of(path, text)
     lines = entry_lines(text)
     entries = [
@@ -109,7 +113,8 @@ def load_catalog(path: Path) -> Catalog:
     return Catalog(path, versions)
 
 
-def _read(path: Path) -> str:
+def read_catalog_text(path: Path) -> str:
+    """Read models.toml as it is, line ends and all. Raises CatalogError."""
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as exc:

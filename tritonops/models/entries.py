@@ -6,20 +6,20 @@ of the one before it, and would remove it with that.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
-from tritonops.errors import CatalogError, InputError
-from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
+from tritonops.errors import InputError
+from tritonops.models.catalog import ModelVersion, load_catalog, parse_catalog, read_catalog_text
+from tritonops.models.text_file import replace_text
 from tritonops.models.toml_lines import entry_spans
 
 
 def preview_entry(path: Path, key: str, values: Mapping[str, str | int]) -> ModelVersion:
     """Read the entry as models.toml would have it; nothing is written. Raises CatalogError where it is wrong."""
-    with _checked(path, _with_entry(path, key, values)) as (_, catalog):
-        return _new(catalog, load_catalog(path))
+    return _added(path, key, values)[1]
 
 
 @contextmanager
@@ -29,30 +29,31 @@ def adding_entry(path: Path, key: str, values: Mapping[str, str | int]) -> Itera
     Where the block fails, models.toml becomes what it was, unless somebody has edited it since. Raises CatalogError
     where the entry is wrong.
     """
-    before, old = path.read_text(encoding="utf-8"), load_catalog(path)
-    text = _with_entry(path, key, values)
-    entry = _new(_replace(path, text), old)
+    before = read_catalog_text(path)
+    text, entry = _added(path, key, values)
+    replace_text(path, text)
     try:
         yield entry
     except BaseException:
-        if path.read_text(encoding="utf-8") == text:
-            _replace(path, before)
+        if read_catalog_text(path) == text:
+            replace_text(path, before)
         raise
 
 
-def _with_entry(path: Path, key: str, values: Mapping[str, str | int]) -> str:
-    load_catalog(path)
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    ends = [span[1] for (name, _), span in entry_spans("".join(lines)).items() if name == key]
+def _added(path: Path, key: str, values: Mapping[str, str | int]) -> tuple[str, ModelVersion]:
+    before = load_catalog(path)
+    text = _with_block(read_catalog_text(path), key, _block(key, values))
+    known = {entry.label for entry in before.versions}
+    return text, next(entry for entry in parse_catalog(path, text).versions if entry.label not in known)
+
+
+def _with_block(text: str, key: str, block: str) -> str:
+    lines = _lines(text)
+    ends = [end for (name, _), (_, end) in entry_spans(text).items() if name == key]
     at = ends[-1] if ends else len(lines)
     head, tail = "".join(lines[:at]), "".join(lines[at:])
     gap = "" if not head.strip() else "\n" if head.endswith("\n") else "\n\n"
-    return head + gap + _block(key, values) + tail
-
-
-def _new(catalog: Catalog, before: Catalog) -> ModelVersion:
-    labels = {entry.label for entry in before.versions}
-    return next(entry for entry in catalog.versions if entry.label not in labels)
+    return head + gap + block + tail
 
 
 def remove_entries(path: Path, name: str, version: int | None = None) -> tuple[ModelVersion, ...]:
@@ -67,8 +68,8 @@ def remove_entries(path: Path, name: str, version: int | None = None) -> tuple[M
     if not gone:
         known = ", ".join(str(entry.version) for entry in entries)
         raise InputError(f"{path} has no version {version} of {name}", hint=f"It has: {known}.")
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    spans = {span[0]: span for span in entry_spans("".join(lines)).values()}
+    text = read_catalog_text(path)
+    lines, spans = _lines(text), {span[0]: span for span in entry_spans(text).values()}
     for entry in sorted(gone, key=lambda entry: -entry.line):
         if entry.line - 1 not in spans:
             raise InputError(
@@ -76,8 +77,14 @@ def remove_entries(path: Path, name: str, version: int | None = None) -> tuple[M
             )
         start, end = spans[entry.line - 1]
         del lines[_with_comment(lines, start) : _with_blank(lines, end)]
-    _replace(path, "".join(lines))
+    parse_catalog(path, "".join(lines))
+    replace_text(path, "".join(lines))
     return gone
+
+
+def _lines(text: str) -> list[str]:
+    """Cut at newlines alone: str.splitlines also cuts at characters that are none to TOML."""
+    return StringIO(text, newline="\n").readlines()
 
 
 def _with_comment(lines: list[str], start: int) -> int:
@@ -94,22 +101,3 @@ def _block(key: str, values: Mapping[str, str | int]) -> str:
     import tomlkit
 
     return tomlkit.dumps({"models": {key: [dict(values)]}}).strip() + "\n"
-
-
-@contextmanager
-def _checked(path: Path, text: str) -> Iterator[tuple[Path, Catalog]]:
-    """Write the text beside models.toml and read it as a catalogue; what is wrong with it is said of `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        yield partial, load_catalog(partial)
-    except CatalogError as exc:
-        raise CatalogError(str(exc).replace(str(partial), str(path)), hint=exc.hint) from exc
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _replace(path: Path, text: str) -> Catalog:
-    with _checked(path, text) as (partial, catalog):
-        partial.replace(path)
-        return catalog

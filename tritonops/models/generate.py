@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,9 @@ from tritonops.errors import GraphError, InputError, UnknownModelError
 from tritonops.models.catalog import Catalog, ModelVersion
 from tritonops.models.config import VARIANTS, Variant, source_path
 from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
+from tritonops.models.pbtxt import read_text
 from tritonops.models.repository import Repository
+from tritonops.models.text_file import replace_text
 
 LABELS = "labels.txt"
 
@@ -55,9 +55,9 @@ def generate_configs(
     if there and not overwrite:
         raise InputError(f"there already: {', '.join(there)}", hint="--overwrite writes them anew.")
     for path, text in texts.items():
-        _replace(path, text)
+        replace_text(path, text)
     if wishes.labels:
-        shutil.copyfile(wishes.labels, config_dir / name / LABELS)
+        replace_text(config_dir / name / LABELS, read_text(wishes.labels))
     return tuple(texts)
 
 
@@ -166,13 +166,3 @@ def _warmup(graph: Graph, *, batches: bool) -> Iterator[str]:
         yield "    }"
     yield "  }"
     yield "]"
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
