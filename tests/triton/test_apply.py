@@ -188,6 +188,7 @@ def test_a_config_that_triton_refuses_is_put_back_and_the_model_goes_on_answerin
     project.write_source_config("kept_up", REFUSED)
     _, failed = brought(project)
     assert "dynamic batching preferred size" in failed["kept_up"]
+    assert "What was loaded before goes on being served: version 1." in failed["kept_up"]
     assert (project.settings.models_dir / "kept_up/config.pbtxt").read_text() == before
     assert project.answer("kept_up") == 5
     with pytest.raises(DifferenceError, match="kept_up"):

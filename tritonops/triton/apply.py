@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tritonops.errors import PartialFailureError, TritonOpsError, UnreachableError
+from tritonops.errors import LoadError, PartialFailureError, TritonOpsError, UnreachableError
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
@@ -171,7 +171,7 @@ class _Run:
         except UnreachableError:
             raise
         except TritonOpsError as exc:
-            self.failed[name] = str(exc)
+            self.failed[name] = " ".join([str(exc), *([exc.hint] if isinstance(exc, LoadError) and exc.hint else [])])
 
     def _note_done(self, name: str, action: str) -> None:
         actions = self.done.setdefault(name, [])

@@ -167,7 +167,7 @@ class TritonClient:
             return TokenRefusedError(self.url, token_sent=bool(self._headers))
         # Triton itself says UNAVAILABLE too, of a full queue for one: whether it is there, only another call tells.
         if status in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED") and not self._is_there():
-            return TritonUnreachableError(self.url, message)
+            return TritonUnreachableError(self.url, _why_unreachable(message, timeout))
         if status == "StatusCode.DEADLINE_EXCEEDED":
             return TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s")
         if status == "StatusCode.NOT_FOUND" or _NOT_AVAILABLE.search(message):
@@ -193,6 +193,13 @@ def numpy_dtype(datatype: str) -> Any:
     if dtype is None:
         raise TritonError(f"numpy has no type for Triton's {datatype}")
     return dtype
+
+
+def _why_unreachable(message: str, timeout: float) -> str:
+    """Find "Connection refused" in what gRPC says, which is four layers deep."""
+    if message == "Deadline Exceeded":
+        return f"no answer within {timeout:g} s"
+    return message.rpartition(": ")[2] if message.startswith("failed to connect") else message
 
 
 def _infer_input(name: str, array: NDArray[Any]) -> Any:

@@ -161,7 +161,6 @@ def _load_from_disk(
     deadline: Deadline,
     *,
     trust: bool,
-
 ) -> Any:
     """Load, and return the ModelConfig that is served once it was found to be as on disk."""
     before = ready(rows)
