@@ -75,8 +75,10 @@ class _Bars(_Lines):
             self._rich.stop()
 
     def warned(self, message: str) -> None:
-        self.stop()
-        super().warned(message)
+        if "_rich" in self.__dict__:
+            self._rich.console.print(f"warning: {message}", markup=False, highlight=False)
+        else:
+            super().warned(message)
 
     def arrived(self, transfer: Transfer) -> None:
         self._rich.console.print(_line(transfer), markup=False, highlight=False)

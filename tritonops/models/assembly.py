@@ -81,6 +81,13 @@ class Assembly:
         return self.sha256 is not None or (self.error is not None and not self._in_flight)
 
     @property
+    def outcome(self) -> str | SourceError:
+        """What came of it, when it is over."""
+        outcome = self.sha256 or self.error
+        assert outcome
+        return outcome
+
+    @property
     def partial(self) -> Partial:
         """The file on disk, opened with the first piece."""
         assert self._partial is not None

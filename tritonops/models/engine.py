@@ -64,7 +64,7 @@ class Engine:
             self._stop()
         if self._fatal and not isinstance(self._fatal, StoppedError):
             raise self._fatal
-        return {assembly.wanted.key: assembly.sha256 or assembly.error or SourceError("?") for assembly in assemblies}
+        return {assembly.wanted.key: assembly.outcome for assembly in assemblies}
 
     def _most_pieces(self) -> int:
         return sum(1 + assembly.wanted.size // MIN_PIECE for assembly in self._assemblies)

@@ -92,7 +92,9 @@ class Supply:
     def _connect(self) -> Transport:
         from tritonops.models.transport import Transport
 
-        self._transport = self._transport or Transport(connections=self._jobs, stall_seconds=self._stall_seconds)
+        self._transport = self._transport or Transport(
+            connections=self._jobs, stall_seconds=self._stall_seconds, on_wait=self._progress.warned
+        )
         return self._transport
 
     def _ask(self, version: ModelVersion) -> Listing | TritonOpsError:

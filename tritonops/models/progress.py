@@ -26,7 +26,7 @@ class Transfer:
 
 
 class Progress:
-    """Override what you show. Every method is called from the thread that called the library."""
+    """Override what you show. `warned` may come from any thread, the others from the one that called the library."""
 
     def waiting(self, holder: str) -> None:
         """Another process holds the store; it is waited for."""

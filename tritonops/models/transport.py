@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,13 +18,12 @@ from tritonops.errors import AccessDeniedError, SourceError, TritonOpsError
 from tritonops.models.address import Address, origin, shown
 
 if TYPE_CHECKING:
-    import http.client
-
     import requests
 
 CONNECT_SECONDS = 10.0
 MAX_HOPS = 5
-MAX_WAIT_SECONDS = 600.0
+MAX_WAIT_SECONDS, WORTH_SAYING_SECONDS = 600.0, 5.0
+MAX_DRAINED = 1 << 16
 ATTEMPTS = 8
 """Failures in a row, without a byte of progress, until a file is given up: three quarters of a minute."""
 ATTEMPTS_AT_FIRST = 4
@@ -49,13 +50,14 @@ class StoppedError(TritonOpsError):
 class Transport:
     """One pool of connections for all threads of a download."""
 
-    def __init__(self, *, connections: int, stall_seconds: float) -> None:
+    def __init__(self, *, connections: int, stall_seconds: float, on_wait: Callable[[str], None]) -> None:
         import requests
         from requests.adapters import HTTPAdapter
 
         self._session = requests.Session()
         self._adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
         self._timeout = (CONNECT_SECONDS, stall_seconds)
+        self._on_wait = on_wait
         self._environment: dict[str, Mapping[str, Any]] = {}
         self._pauses: dict[str, float] = {}
         self._met: set[str] = set()
@@ -157,7 +159,7 @@ class Transport:
         try:
             yield
         except (requests.exceptions.InvalidURL, requests.exceptions.SSLError) as exc:
-            raise SourceError(str(exc)) from exc
+            raise SourceError(_reason(exc)) from exc
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
             self.wait(0)
             raise TransientError(_reason(exc), is_first_contact=is_first_contact) from exc
@@ -166,8 +168,10 @@ class Transport:
         """One connection was told to wait: let the others wait too, and not learn it one by one."""
         if delay > MAX_WAIT_SECONDS:
             raise SourceError(f"{shown(url)} asks to come back in {delay:.0f} seconds", hint="Try again later.")
-        host = urlsplit(url).netloc
-        self._pauses[host] = max(self._pauses.get(host, 0.0), time.monotonic() + delay)
+        host, until = urlsplit(url).netloc, time.monotonic() + delay
+        if delay >= WORTH_SAYING_SECONDS and until > self._pauses.get(host, 0.0) + 1.0:
+            self._on_wait(f"{host} is busy and asks to wait {delay:.0f} seconds")
+        self._pauses[host] = max(self._pauses.get(host, 0.0), until)
 
 
 class Response:
@@ -192,6 +196,10 @@ class Response:
     def close(self) -> None:
         """Give the connection back, or end it where the body was not read to its end."""
         self._transport.opened.discard(self)
+        if self.status not in (200, 206):
+            # A redirect's few words are read, so that its connection can be used again.
+            with suppress(OSError, http.client.HTTPException):
+                self._body.read(MAX_DRAINED)
         if self._body.isclosed():
             self._response.raw.release_conn()
         self._response.close()
@@ -268,7 +276,7 @@ def _reason(error: Exception) -> str:
     for sign, words in _REASONS.items():
         if sign in text:
             return words
-    return text
+    return re.sub(r"\?[^\s'\")]*", "", text)  # a query may hold a signature
 
 
 _REASONS = {
