@@ -46,6 +46,13 @@ def test_a_wrong_value_names_the_variable_and_where_it_was_set(tmp_path, name, v
         load_settings(tmp_path, environ={name: value})
 
 
+@pytest.mark.parametrize("token", ["geheim ", "schlüssel", "two\nlines"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(tmp_path, token):
+    with pytest.raises(SettingsError, match="TRITON_TOKEN in the environment: want printable ASCII") as caught:
+        load_settings(tmp_path, environ={"TRITON_TOKEN": token})
+    assert token not in str(caught.value)
+
+
 def test_secrets_are_not_shown(tmp_path):
     settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "s3cret", "HF_TOKEN": "s3cret"})
     assert "s3cret" not in repr(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +84,8 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
         restart_policy=reader.get("RESTART_POLICY"),
         compose_file=reader.get("COMPOSE_FILE"),
         ssh_config=reader.path("TRITON_SSH_CONFIG", project) if ssh_config else None,
-        triton_token=reader.get("TRITON_TOKEN"),
-        hf_token=reader.get("HF_TOKEN"),
+        triton_token=reader.secret("TRITON_TOKEN"),
+        hf_token=reader.secret("HF_TOKEN"),
     )
 
 
@@ -148,6 +149,13 @@ class _Reader:
             raise self._error(name, f"want one of {', '.join(choices)}")
         return value
 
+    def secret(self, name: str) -> str | None:
+        """Refuse what no header can carry; the value is not shown."""
+        value = self.get(name)
+        if value and not re.fullmatch(r"[!-~]+", value):
+            raise SettingsError(f"{name} in {self._where(name)}: want printable ASCII without spaces, as headers take it")
+        return value
+
     def _parsed(self, name: str, parse: Callable[[str], _T]) -> _T | None:
         value = self.get(name)
         try:
@@ -156,8 +164,10 @@ class _Reader:
             raise self._error(name, str(exc)) from exc
 
     def _error(self, name: str, problem: str) -> SettingsError:
-        where = "the environment" if self._environ.get(name) else str(self._dotenv_path)
-        return SettingsError(f"{name}={self.get(name)!r} in {where}: {problem}")
+        return SettingsError(f"{name}={self.get(name)!r} in {self._where(name)}: {problem}")
+
+    def _where(self, name: str) -> str:
+        return "the environment" if self._environ.get(name) else str(self._dotenv_path)
 
 
 def _read_dotenv(path: Path) -> Mapping[str, str | None]:
