@@ -70,7 +70,7 @@ def test_a_proxy_for_the_web_is_not_asked_for_a_triton(triton, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
     with connect(triton.grpc_url) as client:
-        assert client.is_ready()
+        client.index()  # raises where nobody answers; readiness would depend on the models of other tests
 
 
 def test_a_server_with_a_token_answers_whoever_has_it_and_refuses_the_others(tmp_path, start_triton):
