@@ -153,7 +153,7 @@ class _Reader:
         """Refuse what no header can carry; the value is not shown."""
         value = self.get(name)
         if value and not re.fullmatch(r"[!-~]+", value):
-            raise SettingsError(f"{name} in {self._where(name)}: want printable ASCII without spaces, as headers take it")
+            raise SettingsError(f"{name} in {self._where(name)}: want printable ASCII without spaces, as headers do")
         return value
 
     def _parsed(self, name: str, parse: Callable[[str], _T]) -> _T | None:
