@@ -22,6 +22,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 StartTriton = Callable[..., Server]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Count the tests with Docker by themselves: on a machine without an engine all of them are skipped."""
+    counts = {
+        outcome: sum("docker" in dict(report.user_properties) for report in terminalreporter.getreports(outcome))
+        for outcome in ("passed", "failed", "error", "skipped")
+    }
+    if any(counts.values()):
+        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        terminalreporter.write_line(f"tests with Docker: {said}")
+
+
 @pytest.fixture(autouse=True)
 def _settings_of_the_machine_stay_out(monkeypatch):
     """Neither a variable of the developer's own nor the .env of this clone may change what a test sees."""

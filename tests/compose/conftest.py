@@ -20,7 +20,10 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 
 def pytest_runtest_setup(item):
-    if item.get_closest_marker("docker") and (missing := _missing()):
+    if item.get_closest_marker("docker") is None:
+        return
+    item.user_properties.append(("docker", True))
+    if missing := _missing():
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
 
 
