@@ -209,6 +209,8 @@ def check(
         ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu"),
     )
     findings = check_models(checked, include=names(include))
+    if checked.image.release is None:
+        note(f"{checked.image.name} is no release of NVIDIA's: backends and ONNX Runtime were not checked")
     if json:
         print_json(findings)
     else:

@@ -44,6 +44,12 @@ def test_models_and_versions_are_found_where_they_live(repository):
     assert repository.version_dir("new", 2) == repository.root / "new" / "2"
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../triton/clip", "clip/1", "/tmp"])
+def test_what_is_no_plain_name_has_no_home(repository, name):
+    add(repository.root / "clip", "1")
+    assert repository.home(name) is None
+
+
 def test_disable_and_enable_move_a_model_with_all_it_has(repository):
     add(repository.root / "clip", "1", "2")
     assert repository.disable("clip") == repository.disabled / "clip"

@@ -52,6 +52,8 @@ class Repository:
 
         Raises RepositoryError where it is in both: nobody can say which one is meant.
         """
+        if name in ("", "..") or Path(name).name != name:
+            return None
         homes = [folder / name for folder in (self.root, self.disabled) if (folder / name).is_dir()]
         if len(homes) > 1:
             raise RepositoryError(

@@ -17,7 +17,7 @@ def warmup_problems(subject: Subject) -> Iterator[Problem]:
                 "warmup-batch",
                 f"warmup {sample.name!r} has a batch of {sample.batch_size}; `max_batch_size` is "
                 f"{subject.config.max_batch_size}",
-                "Triton does not load the model: 'failed to run warmup sample'",
+                "Triton does not load the model: 'failed to run warmup sample', and 2.51 may end over it",
                 "make the batch smaller",
             )
         for what in _mistakes(sample, inputs):
