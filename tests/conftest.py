@@ -38,6 +38,7 @@ def _settings_of_the_machine_stay_out(monkeypatch):
     """Neither a variable of the developer's own nor the .env of this clone may change what a test sees."""
     for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", "/nonexistent")
     read = settings._read_dotenv
     monkeypatch.setattr(settings, "_read_dotenv", lambda path: {} if path.parent == PROJECT else read(path))
 

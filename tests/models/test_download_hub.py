@@ -1,10 +1,14 @@
 """models.download from a server that speaks the Hub's protocol."""
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
+from tests.conftest import PROJECT
 from tests.hub.server import GOOD_TOKEN, OTHER_TOKEN
 from tests.models.catalogs import files_below, one_file, one_folder, with_token, write
 from tritonops.models.download import download
@@ -118,6 +122,16 @@ def test_the_token_goes_to_the_hub_and_never_to_the_cdn(hub, project):
     assert download(with_token(project, GOOD_TOKEN)).failed == ()
     tokens = {(seen.server, seen.headers.get("Authorization")) for seen in hub.seen}
     assert tokens == {("hub", f"Bearer {GOOD_TOKEN}"), ("cdn", None)}
+
+
+@pytest.mark.parametrize(("stored", "found"), [("hf_stored", "hf_stored"), (None, "None")])
+def test_the_token_of_an_earlier_login_is_used_where_there_is_one(tmp_path, stored, found):
+    if stored:
+        (tmp_path / "token").write_text(f"{stored}\n")
+    program = "from tritonops.models.sources import Hub; print(Hub('https://hub', None).address('x').token)"
+    environment = {**os.environ, "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{found}\n", "")
 
 
 @pytest.mark.parametrize(

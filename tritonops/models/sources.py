@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -62,16 +64,28 @@ class Listing:
         return LockedVersion(self.version.name, self.version.version, source, self.commit, tuple(files))
 
 
+@cache
+def stored_token() -> str | None:
+    """Find the token of `hf auth login`; huggingface_hub is asked, and imported, only where there can be one."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    if "HF_TOKEN_PATH" not in os.environ and not (home / "token").exists():
+        return None
+    from huggingface_hub import get_token
+
+    return get_token()
+
+
 @dataclass(frozen=True)
 class Hub:
     """The Hub, or a mirror of it."""
 
     endpoint: str
     token: str | None
+    """None means the one that `hf auth login` stored, where somebody did."""
 
     def address(self, path: str) -> Address:
         """Make an address of the Hub; the token goes nowhere else."""
-        return Address(f"{self.endpoint}/{path}", self.token)
+        return Address(f"{self.endpoint}/{path}", self.token or stored_token())
 
     def file(self, source: HubSource, commit: str, path: str) -> Address:
         """Where a file of a repository can be had."""
