@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.compose.conftest import pytest_runtest_setup  # noqa: F401 (skips or fails where Docker is missing)
 from tests.remote.project import Site
 from tests.remote.sshd import Fleet
 

@@ -113,17 +113,17 @@ class Clone:
 class Site:
     """A clone, and hosts that it is deployed to; each serves with the embedded Triton on ports of its own."""
 
-    def __init__(self, folder: Path, *names: str) -> None:
+    def __init__(self, folder: Path, *names: str, **environment: str) -> None:
         self.fleet = Fleet(folder)
         self.clone = Clone(folder / "clone", self.fleet.config)
         self.clone.hosts(*names)
-        self.servers = {name: self._server(name) for name in names}
+        self.servers = {name: self._server(name, environment) for name in names}
 
     @classmethod
     @contextmanager
-    def at(cls, folder: Path, *names: str) -> Iterator[Site]:
+    def at(cls, folder: Path, *names: str, **environment: str) -> Iterator[Site]:
         """Make one, with hosts that nothing was deployed to yet; all that runs on them ends with the block."""
-        site = cls(folder, *names)
+        site = cls(folder, *names, **environment)
         try:
             yield site
         finally:
@@ -132,9 +132,10 @@ class Site:
                     embedded.kill(triton)
             site.fleet.stop()
 
-    def _server(self, name: str) -> Server:
+    def _server(self, name: str, environment: Mapping[str, str]) -> Server:
         """The host's tasks run with the Python environment of the tests: installing one takes seconds."""
-        server = self.fleet.add(name, TRITONOPS_VENV=sys.prefix, TRITONOPS_REQUIREMENTS="dev", PATH=os.environ["PATH"])
+        own = {"TRITONOPS_VENV": sys.prefix, "TRITONOPS_REQUIREMENTS": "dev", "PATH": os.environ["PATH"]}
+        server = self.fleet.add(name, environment={**own, **environment})
         server.root.mkdir(exist_ok=True)
         ports = free_ports()
         server.grpc = ports.grpc

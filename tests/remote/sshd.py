@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
@@ -18,7 +18,7 @@ SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 class Server:
     """One sshd; its `home` is that of whoever logs in."""
 
-    def __init__(self, folder: Path, name: str, authorized: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, name: str, authorized: Path, environment: Mapping[str, str]) -> None:
         self.name, self.folder, self.home = name, folder, folder / "home"
         self.port = free_port()
         self.grpc = 0
@@ -91,11 +91,13 @@ class Fleet:
         make_key(self.key)
         self.servers: list[Server] = []
 
-    def add(self, name: str, *, known: bool = True, options: str = "", **environment: str) -> Server:
+    def add(
+        self, name: str, *, known: bool = True, options: str = "", environment: Mapping[str, str] | None = None
+    ) -> Server:
         """Start a server; `options` are further lines of its block in ssh_config."""
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it to be there
-        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment)
+        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment or {})
         self.servers.append(server)
         server.start()
         if known:

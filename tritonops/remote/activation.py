@@ -153,10 +153,11 @@ def bring(layout: Layout, release: Release, changed: list[str], *, report: Repor
     """Install what a release serves, start the runtime where it is not what it should be, and load and unload."""
     report(f"install {', '.join(changed) or 'nothing: the models are the same'}")
     mirror(release.models_dir, layout.models_dir)
-    Runtime(layout, release).up(report=report)
+    started = Runtime(layout, release).up(report=report)
     settings = load_settings(release.project)
     with connect(settings.triton_url, token=settings.triton_token) as client:
-        return serve(client, Disk.of(layout.models_dir, settings.triton_url), changed, report=report)
+        disk = Disk.of(layout.models_dir, settings.triton_url)
+        return serve(client, disk, () if started else changed, report=report)
 
 
 def smoke(release: Release, names: Collection[str], *, report: Report) -> None:

@@ -27,15 +27,15 @@ class Runtime:
     layout: Layout
     release: Release | None
 
-    def up(self, *, report: Callable[[str], None]) -> None:
-        """Bring it up as the release defines it; left alone where it is. Its models are not looked at.
+    def up(self, *, report: Callable[[str], None]) -> bool:
+        """Bring it up as the release defines it, and return whether it was started: then it has loaded what is on disk.
 
-        Raises TritonOpsError where nothing answers afterwards.
+        Left alone where it is up. Raises TritonOpsError where nothing answers afterwards.
         """
         assert self.release
         defined = self._definition(self.release)
         if self._started_with() == defined and self._answers(self.release):
-            return
+            return False
         report("start Triton anew: its definition changed" if self._started_with() else "start Triton")
         self._forget()
         facts = self.release.facts
@@ -43,6 +43,7 @@ class Runtime:
         if not self._answers(self.release):
             raise TritonOpsError(f"Triton did not come up\n{_last(done.stdout)}")
         self.layout.runtime.write_text(defined, encoding="utf-8")
+        return True
 
     def down(self) -> None:
         """Stop it."""

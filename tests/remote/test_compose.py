@@ -1,0 +1,56 @@
+"""A host that serves in Docker Compose: the small CPU image stands in for NVIDIA's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.remote.project import Site
+from tritonops.compose.image import CPU_IMAGE
+from tritonops.remote.deploy import rollback
+from tritonops.remote.host import Host
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def composed(tmp_path):
+    """gpu-01, with Compose in place of the embedded Triton."""
+    docker = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")  # where the Compose plugin may be
+    with Site.at(tmp_path, "gpu-01", DOCKER_CONFIG=docker) as site:
+        site.clone.hosts("gpu-01", runtime="compose")
+        project = f"tritonops-test-{os.getpid()}"
+        with (site.servers["gpu-01"].root / "env").open("a") as env:
+            env.write(f"TRITON_IMAGE={CPU_IMAGE}\nCOMPOSE_PROJECT_NAME={project}\n")
+        yield site
+        for container in containers(project):
+            subprocess.run(["docker", "rm", "--force", "--volumes", container], check=True, capture_output=True)
+        subprocess.run(["docker", "network", "rm", f"{project}_default"], check=False, capture_output=True)
+
+
+def containers(project: str | None = None) -> list[str]:
+    label = f"com.docker.compose.project={project or f'tritonops-test-{os.getpid()}'}"
+    command = ["docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same_container(composed):
+    composed.serve(alpha=2, beta=3)
+    composed.deploy()
+    assert composed.answers() == {"alpha": 2, "beta": 3}
+    (container,) = containers()
+    composed.serve(alpha=5)
+    assert composed.deploy().changed == ("alpha",)
+    assert composed.answers() == {"alpha": 5, "beta": 3}
+    assert composed.deploy().what == "nothing to do"
+    with Host("gpu-01", ssh_config=composed.fleet.config) as host:
+        rollback(host, "tritonops", to=None, report=lambda line: None)
+    assert composed.answers() == {"alpha": 2, "beta": 3}
+    assert containers() == [container]
+    inv = composed.clone.inv
+    assert "Started GRPCInferenceService" in inv("remote.logs", "--host", "gpu-01", "--lines", "1000").stdout
+    inv("remote.restart", "--host", "gpu-01", "--yes")
+    assert composed.answers() == {"alpha": 2, "beta": 3}
