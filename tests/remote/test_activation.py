@@ -16,7 +16,7 @@ from tritonops.remote.hold import Holder, hold
 from tritonops.remote.layout import Facts, Layout, Outcome, write_json
 
 
-@pytest.mark.parametrize("step", ["keep what", "copy configs", "install", "load beta"])
+@pytest.mark.parametrize("step", ["keep what", "install", "load beta"])
 def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
     site.serve(alpha=1, beta=1)
     site.deploy()
@@ -69,7 +69,7 @@ def fill(root: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("step", ["keep what", "download models", "install"])
+@pytest.mark.parametrize("step", ["download models", "install"])
 def test_a_full_disk_at_any_step_leaves_what_was_served_or_what_is_new(small_disk, step):
     site = small_disk
     before = site.answers()

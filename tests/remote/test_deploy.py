@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from tests.remote.project import Site
@@ -18,6 +19,7 @@ from tritonops.errors import (
     HeldError,
     HostUnreachableError,
     PutBackError,
+    TritonOpsError,
     UnknownReleaseError,
 )
 from tritonops.remote.deploy import rollback
@@ -25,8 +27,9 @@ from tritonops.remote.host import Host
 from tritonops.remote.inventory import load_inventory
 from tritonops.remote.records import releases
 from tritonops.remote.source import read_source
+from tritonops.triton.client import connect
 
-_scales = iter(range(2, 1000))
+_scales = iter(range(1000, 2000))
 
 
 @pytest.fixture
@@ -57,16 +60,10 @@ def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site)
 def test_a_new_version_takes_over_and_a_rollback_brings_the_old_answers_back_without_a_failed_request(site, scale):
     site.deploy()
     before = site.answers()
-    failures, answers, stop = [], [], threading.Event()
-
-    def infer() -> None:
-        while not stop.is_set():
-            try:
-                answers.append(site.answers()["alpha"])
-            except Exception as exc:
-                failures.append(exc)
-
-    client = threading.Thread(target=infer)
+    failures: list[Exception] = []
+    answers: set[float] = set()
+    stop = threading.Event()
+    client = threading.Thread(target=infer_without_pause, args=(site, stop, answers, failures))
     client.start()
     try:
         site.clone.model("alpha", 2, scale=scale)
@@ -81,7 +78,17 @@ def test_a_new_version_takes_over_and_a_rollback_brings_the_old_answers_back_wit
         stop.set()
         client.join()
     assert not failures
-    assert {before["alpha"], float(scale)} <= set(answers)
+    assert answers == {before["alpha"], float(scale)}
+
+
+def infer_without_pause(site: Site, stop: threading.Event, answers: set[float], failures: list[Exception]) -> None:
+    x = {"x": np.ones((1, 3), np.float32)}
+    with connect(f"127.0.0.1:{site.servers['gpu-01'].grpc}") as client:
+        while not stop.is_set():
+            try:
+                answers.add(float(client.infer("alpha", x, timeout=30)["y"][0, 0]))
+            except TritonOpsError as exc:
+                failures.append(exc)
 
 
 def test_the_same_version_with_an_older_file_is_really_served_after_a_rollback(site, scale):
@@ -210,7 +217,7 @@ def test_a_rollback_to_a_release_that_is_not_there_is_refused(site):
 @pytest.mark.parametrize(
     "step",
     [
-        *("check the host", "upload", "keep what", "check the models", "install", "load"),
+        *("upload", "keep what", "check the models", "install", "load"),
     ],
 )
 def test_a_connection_cut_at_any_step_leaves_the_old_release_or_the_new_one_and_no_mix(site, scale, step):
@@ -272,15 +279,6 @@ def test_two_deploys_at_once_the_second_is_told_who_is_first(site, scale):
 
     site.deploy(report=second)
     assert len(refusals) == 1
-    assert site.answers()["alpha"] == scale
-
-
-def test_what_a_process_that_died_left_in_the_lock_holds_nobody_up(site, scale):
-    lock = site.servers["gpu-01"].root / "lock"
-    holder = {"who": "somebody@laptop", "since": "2020-01-01T00:00:00Z", "what": "deploy", "pid": 2**22 + 1}
-    lock.write_text(json.dumps(holder))
-    site.serve(alpha=scale)
-    site.deploy()
     assert site.answers()["alpha"] == scale
 
 
