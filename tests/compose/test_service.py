@@ -226,6 +226,13 @@ def test_an_image_that_cannot_be_pulled_is_named_and_the_way_to_build_one(spare)
     assert "compose.build-cpu" in str(raised.value.hint)
 
 
+def test_a_service_that_an_application_builds_itself_has_nothing_to_pull(choose, tmp_path):
+    app = tmp_path / "app.yml"
+    app.write_text("services:\n  triton:\n    build: .\n")
+    chosen = choose()
+    service.pull(Service(chosen.docker, Compose((app,)), chosen.models_dir))
+
+
 def test_a_service_that_the_files_do_not_have_is_an_error_of_input(choose):
     chosen = choose()
     unknown = Service(chosen.docker, Compose(chosen.compose.files, "tritom"), chosen.models_dir)

@@ -104,8 +104,9 @@ def up(
     A missing image is fetched. A container is made anew where its settings changed or it was made with another token,
     and with `recreate` always. Raises ServiceError with the end of the log where Triton does not come up.
     """
-    if not _is_here(service, image := _image(service)):
-        pull(service, image, interactive=interactive)
+    image = _image(service)
+    if image and not _is_here(service, image):
+        pull(service, interactive=interactive)
     service.docker.watch(service.compose.up(recreate=recreate), watch)
     try:
         return _wait_until_loaded(service, timeout=timeout)
@@ -120,9 +121,9 @@ def down(service: Service, *, watch: Watch) -> None:
     service.docker.watch(service.compose.down(), watch)
 
 
-def pull(service: Service, image: str | None = None, *, interactive: bool = False) -> None:
-    """Fetch the image; `interactive` draws progress at the terminal. Raises ImagePullError."""
-    image = image or _image(service)
+def pull(service: Service, *, interactive: bool = False) -> None:
+    """Fetch the image, if it is one to fetch; `interactive` draws progress at the terminal. Raises ImagePullError."""
+    image = _image(service) or "of the service"
     command = service.compose.pull(quiet=not interactive)
     try:
         service.docker.show(command) if interactive else service.docker.output(command)
@@ -149,15 +150,16 @@ def logs(
     service.docker.watch(service.compose.logs(follow=follow, tail=tail, since=since), watch)
 
 
-def _image(service: Service) -> str:
-    """Ask Compose for the image, and find out whether there is such a service."""
+def _image(service: Service) -> str | None:
+    """Ask Compose for the image, None where the files build it, and find out whether there is such a service."""
     services = json.loads(service.docker.output(service.compose.config()))["services"]
     if service.compose.service not in services:
         raise InputError(
             f"the Compose files have no service {service.compose.service!r}",
             hint=near_misses(service.compose.service, services),
         )
-    return str(services[service.compose.service]["image"])
+    image: str | None = services[service.compose.service].get("image")
+    return image
 
 
 def _is_here(service: Service, image: str) -> bool:
