@@ -1,5 +1,6 @@
 """What `compose.build-cpu` asks of a base; the image itself is tested in containers."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -19,12 +20,12 @@ def build(base, *, said=print):
 
 
 @pytest.fixture
-def pretender(tmp_path):
+def pretender():
     """An image whose python3 says what a test wants it to; its shell is that of the small image."""
     made = []
 
     def pretender(answer):
-        name = f"localhost/pretender-{tmp_path.name}".lower()
+        name = f"localhost/pretender-{os.getpid()}"
         dockerfile = f"FROM {CPU_IMAGE}\nUSER 0\nRUN printf '#!/bin/sh\\necho %s\\n' '{answer}' >/usr/bin/python3\n"
         command = ["docker", "build", "--quiet", "--tag", name, "-"]
         subprocess.run(command, input=dockerfile, text=True, check=True, capture_output=True)
