@@ -267,6 +267,21 @@ def test_a_deploy_that_is_killed_leaves_the_host_whole_and_the_next_one_goes_on(
     assert site.answers() == {**before, "alpha": scale, "beta": scale}
 
 
+def test_ctrl_c_ends_the_client_at_once_and_the_host_goes_on(site, scale):
+    site.deploy()
+    before = site.answers()
+    site.serve(alpha=scale, beta=scale)
+    command = [str(site.clone.folder / "inv"), "remote.deploy", "--host", "gpu-01"]
+    with subprocess.Popen(command, env=site.clone.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert any("keep what" in written for written in process.stderr or ())
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read() if process.stderr else ""
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    wait_until(lambda: not (site.servers["gpu-01"].root / "lock").read_text(), "a free lock", timeout=60)
+    assert site.answers() == {**before, "alpha": scale, "beta": scale}
+
+
 def test_two_deploys_at_once_the_second_is_told_who_is_first(site, scale):
     site.serve(alpha=scale)
     refusals = []

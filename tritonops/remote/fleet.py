@@ -71,7 +71,7 @@ def _gathered(futures: list[Future[Outcome[_T]]], connections: list[Host]) -> li
     except BaseException:
         for host in connections:
             with suppress(Exception):
-                host.close()
+                host.give_up()
         raise
 
 

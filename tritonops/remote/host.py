@@ -43,6 +43,7 @@ class Host:
         self.commands = 0
         self._gateway = gateway or _last_hop(self.ssh)
         self._fabric: fabric.Connection | None = None
+        self._given_up = False
 
     @property
     def name(self) -> str:
@@ -60,6 +61,8 @@ class Host:
 
         Raises HostUnreachableError, or its cases for a host key, with what to do.
         """
+        if self._given_up:
+            raise self._lost()
         if self._fabric is None:
             if self._gateway:
                 self._gateway.open()
@@ -75,6 +78,11 @@ class Host:
         if self._gateway:
             self._gateway.close()
         self._fabric = None
+
+    def give_up(self) -> None:
+        """Close it for good, from another thread: whoever uses it gets a ConnectionLostError."""
+        self._given_up = True
+        self.close()
 
     def run(
         self,

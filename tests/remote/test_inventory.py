@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tritonops.errors import InputError
+from tritonops.remote.inventory import HostSettings, load_inventory
+from tritonops.remote.release import models_of
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "hosts.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_host_that_is_not_listed_has_the_defaults_and_no_file_is_needed(tmp_path):
+    assert load_inventory(tmp_path / "hosts.toml").settings("gpu-09") == HostSettings("gpu-09", "gpu", "compose", ())
+
+
+def test_hosts_and_groups_are_selected_once_each_in_order(tmp_path):
+    text = '[hosts.b]\ngroups = ["eu"]\n[hosts.a]\ngroups = ["eu", "us"]\n'
+    inventory = load_inventory(written(tmp_path, text))
+    assert [host.name for host in inventory.select(["c", "a"], ["eu"])] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[hosts.a]\nruntme = 'compose'\n", "a: unknown key 'runtme'"),
+        ("[hosts.a]\nruntime = 'podman'\n", "a: runtime must be one of compose, embedded"),
+        ("[hosts.a]\nruntime = 'embedded'\n", "a: the embedded runtime serves on CPU only"),
+        ("[hosts.a]\ngroups = 'gpu'\n", "a: groups must be a list of names"),
+        ("hosts = ['a']\n", "want one table a host"),
+        ("[host.a]\n", "unknown key 'host'"),
+        ("[hosts.a\n", "hosts.toml"),
+    ],
+    ids=["misspelt", "no such runtime", "embedded on GPU", "groups", "a list", "host", "not TOML"],
+)
+def test_what_is_wrong_is_named_with_its_host_and_key(tmp_path, text, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_inventory(written(tmp_path, text))
+
+
+def test_the_commented_example_of_the_project_is_right(tmp_path):
+    text = (PROJECT / "hosts.toml").read_text()
+    example = "\n".join(line.removeprefix("# ") for line in text.splitlines() if re.match(r"# (\[|\w+ = )", line))
+    (host,) = load_inventory(written(tmp_path, example)).hosts.values()
+    assert host == HostSettings("gpu-01", "gpu", "compose", ("gpu", "eu"))
+
+
+def test_a_host_gets_a_models_toml_of_the_entries_that_are_meant_for_it(tmp_path):
+    path = tmp_path / "models.toml"
+    entries = {"all": "", "mine": 'hosts = ["a"]\n', "group": 'hosts = ["eu"]\n', "other": 'hosts = ["b"]\n'}
+    path.write_text("# ours\n" + "".join(f'[[models.{name}]]\npath = "x"\n{hosts}' for name, hosts in entries.items()))
+    text = models_of(HostSettings("a", groups=("eu",)), path)
+    assert text
+    assert text.startswith("# ours")
+    assert list(tomllib.loads(text)["models"]) == ["all", "mine", "group"]
+    assert "hosts" not in text
+
+
+def test_a_models_toml_that_names_no_hosts_is_the_same_for_all(tmp_path):
+    path = tmp_path / "models.toml"
+    path.write_text('[[models.all]]\npath = "x"\n')
+    assert models_of(HostSettings("a"), path) is None
