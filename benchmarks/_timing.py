@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+# As ./inv runs it, once it has seen to .venv.
+INV = (sys.executable, "-P", str(PROJECT / "tasks/program.py"), "--write-pyc", "--search-root", str(PROJECT))
 sys.path.insert(0, str(PROJECT))  # so that a benchmark may import the library
 
 

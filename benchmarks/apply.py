@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import onnx
-from _timing import PROJECT, print_ratios
+from _timing import INV, print_ratios
 
 from tests.onnx_models import affine, config_pbtxt
 from tritonops.server import embedded
@@ -48,16 +48,15 @@ def _compare(project: Path, url: str, *, rounds: int) -> dict[str, float]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TRITON", "MODELS"))}
     env |= {"TRITON_MODELS_DIR": str(project / "served/triton"), "MODELS_TOML": str(project / "models.toml")}
     env |= {"TRITON_CONFIG_DIR": str(project / "triton-config"), "TRITON_URL": url}
-    inv = [str(Path(sys.executable).with_name("inv")), "--search-root", str(PROJECT)]
     bare = [sys.executable, "-c", BARE, url, CHANGED]
     _write_configs(project)
     _write_catalog(project, which=0)
-    _timed([*inv, "triton.apply"], env)
+    _timed([*INV, "triton.apply"], env)
     nothing, ours, theirs = [], [], []
     for number in range(1, rounds + 2):
         _write_catalog(project, which=number % 2)
-        ours.append(_timed([*inv, "triton.apply"], env))
-        nothing.append(_timed([*inv, "triton.apply"], env))
+        ours.append(_timed([*INV, "triton.apply"], env))
+        nothing.append(_timed([*INV, "triton.apply"], env))
         place = project / "served/triton" / CHANGED / "1"
         os.utime(place)
         theirs.append(_timed(bare, env))

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _timing import PROJECT, Contender, medians, print_ratios
+from _timing import INV, Contender, medians, print_ratios
 
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
@@ -27,13 +27,12 @@ for model in client.get_model_repository_index().models:
 def main() -> None:
     # As installed: with compiled modules, and none of the caller's switches.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TRITON"))}
-    inv = str(Path(sys.executable).with_name("inv"))
     with tempfile.TemporaryDirectory() as folder:
         models_dir = Path(folder, "triton")
         models_dir.mkdir()
         server = embedded.start(models_dir, Path(folder, ".server"), ports=free_ports())
         try:
-            ours = [inv, "--search-root", str(PROJECT), "triton.list", "--url", server.grpc_url]
+            ours = [*INV, "triton.list", "--url", server.grpc_url]
             figures = medians(
                 [
                     Contender("a bare script", [sys.executable, "-c", BARE, server.grpc_url], env),

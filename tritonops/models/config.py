@@ -102,7 +102,8 @@ def keep_policy(there: str, wanted: str) -> str:
 
 def served_policy(text: str) -> VersionPolicy | None:
     """Read the policy that was set with triton.serve; None for any other, and for a file that does not parse."""
-    if policy_note(text) != SET_WITH_SERVE:
+    # The first test spares tokenising the configs of all models in a plan.
+    if SET_WITH_SERVE not in text or policy_note(text) != SET_WITH_SERVE:
         return None
     try:
         return VersionPolicy.of(parse_config(text))

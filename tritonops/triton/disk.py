@@ -31,14 +31,34 @@ class ModelOnDisk:
     name: str
     folder: Path
     text: str | None
-    """config.pbtxt; None where there is none, or it cannot be read."""
-    config: ModelConfig | None
-    """The same, parsed; None also where it does not parse: see `config_error`."""
-    config_error: ConfigError | None
-    served: tuple[int, ...]
-    """The versions that Triton is to serve: those on disk that the version policy picks."""
+    """config.pbtxt; None where there is none, or it is not to be read."""
+    unreadable: ConfigError | None
+    versions: tuple[int, ...]
     files: Mapping[str, str]
     """A fingerprint of each version's files, and one of the files that all versions share."""
+
+    @functools.cached_property
+    def config_error(self) -> ConfigError | None:
+        """Why config.pbtxt says nothing; None where it says something, or is not there."""
+        try:
+            parse_once(self.text or "", str(self.folder / CONFIG_NAME))
+        except ConfigError as exc:
+            return exc
+        return self.unreadable
+
+    @property
+    def config(self) -> ModelConfig | None:
+        """What config.pbtxt says."""
+        if self.text is None or self.config_error:
+            return None
+        return parse_once(self.text, str(self.folder / CONFIG_NAME))
+
+    @functools.cached_property
+    def served(self) -> tuple[int, ...]:
+        """The versions that Triton is to serve: those on disk that the version policy picks."""
+        # Parsing is slow, and most configs set no policy.
+        config = self.config if "version_policy" in (self.text or "") else None
+        return policy_of(config).served(self.versions)
 
     def same_files(self, other: Mapping[str, str], version: int) -> bool:
         """Whether a version's files, and the shared ones, have these fingerprints too."""
@@ -92,10 +112,9 @@ class Disk:
         folder = self.models_dir / name
         if not folder.is_dir():
             return None
-        text, config, error = _read_config(folder / CONFIG_NAME)
-        policy = (VersionPolicy.of(config) if config is not None else None) or VersionPolicy("latest")
+        text, error = _read_config(folder / CONFIG_NAME)
         versions = Repository(self.models_dir).versions(name)
-        return ModelOnDisk(name, folder, text, config, error, policy.served(versions), _fingerprints(folder))
+        return ModelOnDisk(name, folder, text, error, versions, _fingerprints(folder))
 
     def note(self, name: str) -> Note | None:
         """Recall what the server was last seen to serve of a model; None where nobody wrote it down."""
@@ -163,15 +182,16 @@ def parse_once(text: str, where: str) -> ModelConfig:
     return parse_config(text, where=where)
 
 
-def _read_config(path: Path) -> tuple[str | None, ModelConfig | None, ConfigError | None]:
-    if not path.exists():
-        return None, None, None
-    text = None
+def policy_of(config: ModelConfig | None) -> VersionPolicy:
+    """Read the version policy; Triton's own is the newest version."""
+    return (VersionPolicy.of(config) if config is not None else None) or VersionPolicy("latest")
+
+
+def _read_config(path: Path) -> tuple[str | None, ConfigError | None]:
     try:
-        text = read_text(path)
-        return text, parse_once(text, str(path)), None
+        return (read_text(path), None) if path.exists() else (None, None)
     except ConfigError as exc:
-        return text, None, exc
+        return None, exc
 
 
 def _fingerprints(folder: Path) -> dict[str, str]:

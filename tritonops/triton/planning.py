@@ -131,19 +131,25 @@ class _Planner:
             (*_model_rows(about), *planned),
             config=wanted.text if wanted.differs and not wanted.problem else None,
             diff=wanted.diff or about.served_diff,
-            steps=tuple(ensemble_steps(wanted.config)) if wanted.config is not None else (),
+            steps=wanted.steps,
             is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),
         )
 
     def _gather(self, name: str) -> _Declared:
         entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
         on_disk = self._repository.versions(name)
-        config_dir = self._settings.config_dir
-        wanted = wanted_for(self._catalog, self._repository, config_dir, name, variant=self._variant)
+        model, note = self._disk.read(name), self._disk.note(name)
+        wanted = wanted_for(
+            self._catalog,
+            self._repository,
+            self._settings.config_dir,
+            name,
+            variant=self._variant,
+            loaded=note.config if note and note.files else None,
+        )
         if self._prune:
             wanted = without_undeclared(wanted, {*entries}, tuple(sorted({*on_disk, *entries})))
         rows = {row.version: row for row in self._rows(name) if row.version is not None}
-        model, note = self._disk.read(name), self._disk.note(name)
         diff = changed_config(self._client, model, note) if model and ready(rows.values()) else None
         changed = changed_versions(model, note) if model and note else []
         why = "its files are not those that were loaded" if note and note.files else "its last load was not completed"

@@ -11,10 +11,8 @@ from tritonops.models.catalog import Catalog
 from tritonops.models.config import VARIANTS, Variant, keep_policy, served_policy, source_path, wanted_config
 from tritonops.models.pbtxt import ModelConfig, VersionPolicy, read_text, set_version_policy
 from tritonops.models.repository import Repository
-from tritonops.triton.disk import parse_once
-
-_DEFAULT_POLICY = VersionPolicy("latest")
-
+from tritonops.triton.control import ensemble_steps
+from tritonops.triton.disk import parse_once, policy_of
 
 @dataclass(frozen=True)
 class WantedConfig:
@@ -24,9 +22,31 @@ class WantedConfig:
     there: str | None
     text: str | None
     """What it should be; None where there is none, and none can be had: `problem` says why."""
-    config: ModelConfig | None
-    """`text`, parsed."""
-    problem: str | None = None
+    where: Path
+    """The file that `text` was taken from."""
+    lacks: str | None = None
+    """Why there is no text."""
+    is_proven: bool = False
+    """Triton has loaded this very text. Parsing is slow, and spared then."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it will not do; None where it will."""
+        if self.is_proven:
+            return None
+        try:
+            self._parsed()
+        except ConfigError as exc:
+            return str(exc)
+        return self.lacks
+
+    @property
+    def config(self) -> ModelConfig | None:
+        """What the text says; None where it says nothing."""
+        return None if self.text is None or self.problem else self._parsed()
+
+    def _parsed(self) -> ModelConfig:
+        return parse_once(self.text or "", str(self.where))
 
     @property
     def differs(self) -> bool:
@@ -36,7 +56,13 @@ class WantedConfig:
     @property
     def policy(self) -> VersionPolicy:
         """Which versions Triton is to serve."""
-        return (VersionPolicy.of(self.config) if self.config is not None else None) or _DEFAULT_POLICY
+        return policy_of(self.config if "version_policy" in (self.text or "") else None)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Of an ensemble: the models that it consists of."""
+        config = self.config if "ensemble_scheduling" in (self.text or "") else None
+        return tuple(ensemble_steps(config)) if config is not None else ()
 
     @property
     def is_chosen(self) -> bool:
@@ -49,16 +75,23 @@ class WantedConfig:
         if not self.differs:
             return None
         lines = (self.there or "").splitlines(), (self.text or "").splitlines()
-        return "\n".join(difflib.unified_diff(*lines, str(self.path) if self.there else "/dev/null", "triton-config", lineterm=""))
+        source = str(self.path) if self.there is not None else "/dev/null"
+        return "\n".join(difflib.unified_diff(*lines, source, "triton-config", lineterm=""))
 
 
 def wanted_for(
-    catalog: Catalog, repository: Repository, config_dir: Path, name: str, *, variant: Variant | None
+    catalog: Catalog,
+    repository: Repository,
+    config_dir: Path,
+    name: str,
+    *,
+    variant: Variant | None,
+    loaded: str | None = None,
 ) -> WantedConfig:
     """Work out the config of a model of models.toml.
 
     Without a `variant`, one on disk that is either the GPU's or the CPU's is right, and else it is the GPU's. A model
-    that has a config on disk and none in triton-config keeps it.
+    that has a config on disk and none in triton-config keeps it. `loaded` is a text that Triton is known to take.
     """
     path = repository.config_path(name)
     there = read_text(path) if path.exists() else None
@@ -70,10 +103,10 @@ def wanted_for(
     }
     chosen = variant or VARIANTS[0]
     if there is not None and (there in texts.values() or not texts):
-        return _parsed(WantedConfig(path, there, there, None), where=path)
+        return WantedConfig(path, there, there, path, is_proven=there == loaded)
     if chosen not in texts:
-        return WantedConfig(path, there, None, None, f"there is no {source_path(config_dir, name, chosen)}")
-    return _parsed(WantedConfig(path, there, texts[chosen], None), where=sources[chosen])
+        return WantedConfig(path, there, None, path, f"there is no {sources[chosen]}")
+    return WantedConfig(path, there, texts[chosen], sources[chosen])
 
 
 def without_undeclared(wanted: WantedConfig, declared: set[int], on_disk: tuple[int, ...]) -> WantedConfig:
@@ -83,11 +116,4 @@ def without_undeclared(wanted: WantedConfig, declared: set[int], on_disk: tuple[
         return wanted
     versions = tuple(sorted(picked & declared or declared))
     text = set_version_policy(wanted.text, VersionPolicy("specific", versions=versions))
-    return _parsed(replace(wanted, text=text), where=wanted.path)
-
-
-def _parsed(wanted: WantedConfig, *, where: Path) -> WantedConfig:
-    try:
-        return replace(wanted, config=parse_once(wanted.text or "", str(where)))
-    except ConfigError as exc:
-        return replace(wanted, problem=str(exc))
+    return replace(wanted, text=text, is_proven=False)
