@@ -24,6 +24,8 @@ from pathlib import Path
 
 from _timing import PROJECT
 
+LOAD = os.getloadavg()[0]
+"""What else ran: above the number of cores, times say little, and ratios favour whoever needs less processor."""
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 PAGE = PROJECT / "docs" / "performance.md"
 BEGIN, END = "<!-- begin: ./inv bench download -->", "<!-- end: ./inv bench download -->"
@@ -287,7 +289,8 @@ def machine() -> str:
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return (
         f"{os.cpu_count()} cores, {model}, Linux {platform.release()}, Python {platform.python_version()}; "
-        f"median of {ROUNDS} rounds, contenders in turn; the Hub runs on the same cores"
+        f"median of {ROUNDS} rounds, contenders in turn; the Hub runs on the same cores; "
+        f"load average before it began: {LOAD:.1f}"
     )
 
 

@@ -19,7 +19,7 @@ from tritonops.models.transport import Response, StoppedError, TransientError, T
 MIN_READ, MAX_READ = 1 << 16, 1 << 18
 SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
-TICK_SECONDS, RAMP_SECONDS = 0.2, 0.05
+TICK_SECONDS, RAMP_SECONDS = 0.2, 0.03
 FIRST_CONNECTIONS = 8
 SPARE = 0.5
 """Share of one processor: where a download uses less, its connections are what it waits for, and it opens more."""
