@@ -7,6 +7,7 @@ import pytest
 
 from tritonops.errors import UnknownModelError
 from tritonops.models.download import download
+from tritonops.models.pin import lock_models
 from tritonops.models.progress import Progress
 from tritonops.settings import load_settings
 
@@ -109,6 +110,16 @@ def test_a_source_that_changed_since_it_was_locked_is_not_installed(settings):
     result = download(settings)
     assert "not the file that was locked" in result.failed[0].error
     assert files_below(settings.models_dir) == {}
+
+
+def test_a_pinned_source_that_is_gone_is_named_and_the_rest_is_done(settings):
+    settings.models_toml.write_text(ONE + ONE.replace("digits.onnx", "other.onnx").replace("digits]", "other]"))
+    (settings.project / "other.onnx").write_bytes(b"others")
+    lock_models(settings)
+    (settings.project / "other.onnx").unlink()
+    result = download(settings)
+    assert result.downloaded == ("digits/1",)
+    assert "cannot read" in result.failed[0].error
 
 
 def test_a_disabled_model_is_installed_where_it_lives(settings):

@@ -97,6 +97,8 @@ class _Run:
         if self._verify:
             self._drop_damaged(listings)
         lacking = [listing for listing in listings if not self._is_settled(listing, {})]
+        if lacking:
+            self._repository.refuse_mount_point()  # before the bytes are here, not after
         # Pinned before they are fetched: an interrupted download goes on with the same commit.
         self._save()
         outcomes = self._supply.fetch(file for listing in lacking for file in listing.files)
@@ -136,7 +138,7 @@ class _Run:
             elif found == "other bytes" and not (self._overwrite or self._verify):
                 place = self._repository.version_dir(pin.name, pin.version)
                 raise StoreError(f"{place} holds other files than the pinned ones", hint="--overwrite replaces them.")
-        except TritonOpsError as exc:
+        except (TritonOpsError, OSError) as exc:
             self._fail(label, exc)
             return True
         if found in ("installed", "same bytes"):
@@ -157,8 +159,8 @@ class _Run:
         except TritonOpsError as exc:
             self._fail(label, exc)
 
-    def _fail(self, label: str, error: TritonOpsError) -> None:
-        self.failed[label] = error.in_one_line
+    def _fail(self, label: str, error: TritonOpsError | OSError) -> None:
+        self.failed[label] = error.in_one_line if isinstance(error, TritonOpsError) else str(error)
 
     def _save(self) -> None:
         try:

@@ -187,14 +187,14 @@ def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) ->
 
 def list_path(version: ModelVersion, source: PathSource) -> Listing:
     """List files of this machine, and hash them. Raises SourceError."""
-    return Listing(
-        version,
-        None,
-        tuple(
+    try:
+        files = tuple(
             ListedFile(version.label, target, file.stat().st_size, file, file_sha256(file))
             for target, file in _local_files(version, source)
-        ),
-    )
+        )
+    except OSError as exc:
+        raise SourceError(f"cannot read {exc.filename}: {exc.strerror}", hint="models.toml names it as path.") from exc
+    return Listing(version, None, files)
 
 
 def _local_files(version: ModelVersion, source: PathSource) -> Iterator[tuple[str, Path]]:

@@ -16,9 +16,10 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
-from tritonops.errors import StoreError, VerificationError
+from tritonops.errors import SourceError, StoreError, VerificationError
 
 _CHUNK = 1 << 20
 
@@ -62,11 +63,15 @@ class Store:
         return file.replace(self.blob(sha256))
 
     def copy_in(self, file: Path, sha256: str) -> Path:
-        """Copy a file into the store, verifying the bytes as they are copied. Raises VerificationError."""
+        """Copy a file into the store, verifying the bytes as they are copied. Raises SourceError."""
         partial = self.partial_dir / sha256
-        with _translated(self.root):
+        try:
+            reader = file.open("rb", buffering=0)
+        except OSError as exc:
+            raise SourceError(f"cannot read {file}: {exc.strerror}", hint="models.toml names it as path.") from exc
+        with reader, _translated(self.root):
             self.partial_dir.mkdir(parents=True, exist_ok=True)
-            found = copy_and_hash(file, partial)
+            found = _copy_and_hash(reader, partial)
         if found != sha256:
             partial.unlink()
             raise VerificationError(
@@ -119,10 +124,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy_and_hash(source: Path, target: Path) -> str:
-    """Copy a file and return the SHA-256 of the bytes that were written."""
+def _copy_and_hash(reader: FileIO, target: Path) -> str:
     digest = hashlib.sha256()
-    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+    with target.open("wb", buffering=0) as writer:
         while chunk := reader.read(_CHUNK):
             digest.update(chunk)
             writer.write(chunk)
