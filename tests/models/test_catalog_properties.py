@@ -40,7 +40,7 @@ _catalogs = st.dictionaries(st.text(max_size=4), st.lists(_entries, max_size=3) 
 _documents = st.builds(lambda models: {"models": models}, _catalogs) | st.dictionaries(st.text(max_size=6), _values)
 
 # The folder is shared by all examples: each one writes its own models.toml.
-example_based = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+example_based = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 
 
 def read(folder: Path, content: bytes) -> Catalog | None:

@@ -224,16 +224,6 @@ def _check_tensor(
             f"unable to load model '{model}', optional input '{tensor.name}' is not supported for models that "
             "support batching"
         )
-    if declared.get("allow_ragged_batch") and tensor.shape != (-1,):
-        raise Refused(
-            f"unable to load model '{model}', configuration expects model provides input with shape [-1] for ragged "
-            f"input '{tensor.name}', model provides {_shown(tensor.shape)}"
-        )
-    if declared.get("optional") and batching:
-        raise Refused(
-            f"unable to load model '{model}', optional input '{tensor.name}' is not supported for models that "
-            "support batching"
-        )
     dims = declared["reshape"]["shape"] if "reshape" in declared else declared["dims"]
     if tensor.shape:
         _check_shape(model, tensor, [int(dim) for dim in dims], batching=batching, exact=kind == "output")
