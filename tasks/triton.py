@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +11,14 @@ from invoke import Context
 
 from tasks.cli import integer, names, seconds, settings, task
 from tasks.hosts import run_there
-from tasks.terminal import confirm, note, print_diff, print_json, print_table
+from tasks.terminal import confirm, note, print_json, print_table
+from tasks.triton_output import show_models, show_outcome, show_outputs, show_plan, show_result
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
 if TYPE_CHECKING:
-    from tritonops.triton.apply import ApplyResult
-    from tritonops.triton.client import ModelStatus, TritonClient
-    from tritonops.triton.control import Outcome
+    from tritonops.triton.client import TritonClient
     from tritonops.triton.disk import Disk
-    from tritonops.triton.infer import Output
-    from tritonops.triton.plan import Plan, PlannedVersion
 
 MODEL = {"model": "The model's name."}
 VERSION = {"version": "One version of it; Triton chooses otherwise."}
@@ -50,7 +47,7 @@ def list_(
     from tritonops.triton.control import list_models
 
     with _connect(url, host) as client:
-        _show_models(list_models(client), json=json)
+        show_models(list_models(client), json=json)
 
 
 @task(
@@ -78,7 +75,7 @@ def load(
             outcome = versions.load_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
             outcome = control.load(client, model, disk=_disk(client), timeout=within)
-    _show_outcome(outcome, json=json)
+    show_outcome(outcome, json=json)
 
 
 @task(
@@ -118,7 +115,7 @@ def unload(
             outcome = versions.unload_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
             outcome = control.unload(client, model, disk=_disk(client), timeout=within)
-    _show_outcome(outcome, json=json)
+    show_outcome(outcome, json=json)
 
 
 @task(
@@ -145,7 +142,7 @@ def serve(
     policy = VersionPolicy.parse(versions or "")
     with _connect(url, host) as client:
         outcome = serve(client, model, policy, disk=_own_disk(client), timeout=_timeout(timeout, LOAD_TIMEOUT))
-    _show_outcome(outcome, json=json)
+    show_outcome(outcome, json=json)
 
 
 @task(help=MODEL | VERSION | URL | {"json": "JSON is what it prints anyway."}, positional=["model"])
@@ -237,7 +234,7 @@ def infer(
             inputs=Path(input) if input else None,
             timeout=_timeout(timeout, INFER_TIMEOUT),
         )
-    _show_outputs(model, outputs, json=json)
+    show_outputs(model, outputs, json=json)
 
 
 @task(help=PLAN | URL | JSON, iterable=["include"])
@@ -259,7 +256,7 @@ def plan(
 
     with _connect(url, host) as client:
         made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
-    _show_plan(made, json=json)
+    show_plan(made, json=json)
     raise_if_different(made)
 
 
@@ -294,7 +291,7 @@ def apply(
         with shown(quiet=json) as progress:
             report = _silent if json else note
             result = apply(client, settings(), made, timeout=within, report=report, progress=progress)
-    _show_result(result, json=json)
+    show_result(result, json=json)
     raise_unless_applied(result)
 
 
@@ -372,68 +369,5 @@ def _timeout(value: str | None, default: float) -> float:
     return default if given is None else given
 
 
-def _show_outcome(outcome: Outcome, *, json: bool) -> None:
-    if json:
-        print_json(outcome)
-        return
-    note(f"{outcome.model}: {_VERDICTS[outcome.verdict]}")
-    _show_models(outcome.versions, json=False)
-
-
-_VERDICTS = {
-    "loaded": "loaded",
-    "current": "served already, from the files that are there",
-    "unloaded": "unloaded",
-    "not loaded": "was not loaded",
-}
-
-
-def _show_plan(plan: Plan, *, json: bool) -> None:
-    if json:
-        print_json({"rows": plan.rows, "diffs": {model.name: model.diff for model in plan.models if model.diff}})
-        return
-    columns = ["model", "version", "models.toml", "disk", "server", "action", "reason"]
-    print_table(
-        columns,
-        [
-            (row.name, row.version, "yes" if row.declared else "no", row.disk, row.server, _actions(row), row.reason)
-            for row in plan.rows
-        ],
-    )
-    for model in plan.models:
-        if model.diff:
-            print(f"\n{model.name}:")
-            print_diff(model.diff)
-
-
 def _silent(message: str) -> None:
     """With --json, stderr is for warnings."""
-
-
-def _actions(row: PlannedVersion) -> str:
-    return ", ".join(row.actions)
-
-
-def _show_result(result: ApplyResult, *, json: bool) -> None:
-    if json:
-        print_json(result)
-    elif result.done:
-        print_table(["model", "done"], [(applied.model, ", ".join(applied.actions)) for applied in result.done])
-    else:
-        note("nothing was to be done" if not result.failed else "nothing was done")
-
-
-def _show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
-    if json:
-        print_json(rows)
-    else:
-        print_table(["model", "version", "state", "reason"], [[r.name, r.version, r.state, r.reason] for r in rows])
-
-
-def _show_outputs(model: str, outputs: list[Output], *, json: bool) -> None:
-    if json:
-        print_json({"model": model, "outputs": [output.as_json() for output in outputs]})
-        return
-    for output in outputs:
-        print(f"{output.name} {output.datatype} {list(output.array.shape)}")
-        print(output.array)
