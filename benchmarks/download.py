@@ -287,9 +287,10 @@ def machine() -> str:
     """Say where this ran."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    linux = platform.release().partition("-")[0]
     return (
-        f"{os.cpu_count()} cores, {model}, Linux {platform.release()}, Python {platform.python_version()}; "
-        f"median of {ROUNDS} rounds, contenders in turn; the Hub runs on the same cores; "
+        f"{os.cpu_count()} cores, {model}, Linux {linux}, Python {platform.python_version()}; "
+        f"median of {ROUNDS} round(s), contenders in turn; the Hub runs on the same cores; "
         f"load average before it began: {LOAD:.1f}"
     )
 
