@@ -134,9 +134,11 @@ class Site:
 
     def _server(self, name: str, environment: Mapping[str, str]) -> Server:
         """The host's tasks run with the Python environment of the tests: installing one takes seconds."""
-        own = {"TRITONOPS_VENV": sys.prefix, "TRITONOPS_REQUIREMENTS": "dev", "PATH": os.environ["PATH"]}
+        own = {"TRITONOPS_REQUIREMENTS": "dev", "PATH": os.environ["PATH"]}
         server = self.fleet.add(name, environment={**own, **environment})
-        server.root.mkdir(exist_ok=True)
+        (server.root / "shared/venvs").mkdir(parents=True)
+        if "TRITONOPS_REQUIREMENTS" not in environment:
+            (server.root / "shared/venvs" / read_source(self.clone.folder).venv).symlink_to(sys.prefix)
         ports = free_ports()
         server.grpc = ports.grpc
         lines = [f"TRITON_EXPOSE_{kind.upper()}={port}\n" for kind, port in asdict(ports).items()]
@@ -200,6 +202,5 @@ def activated(layout: Layout, name: str, report: Callable[[str], None] = lambda 
     """Activate a release in this process, as its own inv would. Each reported step is a moment to break something."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_MODELS_DIR", str(layout.models_dir))
-        patch.setenv("TRITONOPS_VENV", sys.prefix)
         patch.setenv("TRITONOPS_REQUIREMENTS", "dev")
         return activate(layout, name, by="somebody@laptop", kind="deploy", report=report)

@@ -72,7 +72,7 @@ def test_a_new_version_takes_over_and_a_rollback_brings_the_old_answers_back_wit
         assert site.answers()["alpha"] == scale
         started = time.monotonic()
         assert roll_back(site).what == "rolled back"
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 40  # a second or two; the machine may be busy
         assert site.answers() == before
     finally:
         stop.set()

@@ -22,7 +22,6 @@ def fresh(tmp_path):
     network = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))}
     own = {
         **network,
-        "TRITONOPS_VENV": "",
         "TRITONOPS_REQUIREMENTS": "",
         "UV_CACHE_DIR": cache,
         "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", str(Path.home() / ".config")),

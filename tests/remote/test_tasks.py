@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 
 import pytest
 
@@ -58,6 +60,14 @@ def test_a_task_runs_on_the_host_and_its_exit_code_comes_back(inv):
     assert done.returncode == 1
     assert "exit 2" in done.stderr
     assert "no_such_model" in done.stderr
+
+
+def test_a_release_runs_with_its_own_environment_whatever_its_caller_has(site, inv):
+    """Going back runs the tasks of another release than the one that failed."""
+    others = {"TRITONOPS_VENV": "/nowhere", "TRITON_MODELS_DIR": "/nowhere", "TRITONOPS_REQUIREMENTS": "dev"}
+    command = [str(site.servers["gpu-01"].root / "inv"), "triton.list"]
+    done = subprocess.run(command, env={**os.environ, **others}, capture_output=True, text=True, check=True)
+    assert "alpha" in done.stdout
 
 
 def test_run_without_a_task_says_how(inv):

@@ -7,8 +7,8 @@ It runs in a process of its own, which no lost connection ends. Where it stands 
     switching.json, {from, to}      shared/triton and Triton are on their way from one release to the other
     ... and current is `to`         the new release serves; only the bookkeeping is not finished
 
-A failure, SIGTERM and SIGHUP go back to `from` at once. After kill -9 or a power cut the next deploy, rollback or
-restart finds switching.json and goes back first. Going back is the same switch in the other direction: the files of
+A failure, SIGTERM and SIGHUP go back to `from` at once. After kill -9 or a power cut the next deploy or rollback
+finds switching.json and goes back first. Going back is the same switch in the other direction: the files of
 every release stay as hard links in its folder, so it needs no network.
 """
 
@@ -92,7 +92,11 @@ def repair(layout: Layout, *, report: Report) -> None:
     current = layout.current
     if current is None or current.id != journal["to"]:
         report(f"the switch to {journal['to']} was interrupted: go back")
-        put_back(layout, current, journal["changed"], report=report)
+        try:
+            put_back(layout, current, journal["changed"], report=report)
+        except TritonOpsError as exc:
+            # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
+            report(f"not all of it could be put back: {exc}")
     layout.journal.unlink()
 
 
@@ -131,7 +135,7 @@ def _put_back_after(
         put_back(layout, before, changed, report=report)
     except (TritonOpsError, OSError) as again:
         message += f"\nWhat was served before could not be put back: {again}"
-        return DeployError(message, hint="The next deploy, rollback or restart tries that again.")
+        return DeployError(message, hint="The next deploy or rollback tries that again.")
     layout.journal.unlink()
     return PutBackError(message, hint=getattr(exc, "hint", None))
 

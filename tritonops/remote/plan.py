@@ -83,6 +83,6 @@ def _since_the_deploy(host: Host, state: State) -> list[Change]:
         changes.append(Change("disk", "shared/triton", "was changed on the host since its deploy"))
     if state.env != state.outcome.env:
         changes.append(Change("env", "env", "was changed on the host since its deploy"))
-    if served_now(host, state) != tuple(sorted(state.outcome.served)):
+    elif served_now(host, state) != tuple(sorted(state.outcome.served)):
         changes.append(Change("server", "Triton", "does not serve what it served after the deploy"))
     return changes

@@ -25,7 +25,7 @@ say() { printf '%s\t%s\n' "$1" "$2"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 PATH="$PATH:$HOME/.local/bin:/usr/sbin"
 say now "$(date +%s)"
-[ ! -d "${TRITONOPS_VENV:-shared/venvs/$venv}" ] || say venv yes
+[ ! -d "shared/venvs/$venv" ] || say venv yes
 say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
 for tool in rsync uv docker; do if has "$tool"; then say has "$tool"; fi; done
 for python in python3.12 python3.11 python3 python3.13; do

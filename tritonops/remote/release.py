@@ -34,9 +34,9 @@ _INV = """#!/bin/sh
 set -eu
 umask 022
 root={root}
-export TRITON_MODELS_DIR="${{TRITON_MODELS_DIR:-$root/shared/triton}}" TRITON_RUNTIME={runtime}
+export TRITON_MODELS_DIR="$root/shared/triton" TRITON_RUNTIME={runtime}
 export TRITONOPS_REQUIREMENTS="${{TRITONOPS_REQUIREMENTS:-runtime}}"
-export TRITONOPS_VENV="${{TRITONOPS_VENV:-$root/shared/venvs/{venv}}}"
+export TRITONOPS_VENV="$root/shared/venvs/{venv}"
 grep -qs '^COMPOSE_PROJECT_NAME=' "$root/env" || export COMPOSE_PROJECT_NAME=tritonops
 export PATH="$PATH:$HOME/.local/bin" # where uv's installer puts it; only a login shell looks there
 exec "$root/releases/{id}/project/inv" "$@"

@@ -33,6 +33,11 @@ class Source:
         """The catalogue that hosts are given."""
         return self.project / "models.toml"
 
+    @property
+    def venv(self) -> str:
+        """A digest of the runtime requirements: releases with the same ones share an environment."""
+        return hashlib.sha256((self.project / "requirements" / "runtime.txt").read_bytes()).hexdigest()[:12]
+
     def files(self) -> list[str]:
         """List the tracked files that are there, relative to the project."""
         listed = _git(self.project, "ls-files", "-z").split("\0")
@@ -53,7 +58,7 @@ class Source:
             at=now_for_people(),
             config=host.config,
             runtime=host.runtime,
-            venv=hashlib.sha256((self.project / "requirements" / "runtime.txt").read_bytes()).hexdigest()[:12],
+            venv=self.venv,
         )
 
 
