@@ -1,0 +1,87 @@
+import io
+import json
+import sys
+
+import pytest
+
+from tasks.progress import shown
+from tests.models.catalogs import one_file
+from tritonops.models.progress import Transfer
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch, hub):
+    """A project of two models, of which the Hub has one."""
+    hub.push("team/there", {"model.onnx": b"weights"})
+    (tmp_path / "models.toml").write_text(one_file("there", "team/there"))
+    monkeypatch.setenv("MODELS_TOML", str(tmp_path / "models.toml"))
+    monkeypatch.setenv("TRITON_MODELS_DIR", str(tmp_path / "triton"))
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    return tmp_path
+
+
+def lose_one(project):
+    with (project / "models.toml").open("a") as file:
+        file.write(one_file("lost", "team/there", "lost.onnx"))
+
+
+def test_download_says_each_file_and_a_summary_on_stderr(inv):
+    code, out, err = inv("models.download")
+    assert (code, out) == (0, "")
+    first, last = err.splitlines()
+    assert first.startswith("there/1/model.onnx: 7 B in ")
+    assert last.startswith("1 downloaded, 0 there already, 0 failed: 7 B in ")
+
+
+def test_download_is_one_json_document_for_scripts_also_when_it_fails_in_part(inv, project):
+    lose_one(project)
+    code, out, err = inv("models.download", "--json")
+    result = json.loads(out)
+    assert code == 1
+    assert result.keys() == {"downloaded", "skipped", "failed", "bytes", "seconds"}
+    assert (result["downloaded"], result["skipped"], result["bytes"]) == (["there/1"], [], 7)
+    assert [failure["model"] for failure in result["failed"]] == ["lost/1"]
+    assert err.startswith("error: not everything was downloaded:\n  lost/1: ")
+
+
+def test_an_unknown_model_and_a_wrong_number_are_refused(inv):
+    assert inv("models.download", "--include", "theer")[0] == 2
+    code, _, err = inv("models.download", "--jobs", "0")
+    assert (code, "want a whole number" in err) == (2, True)
+
+
+def test_lock_check_exits_1_until_everything_is_locked(inv):
+    assert inv("models.lock", "--check")[0] == 1
+    assert inv("models.lock")[0] == 0
+    assert inv("models.lock", "--check") == (0, "", "")
+
+
+def test_prune_asks_and_deletes_with_yes(inv, project):
+    inv("models.download")
+    unused = project / ".store" / ("0" * 64)
+    unused.write_bytes(b"unused")
+    assert inv("models.prune")[0] == 2
+    assert unused.exists()
+    assert inv("models.prune", "--yes")[0] == 0
+    assert not unused.exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_bars_and_a_line_for_each_file(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with shown(quiet=False) as progress:
+        progress.moved([Transfer("a/1/model.onnx", 2000, 500, 0, 1.0)], 500, 4000)
+        progress.warned("a server is busy")
+        progress.arrived(Transfer("a/1/model.onnx", 2000, 2000, 0, 2.0))
+        progress.moved([], 2000, 4000)
+    text = terminal.getvalue()
+    assert "0.5/2.0 kB" in text
+    assert "total" in text
+    assert "warning: a server is busy" in text
+    assert "a/1/model.onnx: 2.0 kB in 2.0 s, 1.0 kB/s" in text
