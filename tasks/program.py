@@ -1,8 +1,15 @@
-"""Invoke's own program, but for one thing: a command line that it cannot read ends with exit code 2, wrong input."""
+"""Invoke's own program, with this project's manners: exit codes, and no traceback for Ctrl-C or `| head`."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+
+# Until a task runs, Ctrl-C ends the process as it does any other: no traceback of half an import.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +17,18 @@ from invoke import Exit, ParseError, Program, __version__
 
 
 class TaskProgram(Program):
-    """What `./inv` runs; Invoke itself exits with 1, which means here that an operation failed."""
+    """What `./inv` runs; Invoke itself exits with 1 for a wrong command line, which means here that a task failed."""
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        """Run it; a reader of the list or the help who has gone (`| head`) is no reason for a traceback."""
+        try:
+            try:
+                super().run(argv, exit)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+            sys.exit(1)
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options of Invoke itself."""
@@ -22,13 +40,20 @@ class TaskProgram(Program):
         with _wrong_input():
             super().parse_tasks()
 
+    def execute(self) -> None:
+        """Run the tasks, which end on Ctrl-C by themselves and clean up."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        super().execute()
+
 
 @contextmanager
 def _wrong_input() -> Iterator[None]:
     try:
         yield
     except ParseError as exc:
-        raise Exit(f"error: {exc}", code=2) from exc
+        hint = "`inv --list` shows the tasks, `inv --help TASK` the options of one."
+        raise Exit(f"error: {exc}\nhint: {hint}", code=2) from exc
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ def test_a_command_line_that_cannot_be_read_is_wrong_input(clone):
     for arguments, said in ((["nothing"], "No idea what 'nothing' is"), (["where", "--wrod=x"], "'--wrod'")):
         done = run("./inv", *arguments, cwd=clone)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert "hint: `inv --list`" in done.stderr
 
 
 def test_a_changed_lock_is_installed_and_what_it_dropped_is_removed(clone):

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,12 @@ from tasks import cli, terminal
 from tritonops.errors import DifferenceError, InputError, TritonOpsError, UnreachableError
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)"
+
+
+def inv(folder):
+    """The command of `./inv` over the tasks.py of this folder."""
+    return [sys.executable, "-P", str(PROJECT / "tasks/program.py"), "--search-root", str(folder)]
 
 
 @pytest.fixture
@@ -81,6 +88,39 @@ def test_a_reader_that_goes_away_ends_the_task_quietly(tmp_path):
     inv = f"{sys.executable} -m invoke --search-root {tmp_path} flood"
     done = subprocess.run(["sh", "-c", f"{inv} | head -n 1"], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("x" * 100 + "\n", "")
+
+
+def test_a_reader_of_the_list_of_tasks_that_goes_away_ends_it_quietly():
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run([*inv(PROJECT), "--list"], stdout=writes, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("while_loading", "in_the_task", "code", "said"),
+    [(INTERRUPT, "pass", -signal.SIGINT, ""), ("pass", INTERRUPT, cli.INTERRUPTED, "interrupted\n")],
+    ids=["while the tasks load", "in a task"],
+)
+def test_ctrl_c_ends_without_a_traceback(tmp_path, while_loading, in_the_task, code, said):
+    (tmp_path / "tasks.py").write_text(
+        f"import os, signal, sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        f"__path__ = [{str(PROJECT / 'tasks')!r}]\n"
+        "from tasks.cli import task\n"
+        f"{while_loading}\n"
+        "@task()\n"
+        "def go(c):\n"
+        f"    {in_the_task}\n"
+    )
+    done = subprocess.run(
+        [*inv(tmp_path), "go"],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whatever the test runner does with it
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 def test_options_may_be_repeated_and_take_comma_separated_lists(run):
