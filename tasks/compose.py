@@ -80,7 +80,7 @@ def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = F
     if json:
         print_json(rows)
     else:
-        cells = [[row.name, row.image, row.state, row.health, "\n".join(row.ports)] for row in rows]
+        cells = [[row.name, row.image, row.state, row.health, ", ".join(row.ports)] for row in rows]
         print_table(["container", "image", "state", "health", "ports"], cells)
 
 

@@ -15,7 +15,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── SourceError                     1  a model's files could not be had from where models.toml says
 │   ├── AccessDeniedError              the Hub, or another server, wants a token or refuses this one
 │   └── VerificationError              the bytes that came are not the bytes that were expected
-├── StaleLockError                  1  models.lock does not answer models.toml
+├── StaleLockError                  1  models.lock does not agree with models.toml
 ├── StoreError                      1  the store, or the disk below it, could not do what was asked
 ├── DockerError                        a docker command failed; its last lines are shown
 │   ├── DockerMissingError             there is no docker command

@@ -68,7 +68,7 @@ def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Pat
     """
     known = {*catalog.names, *repository.names()}
     if name not in known:
-        raise UnknownModelError(name, known, where=str(catalog.path))
+        raise UnknownModelError(name, known, where=f"{catalog.path} or the disk")
     versions = repository.versions(name)
     if not versions:
         raise InputError(f"{name} is not on disk", hint=f"Run: inv models.download --include {name}")

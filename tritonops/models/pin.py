@@ -72,6 +72,6 @@ def check_lock(settings: Settings, *, include: Sequence[str] = ()) -> None:
     lines = [f"  {label}: {what}" for label, what in found.items() if not include or label in labels]
     if lines:
         raise StaleLockError(
-            "\n".join([f"{settings.lock_path} does not answer models.toml:", *lines]),
+            "\n".join([f"{settings.lock_path} does not agree with models.toml:", *lines]),
             hint="inv models.lock pins what is not pinned.",
         )
