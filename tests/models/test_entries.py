@@ -72,7 +72,8 @@ def test_an_entry_can_be_looked_at_before_it_is_written(catalog):
 def test_a_wrong_entry_is_an_error_that_names_models_toml_and_nothing_is_written(catalog, key, values):
     with pytest.raises(CatalogError) as caught, adding_entry(catalog, key, {"path": "x.onnx", **values}):
         pass
-    assert str(caught.value).startswith(f"{catalog}, line ")
+    assert str(caught.value).startswith(f"the new entry was not written to {catalog}, line ")
+    assert caught.value.hint
     assert catalog.read_text() == TEXT
     assert list(catalog.parent.iterdir()) == [catalog]
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
-from tritonops.errors import InputError
+from tritonops.errors import CatalogError, InputError
 from tritonops.models.catalog import ModelVersion, load_catalog, parse_catalog, read_catalog_text
 from tritonops.models.text_file import replace_text
 from tritonops.models.toml_lines import entry_spans
@@ -44,7 +44,14 @@ def _added(path: Path, key: str, values: Mapping[str, str | int]) -> tuple[str, 
     before = load_catalog(path)
     text = _with_block(read_catalog_text(path), key, _block(key, values))
     known = {entry.label for entry in before.versions}
-    return text, next(entry for entry in parse_catalog(path, text).versions if entry.label not in known)
+    try:
+        after = parse_catalog(path, text)
+    except CatalogError as exc:
+        raise CatalogError(f"the new entry was not written to {exc}", hint=exc.hint or _OPTIONS) from exc
+    return text, next(entry for entry in after.versions if entry.label not in known)
+
+
+_OPTIONS = "See `inv --help models.add`: --file gives model_path, the other options the keys of their names."
 
 
 def _with_block(text: str, key: str, block: str) -> str:
