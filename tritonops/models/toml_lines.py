@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -87,7 +88,7 @@ class _Statement:
         if not self.header:
             end = next(i for i, (_, text, _) in enumerate(self._tokens) if text == "=")
             parts = [text for _, text, _ in self._tokens[:end]]
-        return tuple(_path_of(tomllib.loads(f"{''.join(parts)} = 0")))
+        return _parsed_key("".join(parts))
 
     @property
     def entry_lines(self) -> list[int]:
@@ -97,6 +98,11 @@ class _Statement:
         start = next(i for i, (_, text, _) in enumerate(self._tokens) if text == "=") + 1
         value = [token for token in self._tokens[start:] if token[0] not in ("space", "newline")]
         return list(_element_lines(value)) if value[0][1] == "[" else []
+
+
+@functools.lru_cache  # every entry has the same few keys
+def _parsed_key(text: str) -> tuple[str, ...]:
+    return tuple(_path_of(tomllib.loads(f"{text} = 0")))
 
 
 def _element_lines(value: list[tuple[str, str, int]]) -> Iterator[int]:
