@@ -108,6 +108,11 @@ class Assembly:
         return Transfer(self.wanted.label, self.wanted.size, self.received, self._earlier, seconds)
 
     @property
+    def is_begun(self) -> bool:
+        """Whether its file on disk is open."""
+        return self._partial is not None
+
+    @property
     def is_active(self) -> bool:
         """Whether bytes of it are being fetched."""
         return bool(self._in_flight)

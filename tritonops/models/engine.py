@@ -6,7 +6,8 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from tritonops.errors import AccessDeniedError, SourceError
 from tritonops.models.address import Address
@@ -21,6 +22,9 @@ SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 TICK_SECONDS, RAMP_SECONDS = 0.2, 0.03
 FIRST_CONNECTIONS = 8
+BEGUN_AHEAD = 16
+"""So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
+several round trips, and at the end of a download nothing else would hide them."""
 SPARE = 0.5
 """Share of one processor: where a download uses less, its connections are what it waits for, and it opens more."""
 
@@ -135,13 +139,17 @@ class Engine:
         """Wait for something to do; None when everything is over."""
         with self._changed:
             while self._fatal is None and self._pending:
-                for assembly in self._pending:
+                for assembly in self._candidates():
                     assembly.open()
                     todo = assembly.next_to_hash() or self._claim(assembly)
                     if todo is not None:
                         return assembly, todo
                 self._changed.wait()
         return None
+
+    def _candidates(self) -> Iterator[Assembly]:
+        new = next((assembly for assembly in self._pending[:BEGUN_AHEAD] if not assembly.is_begun), None)
+        return chain([new] if new else [], self._pending)
 
     def _note_over(self, assembly: Assembly) -> None:
         """Take a file that is over off the list; wake the others, for whom there may be something to do now."""
