@@ -17,7 +17,7 @@ from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
 from tritonops.models.transport import Response, StoppedError, TransientError, Transport
 
-MIN_READ, MAX_READ = 1 << 16, 1 << 18
+MIN_READ, MAX_READ = 1 << 16, 1 << 19
 SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 TICK_SECONDS, RAMP_SECONDS = 0.2, 0.03
