@@ -59,6 +59,8 @@ def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | parami
         while data := source.recv(_CHUNK):
             sink.sendall(data)
     for end in (source, sink):
-        with contextlib.suppress(OSError):
+        # paramiko raises EOFError where the SSH connection has ended meanwhile.
+        with contextlib.suppress(OSError, EOFError):
             end.shutdown(socket.SHUT_RDWR)
-        end.close()
+        with contextlib.suppress(OSError, EOFError):
+            end.close()
