@@ -195,7 +195,8 @@ def _record(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind
 
 
 def _write_records(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
-    release.save_outcome(outcome) if outcome.result == "done" or release.outcome is None else None
+    if outcome.result == "done" or release.outcome is None:
+        release.save_outcome(outcome)
     layout.audit(
         at=outcome.at,
         by=by,
