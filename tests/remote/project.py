@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from tests.onnx_models import affine, config_pbtxt
 from tests.remote.sshd import Fleet, Server
+from tritonops.errors import TritonOpsError
 from tritonops.remote.activation import activate
 from tritonops.remote.deploy import Result, deploy
 from tritonops.remote.host import Host
@@ -196,6 +198,39 @@ class Site:
         with connect(f"127.0.0.1:{self.servers[name].grpc}") as client:
             ready = sorted({row.name for row in client.index() if row.state == "READY"})
             return {model: float(client.infer(model, x, timeout=10)["y"][0, 0]) for model in ready}
+
+    @contextmanager
+    def inferring(self, model: str, name: str = "gpu-01") -> Iterator[Observed]:
+        """Let a client ask a model what it makes of 1, without a pause, as long as the block takes."""
+        observed, stop = Observed(), threading.Event()
+        port = self.servers[name].grpc
+        client = threading.Thread(target=_infer, args=(f"127.0.0.1:{port}", model, observed, stop))
+        client.start()
+        try:
+            yield observed
+        finally:
+            stop.set()
+            client.join()
+
+
+@dataclass
+class Observed:
+    """What a client got while it inferred."""
+
+    answers: set[float] = field(default_factory=set)
+    failures: list[TritonOpsError] = field(default_factory=list)
+
+
+def _infer(url: str, model: str, observed: Observed, stop: threading.Event) -> None:
+    import numpy as np
+
+    x = {"x": np.ones((1, 3), np.float32)}
+    with connect(url) as client:
+        while not stop.is_set():
+            try:
+                observed.answers.add(float(client.infer(model, x, timeout=30)["y"][0, 0]))
+            except TritonOpsError as exc:
+                observed.failures.append(exc)
 
 
 def activated(layout: Layout, name: str, report: Callable[[str], None] = lambda line: None) -> Outcome:

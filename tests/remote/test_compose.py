@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.remote.project import Site
 from tritonops.compose.image import CPU_IMAGE
+from tritonops.errors import DeployError
 from tritonops.remote.deploy import rollback
 from tritonops.remote.host import Host
 
@@ -54,3 +56,16 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     assert "Started GRPCInferenceService" in inv("remote.logs", "--host", "gpu-01", "--lines", "1000").stdout
     inv("remote.restart", "--host", "gpu-01", "--yes")
     assert composed.answers() == {"alpha": 2, "beta": 3}
+
+
+def test_a_host_whose_containers_see_no_gpu_is_refused_before_anything_is_sent(composed):
+    composed.serve(alpha=2)
+    composed.clone.hosts("gpu-01", config="gpu", runtime="compose")
+    with pytest.raises(DeployError, match="not ready for a deploy") as caught:
+        composed.deploy()
+    for problem in ("Docker has no NVIDIA Container Toolkit", "a container sees no GPU"):
+        assert problem in str(caught.value)
+    assert not list((composed.servers["gpu-01"].root / "releases").glob("*/project/*"))
+    doctor = composed.clone.inv("remote.doctor", "--host", "gpu-01", "--json", check=False)
+    states = {row["check"]: row["state"] for row in json.loads(doctor.stdout)}
+    assert (states["toolkit"], states["gpu in a container"]) == ("problem", "problem")

@@ -29,16 +29,20 @@ def results(pair: Site, *arguments: str, code: int = 0) -> dict[str, str]:
     return {row["host"]: row["result"] for row in json.loads(done.stdout)}
 
 
-def test_hosts_are_deployed_to_side_by_side_and_rolled_back(pair):
+def test_two_hosts_take_a_new_version_and_go_back_side_by_side_without_a_failed_request(pair):
     before = pair.answers("gpu-01")["alpha"]
-    pair.serve(alpha=before + 1)
-    assert results(pair, "remote.deploy", *BOTH) == {"gpu-01": "deployed", "gpu-02": "deployed"}
-    assert pair.answers("gpu-01") == pair.answers("gpu-02") == {"alpha": before + 1}
-    assert results(pair, "remote.deploy", "--host", "gpu-01,gpu-02") == dict.fromkeys(
-        ("gpu-01", "gpu-02"), "nothing to do"
-    )
-    results(pair, "remote.rollback", *BOTH)
-    assert pair.answers("gpu-01") == pair.answers("gpu-02") == {"alpha": before}
+    pair.clone.model("alpha", 2, scale=before + 1)
+    pair.clone.commit("alpha 2")
+    with pair.inferring("alpha", "gpu-01") as first, pair.inferring("alpha", "gpu-02") as second:
+        assert results(pair, "remote.deploy", *BOTH) == dict.fromkeys(("gpu-01", "gpu-02"), "deployed")
+        assert pair.answers("gpu-01") == pair.answers("gpu-02") == {"alpha": before + 1}
+        assert results(pair, "remote.deploy", "--host", "gpu-01,gpu-02") == dict.fromkeys(
+            ("gpu-01", "gpu-02"), "nothing to do"
+        )
+        assert results(pair, "remote.rollback", *BOTH) == dict.fromkeys(("gpu-01", "gpu-02"), "rolled back")
+        assert pair.answers("gpu-01") == pair.answers("gpu-02") == {"alpha": before}
+    assert not first.failures + second.failures
+    assert first.answers == second.answers == {before, before + 1}
     results(pair, "remote.deploy", *BOTH)
 
 

@@ -19,8 +19,8 @@ _CLOCK_OFF = 120
 # The first release installs the Python environment; the download of models counts its own bytes.
 _FREE_AT_FIRST, _FREE_LATER = 2_000_000_000, 200_000_000
 
-# Run in the folder of TRITON_REMOTE_DIR; `venv` is the digest of the release's requirements.
-PREFLIGHT = r"""
+# Run in the folder of TRITON_REMOTE_DIR.
+_PREFLIGHT = r"""
 say() { printf '%s\t%s\n' "$1" "$2"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 PATH="$PATH:$HOME/.local/bin:/usr/sbin"
@@ -37,21 +37,28 @@ if has docker; then
     say compose "$(docker compose version --short 2>/dev/null)"
 fi
 if has nvidia-smi; then say gpus "$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')"; fi
+named=$(sed -n "s/^TRITON_IMAGE=['\"]*\([^'\"]*\).*/\1/p" env 2>/dev/null)
+image=${named:-$image}
+say image "$image"
+if [ "$gpu_in_container" = yes ] && has docker; then
+    say runtimes "$(docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null)"
+    for tool in nvidia-ctk nvidia-container-runtime-hook; do if has "$tool"; then say has "$tool"; fi; done
+    if docker image inspect "$image" >/dev/null 2>&1; then
+        inside="docker run --rm --gpus all --entrypoint nvidia-smi"
+        say contained "$(timeout 60 $inside "$image" -L 2>/dev/null | grep -c '^GPU')"
+    fi
+fi
 """
+
+# The image of the release that serves.
+_SERVED_IMAGE = "$(sed -n 's/.*TRITON_IMAGE:-\\([^}]*\\)}.*/\\1/p' current/project/ml.yml 2>/dev/null)"
 
 _EXAMINE = r"""
 say memory "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')"
 say driver "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)"
-say runtimes "$(docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null)"
 say ports "$(sed -n 's/^TRITON_EXPOSE_[A-Z]*=//p' env 2>/dev/null | tr -dc '0-9\n' | tr '\n' ' ')"
 say bind "$(sed -n 's/^TRITON_BIND=//p' env 2>/dev/null)"
 if has ss; then ss -ltnH | awk '{ print "listens\t" $4 }'; fi
-image=$(sed -n "s/^TRITON_IMAGE=['\"]*\([^'\"]*\).*/\1/p" env 2>/dev/null)
-[ -n "$image" ] || image=$(sed -n 's/.*TRITON_IMAGE:-\([^}]*\)}.*/\1/p' current/project/ml.yml 2>/dev/null)
-say image "$image"
-if [ "$gpu" = yes ] && [ -n "$image" ] && docker image inspect "$image" >/dev/null 2>&1; then
-    say contained "$(docker run --rm --gpus all --entrypoint nvidia-smi "$image" -L 2>&1 | grep -c '^GPU')"
-fi
 """
 
 
@@ -131,6 +138,18 @@ NEEDS = (
         'install the NVIDIA driver, or set config = "cpu" in hosts.toml',
     ),
     Check(
+        "toolkit",
+        lambda said: _has_toolkit(said) if said.gpu and said.compose else None,
+        "Docker has no NVIDIA Container Toolkit",
+        "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
+    ),
+    Check(
+        "gpu in a container",
+        lambda said: said.number("contained") > 0 if said.one("contained") else None,
+        "a container sees no GPU",
+        "docker run --rm --gpus all IMAGE nvidia-smi says why",
+    ),
+    Check(
         "disk",
         lambda said: said.number("free") * 1024 >= (_FREE_LATER if said.one("venv") else _FREE_AT_FIRST),
         "the disk is full: 200 MB must be free, and 2 GB before the first deploy",
@@ -150,18 +169,6 @@ MORE = (
         lambda said: bool(said.one("driver")) if said.gpu else None,
         "the NVIDIA driver does not answer",
         "install it, and restart the host",
-    ),
-    Check(
-        "toolkit",
-        lambda said: "nvidia" in said.one("runtimes").split() if said.gpu and said.compose else None,
-        "Docker does not know the NVIDIA runtime",
-        "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
-    ),
-    Check(
-        "gpu in a container",
-        lambda said: said.number("contained") > 0 if said.one("contained") else None,
-        "a container sees no GPU",
-        "docker run --rm --gpus all IMAGE nvidia-smi says why",
     ),
     Check(
         "shared memory",
@@ -184,12 +191,20 @@ MORE = (
 )
 
 
+def preflight(here: HostSettings, *, venv: str, image: str) -> str:
+    """Write the script of questions: `venv` is the digest of a release's requirements, `image` a word of the shell, the
+    image that its Compose file names; the host's env file may name another.
+    """
+    asked = "yes" if here.config == "gpu" and here.runtime == "compose" else "no"
+    return f"venv={venv} gpu_in_container={asked} image={image}\n{_PREFLIGHT}"
+
+
 def examine(host: Host, directory: str, here: HostSettings) -> list[Finding]:
     """Look at all that a host needs to serve, and say what to do about what is missing."""
     state = survey(host, directory)
-    venv = state.facts.venv if state.facts else ""
-    script = f'cd "{state.root}" 2>/dev/null || cd /\nvenv={venv} gpu={"yes" if here.config == "gpu" else "no"}\n'
-    said = Said(parse(host.run(f"{script}{PREFLIGHT}{_EXAMINE}", check=False).stdout), here)
+    questions = preflight(here, venv=state.facts.venv if state.facts else "", image=_SERVED_IMAGE)
+    script = f'cd "{state.root}" 2>/dev/null || cd /\n{questions}{_EXAMINE}'
+    said = Said(parse(host.run(script, check=False).stdout), here)
     return [_finding(check, said) for check in (*NEEDS, *MORE)]
 
 
@@ -206,6 +221,12 @@ def _finding(check: Check, said: Said) -> Finding:
     if holds is None:
         return Finding(check.name, "not asked")
     return Finding(check.name, "ok") if holds else Finding(check.name, "problem", check.problem, check.remedy)
+
+
+def _has_toolkit(said: Said) -> bool:
+    """Docker finds GPUs by a runtime, by a hook beside it, or by what nvidia-ctk wrote down; a GPU seen proves it."""
+    tools = ("nvidia-ctk", "nvidia-container-runtime-hook")
+    return "nvidia" in said.one("runtimes").split() or any(map(said.has, tools)) or said.number("contained") > 0
 
 
 def _open_ports(said: Said) -> list[str]:

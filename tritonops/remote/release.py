@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tritonops.errors import DeployError
+from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 from tritonops.remote.layout import Facts
-from tritonops.remote.preflight import PREFLIGHT, Said, require_fit
+from tritonops.remote.preflight import Said, preflight, require_fit
 from tritonops.remote.source import Source
 from tritonops.remote.survey import State, parse
 
@@ -61,8 +62,9 @@ ln -sfn current/inv ../inv
 
 def begin(host: Host, state: State, facts: Facts, here: HostSettings) -> None:
     """Make the folders of a release, once the host is seen to be fit for it. Raises DeployError."""
-    variables = f"root={shlex.quote(state.root)} id={shlex.quote(facts.id)} venv={facts.venv}\n"
-    output = host.run(f"{variables}{_BEGIN}{PREFLIGHT}", check=False)
+    variables = f"root={shlex.quote(state.root)} id={shlex.quote(facts.id)}\n"
+    questions = preflight(here, venv=facts.venv, image=shlex.quote(DEFAULT_IMAGE))
+    output = host.run(f"{variables}{_BEGIN}{questions}", check=False)
     if output.code:
         raise DeployError(f"cannot write to {state.root}: {output.stderr.strip()}")
     require_fit(host.name, Said(parse(output.stdout), here))

@@ -4,6 +4,7 @@ Install it as `tritonops[testing]`.
 The fixtures are a pytest plugin of their own: `pytest_plugins = ["tritonops.testing.fixtures"]`.
 """
 
-from tritonops.testing.container import DEFAULT_IMAGE, TritonContainer
+from tritonops.models.check.image import DEFAULT_IMAGE
+from tritonops.testing.container import TritonContainer
 
 __all__ = ["DEFAULT_IMAGE", "TritonContainer"]

@@ -18,13 +18,13 @@ from tritonops.errors import (
     PartialFailureError,
     ServiceError,
 )
+from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.models.repository import Repository
 from tritonops.server.embedded import restrictions
 from tritonops.triton.client import ModelStatus, connect
 from tritonops.triton.served import raise_unserved, settled_index, with_reasons
 from tritonops.triton.waiting import Deadline
 
-DEFAULT_IMAGE = "nvcr.io/nvidia/tritonserver:26.07-py3"
 _HTTP, _GRPC, _METRICS = 8000, 8001, 8002
 _LOOPBACK = "127.0.0.1"
 _LOG_LINES = 40

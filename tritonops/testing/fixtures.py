@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tritonops.testing.container import DEFAULT_IMAGE, TritonContainer
+from tritonops.models.check.image import DEFAULT_IMAGE
+from tritonops.testing.container import TritonContainer
 
 
 @pytest.fixture(scope="session")
