@@ -12,6 +12,7 @@ from itertools import chain
 from tritonops.errors import AccessDeniedError, SourceError
 from tritonops.models.address import Address
 from tritonops.models.assembly import MAX_PIECE, MIN_PIECE, Assembly, Piece, Wanted
+from tritonops.models.crew import Crew
 from tritonops.models.partial import Interval
 from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
@@ -20,13 +21,9 @@ from tritonops.models.transport import Response, StoppedError, TransientError, T
 MIN_READ, MAX_READ = 1 << 16, 1 << 19
 SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
-TICK_SECONDS, RAMP_SECONDS = 0.2, 0.03
-FIRST_CONNECTIONS = 8
 BEGUN_AHEAD = 16
 """So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
 several round trips, and at the end of a download nothing else would hide them."""
-SPARE = 0.5
-"""Share of one processor: where a download uses less, its connections are what it waits for, and it opens more."""
 
 
 class _TryAgainError(Exception):
@@ -42,7 +39,6 @@ class Engine:
         self._over = threading.Event()
         self._assemblies: list[Assembly] = []
         self._pending: list[Assembly] = []
-        self._threads: list[threading.Thread] = []
         self._finished: deque[Transfer] = deque()
         self._unclaimed = self._total = 0
         self.received = 0
@@ -61,11 +57,11 @@ class Engine:
         self._pending = list(self._assemblies)
         self._unclaimed = self._total = sum(one.size for one in unique.values())
         self._store.partial_dir.mkdir(parents=True, exist_ok=True)
-        most = min(self._jobs, self._most_pieces())
+        crew = Crew(self._work, most=min(self._jobs, self._most_pieces()))
         try:
-            self._watch(most)
+            self._watch(crew)
         finally:
-            self._stop()
+            self._stop(crew)
         if self._fatal and not isinstance(self._fatal, StoppedError):
             raise self._fatal
         return {assembly.wanted.key: assembly.outcome for assembly in assemblies}
@@ -73,26 +69,12 @@ class Engine:
     def _most_pieces(self) -> int:
         return sum(1 + assembly.wanted.size // MIN_PIECE for assembly in self._assemblies)
 
-    def _watch(self, most: int) -> None:
-        """Report until all is over; begin with few connections, and open more while the processor has time for them.
-
-        On a fast line a few are enough, and more would only take turns. Where the way is long the processor idles
-        before the first byte is there, and by then all are open.
-        """
-        self._open_connections(min(FIRST_CONNECTIONS, most))
-        used, since = time.process_time(), time.monotonic()
-        while not self._over.wait(RAMP_SECONDS if len(self._threads) < most else TICK_SECONDS):
-            busy = (time.process_time() - used) / (time.monotonic() - since)
-            used, since = time.process_time(), time.monotonic()
-            if busy < SPARE:
-                self._open_connections(min(len(self._threads), most - len(self._threads)))
+    def _watch(self, crew: Crew) -> None:
+        """Report until all is over, while the crew grows to what the line takes."""
+        while not self._over.wait(crew.patience):
+            crew.grow()
             self._report()
         self._report()
-
-    def _open_connections(self, count: int) -> None:
-        for _ in range(count):
-            self._threads.append(threading.Thread(target=self._work, daemon=True))
-            self._threads[-1].start()
 
     def _report(self) -> None:
         while self._finished:
@@ -102,13 +84,11 @@ class Engine:
             received = sum(assembly.received for assembly in self._assemblies)
         self._progress.moved(active, received, self._total)
 
-    def _stop(self) -> None:
+    def _stop(self, crew: Crew) -> None:
         """Let no thread write any more. One that hangs in a connect is left behind: it has no piece to write to."""
         self._transport.close()
         self._end(StoppedError())
-        for thread in self._threads:
-            thread.join(timeout=0.5 / len(self._threads))
-        if not any(thread.is_alive() for thread in self._threads):
+        if crew.is_gone_in(seconds=0.5):
             for assembly in self._assemblies:
                 assembly.close()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tritonops.errors import SourceError, TritonOpsError
 from tritonops.models.address import Address
 from tritonops.models.catalog import ModelVersion, PathSource
+from tritonops.models.crew import Crew
 from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
@@ -116,18 +117,27 @@ class Supply:
 
 
 def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) -> list[_R]:
-    """Call `work` for each item; as many threads as that, which do not outlive the process when it is interrupted."""
-    waiting, results = deque(enumerate(items)), dict[int, _R]()
+    """Call `work` for each item, on up to so many threads, which do not outlive the process when it is interrupted.
+
+    Raises what `work` raised first, when it was called for all.
+    """
+    waiting, results, errors = deque(enumerate(items)), dict[int, _R](), list[Exception]()
+    over = threading.Event()
 
     def run() -> None:
         while waiting:
             with suppress(IndexError):
                 index, item = waiting.popleft()
-                results[index] = work(item)
+                try:
+                    results[index] = work(item)
+                except Exception as exc:
+                    errors.append(exc)
+                if len(results) + len(errors) == len(items):
+                    over.set()
 
-    started = [threading.Thread(target=run, daemon=True) for _ in range(min(threads, len(items)))]
-    for thread in started:
-        thread.start()
-    for thread in started:
-        thread.join()
+    crew = Crew(run, most=min(threads, len(items)))
+    while items and not over.wait(crew.patience):
+        crew.grow()
+    if errors:
+        raise errors[0]
     return [results[index] for index in range(len(items))]

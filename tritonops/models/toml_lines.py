@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 _TOKEN = re.compile(
@@ -29,11 +30,12 @@ def entry_lines(text: str) -> dict[Entry, int]:
     of the statement, so callers ask with a default.
     """
     lines: dict[Entry, int] = {}
+    counts = Counter[str]()
     for path, statement in _located(text):
         if len(path) == 2 and path[0] == "models":
             for line in statement.entry_lines:
-                index = sum(1 for key, _ in lines if key == path[1])
-                lines[path[1], index] = line
+                lines[path[1], counts[path[1]]] = line
+                counts[path[1]] += 1
     return lines
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from tritonops.errors import AccessDeniedError, SourceError, TritonOpsError
 from tritonops.models.address import Address, origin, shown
 
 if TYPE_CHECKING:
-    import requests
+    import urllib3
 
 CONNECT_SECONDS = 10.0
 MAX_HOPS = 5
@@ -52,13 +53,14 @@ class Transport:
 
     def __init__(self, *, connections: int, stall_seconds: float, on_wait: Callable[[str], None]) -> None:
         import requests
+        import urllib3
         from requests.adapters import HTTPAdapter
 
         self._session = requests.Session()
         self._adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
-        self._timeout = (CONNECT_SECONDS, stall_seconds)
+        self._timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=stall_seconds)
         self._on_wait = on_wait
-        self._environment: dict[str, Mapping[str, Any]] = {}
+        self._routes: dict[str, _Route] = {}
         self._pauses: dict[str, float] = {}
         self._met: set[str] = set()
         self.opened: set[Response] = set()
@@ -120,26 +122,47 @@ class Transport:
         backoff = min(30.0, 0.25 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311
         self.wait(backoff if error.delay is None else error.delay)
 
-    def _send(self, address: Address, headers: Mapping[str, str]) -> requests.Response:
-        import requests
-
-        host = urlsplit(address.url).netloc
-        self.wait(max(0.0, self._pauses.get(host, 0.0) - time.monotonic()))
-        request = requests.Request("GET", address.url, headers={**_headers(address), **headers}).prepare()
-        environment = self._environment_of(address.url)
-        with self.translated_errors(is_first_contact=host not in self._met):
-            # Not through the session: it would look at cookies and prepare redirects, at a third of a request's cost.
-            response = self._adapter.send(request, stream=True, timeout=self._timeout, **environment)
-        self._met.add(host)
+    def _send(self, address: Address, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        url = urlsplit(address.url)
+        self.wait(max(0.0, self._pauses.get(url.netloc, 0.0) - time.monotonic()))
+        with self.translated_errors(is_first_contact=url.netloc not in self._met):
+            route = self._route(address.url)
+            target = address.url if route.is_absolute else url._replace(scheme="", netloc="", fragment="").geturl()
+            # Not through the session: its cookies, hooks and redirects are half of what a small file costs.
+            response = route.pool.urlopen(
+                "GET",
+                target or "/",
+                headers={**_headers(address), **headers},
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        self._met.add(url.netloc)
         return response
 
-    def _environment_of(self, url: str) -> Mapping[str, Any]:
-        """Proxies and certificates from the environment, once a host. Credentials of ~/.netrc are not sent."""
+    def _route(self, url: str) -> _Route:
+        """Let requests find the way to a server, once: proxies and certificates of the environment, in its pool.
+
+        Credentials of ~/.netrc are not sent.
+        """
         server = origin(url)
-        if server not in self._environment:
+        if server not in self._routes:
+            import requests
+            import urllib3
+
+            request = requests.Request("GET", url).prepare()
             found = self._session.merge_environment_settings(url, {}, None, None, None)
-            self._environment[server] = {name: found[name] for name in ("proxies", "verify", "cert")}
-        return self._environment[server]
+            pool = self._adapter.get_connection_with_tls_context(
+                request, found["verify"], proxies=found["proxies"], cert=found["cert"]
+            )
+            assert isinstance(pool, urllib3.HTTPConnectionPool)
+            self._adapter.cert_verify(pool, url, found["verify"], found["cert"])  # type: ignore[no-untyped-call]
+            is_absolute = self._adapter.request_url(request, found["proxies"]).startswith("http")
+            self._routes[server] = _Route(pool, is_absolute)
+        return self._routes[server]
 
     def _meaning(self, response: Response) -> Exception:
         status = response.status
@@ -158,7 +181,7 @@ class Transport:
 
         try:
             yield
-        except (requests.exceptions.InvalidURL, requests.exceptions.SSLError) as exc:
+        except (requests.exceptions.InvalidURL, urllib3.exceptions.SSLError) as exc:
             raise SourceError(_reason(exc)) from exc
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
             self.wait(0)
@@ -174,16 +197,24 @@ class Transport:
         self._pauses[host] = max(self._pauses.get(host, 0.0), until)
 
 
+@dataclass(frozen=True)
+class _Route:
+    """How to reach a server: connections to it or to its proxy, which may want absolute URLs."""
+
+    pool: urllib3.HTTPConnectionPool
+    is_absolute: bool
+
+
 class Response:
     """An answer and its body, with errors translated. It ends its connection when the download is stopped."""
 
-    def __init__(self, transport: Transport, response: requests.Response, address: Address) -> None:
+    def __init__(self, transport: Transport, response: urllib3.BaseHTTPResponse, address: Address) -> None:
         self._transport, self._response = transport, response
         # http.client's own, which reads from the socket into a buffer: urllib3's copies, at a tenth of all our CPU.
-        self._body: http.client.HTTPResponse = response.raw._fp  # type: ignore[assignment]
+        self._body: http.client.HTTPResponse = response._fp  # type: ignore[attr-defined]
         self.address = address
         """Where the bytes came from, after redirects."""
-        self.status = response.status_code
+        self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         transport.opened.add(self)
 
@@ -201,14 +232,14 @@ class Response:
             with suppress(OSError, http.client.HTTPException):
                 self._body.read(MAX_DRAINED)
         if self._body.isclosed():
-            self._response.raw.release_conn()
+            self._response.release_conn()
         self._response.close()
 
     def interrupt(self) -> None:
         """End a read that waits in another thread."""
         # It may have ended by itself meanwhile.
         with suppress(ValueError, RuntimeError, OSError):
-            self._response.raw.shutdown()
+            self._response.shutdown()
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill a buffer; less than it holds, or 0, at the end of the body."""
@@ -221,7 +252,7 @@ class Response:
     def json(self) -> Any:
         """Read the body as a JSON document."""
         with self._transport.translated_errors():
-            body = self._response.content
+            body = self._response.read(decode_content=True)
         try:
             return json.loads(body)
         except ValueError as exc:
