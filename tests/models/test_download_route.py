@@ -1,0 +1,176 @@
+"""The way to a server: certificates and proxies, as the environment names them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.models.catalogs import files_below, one_file, write
+from tritonops.models.download import download
+
+BODY = b"weights"
+
+
+class Origin(BaseHTTPRequestHandler):
+    """Has one file, under every name."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+class Proxy(Origin):
+    """Forwards a request for an absolute URL, and opens a tunnel for CONNECT."""
+
+    seen: list[str]
+
+    def do_GET(self) -> None:
+        self.seen.append(f"GET {self.path} {self.headers.get('Proxy-Authorization')}")
+        url = urlsplit(self.path)
+        upstream = http.client.HTTPConnection(url.netloc)
+        upstream.request("GET", url._replace(scheme="", netloc="").geturl(), headers=dict(self.headers))
+        answer = upstream.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        upstream.close()
+
+    def do_CONNECT(self) -> None:
+        self.seen.append(f"CONNECT {self.path}")
+        host, _, port = self.path.partition(":")
+        with socket.create_connection((host, int(port))) as upstream:
+            self.send_response(200)
+            self.end_headers()
+            ends = {self.connection: upstream, upstream: self.connection}
+            with contextlib.suppress(OSError):
+                while all((data := end.recv(1 << 16)) and not ends[end].sendall(data) for end in _readable(ends)):
+                    pass
+        self.close_connection = True
+
+
+def _readable(ends: dict[socket.socket, socket.socket]) -> list[socket.socket]:
+    return select.select(list(ends), [], [], 10)[0] or [next(iter(ends))]
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], certificate: Path | None = None) -> Iterator[str]:
+    """Serve on loopback, with TLS where there is a certificate; gives HOST:PORT."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that refuses the certificate hangs up
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, list[str]]]:
+    seen: list[str] = []
+    with serving(type("Recording", (Proxy,), {"seen": seen})) as address:
+        yield address, seen
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1, with its key, which nobody trusts unless told to."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, *form)
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def write_url(project, url: str) -> None:
+    sha256 = hashlib.sha256(BODY).hexdigest()
+    write(project, f'[[models.one]]\nurl = "{url}"\nsha256 = "{sha256}"\ntriton_version = 1\n')
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_says_so(project, certificate):
+    with serving(Origin, certificate) as address:
+        write_url(project, f"https://{address}/model.onnx")
+        (failure,) = download(project).failed
+    assert "certificate verify failed" in failure.error
+    assert not list(project.models_dir.glob("*/*"))
+
+
+def test_a_bundle_of_certificates_named_by_the_environment_is_trusted(project, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with serving(Origin, certificate) as address:
+        write_url(project, f"https://{address}/a%20folder/model.onnx?x=1#part")
+        assert download(project).downloaded == ("one/1",)
+
+
+def test_a_proxy_gets_whole_urls_and_its_own_password(project, hub, proxy, monkeypatch):
+    address, seen = proxy
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:secret@{address}")
+    hub.push("team/one", {"model.onnx": BODY})
+    write(project, one_file("one", "team/one"))
+    assert download(project).downloaded == ("one/1",)
+    assert files_below(project.models_dir) == {"one/1/model.onnx": BODY}
+    assert len(seen) == 3
+    assert all(line.startswith("GET http://127.0.0.1:") and line.endswith("Basic dXNlcjpzZWNyZXQ=") for line in seen)
+
+
+def test_a_proxy_sees_no_more_of_tls_than_the_name_of_the_host(project, certificate, proxy, monkeypatch):
+    address, seen = proxy
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with serving(Origin, certificate) as server:
+        write_url(project, f"https://{server}/model.onnx")
+        assert download(project).downloaded == ("one/1",)
+        assert set(seen) == {f"CONNECT {server}"}
+
+
+def test_a_host_that_no_proxy_names_is_asked_directly(project, hub, proxy, monkeypatch):
+    address, seen = proxy
+    monkeypatch.setenv("HTTP_PROXY", f"http://{address}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    hub.push("team/one", {"model.onnx": BODY})
+    write(project, one_file("one", "team/one"))
+    assert download(project).downloaded == ("one/1",)
+    assert not seen
