@@ -119,17 +119,21 @@ class Engine:
         """Wait for something to do; None when everything is over."""
         with self._changed:
             while self._fatal is None and self._pending:
+                for assembly in self._pending:
+                    if interval := assembly.next_to_hash():
+                        return assembly, interval
                 for assembly in self._candidates():
                     assembly.open()
-                    todo = assembly.next_to_hash() or self._claim(assembly)
-                    if todo is not None:
-                        return assembly, todo
+                    if job := assembly.next_to_hash() or self._claim(assembly):
+                        return assembly, job
                 self._changed.wait()
         return None
 
     def _candidates(self) -> Iterator[Assembly]:
+        """Files that no connection is at come first: two threads that write to one file wait for each other."""
         new = next((assembly for assembly in self._pending[:BEGUN_AHEAD] if not assembly.is_begun), None)
-        return chain([new] if new else [], self._pending)
+        idle = (assembly for assembly in self._pending if assembly.is_begun and not assembly.is_active)
+        return chain([new] if new else [], idle, self._pending)
 
     def _note_over(self, assembly: Assembly) -> None:
         """Take a file that is over off the list; wake the others, for whom there may be something to do now."""
