@@ -174,3 +174,9 @@ def test_a_host_that_no_proxy_names_is_asked_directly(project, hub, proxy, monke
     write(project, one_file("one", "team/one"))
     assert download(project).downloaded == ("one/1",)
     assert not seen
+
+
+def test_a_url_may_have_no_path(project):
+    with serving(Origin) as address:
+        write_url(project, f"http://{address}?x=1")
+        assert download(project).downloaded == ("one/1",)

@@ -122,7 +122,8 @@ class _Run:
     def _drop_damaged(self, listings: Sequence[Listing]) -> None:
         """Hash in parallel what `state` will ask for one by one."""
         sha256s = {file.sha256 for listing in listings for file in listing.files if file.sha256}
-        in_parallel(self._store.drop_damaged, sorted(sha256s), threads=os.cpu_count() or 1)
+        cores = os.cpu_count() or 1
+        in_parallel(self._store.drop_damaged, sorted(sha256s), threads=cores, first=cores)
 
     def _is_settled(self, listing: Listing, outcomes: Outcomes) -> bool:
         """Whether a version needs no fetch: it is there, or may not be replaced. Pins it once its hashes are known."""

@@ -12,7 +12,7 @@ from itertools import chain
 from tritonops.errors import AccessDeniedError, SourceError
 from tritonops.models.address import Address
 from tritonops.models.assembly import MAX_PIECE, MIN_PIECE, Assembly, Piece, Wanted
-from tritonops.models.crew import Crew
+from tritonops.models.crew import FIRST, Crew
 from tritonops.models.partial import Interval
 from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
@@ -57,7 +57,10 @@ class Engine:
         self._pending = list(self._assemblies)
         self._unclaimed = self._total = sum(one.size for one in unique.values())
         self._store.partial_dir.mkdir(parents=True, exist_ok=True)
-        crew = Crew(self._work, most=min(self._jobs, self._most_pieces()))
+        pieces = self._most_pieces()
+        # Of large files there is hashing to do while the next pieces come.
+        first = FIRST if pieces == len(assemblies) else 2 * FIRST
+        crew = Crew(self._work, most=min(self._jobs, pieces), first=first)
         try:
             self._watch(crew)
         finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tritonops.errors import SourceError, TritonOpsError
 from tritonops.models.address import Address
 from tritonops.models.catalog import ModelVersion, PathSource
-from tritonops.models.crew import Crew
+from tritonops.models.crew import FIRST, Crew
 from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
@@ -116,8 +116,8 @@ class Supply:
         return sha256
 
 
-def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) -> list[_R]:
-    """Call `work` for each item, on up to so many threads, which do not outlive the process when it is interrupted.
+def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int, first: int = FIRST) -> list[_R]:
+    """Call `work` for each item, on `first` threads and on more of them where they wait; daemons, for Ctrl-C.
 
     Raises what `work` raised first, when it was called for all.
     """
@@ -135,7 +135,7 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int) 
                 if len(results) + len(errors) == len(items):
                     over.set()
 
-    crew = Crew(run, most=min(threads, len(items)))
+    crew = Crew(run, most=min(threads, len(items)), first=first)
     while items and not over.wait(crew.patience):
         crew.grow()
     if errors:

@@ -127,11 +127,11 @@ class Transport:
         self.wait(max(0.0, self._pauses.get(url.netloc, 0.0) - time.monotonic()))
         with self.translated_errors(is_first_contact=url.netloc not in self._met):
             route = self._route(address.url)
-            target = address.url if route.is_absolute else url._replace(scheme="", netloc="", fragment="").geturl()
+            path = url._replace(scheme="", netloc="", path=url.path or "/", fragment="").geturl()
             # Not through the session: its cookies, hooks and redirects are half of what a small file costs.
             response = route.pool.urlopen(
                 "GET",
-                target or "/",
+                address.url if route.is_absolute else path,
                 headers={**_headers(address), **headers},
                 timeout=self._timeout,
                 retries=False,
