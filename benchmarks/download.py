@@ -223,19 +223,12 @@ def measure(scenario: Scenario, *, rounds: int, keep: bool) -> dict[str, Runs]:
                     with _folder(Path(temporary, name.replace(" ", "")), keep=keep) as folder:
                         if keep and number == 0 and name == "tritonops":
                             _run(ours(hub, folder), folder, hub, Runs())
-                        _touch_memory()
                         hub.count()
                         _run(CONTENDERS[name](hub, folder), folder, hub, runs)
                         runs.requests = hub.count()
         finally:
             hub.close()
     return figures
-
-
-def _touch_memory() -> None:
-    """Use what the page cache will need: a virtual machine gets memory that lay idle anew from its host, and slowly."""
-    touch = "memory = bytearray(4 << 30)\nfor at in range(0, len(memory), 4096): memory[at] = 1"
-    subprocess.run([sys.executable, "-c", touch], check=True)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def _yes(value: bool | None) -> str | None:
     name="download",
     help=INCLUDE
     | {
-        "jobs": "Connections at most; 48 otherwise.",
+        "jobs": "Connections at most; 64 otherwise.",
         "overwrite": "Replace installed versions whose files are not the pinned ones.",
         "verify": "Hash everything installed again, and replace what is wrong.",
         "json": "Print one JSON document and no progress.",

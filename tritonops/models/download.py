@@ -101,11 +101,34 @@ class _Run:
             self._repository.refuse_mount_point()  # before the bytes are here, not after
         # Pinned before they are fetched: an interrupted download goes on with the same commit.
         self._save()
-        outcomes = self._supply.fetch(file for listing in lacking for file in listing.files)
-        for listing in lacking:
-            if not self._has_failed(listing, outcomes) and not self._is_settled(listing, outcomes):
-                self._install(listing.version.label)
+        self._fetch_and_install(lacking)
         self._save()
+
+    def _fetch_and_install(self, listings: Sequence[Listing]) -> None:
+        """Install each version as soon as its last file is here: what an interruption leaves is served already."""
+        files = [file for listing in listings for file in listing.files]
+        lacking = {file.key for file in files if file.sha256 is None or not self._store.has(file.sha256)}
+        awaited = {listing.version.label: {file.key for file in listing.files} & lacking for listing in listings}
+        waiting: dict[str, list[Listing]] = {}
+        for listing in listings:
+            for key in awaited[listing.version.label]:
+                waiting.setdefault(key, []).append(listing)
+        stored: dict[str, str] = {}
+        done: set[str] = set()
+
+        def on_stored(key: str, sha256: str) -> None:
+            stored[key] = sha256
+            for listing in waiting[key]:
+                label = listing.version.label
+                awaited[label].discard(key)
+                if not awaited[label]:
+                    done.add(label)
+                    self._install(listing, stored)
+
+        outcomes = self._supply.fetch(files, on_stored)
+        for listing in listings:
+            if listing.version.label not in done and not self._has_failed(listing, outcomes):
+                self._install(listing, outcomes)
 
     def _listings(self, versions: Sequence[ModelVersion]) -> list[Listing]:
         """Read what is pinned from the lock, and ask the sources of the rest."""
@@ -153,7 +176,10 @@ class _Run:
             self._fail(listing.version.label, error)
         return bool(errors)
 
-    def _install(self, label: str) -> None:
+    def _install(self, listing: Listing, outcomes: Outcomes) -> None:
+        if self._is_settled(listing, outcomes):
+            return
+        label = listing.version.label
         try:
             install(self._store, self._pins[label], self._repository)
             self.downloaded.append(label)

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from tritonops.errors import AccessDeniedError, SourceError
@@ -26,6 +26,10 @@ BEGUN_AHEAD = 16
 several round trips, and at the end of a download nothing else would hide them."""
 
 
+OnStored = Callable[[str, str], None]
+"""Called, in the thread that called `fetch`, with a file's key and its SHA-256 when the store has it."""
+
+
 class _TryAgainError(Exception):
     """The piece is put back: what was learned about the server changes how it is fetched."""
 
@@ -33,13 +37,16 @@ class _TryAgainError(Exception):
 class Engine:
     """Fetches files into the store; one for each download."""
 
-    def __init__(self, store: Store, transport: Transport, progress: Progress, *, jobs: int) -> None:
+    def __init__(
+        self, store: Store, transport: Transport, progress: Progress, *, jobs: int, on_stored: OnStored
+    ) -> None:
+        self._on_stored = on_stored
         self._store, self._transport, self._progress, self._jobs = store, transport, progress, jobs
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._assemblies: list[Assembly] = []
         self._pending: list[Assembly] = []
-        self._finished: deque[Transfer] = deque()
+        self._finished: deque[tuple[Transfer, str, str]] = deque()
         self._unclaimed = self._total = 0
         self.received = 0
         """Bytes of files that this run brought, in whole or in part."""
@@ -81,7 +88,9 @@ class Engine:
 
     def _report(self) -> None:
         while self._finished:
-            self._progress.arrived(self._finished.popleft())
+            transfer, key, sha256 = self._finished.popleft()
+            self._progress.arrived(transfer)
+            self._on_stored(key, sha256)
         with self._changed:
             active = [assembly.transfer for assembly in self._assemblies if assembly.is_active]
             received = sum(assembly.received for assembly in self._assemblies)
@@ -159,7 +168,7 @@ class Engine:
                 transfer = assembly.transfer
                 assembly.finish()
                 if assembly.sha256:
-                    self._finished.append(transfer)
+                    self._finished.append((transfer, assembly.wanted.key, assembly.sha256))
             self._note_over(assembly)
 
     def _fetch(self, piece: Piece, buffer: memoryview) -> None:

@@ -27,9 +27,10 @@ _R = TypeVar("_R")
 STALL_SECONDS = 20.0
 """Without a byte for so long, a connection is given up, and what it lacked is asked for on another."""
 
-JOBS = 48
+JOBS = 64
 """Connections at most. Over a long line a CDN gives one connection some 10 to 40 MB/s, so these fill a line of several
-Gbit/s; a fast or a short one is filled by fewer, and no more are opened. `curl --parallel` goes as far as 50."""
+Gbit/s; a fast or a short one is filled by fewer, and no more are opened. `curl --parallel` goes as far as 50, and
+`aria2c -x16 -j8` as far as 128."""
 
 
 class Supply:
@@ -63,9 +64,12 @@ class Supply:
         """Say what a pin consists of; nobody is asked."""
         return list_pinned(version, pin, self._hub)
 
-    def fetch(self, files: Iterable[ListedFile]) -> dict[str, str | TritonOpsError]:
+    def fetch(
+        self, files: Iterable[ListedFile], on_stored: Callable[[str, str], None] = lambda key, sha256: None
+    ) -> dict[str, str | TritonOpsError]:
         """Bring what the store lacks of these files; by key, each one's SHA-256 or why it could not be had.
 
+        `on_stored` is called, in this thread, with the key and the SHA-256 of each that was fetched, while others come.
         Raises StoreError where the disk is full; what has arrived is kept.
         """
         lacking = {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
@@ -73,14 +77,16 @@ class Supply:
         local = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Path)]
         outcomes: dict[str, str | TritonOpsError] = {file.key: self._copy(file, origin) for file, origin in local}
         remote = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Address)]
-        return {**outcomes, **self._fetch(remote)} if remote else outcomes
+        return {**outcomes, **self._fetch(remote, on_stored)} if remote else outcomes
 
-    def _fetch(self, files: Sequence[tuple[ListedFile, Address]]) -> Mapping[str, str | TritonOpsError]:
+    def _fetch(
+        self, files: Sequence[tuple[ListedFile, Address]], on_stored: Callable[[str, str], None]
+    ) -> Mapping[str, str | TritonOpsError]:
         # Imported here: a run with nothing to fetch does without.
         from tritonops.models.assembly import Wanted
         from tritonops.models.engine import Engine
 
-        engine = Engine(self._store, self._connect(), self._progress, jobs=self._jobs)
+        engine = Engine(self._store, self._connect(), self._progress, jobs=self._jobs, on_stored=on_stored)
         outcomes = engine.fetch(
             [
                 Wanted(f"{file.label}/{file.path}", address, file.size, file.sha256, file.git_oid)
