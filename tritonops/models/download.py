@@ -105,25 +105,31 @@ class _Run:
         self._save()
 
     def _fetch_and_install(self, listings: Sequence[Listing]) -> None:
-        """Install each version as soon as its last file is here: what an interruption leaves is served already."""
+        """Install each version as soon as its last file is here, so that an interruption leaves it served.
+
+        One whose small files have no SHA-256 yet waits for the end: it is not pinned before, and without a pin the next
+        run could take it for somebody else's.
+        """
         files = [file for listing in listings for file in listing.files]
-        lacking = {file.key for file in files if file.sha256 is None or not self._store.has(file.sha256)}
-        awaited = {listing.version.label: {file.key for file in listing.files} & lacking for listing in listings}
+        lacking = self._supply.lacking(files).keys()
+        awaited = {
+            listing.version.label: {file.key for file in listing.files} & lacking
+            for listing in listings
+            if all(file.sha256 for file in listing.files)
+        }
         waiting: dict[str, list[Listing]] = {}
         for listing in listings:
-            for key in awaited[listing.version.label]:
+            for key in awaited.get(listing.version.label, ()):
                 waiting.setdefault(key, []).append(listing)
-        stored: dict[str, str] = {}
         done: set[str] = set()
 
-        def on_stored(key: str, sha256: str) -> None:
-            stored[key] = sha256
-            for listing in waiting[key]:
+        def on_stored(key: str) -> None:
+            for listing in waiting.get(key, ()):
                 label = listing.version.label
                 awaited[label].discard(key)
                 if not awaited[label]:
                     done.add(label)
-                    self._install(listing, stored)
+                    self._install(listing, {})
 
         outcomes = self._supply.fetch(files, on_stored)
         for listing in listings:

@@ -25,9 +25,8 @@ BEGUN_AHEAD = 16
 """So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
 several round trips, and at the end of a download nothing else would hide them."""
 
-
-OnStored = Callable[[str, str], None]
-"""Called, in the thread that called `fetch`, with a file's key and its SHA-256 when the store has it."""
+OnStored = Callable[[str], None]
+"""Called, in the thread that called `fetch`, with a file's key when the store has it."""
 
 
 class _TryAgainError(Exception):
@@ -40,13 +39,13 @@ class Engine:
     def __init__(
         self, store: Store, transport: Transport, progress: Progress, *, jobs: int, on_stored: OnStored
     ) -> None:
-        self._on_stored = on_stored
         self._store, self._transport, self._progress, self._jobs = store, transport, progress, jobs
+        self._on_stored = on_stored
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._assemblies: list[Assembly] = []
         self._pending: list[Assembly] = []
-        self._finished: deque[tuple[Transfer, str, str]] = deque()
+        self._finished: deque[tuple[Transfer, str]] = deque()
         self._unclaimed = self._total = 0
         self.received = 0
         """Bytes of files that this run brought, in whole or in part."""
@@ -88,9 +87,9 @@ class Engine:
 
     def _report(self) -> None:
         while self._finished:
-            transfer, key, sha256 = self._finished.popleft()
+            transfer, key = self._finished.popleft()
             self._progress.arrived(transfer)
-            self._on_stored(key, sha256)
+            self._on_stored(key)
         with self._changed:
             active = [assembly.transfer for assembly in self._assemblies if assembly.is_active]
             received = sum(assembly.received for assembly in self._assemblies)
@@ -168,7 +167,7 @@ class Engine:
                 transfer = assembly.transfer
                 assembly.finish()
                 if assembly.sha256:
-                    self._finished.append((transfer, assembly.wanted.key, assembly.sha256))
+                    self._finished.append((transfer, assembly.wanted.key))
             self._note_over(assembly)
 
     def _fetch(self, piece: Piece, buffer: memoryview) -> None:

@@ -19,6 +19,7 @@ from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_p
 from tritonops.models.store import Store, file_sha256
 
 if TYPE_CHECKING:
+    from tritonops.models.engine import OnStored
     from tritonops.models.transport import Transport
 
 _T = TypeVar("_T")
@@ -64,15 +65,19 @@ class Supply:
         """Say what a pin consists of; nobody is asked."""
         return list_pinned(version, pin, self._hub)
 
+    def lacking(self, files: Iterable[ListedFile]) -> dict[str, ListedFile]:
+        """Tell which of these files the store lacks, by key; a file whose SHA-256 nobody knows yet is one of them."""
+        return {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
+
     def fetch(
-        self, files: Iterable[ListedFile], on_stored: Callable[[str, str], None] = lambda key, sha256: None
+        self, files: Iterable[ListedFile], on_stored: OnStored = lambda key: None
     ) -> dict[str, str | TritonOpsError]:
         """Bring what the store lacks of these files; by key, each one's SHA-256 or why it could not be had.
 
-        `on_stored` is called, in this thread, with the key and the SHA-256 of each that was fetched, while others come.
+        `on_stored` is called, in this thread, with the key of each that was fetched, while others come.
         Raises StoreError where the disk is full; what has arrived is kept.
         """
-        lacking = {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
+        lacking = self.lacking(files)
         self._store.require_space(sum(file.size for file in lacking.values()))
         local = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Path)]
         outcomes: dict[str, str | TritonOpsError] = {file.key: self._copy(file, origin) for file, origin in local}
@@ -80,7 +85,7 @@ class Supply:
         return {**outcomes, **self._fetch(remote, on_stored)} if remote else outcomes
 
     def _fetch(
-        self, files: Sequence[tuple[ListedFile, Address]], on_stored: Callable[[str, str], None]
+        self, files: Sequence[tuple[ListedFile, Address]], on_stored: OnStored
     ) -> Mapping[str, str | TritonOpsError]:
         # Imported here: a run with nothing to fetch does without.
         from tritonops.models.assembly import Wanted
