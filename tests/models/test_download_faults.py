@@ -11,7 +11,7 @@ import pytest
 
 from tests.hub.faults import Fault
 from tests.hub.server import Link
-from tests.models.catalogs import files_below, one_file, write
+from tests.models.catalogs import files_below, one_file, one_folder, write
 from tritonops.errors import StoreError
 from tritonops.models.catalog import load_catalog
 from tritonops.models.download import download
@@ -217,3 +217,26 @@ def test_a_large_model_takes_little_memory(hub, project, tmp_path):
     fetched, peak = map(int, done.stdout.split())
     assert fetched == 300 * MB
     assert peak * 1024 < 150e6
+
+
+class InterruptedAt(Progress):
+    """Ctrl-C when so many files have come."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def arrived(self, transfer):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_a_version_that_is_not_pinned_yet_is_not_left_behind_by_an_interruption(hub, project):
+    hub.push("team/mixed", {"onnx/model.onnx": CONTENT}, small={"onnx/config.json": b"{}" * 100})
+    hub.push("team/small", {"model.onnx": b"x"})
+    write(project, one_folder("mixed", "team/mixed"), one_file("small", "team/small"))
+    with pytest.raises(KeyboardInterrupt):
+        download(project, jobs=1, progress=InterruptedAt(3))
+    assert not project.models_dir.exists()
+    hub.push("team/mixed", {"onnx/model.onnx": CONTENT[::-1]}, small={"onnx/config.json": b"{}" * 100})
+    assert sorted(download(project).downloaded) == ["mixed/1", "small/1"]
