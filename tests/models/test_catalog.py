@@ -5,6 +5,7 @@ import pytest
 
 from tritonops.errors import CatalogError, UnknownModelError
 from tritonops.models.catalog import Catalog, HubSource, ModelVersion, PathSource, UrlSource, load_catalog
+from tritonops.models.toml_lines import entry_line
 
 ENTRY = """\
 [[models.clip]]
@@ -45,7 +46,9 @@ def with_line(old: str, new: str) -> str:
 
 def test_an_entry_of_a_single_file_is_read_with_its_defaults(read):
     assert read(ENTRY).versions == (
-        ModelVersion("clip", 1, HubSource("openfoodfacts/clip", "v1"), "single_file", "model.onnx", "model.onnx", 1),
+        ModelVersion(
+            "clip", 1, HubSource("openfoodfacts/clip", "v1"), "single_file", "model.onnx", "model.onnx", ("clip", 0)
+        ),
     )
 
 
@@ -54,7 +57,8 @@ def test_a_directory_has_a_subfolder_and_the_revision_is_main_unless_given(read)
         '# SavedModel\n[[models.cc]]\nname = "cc-3.0"\nrepo_id = "a/b"\ntriton_version = 3\n'
         'type = "directory"\nsubfolder = "./x//y/"\nlocal_name = "model.savedmodel"\n'
     ).versions
-    assert entry == ModelVersion("cc-3.0", 3, HubSource("a/b", "main"), "directory", "x/y", "model.savedmodel", 2)
+    source, place = HubSource("a/b", "main"), ("cc", 0)
+    assert entry == ModelVersion("cc-3.0", 3, source, "directory", "x/y", "model.savedmodel", place)
 
 
 def test_a_url_comes_with_its_hash_and_a_path_starts_at_the_catalogue(read, tmp_path):
@@ -112,7 +116,7 @@ LINES = {
 
 @pytest.mark.parametrize(("text", "lines"), LINES.values(), ids=LINES.keys())
 def test_each_entry_knows_the_line_where_it_begins(read, text, lines):
-    assert [version.line for version in read(text).versions] == lines
+    assert [entry_line(text, version.place) for version in read(text).versions] == lines
 
 
 BAD_VALUES = {

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from tritonops.errors import CatalogError, UnknownModelError, near_misses
 from tritonops.models import rules
-from tritonops.models.toml_lines import entry_lines, statement_line
+from tritonops.models.toml_lines import Entry, entry_line, statement_line
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class ModelVersion:
     """Within the source: the file (`model_path`) or the folder (`subfolder`), as a POSIX path; "" is the root."""
     local_name: str
     """What stands below `<model>/<version>/`: a file, or a folder where `kind` is "directory"."""
-    line: int
-    """Where the entry begins in models.toml, counted from 1."""
+    place: Entry
+    """Where it stands in models.toml."""
     hosts: tuple[str, ...] = ()
     """The hosts and groups of hosts.toml that serve it; all where it is empty."""
 
@@ -102,9 +102,8 @@ def load_catalog(path: Path) -> Catalog:
 def parse_catalog(path: Path, text: str) -> Catalog:
     """Check the text of a models.toml that stands, or is to stand, at `path`. Raises CatalogError."""
     models = _models_of(path, text)
-    lines = entry_lines(text)
     entries = [
-        _Entry(path, key, index, lines.get((key, index)) or statement_line(text, ("models",)), values)
+        _Entry(path, text, key, index, values)
         for key, tables in models.items()
         for index, values in enumerate(_entries_of(path, text, key, tables))
     ]
@@ -176,10 +175,14 @@ class _Entry:
     """One table of models.toml, as it was written, and where."""
 
     path: Path
+    document: str
     key: str
     index: int
-    line: int
     values: Mapping[str, object]
+
+    @property
+    def line(self) -> int:
+        return entry_line(self.document, (self.key, self.index))
 
     @property
     def where(self) -> str:
@@ -228,7 +231,7 @@ def _version(entry: _Entry) -> ModelVersion:
         kind=kind,
         path=_path(entry, kind) if source_key == "repo_id" else "",
         local_name=entry.text("local_name", rules.file_name, "model.onnx"),
-        line=entry.line,
+        place=(entry.key, entry.index),
         hosts=_hosts(entry),
     )
 

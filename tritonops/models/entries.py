@@ -14,7 +14,7 @@ from pathlib import Path
 from tritonops.errors import CatalogError, InputError
 from tritonops.models.catalog import ModelVersion, load_catalog, parse_catalog, read_catalog_text
 from tritonops.models.text_file import replace_text
-from tritonops.models.toml_lines import entry_spans
+from tritonops.models.toml_lines import entry_line, entry_spans
 
 
 def preview_entry(path: Path, key: str, values: Mapping[str, str | int]) -> ModelVersion:
@@ -76,13 +76,12 @@ def remove_entries(path: Path, name: str, version: int | None = None) -> tuple[M
         known = ", ".join(str(entry.version) for entry in entries)
         raise InputError(f"{path} has no version {version} of {name}", hint=f"It has: {known}.")
     text = read_catalog_text(path)
-    lines, spans = _lines(text), {span[0]: span for span in entry_spans(text).values()}
-    for entry in sorted(gone, key=lambda entry: -entry.line):
-        if entry.line - 1 not in spans:
-            raise InputError(
-                f"{path}, line {entry.line}: {entry.label} stands in an array", hint="Take it out by hand."
-            )
-        start, end = spans[entry.line - 1]
+    lines, spans = _lines(text), entry_spans(text)
+    for entry in gone:
+        if entry.place not in spans:
+            line = entry_line(text, entry.place)
+            raise InputError(f"{path}, line {line}: {entry.label} stands in an array", hint="Take it out by hand.")
+    for start, end in sorted((spans[entry.place] for entry in gone), reverse=True):
         del lines[_with_comment(lines, start) : _with_blank(lines, end)]
     parse_catalog(path, "".join(lines))
     replace_text(path, "".join(lines))

@@ -21,13 +21,21 @@ _TOKEN = re.compile(
 )
 
 Entry = tuple[str, int]
+"""An entry's key below `models`, and its index among those of that key."""
 
 
-def entry_lines(text: str) -> dict[Entry, int]:
-    """Map each entry of `[[models.NAME]]`, as (key, index), to its line, counted from 1.
+def entry_line(text: str, entry: Entry) -> int:
+    """Find the line of an entry, counted from 1; in `models = {…}` every entry has the line of the statement.
 
-    `text` is TOML that tomllib has read. Inline arrays count too; in `models = {…}` every entry has the line
-    of the statement, so callers ask with a default.
+    `text` is TOML that tomllib has read. It is read once more here: ask only where somebody gets to see the line.
+    """
+    return _entry_lines(text).get(entry) or statement_line(text, ("models",))
+
+
+def _entry_lines(text: str) -> dict[Entry, int]:
+    """Map each entry of `[[models.NAME]]` to its line.
+
+    Inline arrays count too, but not what stands in `models = {…}`.
     """
     lines: dict[Entry, int] = {}
     counts = Counter[str]()
