@@ -38,11 +38,11 @@ class Faults:
         with self._guard:
             self._faults.clear()
 
-    def take(self, path: str) -> Fault | None:
-        """Find the fault that this request meets, and use it up by one."""
+    def take(self, path: str, asked: range) -> Fault | None:
+        """Find the fault that a request for these bytes meets, and use it up by one."""
         with self._guard:
             for fault in self._faults:
-                if fault.times > 0 and fault.where in path:
+                if fault.times > 0 and fault.where in path and (fault.kind != "flip" or fault.after in asked):
                     fault.times -= 1
                     return fault
         return None

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -177,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.hub.seen.append(Seen(self.server.name, self.command, self.path, dict(self.headers)))
         time.sleep(self.hub.link.latency)
-        fault = self.hub.faults.take(self.path) if self.command == "GET" else None
+        fault = self.hub.faults.take(self.path, self._asked() or range(sys.maxsize)) if self.command == "GET" else None
         url = urlsplit(self.path)
         path = unquote(url.path)
         if fault and fault.kind == "status":
@@ -190,6 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._resolve(match[1], match[2], match[3], fault)
         else:
             self._send(404, b"no such page")
+
+    def _asked(self) -> range | None:
+        """Which bytes a request is for, where it says so."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        return range(int(found[1]), int(found[2]) + 1 if found[2] else sys.maxsize) if found else None
 
     def _refusal(self, repo: HubRepo | None) -> tuple[int, str] | None:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
@@ -247,7 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         commit, files = found
         file = next((file for file in files if file.path == path), None)
-        about = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        about = {"X-Repo-Commit": commit}
+        if not (fault and fault.kind == "ignore-range"):
+            about["Accept-Ranges"] = "bytes"
         if file is None:
             self._refuse(404, "EntryNotFound")
         elif file.lfs:
@@ -283,9 +291,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, file: HubFile, headers: Mapping[str, str], fault: Fault | None) -> None:
         kind = fault.kind if fault else None
         surplus = 1 if kind == "length" else 0
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        asked = self._asked()
         if asked and kind != "ignore-range":
-            start, end = int(asked[1]), min(int(asked[2] or file.size) + 1, file.size)
+            start, end = asked.start, min(asked.stop, file.size)
             headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{file.size + surplus}"}
         else:
             start, end = 0, file.size

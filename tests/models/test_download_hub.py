@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import PROJECT
-from tests.hub.server import GOOD_TOKEN, OTHER_TOKEN
+from tests.hub.server import GOOD_TOKEN, OTHER_TOKEN, Link
 from tests.models.catalogs import files_below, one_file, one_folder, with_token, write
 from tritonops.models.download import download
 
@@ -100,6 +100,7 @@ def test_the_same_file_of_two_models_is_fetched_once(hub, project):
 
 
 def test_a_large_file_comes_in_several_pieces_at_once(hub, project):
+    hub.link = Link(latency=0.02)
     content = b"0123456789abcdef" * (1 << 19)
     hub.push("team/large", {"model.onnx": content})
     write(project, one_file("large", "team/large"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from dataclasses import dataclass, field
 
@@ -14,7 +13,8 @@ from tritonops.models.progress import Transfer
 from tritonops.models.store import Store
 
 MIN_PIECE = 1 << 20
-MAX_PIECE = 16 << 20
+MAX_PIECE = 64 << 20
+MAX_HASHED = 16 << 20
 MAX_STARTS = 2
 """Bytes that turn out wrong are fetched once more; then the source is wrong, not the way."""
 
@@ -44,14 +44,36 @@ class Piece:
     end: int
     is_only: bool = False
     """Whether it goes to the file's end, for a server that ignores Range."""
+    is_locating: bool = False
+    """Whether it has to find out where the bytes are; the file's other pieces wait for that."""
+    location: Address | None = None
+    """Where it was sent for its bytes."""
+    is_hashing: bool = False
+    """Whether all bytes before it are hashed, so that its own can be as they arrive, while the processor has them."""
     at: int = field(init=False)
+    _is_range: bool = False
+    _began_at: int = 0
+    _began: float = 0.0
 
     def __post_init__(self) -> None:
         self.at = self.start
 
+    def begin(self, *, is_range: bool) -> None:
+        """Note that its bytes begin to come, as the range that was asked for or as the whole file."""
+        self._is_range, self._began_at, self._began = is_range, self.at, time.monotonic()
+
+    def seconds_left(self, now: float) -> float:
+        """How long it will take at the speed that it has had."""
+        return (self.end - self.at) * (now - self._began) / max(1, self.at - self._began_at)
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether another connection can take over its second half, which its own is still far from."""
+        return self._is_range and self.end - self.at > 4 * MIN_PIECE
+
 
 class Assembly:
-    """The state of one file. Its methods are called under the engine's lock, but for `hash_ahead`."""
+    """The state of one file. Its methods are called under the engine's lock, but for `digest` and `hash_ahead`."""
 
     def __init__(self, wanted: Wanted, store: Store) -> None:
         self.wanted = wanted
@@ -67,8 +89,8 @@ class Assembly:
         self._etag: str | None = None
         self._began = 0.0
         self._earlier = 0
-        self.locating = threading.Lock()
         self.location: Address | None = None
+        """Where the bytes are, after redirects; None until a piece has found out."""
         self.in_one_piece = False
         """The server ignores Range: one connection fetches the whole file."""
         self.error: SourceError | None = None
@@ -108,11 +130,6 @@ class Assembly:
         return Transfer(self.wanted.label, self.wanted.size, self.received, self._earlier, seconds)
 
     @property
-    def is_begun(self) -> bool:
-        """Whether its file on disk is open."""
-        return self._partial is not None
-
-    @property
     def is_active(self) -> bool:
         """Whether bytes of it are being fetched."""
         return bool(self._in_flight)
@@ -128,6 +145,8 @@ class Assembly:
         """Take the next piece, of about `limit` bytes, that nobody is fetching."""
         if self._partial is None or self.is_spoiled or (self.in_one_piece and self._in_flight):
             return None
+        if any(piece.is_locating for piece in self._in_flight):
+            return None
         taken = [(piece.start, piece.end) for piece in self._in_flight]
         open_gaps = gaps(joined([*self._arrived, *taken]), self.wanted.size)
         if not open_gaps:
@@ -137,16 +156,49 @@ class Assembly:
             end = self.wanted.size
         elif end - start > limit + MIN_PIECE:  # no stub is left over
             end = start + limit
-        piece = Piece(self, start, end, self.in_one_piece)
+        is_next = start == self._hashed and not self._hashing
+        self._hashing |= is_next
+        piece = Piece(self, start, end, self.in_one_piece, is_locating=self.location is None, is_hashing=is_next)
         self._in_flight.append(piece)
         return piece
+
+    @property
+    def divisible(self) -> list[Piece]:
+        """Pieces under way that another connection may take a part of."""
+        return [piece for piece in self._in_flight if piece.is_divisible and not self.is_spoiled]
+
+    def divide(self, piece: Piece) -> Piece:
+        """Take over the second half of what a piece has left."""
+        middle = (piece.at + piece.end) // 2
+        part = Piece(self, middle, piece.end)
+        piece.end = middle
+        self._in_flight.append(part)
+        return part
 
     def settle(self, piece: Piece) -> None:
         """Take back a piece, fetched or not; what it did not reach can be claimed again."""
         if piece.at > piece.start and not self._spoiled:
             self._arrived = joined([*self._arrived, (piece.start, piece.at)])
         self._in_flight.remove(piece)
+        if piece.is_hashing:
+            self._hashing, self._hashed = False, piece.at
         self._start_over_if_spoiled()
+
+    def direct(self, piece: Piece) -> bool:
+        """Send a piece to where the bytes are, or to find that out. Returns False where it has to come back later."""
+        is_being_located = any(other.is_locating for other in self._in_flight if other is not piece)
+        piece.location, piece.is_locating = self.location, self.location is None and not is_being_located
+        return not (is_being_located or (self.in_one_piece and not piece.is_only))
+
+    def located(self, piece: Piece, location: Address) -> None:
+        """Note where a piece has found the bytes, so that other pieces go there directly."""
+        self.location = piece.location = location
+        piece.is_locating = False
+
+    def lost(self, location: Address | None) -> None:
+        """Note that the bytes are not there any more: the next piece finds out where they are now."""
+        if self.location == location:
+            self.location = None
 
     def fail(self, error: SourceError) -> None:
         """Give the file up."""
@@ -175,22 +227,30 @@ class Assembly:
         if start > 0 or (end <= self._hashed and self.wanted.size > 0):
             return None
         self._hashing = True
-        return self._hashed, min(end, self._hashed + MAX_PIECE)
+        return self._hashed, min(end, self._hashed + MAX_HASHED)
 
     def hash_ahead(self, interval: Interval, buffer: memoryview) -> None:
         """Hash an interval, most of it still in the page cache. Called without the lock."""
         at, end = interval
         while at < end:
             count = self.partial.read(at, buffer[: end - at])
-            for digest in self._digests.values():
-                digest.update(buffer[:count])
+            self.digest(buffer[:count])
             at += count
 
-    def hashed(self, interval: Interval) -> bool:
-        """Note what was hashed. Returns whether the file is complete, so that `finish` is due."""
+    def hashed(self, interval: Interval) -> None:
+        """Note what `hash_ahead` has hashed."""
         self._hashing, self._hashed = False, interval[1]
         self._start_over_if_spoiled()
-        return self._hashed == self.wanted.size and not self._spoiled
+
+    def digest(self, data: memoryview) -> None:
+        """Hash the next bytes. Called without the lock, by the one thread that has claimed them for hashing."""
+        for digest in self._digests.values():
+            digest.update(data)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte is here and hashed, so that `finish` is due."""
+        return self._partial is not None and self._hashed == self.wanted.size and not (self._hashing or self.is_spoiled)
 
     def finish(self) -> None:
         """Check the hash, and move the file into the store or start over."""

@@ -11,7 +11,7 @@ FIRST = 2
 quarter more processor time (`./inv bench download --arg tiny`)."""
 GROWTH = 4
 """Where the processor idles the way is long, and all are at work before the first bytes are there."""
-RAMP_SECONDS, TICK_SECONDS = 0.03, 0.2
+RAMP_SECONDS, TICK_SECONDS = 0.02, 0.2
 SPARE = 0.5
 """Share of one processor: where the process uses less, its connections are what it waits for."""
 
@@ -19,24 +19,34 @@ SPARE = 0.5
 class Crew:
     """Threads that all call `work`, which returns when there is nothing left to do. They do not outlive the process.
 
-    It begins with `first` of them; `most` is the limit.
+    `most` is the limit.
     """
 
-    def __init__(self, work: Callable[[], None], *, most: int, first: int = FIRST) -> None:
+    def __init__(self, work: Callable[[], None], *, most: int) -> None:
         self._work, self._most = work, most
         self._threads: list[threading.Thread] = []
+        self._is_growing = True
+
+    def start(self, first: int = FIRST) -> None:
+        """Set the first threads to work."""
         self._used, self._since = time.process_time(), time.monotonic()
         self._add(first)
 
     @property
+    def size(self) -> int:
+        """How many threads there are."""
+        return len(self._threads)
+
+    @property
     def patience(self) -> float:
         """Seconds until it is worth a look again whether more are needed."""
-        return RAMP_SECONDS if len(self._threads) < self._most else TICK_SECONDS
+        return RAMP_SECONDS if self._is_growing else TICK_SECONDS
 
     def grow(self) -> None:
         """Add threads, if the processor had time for more since the last call."""
         used, now = time.process_time(), time.monotonic()
-        if used - self._used < SPARE * (now - self._since):
+        self._is_growing = used - self._used < SPARE * (now - self._since) and len(self._threads) < self._most
+        if self._is_growing:
             self._add((GROWTH - 1) * len(self._threads))
         self._used, self._since = used, now
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 
 from tritonops.errors import AccessDeniedError, SourceError
 from tritonops.models.address import Address
@@ -21,6 +21,9 @@ from tritonops.models.transport import Response, StoppedError, TransientError, T
 MIN_READ, MAX_READ = 1 << 16, 1 << 19
 SLOW_READ_SECONDS = 0.05
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
+FAR_SECONDS = 0.01
+"""Where the server answers later than that, all connections are needed, and none is too many at the beginning."""
+WORTH_DIVIDING_SECONDS = 0.02
 BEGUN_AHEAD = 16
 """So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
 several round trips, and at the end of a download nothing else would hide them."""
@@ -44,9 +47,13 @@ class Engine:
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._assemblies: list[Assembly] = []
-        self._pending: list[Assembly] = []
+        self._new: deque[Assembly] = deque()
+        """Files whose turn has not come, the largest first."""
+        self._begun: list[Assembly] = []
+        """Files that are under way."""
         self._finished: deque[tuple[Transfer, str]] = deque()
-        self._unclaimed = self._total = 0
+        self._total = 0
+        self._crew: Crew
         self.received = 0
         """Bytes of files that this run brought, in whole or in part."""
         self._fatal: BaseException | None = None
@@ -60,29 +67,33 @@ class Engine:
         unique = {one.key: one for one in wanted}
         assemblies = [Assembly(one, self._store) for one in unique.values()]
         self._assemblies = sorted(assemblies, key=lambda assembly: -assembly.wanted.size)
-        self._pending = list(self._assemblies)
-        self._unclaimed = self._total = sum(one.size for one in unique.values())
+        self._new.extend(self._assemblies)
+        self._total = sum(one.size for one in unique.values())
         self._store.partial_dir.mkdir(parents=True, exist_ok=True)
-        pieces = self._most_pieces()
-        # Of large files there is hashing to do while the next pieces come.
-        first = FIRST if pieces == len(assemblies) else 2 * FIRST
-        crew = Crew(self._work, most=min(self._jobs, pieces), first=first)
+        pieces = sum(1 + one.size // MIN_PIECE for one in unique.values())
+        self._crew = Crew(self._work, most=min(self._jobs, pieces))
+        self._crew.start(self._jobs if self._is_far else FIRST)
         try:
-            self._watch(crew)
+            self._watch()
         finally:
-            self._stop(crew)
+            self._stop()
         if self._fatal and not isinstance(self._fatal, StoppedError):
             raise self._fatal
         return {assembly.wanted.key: assembly.outcome for assembly in assemblies}
 
-    def _most_pieces(self) -> int:
-        return sum(1 + assembly.wanted.size // MIN_PIECE for assembly in self._assemblies)
+    @property
+    def _is_far(self) -> bool | None:
+        """Whether the server takes its time to answer; None where nobody has asked it anything yet."""
+        wait = self._transport.shortest_wait
+        return wait > FAR_SECONDS if wait is not None else None
 
-    def _watch(self, crew: Crew) -> None:
+    def _watch(self) -> None:
         """Report until all is over, while the crew grows to what the line takes."""
-        while not self._over.wait(crew.patience):
-            crew.grow()
+        while not self._over.wait(self._crew.patience):
+            self._crew.grow()
             self._report()
+            with self._changed:
+                self._changed.notify()  # a connection may have become slow since somebody looked
         self._report()
 
     def _report(self) -> None:
@@ -95,24 +106,23 @@ class Engine:
             received = sum(assembly.received for assembly in self._assemblies)
         self._progress.moved(active, received, self._total)
 
-    def _stop(self, crew: Crew) -> None:
+    def _stop(self) -> None:
         """Let no thread write any more. One that hangs in a connect is left behind: it has no piece to write to."""
         self._transport.close()
         self._end(StoppedError())
-        if crew.is_gone_in(seconds=0.5):
+        if self._crew.is_gone_in(seconds=0.5):
             for assembly in self._assemblies:
                 assembly.close()
 
     def _work(self) -> None:
-        buffer = memoryview(bytearray(MAX_READ))
         try:
+            buffer = memoryview(mmap.mmap(-1, MAX_READ))  # memory that is not taken before it is used
             while job := self._next_job():
                 assembly, todo = job
                 if isinstance(todo, Piece):
                     self._fetch(todo, buffer)
                 else:
-                    assembly.hash_ahead(todo, buffer)
-                    self._hashed(assembly, todo)
+                    self._hash(assembly, todo, buffer)
         except StoppedError:
             pass
         except OSError as exc:
@@ -127,48 +137,74 @@ class Engine:
             self._changed.notify_all()
 
     def _next_job(self) -> tuple[Assembly, Piece | Interval] | None:
-        """Wait for something to do; None when everything is over."""
+        """Wait for something to do; None when everything is over.
+
+        Whoever finds a job wakes one other to look for one: to wake all of them each time costs more than the jobs.
+        """
         with self._changed:
-            while self._fatal is None and self._pending:
-                for assembly in self._pending:
-                    if interval := assembly.next_to_hash():
-                        return assembly, interval
-                for assembly in self._candidates():
-                    assembly.open()
-                    if job := assembly.next_to_hash() or self._claim(assembly):
-                        return assembly, job
+            while self._fatal is None and (self._new or self._begun):
+                if job := self._find_job():
+                    self._changed.notify()
+                    return job
                 self._changed.wait()
         return None
 
+    def _find_job(self) -> tuple[Assembly, Piece | Interval] | None:
+        for assembly in self._begun:
+            if interval := assembly.next_to_hash():
+                return assembly, interval
+        for assembly in self._candidates():
+            if job := assembly.next_to_hash() or assembly.claim(self._share):
+                return assembly, job
+        piece = self._part_of_the_slowest()
+        return (piece.assembly, piece) if piece else None
+
+    @property
+    def _share(self) -> int:
+        """Bytes of a piece: as much for each connection that may be needed, since every request costs a round trip."""
+        connections = self._crew.size if self._is_far is False else self._jobs
+        return max(MIN_PIECE, min(MAX_PIECE, self._total // connections))
+
+    def _part_of_the_slowest(self) -> Piece | None:
+        """Take over half of what a connection has left that would be the last: all finish together."""
+        now = time.monotonic()
+        pieces = [piece for assembly in self._begun for piece in assembly.divisible]
+        slowest = max(pieces, key=lambda piece: piece.seconds_left(now), default=None)
+        worth = max(WORTH_DIVIDING_SECONDS, 4 * (self._transport.shortest_wait or 0.0))
+        return slowest.assembly.divide(slowest) if slowest and slowest.seconds_left(now) > worth else None
+
     def _candidates(self) -> Iterator[Assembly]:
         """Files that no connection is at come first: two threads that write to one file wait for each other."""
-        new = next((assembly for assembly in self._pending[:BEGUN_AHEAD] if not assembly.is_begun), None)
-        idle = (assembly for assembly in self._pending if assembly.is_begun and not assembly.is_active)
-        return chain([new] if new else [], idle, self._pending)
+        if self._new and len(self._begun) < BEGUN_AHEAD:
+            yield self._begin()
+        yield from sorted(self._begun, key=lambda assembly: assembly.is_active)
+        if self._new:
+            yield self._begin()
 
-    def _note_over(self, assembly: Assembly) -> None:
-        """Take a file that is over off the list; wake the others, for whom there may be something to do now."""
-        if assembly.is_over and assembly in self._pending:
-            self._pending.remove(assembly)
-            if not self._pending:
+    def _begin(self) -> Assembly:
+        assembly = self._new.popleft()
+        assembly.open()
+        self._begun.append(assembly)
+        return assembly
+
+    def _note(self, assembly: Assembly) -> None:
+        """Finish a file that is complete, and take one that is over off the list."""
+        if assembly.is_complete:
+            transfer = assembly.transfer
+            assembly.finish()
+            if assembly.sha256:
+                self._finished.append((transfer, assembly.wanted.key))
+        if assembly.is_over and assembly in self._begun:
+            self._begun.remove(assembly)
+            if not (self._begun or self._new):
                 self._over.set()
-        self._changed.notify_all()
+                self._changed.notify_all()
 
-    def _claim(self, assembly: Assembly) -> Piece | None:
-        """Pieces get smaller towards the end, so that all connections finish together."""
-        limit = max(MIN_PIECE, min(MAX_PIECE, self._unclaimed // self._jobs))
-        piece = assembly.claim(limit)
-        self._unclaimed -= piece.end - piece.start if piece else 0
-        return piece
-
-    def _hashed(self, assembly: Assembly, interval: Interval) -> None:
+    def _hash(self, assembly: Assembly, interval: Interval, buffer: memoryview) -> None:
+        assembly.hash_ahead(interval, buffer)
         with self._changed:
-            if assembly.hashed(interval):
-                transfer = assembly.transfer
-                assembly.finish()
-                if assembly.sha256:
-                    self._finished.append((transfer, assembly.wanted.key))
-            self._note_over(assembly)
+            assembly.hashed(interval)
+            self._note(assembly)
 
     def _fetch(self, piece: Piece, buffer: memoryview) -> None:
         assembly = piece.assembly
@@ -181,10 +217,9 @@ class Engine:
                 assembly.fail(exc)
         finally:
             with self._changed:
-                self._unclaimed += piece.end - piece.at
                 self.received += piece.at - piece.start
                 assembly.settle(piece)
-                self._note_over(assembly)
+                self._note(assembly)
 
     def _fetch_patiently(self, piece: Piece, buffer: memoryview) -> None:
         failures = 0
@@ -198,6 +233,7 @@ class Engine:
 
     def _fetch_once(self, piece: Piece, buffer: memoryview) -> None:
         with self._open(piece) as response:
+            piece.begin(is_range=response.status == 206)
             self._copy(response, piece, buffer, skip=piece.at if response.status == 200 else 0)
 
     def _copy(self, response: Response, piece: Piece, buffer: memoryview, *, skip: int) -> None:
@@ -211,6 +247,8 @@ class Engine:
             if skip:
                 skip -= count
                 continue
+            if piece.is_hashing:
+                piece.assembly.digest(buffer[:count])
             piece.assembly.partial.write(piece.at, buffer[:count])
             piece.at += count
             is_slow = time.monotonic() - started > SLOW_READ_SECONDS
@@ -221,28 +259,33 @@ class Engine:
     def _open(self, piece: Piece) -> Response:
         """Ask for what is left of a piece, and check that this is what is answered."""
         assembly = piece.assembly
-        is_whole = piece.at == 0 and piece.end == assembly.wanted.size
+        is_whole = piece.at == 0 and (piece.is_only or piece.end == assembly.wanted.size <= MIN_PIECE)
         headers = {} if is_whole else {"Range": f"bytes={piece.at}-{piece.end - 1}"}
-        with assembly.locating:
-            # One connection finds out where the bytes are; the others wait for it, and go there directly.
-            if assembly.in_one_piece and not piece.is_only:
+        with self._changed:
+            if not assembly.direct(piece):
                 raise _TryAgainError
-            location = assembly.location
-            if location is None:
-                response = self._checked(self._transport.open(assembly.wanted.address, headers), piece)
-                assembly.location = response.address
-                return response
-        return self._checked(self._open_again(assembly, location, headers), piece)
+        response = self._checked(self._open_there(piece, headers), piece)
+        self._located(piece, response.address)
+        return response
 
-    def _open_again(self, assembly: Assembly, location: Address, headers: Mapping[str, str]) -> Response:
+    def _open_there(self, piece: Piece, headers: Mapping[str, str]) -> Response:
+        assembly = piece.assembly
         try:
-            return self._transport.open(location, headers)
+            if piece.location:
+                return self._transport.open(piece.location, headers)
+            return self._transport.open(assembly.wanted.address, headers, lambda found: self._located(piece, found))
         except AccessDeniedError as exc:
-            if location == assembly.wanted.address:
+            if piece.location in (None, assembly.wanted.address):
                 raise
-            with assembly.locating:
-                assembly.location = None if assembly.location == location else assembly.location
+            with self._changed:
+                assembly.lost(piece.location)
             raise TransientError("the signed URL has expired", delay=0.0) from exc
+
+    def _located(self, piece: Piece, location: Address) -> None:
+        with self._changed:
+            if piece.is_locating:
+                piece.assembly.located(piece, location)
+                self._changed.notify()
 
     def _checked(self, response: Response, piece: Piece) -> Response:
         try:

@@ -146,7 +146,8 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int, 
                 if len(results) + len(errors) == len(items):
                     over.set()
 
-    crew = Crew(run, most=min(threads, len(items)), first=first)
+    crew = Crew(run, most=min(threads, len(items)))
+    crew.start(first)
     while items and not over.wait(crew.patience):
         crew.grow()
     if errors:

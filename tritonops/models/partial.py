@@ -23,13 +23,11 @@ class Partial:
     def __init__(self, path: Path, size: int) -> None:
         self.path, self._size = path, size
         self._journal_path = path.with_name(f"{path.name}.journal")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._opening = threading.Lock()
         self._journal: int | None = None
         """Opened by the first piece; a file that comes in one needs none."""
-        if is_new or os.fstat(self._file).st_size != size:
+        if os.fstat(self._file).st_size != size:
             self._begin()
 
     def _begin(self) -> None:
