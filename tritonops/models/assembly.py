@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tritonops.errors import SourceError, VerificationError
 from tritonops.models.address import Address
 from tritonops.models.partial import Interval, Partial, gaps, joined
+from tritonops.models.piece import MIN_PIECE, Piece
 from tritonops.models.progress import Transfer
 from tritonops.models.store import Store
 
-MIN_PIECE = 1 << 20
-MAX_PIECE = 64 << 20
 MAX_HASHED = 16 << 20
 MAX_STARTS = 2
 """Bytes that turn out wrong are fetched once more; then the source is wrong, not the way."""
@@ -33,43 +32,6 @@ class Wanted:
     def key(self) -> str:
         """The same for the same bytes, whatever they are wanted for."""
         return self.sha256 or f"git-{self.git_oid}"
-
-
-@dataclass(eq=False)
-class Piece:
-    """An interval that one connection fetches; `at` is how far it has come."""
-
-    assembly: Assembly
-    start: int
-    end: int
-    is_only: bool = False
-    """Whether it goes to the file's end, for a server that ignores Range."""
-    is_locating: bool = False
-    """Whether it has to find out where the bytes are; the file's other pieces wait for that."""
-    location: Address | None = None
-    """Where it was sent for its bytes."""
-    is_hashing: bool = False
-    """Whether all bytes before it are hashed, so that its own can be as they arrive, while the processor has them."""
-    at: int = field(init=False)
-    _is_range: bool = False
-    _began_at: int = 0
-    _began: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.at = self.start
-
-    def begin(self, *, is_range: bool) -> None:
-        """Note that its bytes begin to come, as the range that was asked for or as the whole file."""
-        self._is_range, self._began_at, self._began = is_range, self.at, time.monotonic()
-
-    def seconds_left(self, now: float) -> float:
-        """How long it will take at the speed that it has had."""
-        return (self.end - self.at) * (now - self._began) / max(1, self.at - self._began_at)
-
-    @property
-    def is_divisible(self) -> bool:
-        """Whether another connection can take over its second half, which its own is still far from."""
-        return self._is_range and self.end - self.at > 4 * MIN_PIECE
 
 
 class Assembly:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tritonops.errors import AccessDeniedError, SourceError
 from tritonops.models.address import Address
-from tritonops.models.assembly import MAX_PIECE, MIN_PIECE, Assembly, Piece, Wanted
+from tritonops.models.assembly import Assembly, Wanted
 from tritonops.models.crew import FIRST, Crew
 from tritonops.models.partial import Interval
+from tritonops.models.piece import MAX_PIECE, MIN_PIECE, Piece
 from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
 from tritonops.models.transport import Response, StoppedError, TransientError, Transport

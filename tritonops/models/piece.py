@@ -1,0 +1,51 @@
+"""A part of one file, on its way over one connection."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tritonops.models.address import Address
+
+if TYPE_CHECKING:
+    from tritonops.models.assembly import Assembly
+
+MIN_PIECE, MAX_PIECE = 1 << 20, 64 << 20
+
+
+@dataclass(eq=False)
+class Piece:
+    """An interval that one connection fetches; `at` is how far it has come."""
+
+    assembly: Assembly
+    start: int
+    end: int
+    is_only: bool = False
+    """Whether it goes to the file's end, for a server that ignores Range."""
+    is_locating: bool = False
+    """Whether it has to find out where the bytes are; the file's other pieces wait for that."""
+    location: Address | None = None
+    """Where it was sent for its bytes."""
+    is_hashing: bool = False
+    """Whether all bytes before it are hashed, so that its own can be as they arrive, while the processor has them."""
+    at: int = field(init=False)
+    _is_range: bool = False
+    _began_at: int = 0
+    _began: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.at = self.start
+
+    def begin(self, *, is_range: bool) -> None:
+        """Note that its bytes begin to come, as the range that was asked for or as the whole file."""
+        self._is_range, self._began_at, self._began = is_range, self.at, time.monotonic()
+
+    def seconds_left(self, now: float) -> float:
+        """How long it will take at the speed that it has had."""
+        return (self.end - self.at) * (now - self._began) / max(1, self.at - self._began_at)
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether another connection can take over its second half, which its own is still far from."""
+        return self._is_range and self.end - self.at > 4 * MIN_PIECE
