@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["status", "drop", "stall", "flip", "ignore-range", "etag", "length"]
+Kind = Literal["status", "drop", "stall", "slow", "flip", "ignore-range", "etag", "length"]
 
 
 @dataclass
@@ -20,7 +20,8 @@ class Fault:
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
     after: int = 0
-    """For "drop" and "stall": how many bytes of the body come first. For "flip": which byte of the file."""
+    """For "drop" and "stall": how many bytes of the body come first. For "flip": which byte of the file.
+    For "slow": how many bytes come in a second."""
 
 
 class Faults:

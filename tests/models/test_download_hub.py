@@ -106,8 +106,8 @@ def test_a_large_file_comes_in_several_pieces_at_once(hub, project):
     write(project, one_file("large", "team/large"))
     assert download(project).bytes == len(content)
     assert files_below(project.models_dir) == {"large/1/model.onnx": content}
-    assert len(hub.requests("/cdn/")) > 2
     assert len(hub.requests("/resolve/")) == 1
+    assert len(hub.requests("/cdn/")) >= 7  # of 1 MB each, but for the last
 
 
 def test_an_empty_file_is_a_file(hub, project):

@@ -87,6 +87,8 @@ class _Run:
         self._lock_path = settings.lock_path
         self._before: Lock = load_lock(settings.lock_path)
         self._pins = {**self._before}
+        self._due: set[str] = set()
+        """Versions that are pinned, and whose place was looked at: they are to be installed."""
         self.downloaded: list[str] = []
         self.skipped: list[str] = []
         self.failed: dict[str, str] = {}
@@ -174,6 +176,7 @@ class _Run:
         if found in ("installed", "same bytes"):
             self.skipped.append(label)
             return True
+        self._due.add(label)
         return False
 
     def _has_failed(self, listing: Listing, outcomes: Outcomes) -> bool:
@@ -183,9 +186,9 @@ class _Run:
         return bool(errors)
 
     def _install(self, listing: Listing, outcomes: Outcomes) -> None:
-        if self._is_settled(listing, outcomes):
-            return
         label = listing.version.label
+        if label not in self._due and self._is_settled(listing, outcomes):
+            return
         try:
             install(self._store, self._pins[label], self._repository)
             self.downloaded.append(label)

@@ -14,14 +14,11 @@ from tritonops.models.address import Address
 from tritonops.models.assembly import Assembly, Wanted
 from tritonops.models.crew import FIRST, Crew
 from tritonops.models.partial import Interval
-from tritonops.models.piece import MAX_PIECE, MIN_PIECE, Piece
+from tritonops.models.piece import MAX_PIECE, MAX_READ, MIN_PIECE, Piece
 from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
 from tritonops.models.transport import Response, StoppedError, TransientError, Transport
 
-MIN_READ, MAX_READ = 1 << 16, 1 << 19
-SLOW_READ_SECONDS = 0.05
-"""A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 FAR_SECONDS = 0.01
 """Where the server answers later than that, all connections are needed, and none is too many at the beginning."""
 WORTH_DIVIDING_SECONDS = 0.02
@@ -239,10 +236,9 @@ class Engine:
 
     def _copy(self, response: Response, piece: Piece, buffer: memoryview, *, skip: int) -> None:
         """Write the body to the file; its first `skip` bytes are there already."""
-        room = MIN_READ
         while piece.at < piece.end and not piece.assembly.is_spoiled:
             started = time.monotonic()
-            count = response.read_into(buffer[: min(room, skip or piece.end - piece.at)])
+            count = response.read_into(buffer[: min(piece.room, skip or piece.end - piece.at)])
             if count == 0:
                 raise TransientError("the connection ended early")
             if skip:
@@ -251,9 +247,7 @@ class Engine:
             if piece.is_hashing:
                 piece.assembly.digest(buffer[:count])
             piece.assembly.partial.write(piece.at, buffer[:count])
-            piece.at += count
-            is_slow = time.monotonic() - started > SLOW_READ_SECONDS
-            room = max(MIN_READ, room // 2) if is_slow else min(MAX_READ, room * 2)
+            piece.advance(count, time.monotonic() - started)
         if piece.at < piece.end:
             raise _TryAgainError
 

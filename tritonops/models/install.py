@@ -32,7 +32,7 @@ def state(store: Store, pin: LockedVersion, repository: Repository, *, rehash: b
             store.drop_damaged(file.sha256)
     if all(_is_same(placed, store.blob(file.sha256), or_copied=not rehash) for placed, file in pairs):
         return "installed"
-    if not (folder.is_symlink() or folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+    if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
         return "absent"
     return "same bytes" if all(_holds(placed, file) for placed, file in pairs) else "other bytes"
 

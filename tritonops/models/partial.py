@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 
 _RECORD = struct.Struct("<QQ")
+SMALL = 1 << 16
+"""A file of at most so many bytes is begun anew by each run: a journal would cost more than it saves."""
 Interval = tuple[int, int]
 """From this byte to before that one."""
 
@@ -21,13 +23,13 @@ class Partial:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self.path, self._size = path, size
+        self.path, self._size, self._is_small = path, size, size <= SMALL
         self._journal_path = path.with_name(f"{path.name}.journal")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if self._is_small else 0), 0o644)
         self._opening = threading.Lock()
         self._journal: int | None = None
         """Opened by the first piece; a file that comes in one needs none."""
-        if os.fstat(self._file).st_size != size:
+        if not self._is_small and os.fstat(self._file).st_size != size:
             self._begin()
 
     def _begin(self) -> None:
@@ -40,6 +42,8 @@ class Partial:
 
     def reset(self) -> None:
         """Forget what has arrived, and reserve the space. Raises OSError where there is none."""
+        if self._is_small:
+            return
         self._close_journal()
         self._journal_path.unlink(missing_ok=True)
         os.ftruncate(self._file, self._size)
@@ -47,7 +51,9 @@ class Partial:
 
     def arrived(self) -> list[Interval]:
         """List what has arrived, in order, joined where intervals touch or overlap."""
-        data = self._journal_path.read_bytes() if self._journal_path.exists() else b""
+        if self._is_small or not self._journal_path.exists():
+            return []
+        data = self._journal_path.read_bytes()
         whole = len(data) - len(data) % _RECORD.size  # a full disk may have cut the last record short
         return joined([(start, min(end, self._size)) for start, end in _RECORD.iter_unpack(data[:whole])])
 
@@ -57,7 +63,7 @@ class Partial:
         while data:
             written = os.pwrite(self._file, data, offset)
             offset, data = offset + written, data[written:]
-        if end - start < self._size:
+        if end - start < self._size and not self._is_small:
             self._record(start, end)
 
     def _record(self, start: int, end: int) -> None:
@@ -85,7 +91,8 @@ class Partial:
     def finish(self) -> Path:
         """Close the complete file and drop its journal; returns where the file is."""
         self.close()
-        self._journal_path.unlink(missing_ok=True)
+        if not self._is_small:
+            self._journal_path.unlink(missing_ok=True)
         return self.path
 
 

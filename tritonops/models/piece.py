@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tritonops.models.assembly import Assembly
 
 MIN_PIECE, MAX_PIECE = 1 << 20, 64 << 20
+MIN_READ, MAX_READ = 1 << 16, 1 << 19
+SLOW_READ_SECONDS = 0.05
+"""A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 
 
 @dataclass(eq=False)
@@ -30,6 +33,8 @@ class Piece:
     is_hashing: bool = False
     """Whether all bytes before it are hashed, so that its own can be as they arrive, while the processor has them."""
     at: int = field(init=False)
+    room: int = MIN_READ
+    """Bytes of its next read."""
     _is_range: bool = False
     _began_at: int = 0
     _began: float = 0.0
@@ -42,10 +47,17 @@ class Piece:
         self._is_range, self._began_at, self._began = is_range, self.at, time.monotonic()
 
     def seconds_left(self, now: float) -> float:
-        """How long it will take at the speed that it has had."""
-        return (self.end - self.at) * (now - self._began) / max(1, self.at - self._began_at)
+        """How long it will take at the speed that it has had; at most as long as it has been seen for."""
+        seen = now - self._began
+        return min(seen, (self.end - self.at) * seen / max(1, self.at - self._began_at))
+
+    def advance(self, count: int, seconds: float) -> None:
+        """Note that a read of so many bytes took so long."""
+        self.at += count
+        is_slow = seconds > SLOW_READ_SECONDS
+        self.room = max(MIN_READ, self.room // 2) if is_slow else min(MAX_READ, self.room * 2)
 
     @property
     def is_divisible(self) -> bool:
         """Whether another connection can take over its second half, which its own is still far from."""
-        return self._is_range and self.end - self.at > 4 * MIN_PIECE
+        return self._is_range and self.end - self.at > 4 * self.room

@@ -7,11 +7,13 @@ is made beside it, in `.store`, and appears by one rename.
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EXDEV
+from functools import cached_property
 from pathlib import Path
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
@@ -25,12 +27,12 @@ class Repository:
 
     root: Path
 
-    @property
+    @cached_property
     def disabled(self) -> Path:
         """The models that are kept out of Triton's sight."""
         return self.root.with_name(f"{self.root.name}-disabled")
 
-    @property
+    @cached_property
     def beside(self) -> Path:
         """For locks and for what is not ready: on the filesystem of `root`, wherever the blobs are kept."""
         return self.root.with_name(".store")
@@ -54,7 +56,7 @@ class Repository:
         """
         if name in ("", "..") or Path(name).name != name:
             return None
-        homes = [folder / name for folder in (self.root, self.disabled) if (folder / name).is_dir()]
+        homes = [home for folder in (self.root, self.disabled) if (home := folder / name).is_dir()]
         if len(homes) > 1:
             raise RepositoryError(
                 f"{name} is in two places: {homes[0]} and {homes[1]}",
@@ -99,11 +101,15 @@ class Repository:
         """
         self.refuse_mount_point()
         with _translated(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            self.beside.mkdir(exist_ok=True)
-            with (self.beside / "repository.lock").open("a") as lock:
+            for folder in (self.root, self.beside):
+                if not folder.is_dir():
+                    folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.beside / "repository.lock", os.O_RDWR | os.O_CREAT, 0o666)
+            try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
+            finally:
+                os.close(lock)
 
     def refuse_mount_point(self) -> None:
         """Raise RepositoryError where `root` is itself a mount point: its siblings lie on another filesystem."""
