@@ -15,7 +15,7 @@ class Address:
 
     def redirected(self, location: str) -> Address:
         """Follow a redirect: the token stays behind where it leads to another origin."""
-        target = urljoin(self.url, location)
+        target = location if location.startswith(("http://", "https://")) else urljoin(self.url, location)
         return Address(target, self.token if origin(target) == origin(self.url) else None)
 
 

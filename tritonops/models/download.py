@@ -113,9 +113,9 @@ class _Run:
         run could take it for somebody else's.
         """
         files = [file for listing in listings for file in listing.files]
-        lacking = self._supply.lacking(files).keys()
+        lacking = self._supply.lacking(files)
         awaited = {
-            listing.version.label: {file.key for file in listing.files} & lacking
+            listing.version.label: {file.key for file in listing.files} & lacking.keys()
             for listing in listings
             if all(file.sha256 for file in listing.files)
         }
@@ -133,7 +133,7 @@ class _Run:
                     done.add(label)
                     self._install(listing, {})
 
-        outcomes = self._supply.fetch(files, on_stored)
+        outcomes = self._supply.fetch(lacking.values(), on_stored)
         for listing in listings:
             if listing.version.label not in done and not self._has_failed(listing, outcomes):
                 self._install(listing, outcomes)

@@ -72,12 +72,12 @@ class Supply:
     def fetch(
         self, files: Iterable[ListedFile], on_stored: OnStored = lambda key: None
     ) -> dict[str, str | TritonOpsError]:
-        """Bring what the store lacks of these files; by key, each one's SHA-256 or why it could not be had.
+        """Bring files that the store lacks; by key, each one's SHA-256 or why it could not be had.
 
         `on_stored` is called, in this thread, with the key of each that was fetched, while others come.
         Raises StoreError where the disk is full; what has arrived is kept.
         """
-        lacking = self.lacking(files)
+        lacking = {file.key: file for file in files}
         self._store.require_space(sum(file.size for file in lacking.values()))
         local = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Path)]
         outcomes: dict[str, str | TritonOpsError] = {file.key: self._copy(file, origin) for file, origin in local}

@@ -43,13 +43,16 @@ def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
     It appears complete, by one rename. The caller holds the store's lock. Raises RepositoryError and StoreError.
     """
     stage = repository.beside / "staging" / pin.name
+    new = stage / str(pin.version)
+    targets = {new / file.path: store.blob(file.sha256) for file in pin.files}
     with staging(stage):
-        for file in pin.files:
-            target = stage / str(pin.version) / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(store.blob(file.sha256), target)
+        new.mkdir()
+        for folder in {target.parent for target in targets} - {new}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for target, blob in targets.items():
+            _link_or_copy(blob, target)
         with repository.changing():
-            _swap(stage / str(pin.version), repository.version_dir(pin.name, pin.version), repository)
+            _swap(new, repository.version_dir(pin.name, pin.version), repository)
 
 
 def adopt(store: Store, pin: LockedVersion, repository: Repository) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 import threading
+from functools import cached_property
 from pathlib import Path
 
 _RECORD = struct.Struct("<QQ")
@@ -24,13 +25,16 @@ class Partial:
 
     def __init__(self, path: Path, size: int) -> None:
         self.path, self._size, self._is_small = path, size, size <= SMALL
-        self._journal_path = path.with_name(f"{path.name}.journal")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if self._is_small else 0), 0o644)
         self._opening = threading.Lock()
         self._journal: int | None = None
         """Opened by the first piece; a file that comes in one needs none."""
         if not self._is_small and os.fstat(self._file).st_size != size:
             self._begin()
+
+    @cached_property
+    def _journal_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.journal")
 
     def _begin(self) -> None:
         try:

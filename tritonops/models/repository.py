@@ -121,7 +121,11 @@ class Repository:
 
     def pending_config(self, name: str) -> Path:
         """Where the config of a model waits for the model: alone in `root`, it would be a model that fails."""
-        return self.beside / "configs" / name / CONFIG_NAME
+        return self._pending / name / CONFIG_NAME
+
+    @cached_property
+    def _pending(self) -> Path:
+        return self.beside / "configs"
 
     def config_path(self, name: str) -> Path:
         """Where the config.pbtxt of a model is, or would be written."""
@@ -133,7 +137,7 @@ class Repository:
 
         The caller holds `changing()` and renames the folder, with its first version, into `root`.
         """
-        waiting = self.pending_config(name).parent
+        waiting = self._pending / name
         if waiting.is_dir():
             for path in waiting.iterdir():
                 path.replace(model / path.name)

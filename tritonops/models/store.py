@@ -16,6 +16,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Store:
         if size > reserved + free:
             raise no_space(self.root, f"{size - reserved:,} bytes are needed, {free:,} are free")
 
-    @property
+    @cached_property
     def partial_dir(self) -> Path:
         """Files that are being fetched."""
         return self.root / "partial"
