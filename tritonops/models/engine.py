@@ -22,6 +22,7 @@ from tritonops.models.transport import Response, StoppedError, TransientError, T
 FAR_SECONDS = 0.01
 """Where the server answers later than that, all connections are needed, and none is too many at the beginning."""
 WORTH_DIVIDING_SECONDS = 0.02
+"""What is left of a piece has to take that long, or four round trips, for another connection to take half of it."""
 BEGUN_AHEAD = 16
 """So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
 several round trips, and at the end of a download nothing else would hide them."""
