@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MIN_PIECE, MAX_PIECE = 1 << 20, 64 << 20
 MIN_READ, MAX_READ = 1 << 16, 1 << 19
-SLOW_READ_SECONDS = 0.05
+SLOW_READ_SECONDS = 0.02
 """A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
 
 
