@@ -311,7 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             slow = fault.after if fault and fault.kind == "slow" else None
-            self._stream(file, start, end, slow or self.hub.link.bytes_per_second)
+            self._stream(file, start, end, slow)
 
     def _send_flipped(self, file: HubFile, start: int, end: int, which: int) -> None:
         self._stream(file, start, which)
@@ -319,7 +319,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.count(1)
         self._stream(file, which + 1, end)
 
-    def _stream(self, file: HubFile, start: int, end: int, rate: float | None = None) -> None:
+    def _stream(self, file: HubFile, start: int, end: int, slow: int | None = None) -> None:
+        rate = slow or self.hub.link.bytes_per_second
         chunk = max(1, int(rate / 100)) if rate else 1 << 20
         began, first = time.monotonic(), start
         with file.content.open("rb", buffering=0) as content:

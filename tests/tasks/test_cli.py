@@ -172,3 +172,21 @@ def test_a_table_is_plain_aligned_text_where_there_is_no_terminal(capsys):
 def test_sizes_are_in_powers_of_a_thousand():
     sizes = [terminal.size(count) for count in (None, 999, 1500, 2_000_000, 3 * 10**9)]
     assert sizes == [None, "999 B", "1.5 kB", "2.0 MB", "3.0 GB"]
+
+
+HEAVY = {"asyncio", "unittest", "grpc", "numpy", "fabric", "requests", "huggingface_hub", "tomlkit", "onnx", "rich"}
+
+
+def test_the_list_of_tasks_imports_no_heavy_library():
+    command = [sys.executable, "-X", "importtime", *inv(PROJECT)[1:], "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "invoke" in imported
+    assert not imported & HEAVY
+
+
+def test_a_task_may_import_what_invoke_was_kept_from_importing(tmp_path):
+    task = 'from invoke import task\n@task\ndef go(c):\n    """Go."""\n    '
+    (tmp_path / "tasks.py").write_text(f"{task}from unittest.mock import Mock\n    print(Mock().call_count)\n")
+    done = subprocess.run([*inv(tmp_path), "go"], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"

@@ -7,7 +7,6 @@ is made beside it, in `.store`, and appears by one rename.
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +55,7 @@ class Repository:
         """
         if name in ("", "..") or Path(name).name != name:
             return None
-        homes = [home for folder in (self.root, self.disabled) if (home := folder / name).is_dir()]
+        homes = [folder / name for folder in (self.root, self.disabled) if (folder / name).is_dir()]
         if len(homes) > 1:
             raise RepositoryError(
                 f"{name} is in two places: {homes[0]} and {homes[1]}",
@@ -101,15 +100,11 @@ class Repository:
         """
         self.refuse_mount_point()
         with _translated(self.root):
-            for folder in (self.root, self.beside):
-                if not folder.is_dir():
-                    folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.beside / "repository.lock", os.O_RDWR | os.O_CREAT, 0o666)
-            try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.beside.mkdir(exist_ok=True)
+            with (self.beside / "repository.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
-            finally:
-                os.close(lock)
 
     def refuse_mount_point(self) -> None:
         """Raise RepositoryError where `root` is itself a mount point: its siblings lie on another filesystem."""
