@@ -232,6 +232,7 @@ def measure(scenario: Scenario, *, rounds: int, keep: bool) -> dict[str, Runs]:
                         if keep and number == 0 and name == "tritonops":
                             _run(ours(hub, folder), folder, hub, Runs())
                         hub.count()
+                        os.sync()  # nobody's time includes the writing back of what the Hub, or another, wrote
                         touch_memory(scenario.size)
                         _run(CONTENDERS[name](hub, folder), folder, hub, runs)
                         runs.requests = hub.count()
@@ -276,7 +277,6 @@ def _run(command: Sequence[str], folder: Path, hub: HubProcess, runs: Runs) -> N
         "MODELS_TOML": str(folder / "models.toml"),
         "TRITON_MODELS_DIR": str(folder / "triton"),
     }
-    os.sync()  # what the Hub, or the one before, wrote is on disk: nobody's time includes another's writing back
     started = time.perf_counter()
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr
