@@ -63,7 +63,7 @@ def test_429_on_the_listing_is_obeyed_too(hub, large):
 
 
 def test_a_storm_of_503(hub, large):
-    for where, times in {"/api/": 2, "/resolve/": 2, "/cdn/": 12}.items():
+    for where, times in {"/api/": 2, "/resolve/": 4, "/cdn/": 12}.items():
         hub.faults.add(Fault("status", where=where, times=times))
     assert download(large, jobs=8).failed == ()
     assert_installed(large)
@@ -77,9 +77,9 @@ def test_a_server_that_asks_to_wait_for_hours_is_given_up_with_the_reason(hub, l
 
 def test_one_flipped_byte_is_refused_and_fetched_again_once(hub, large):
     hub.faults.add(Fault("flip", times=1, after=0))
-    assert download(large).failed == ()
+    assert download(large, jobs=1).failed == ()  # so that no connection helps another, at the cost of a few bytes
     assert_installed(large)
-    assert 2 * len(CONTENT) <= hub.body_bytes <= 2.2 * len(CONTENT)
+    assert hub.body_bytes == 2 * len(CONTENT)
 
 
 def test_a_byte_that_is_flipped_every_time_ends_in_an_error_that_names_the_file(hub, large):
@@ -102,6 +102,7 @@ def test_a_server_that_ignores_range_although_the_redirect_to_it_vouched_for_ran
     hub.faults.add(Fault("ignore-range", times=1000))
     assert download(large).failed == ()
     assert_installed(large)
+    assert hub.body_bytes <= 4 * len(CONTENT)  # each connection had asked before the first answer showed it
 
 
 def test_a_server_that_ignores_range_and_drops_the_connection_is_read_past_what_is_there(hub, large):
@@ -113,9 +114,9 @@ def test_a_server_that_ignores_range_and_drops_the_connection_is_read_past_what_
 
 def test_a_signed_url_that_expires_is_asked_for_again(hub, large):
     hub.signed_url_uses = 2
-    assert download(large, jobs=4).failed == ()
+    assert download(large, jobs=8).failed == ()
     assert_installed(large)
-    assert len(hub.requests("/resolve/")) > 1
+    assert len(hub.requests("/resolve/")) > 2
 
 
 def test_a_file_that_changes_under_way_is_started_over_once(hub, large):
