@@ -17,6 +17,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   └── VerificationError              the bytes that came are not the bytes that were expected
 ├── StaleLockError                  1  models.lock does not agree with models.toml
 ├── StoreError                      1  the store, or the disk below it, could not do what was asked
+├── LockingError                    1  a filesystem on which no lock can be taken
 ├── DockerError                        a docker command failed; its last lines are shown
 │   ├── DockerMissingError             there is no docker command
 │   ├── ComposeMissingError            docker has no Compose, or only the old docker-compose
@@ -127,6 +128,14 @@ class StaleLockError(TritonOpsError):
 
 class StoreError(TritonOpsError):
     """The store or the models directory: no space, no permission, another filesystem."""
+
+
+class LockingError(TritonOpsError):
+    """A filesystem that has neither file locks nor symbolic links."""
+
+    def __init__(self, path: Path, reason: OSError, *, hint: str | None = None) -> None:
+        other = "Its filesystem has no file locks. TRITON_MODELS_DIR and TRITON_STORE_DIR choose another one."
+        super().__init__(f"cannot lock {path}: {reason.strerror}", hint=hint or other)
 
 
 class DockerError(TritonOpsError):

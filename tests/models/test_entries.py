@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritonops.errors import CatalogError, InputError, TritonOpsError, UnknownModelError
+from tritonops.files import replace_text
 from tritonops.models.catalog import load_catalog
 from tritonops.models.entries import adding_entry, preview_entry, remove_entries
-from tritonops.models.text_file import replace_text
 
 TEXT = """\
 # The models of the house.

@@ -11,9 +11,10 @@ import pytest
 
 from tests.remote.project import Site, activated
 from tritonops.errors import HeldError
+from tritonops.files import write_json
 from tritonops.remote.activation import activate, prune
 from tritonops.remote.hold import Holder, hold
-from tritonops.remote.layout import Facts, Layout, Outcome, write_json
+from tritonops.remote.layout import Facts, Layout, Outcome
 
 
 @pytest.mark.parametrize("step", ["keep what", "install", "load beta"])

@@ -12,8 +12,8 @@ from io import StringIO
 from pathlib import Path
 
 from tritonops.errors import CatalogError, InputError
+from tritonops.files import replace_text
 from tritonops.models.catalog import ModelVersion, load_catalog, parse_catalog, read_catalog_text
-from tritonops.models.text_file import replace_text
 from tritonops.models.toml_lines import entry_line, entry_spans
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import GraphError, InputError, UnknownModelError
+from tritonops.files import replace_text
 from tritonops.models.catalog import Catalog, ModelVersion
 from tritonops.models.config import VARIANTS, Variant, source_path
 from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
 from tritonops.models.pbtxt import read_text
 from tritonops.models.repository import Repository
-from tritonops.models.text_file import replace_text
 
 LABELS = "labels.txt"
 

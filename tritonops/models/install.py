@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from pathlib import Path
 from typing import Literal
 
+from tritonops.files import link_or_copy
 from tritonops.models.lock import LockedFile, LockedVersion
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store, file_sha256, staging
-
-_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
-
 
 State = Literal["absent", "installed", "same bytes", "other bytes"]
 """What stands in a version's place. "same bytes" were put there by somebody else: they are no links to the store."""
@@ -50,7 +46,7 @@ def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
         for folder in {target.parent for target in targets} - {new}:
             folder.mkdir(parents=True, exist_ok=True)
         for target, blob in targets.items():
-            _link_or_copy(blob, target)
+            link_or_copy(blob, target)
         with repository.changing():
             _swap(new, repository.version_dir(pin.name, pin.version), repository)
 
@@ -60,7 +56,7 @@ def adopt(store: Store, pin: LockedVersion, repository: Repository) -> None:
     folder = repository.version_dir(pin.name, pin.version)
     for file in pin.files:
         if not store.has(file.sha256):
-            _link_or_copy(folder / file.path, store.blob(file.sha256))
+            link_or_copy(folder / file.path, store.blob(file.sha256))
             store.blob(file.sha256).chmod(0o444)
     install(store, pin, repository)
 
@@ -76,15 +72,6 @@ def _is_same(placed: Path, blob: Path, *, or_copied: bool) -> bool:
         return False
     is_copy = (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
     return os.path.samestat(here, there) or (or_copied and is_copy)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as exc:
-        if exc.errno not in _CANNOT_LINK:
-            raise
-        shutil.copy2(source, target)
 
 
 def _swap(new: Path, place: Path, repository: Repository) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tritonops.errors import InputError
+from tritonops.files import write_text
 from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
 
 _HEADER = """\
@@ -157,12 +158,7 @@ def update_lock(path: Path, catalog: Catalog, before: Lock, pins: Lock) -> Lock:
 def save_lock(path: Path, pins: Iterable[LockedVersion]) -> None:
     """Write models.lock in one step, sorted, with one line a file, so that a merge conflict stays readable."""
     blocks = [_written(pin) for pin in sorted(pins, key=lambda pin: (pin.name, pin.version))]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text("\n".join([_HEADER, *blocks]), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, "\n".join([_HEADER, *blocks]))
 
 
 def _written(pin: LockedVersion) -> str:

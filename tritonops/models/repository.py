@@ -6,7 +6,6 @@ is made beside it, in `.store`, and appears by one rename.
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
+from tritonops.files import locked, write_text
 
 CONFIG_NAME = "config.pbtxt"
 
@@ -102,8 +102,7 @@ class Repository:
         with _translated(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             self.beside.mkdir(exist_ok=True)
-            with (self.beside / "repository.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self.beside / "repository.lock"):
                 yield
 
     def refuse_mount_point(self) -> None:
@@ -146,9 +145,7 @@ class Repository:
         with self.changing():
             target = self.config_path(name).with_name(file_name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.beside / "config.partial"
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(target)
+            write_text(target, text, staging=self.beside)
         return target
 
 

@@ -3,24 +3,23 @@
 .store/<sha256>     a verified file, read-only; installed versions are hard links to these
 .store/partial/     files that are being fetched, each with its journal
 .store/staging/     versions that are being put together; one rename takes them out
-.store/lock         held by the one process that may change any of it
+.store/lock         locked by the one process that may change any of it
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
 
 from tritonops.errors import SourceError, StoreError, VerificationError
+from tritonops.files import OnWait, locked
 
 _CHUNK = 1 << 20
 
@@ -90,18 +89,13 @@ class Store:
         return _files(self.partial_dir)
 
     @contextmanager
-    def locked(self, on_wait: Callable[[str], None]) -> Iterator[None]:
-        """Be the only process that changes the store; `on_wait` is told who holds it, when another does."""
-        with _translated(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _take(descriptor, on_wait)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+    def locked(self, on_wait: OnWait) -> Iterator[None]:
+        """Be the only process that changes the store; `on_wait` is told who owns the lock, when another does."""
+        with ExitStack() as stack:
+            with _translated(self.root):
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.root / "lock", on_wait=on_wait))
             yield
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager
@@ -132,14 +126,6 @@ def _copy_and_hash(reader: FileIO, target: Path) -> str:
             digest.update(chunk)
             writer.write(chunk)
     return digest.hexdigest()
-
-
-def _take(descriptor: int, on_wait: Callable[[str], None]) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        on_wait(os.pread(descriptor, 200, 0).decode(errors="replace") or "another process")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def disk_error(place: Path, error: OSError) -> StoreError:

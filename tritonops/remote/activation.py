@@ -26,9 +26,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tritonops.errors import DeployError, InputError, PutBackError, TritonOpsError
+from tritonops.files import write_json
 from tritonops.models.repository import Repository
 from tritonops.remote.hold import Holder, hold
-from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, write_json
+from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release
 from tritonops.remote.mirror import differing, mirror
 from tritonops.remote.prepare import prepare
 from tritonops.remote.runtime import Runtime

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tritonops.errors import HeldError
+from tritonops.errors import HeldError, LockingError
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ def _take(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         raise held(os.uname().nodename, said or Holder("somebody", "just now", str(path), 0)) from exc
+    except OSError as exc:
+        hint = "TRITON_REMOTE_DIR needs a filesystem with file locks."
+        raise LockingError(path, exc, hint=hint) from exc
     # Nobody has the lock: a holder with a process has died, and only one by hand counts.
     if said and said.pid is None:
         raise held(os.uname().nodename, said)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonops.errors import TritonOpsError, UnknownReleaseError
+from tritonops.files import write_json
 
 # Two lines: a digest of the files that Triton is shown, and one of the env file. Not the times of directories: a load
 # that was asked for by hand touches them.
@@ -221,10 +222,3 @@ class Layout:
         """Append a line to audit.log: who did what, when, and what came of it."""
         with (self.root / "audit.log").open("a", encoding="utf-8") as file:
             file.write(json.dumps(facts) + "\n")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a file of one line, by one rename."""
-    partial = path.with_name(f"{path.name}.new")
-    partial.write_text(json.dumps(value) + "\n", encoding="utf-8")
-    partial.replace(path)

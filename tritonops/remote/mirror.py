@@ -7,14 +7,11 @@ an older version that comes back is really loaded.
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from pathlib import Path
 
+from tritonops.files import link_or_copy
 from tritonops.models.repository import Repository
-
-_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
 def differing(source: Path, target: Path) -> list[str]:
@@ -38,7 +35,7 @@ def mirror(source: Path, target: Path) -> list[str]:
 def _replace(name: str, source: Repository, target: Repository, stage: Path) -> None:
     new = source.home(name)
     if new:
-        shutil.copytree(new, stage / name, copy_function=_link, symlinks=True)
+        shutil.copytree(new, stage / name, copy_function=link_or_copy, symlinks=True)
     with target.changing():
         for folder in (target.root, target.disabled):
             if (folder / name).exists():
@@ -63,12 +60,3 @@ def _signature(repository: Repository, name: str) -> object:
 def _identity(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_dev, stat.st_ino
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as exc:
-        if exc.errno not in _CANNOT_LINK:
-            raise
-        shutil.copy2(source, target)

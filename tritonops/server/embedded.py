@@ -6,7 +6,6 @@ of later releases: nobody but the people of this machine may reach it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import json
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tritonops.errors import RepositoryError, ServerStartError
+from tritonops.files import locked, write_json
 from tritonops.models.repository import Repository
 from tritonops.server import process
 from tritonops.server.installation import Installation, assemble_backends, find_installation
@@ -184,8 +184,8 @@ def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports
 
 
 def _save(server: Server) -> None:
-    facts = {"ports": asdict(server.ports), "models_dir": str(server.models_dir)}
-    process.save(server.process, _pid_file(server.server_dir), **facts)
+    record = {**asdict(server.process), "ports": asdict(server.ports), "models_dir": str(server.models_dir)}
+    write_json(_pid_file(server.server_dir), record, indent=2, sync=False)
 
 
 def _wait_until_started(server: Server, timeout: float) -> None:
@@ -256,8 +256,7 @@ def _locked(server_dir: Path) -> Iterator[None]:
     """Let one start happen at a time; the others wait. The lock ends with the process that holds it."""
     try:
         server_dir.mkdir(exist_ok=True)
-        with (server_dir / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(server_dir / "lock"):
             yield
     except OSError as exc:
         raise RepositoryError(f"cannot write to {server_dir}: {exc.strerror}") from exc

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from tritonops.processes import start_time
 
 _POLL = 0.05
 
@@ -23,7 +24,7 @@ class Process:
 
     def is_alive(self) -> bool:
         """Whether it still runs; one that ended and was not yet waited for does not."""
-        alive = _start_time(self.pid) == self.started
+        alive = start_time(self.pid) == self.started
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
         return alive
@@ -42,7 +43,7 @@ def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str
         ],
         setsid=True,
     )
-    return Process(pid, _start_time(pid) or 0)
+    return Process(pid, start_time(pid) or 0)
 
 
 def stop(process: Process, *, timeout: float) -> bool:
@@ -63,13 +64,6 @@ def kill(process: Process) -> None:
     _wait_until_ended(process, 10)
 
 
-def save(process: Process, path: Path, **facts: object) -> None:
-    """Write down how to find the process again, with `facts` about it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps({**asdict(process), **facts}, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def _signal(process: Process, number: signal.Signals) -> None:
     """The whole group: each instance of a model is a process of its own."""
     if process.is_alive():
@@ -87,16 +81,3 @@ def _wait_until_ended(process: Process, timeout: float) -> bool:
             return False
         time.sleep(_POLL)
     return True
-
-
-def _start_time(pid: int) -> int | None:
-    """From /proc; None when there is no such process, or it has ended and waits to be collected."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The command's name, in parentheses, may hold anything; the state follows it. The first thread of a process
-    # may have ended while others are still closing its ports.
-    state, *fields = stat.rpartition(")")[2].split()
-    threads, started = int(fields[16]), int(fields[18])
-    return None if state in "ZX" and threads <= 1 else started

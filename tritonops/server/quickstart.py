@@ -5,15 +5,15 @@ Each step does what a command does, with the settings of `.quickstart/env`, so t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import RepositoryError
+from tritonops.files import locked, replace_text
 from tritonops.models.catalog import load_catalog
 from tritonops.models.config import copy_configs, raise_unless_done
 from tritonops.models.download import download
@@ -118,15 +118,14 @@ def prepared(settings: Settings, environ: Mapping[str, str]) -> Iterator[Quickst
     """
     find_installation()
     home = _home(settings)
-    try:
-        home.joinpath("triton").mkdir(parents=True, exist_ok=True)
-        lock = home.joinpath("lock").open("w")
-    except OSError as exc:
-        raise RepositoryError(f"cannot write to {home}: {exc.strerror}") from exc
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            home.joinpath("triton").mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(home / "lock"))
+        except OSError as exc:
+            raise RepositoryError(f"cannot write to {home}: {exc.strerror}") from exc
         variables = _variables(settings, _choose_ports(settings))
-        env_file(settings).write_text(_exports(variables), encoding="utf-8")
+        replace_text(env_file(settings), _exports(variables))
         yield Quickstart(load_settings(settings.project, environ={**environ, **variables}))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tritonops.errors import ConfigError, RepositoryError
+from tritonops.files import write_json
 from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_text
 from tritonops.models.repository import CONFIG_NAME, Repository
 
@@ -125,13 +126,9 @@ class Disk:
 
     def remember(self, name: str, note: Note) -> None:
         """Write down what the server serves. Where that is impossible, the next load takes nothing for granted."""
-        partial = self._note(name).with_suffix(f".{os.getpid()}.partial")
-        try:
+        with suppress(OSError):
             self.notes_dir.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(asdict(note)), encoding="utf-8")
-            partial.replace(self._note(name))
-        except OSError:
-            partial.unlink(missing_ok=True)
+            write_json(self._note(name), asdict(note), sync=False)
 
     def forget(self, name: str) -> None:
         """Drop the note about a model that is no longer served, or whose load failed."""
