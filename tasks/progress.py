@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tasks.terminal import note, size
+from tritonops.display_text import clip, one_line
 from tritonops.models.progress import Progress, Transfer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class _Lines(Progress):
         note(f"waiting for {holder}, which is downloading")
 
     def warned(self, message: str) -> None:
-        note(f"warning: {message}")
+        note(f"warning: {clip(one_line(message))}")
 
     def arrived(self, transfer: Transfer) -> None:
         note(_line(transfer))
@@ -76,7 +77,7 @@ class _Bars(_Lines):
 
     def warned(self, message: str) -> None:
         if "_rich" in self.__dict__:
-            self._rich.console.print(f"warning: {message}", markup=False, highlight=False)
+            self._rich.console.print(f"warning: {clip(one_line(message))}", markup=False, highlight=False)
         else:
             super().warned(message)
 

@@ -58,15 +58,24 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
+from tritonops.display_text import clip_lines, printable
+
+MAX_NAMES = 100
+"""Names listed by a hint where none is like the one that was given."""
+
 
 class TritonOpsError(Exception):
     """An expected failure. `hint` says what to do next; it is shown on a line of its own."""
 
     exit_code = 1
+    is_list = False
+    """Whether each line of the message stands for one of many, so that none may be cut."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
+        # The one place that every error passes: parts of it come from servers and files.
+        safe = printable(message)
+        super().__init__(safe if self.is_list else clip_lines(safe))
+        self.hint = hint and printable(hint)
 
     @property
     def in_one_line(self) -> str:
@@ -76,6 +85,8 @@ class TritonOpsError(Exception):
 
 class PartialFailureError(TritonOpsError):
     """Some of many failed; `failures` maps each one's name to the reason, and the rest was done."""
+
+    is_list = True
 
     def __init__(self, what: str, failures: Mapping[str, str], *, hint: str | None = None) -> None:
         self.failures = dict(failures)
@@ -124,6 +135,8 @@ class VerificationError(SourceError):
 
 class StaleLockError(TritonOpsError):
     """models.lock lacks a pin, or was made for another models.toml: a commit that forgot it is a failed check."""
+
+    is_list = True
 
 
 class StoreError(TritonOpsError):
@@ -377,4 +390,5 @@ def near_misses(name: str, known: Iterable[str]) -> str:
         return "It has no models at all."
     if near := get_close_matches(name, names, n=3, cutoff=0.6):
         return f"Did you mean {' or '.join(repr(match) for match in near)}?"
-    return f"It has: {', '.join(names)}."
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return f"It has: {', '.join(names[:MAX_NAMES])}{more}."
