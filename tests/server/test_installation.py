@@ -11,7 +11,7 @@ FITS = {"system": "Linux", "architecture": "x86_64", "python": (3, 11), "glibc":
     [
         ({"system": "Darwin", "architecture": "arm64", "glibc": ()}, "for Darwin on arm64, only for Linux on x86_64"),
         ({"architecture": "aarch64"}, "for Linux on aarch64"),
-        ({"python": (3, 13)}, "for Python 3.13, only for 3.11 and 3.12"),
+        ({"python": (3, 14)}, "for Python 3.14, only for 3.11 to 3.13"),
         ({"glibc": (2, 31)}, "wants glibc 2.35 or newer, and this system has glibc 2.31"),
         ({"glibc": ()}, "this system has another C library"),
         ({}, "the package nvidia-pytriton is missing"),
@@ -30,5 +30,5 @@ def test_a_python_without_its_shared_library_is_told_what_to_install(tmp_path):
 
 def test_everything_that_the_installation_names_is_there(embedded_runtime):
     found = find_installation()
-    for path in (found.executable, found.python_backend, found.stub, *found.library_path, found.python_bin):
+    for path in (found.executable, found.python_backend, found.stub, found.libraries, found.libpython):
         assert path.exists()

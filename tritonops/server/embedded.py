@@ -22,7 +22,7 @@ from tritonops.errors import RepositoryError, ServerStartError
 from tritonops.files import locked, write_json
 from tritonops.models.repository import Repository
 from tritonops.server import process
-from tritonops.server.installation import Installation, assemble_backends, find_installation
+from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
 from tritonops.server.log import last_words
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
@@ -93,7 +93,7 @@ def start(
         if running := find(server_dir):
             return running
         require_free(ports)
-        assemble_backends(server_dir / "backends", installation)
+        assemble_backends(_backends(server_dir), installation)
         _rotate(log_path(server_dir))
         server = _spawn(installation, models_dir, server_dir, ports, token)
         try:
@@ -143,7 +143,7 @@ def command(
     return [
         str(installation.executable),
         f"--model-repository={models_dir.name}",
-        f"--backend-directory={os.path.relpath(server_dir / 'backends', models_dir.parent)}",
+        f"--backend-directory={os.path.relpath(_backends(server_dir), models_dir.parent)}",
         "--model-control-mode=explicit",
         "--load-model=*",
         "--exit-on-error=false",
@@ -166,19 +166,19 @@ def _restriction(apis: str, header: str, value: str) -> tuple[str, str]:
     return f"--grpc-restricted-protocol={apis}:{header}={value}", f"--http-restricted-api={apis}:{header}={value}"
 
 
-def _environment(installation: Installation, base: Mapping[str, str]) -> dict[str, str]:
+def _environment(installation: Installation, server_dir: Path, base: Mapping[str, str]) -> dict[str, str]:
     """No GPU is shown to it: its ONNX Runtime is the one for CPUs. The models see no secret."""
     return {
         **{name: value for name, value in base.items() if name not in ("TRITON_TOKEN", "HF_TOKEN")},
         "PATH": os.pathsep.join([str(installation.python_bin), base.get("PATH", os.defpath)]),
-        "LD_LIBRARY_PATH": os.pathsep.join(map(str, installation.library_path)),
+        "LD_LIBRARY_PATH": os.pathsep.join(map(str, library_path(_backends(server_dir), installation))),
         "CUDA_VISIBLE_DEVICES": "",
     }
 
 
 def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None) -> Server:
     arguments = command(installation, models_dir, server_dir, ports=ports, token=token)
-    environment = _environment(installation, os.environ)
+    environment = _environment(installation, server_dir, os.environ)
     started = process.spawn(arguments, folder=models_dir.parent, environment=environment, log=log_path(server_dir))
     return Server(started, ports, models_dir, server_dir)
 
@@ -221,6 +221,10 @@ def _check_folder(models_dir: Path) -> None:
                 f"{models_dir}: the embedded Triton cannot serve from a folder named {name!r}",
                 hint="It takes letters, digits and .@%+=:,_- only. Rename it, or `inv models.disable` the model.",
             )
+
+
+def _backends(server_dir: Path) -> Path:
+    return server_dir / "backends"
 
 
 def _pid_file(server_dir: Path) -> Path:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from tritonops.errors import EmbeddedUnavailableError
 
+_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _OLDEST_GLIBC = (2, 35)
-_TOO_NEW_PYTHON = (3, 13)
+_TOO_NEW_PYTHON = (3, 14)
 _USE_COMPOSE = "Serve the models with Docker instead: `inv compose.up --cpu`"
 
 
@@ -27,8 +28,12 @@ class Installation:
     """The folder of the Python backend, without a stub."""
     stub: Path
     """The process that runs a backend's model.py, built for this version of Python."""
-    library_path: tuple[Path, ...]
-    """Folders for LD_LIBRARY_PATH."""
+    libraries: Path
+    """The folder of the wheel's shared libraries."""
+    libpython: Path
+    """The shared library of this Python."""
+    libpython_name: str
+    """The name under which the stub looks for it."""
     python_bin: Path
     """Must come first on the PATH: there the stub finds the interpreter whose packages it imports."""
 
@@ -37,12 +42,15 @@ def find_installation() -> Installation:
     """Find the embedded Triton; EmbeddedUnavailableError says what this machine lacks."""
     packages = _site_packages()
     triton = packages / "pytriton" / "tritonserver"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    libraries = packages / "nvidia_pytriton.libs"
+    libpython = find_libpython(_libpython_folders())
     return Installation(
         executable=triton / "bin" / "tritonserver",
         python_backend=triton / "backends" / "python",
-        stub=triton / "python_backend_stubs" / version / "triton_python_backend_stub",
-        library_path=(packages / "nvidia_pytriton.libs", find_libpython(_libpython_folders())),
+        stub=triton / "python_backend_stubs" / _VERSION / "triton_python_backend_stub",
+        libraries=libraries,
+        libpython=libpython,
+        libpython_name=_stub_libpython(libraries) or libpython.name,
         python_bin=Path(sys.executable).parent,
     )
 
@@ -53,8 +61,29 @@ def assemble_backends(folder: Path, installation: Installation) -> None:
     Copies, because Triton refuses a backend library that is a link out of its directory.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    _copy_files([*installation.python_backend.iterdir(), installation.stub], folder / "python")
-    _copy_files(Path(__file__).with_name("backends").joinpath("onnxruntime").iterdir(), folder / "onnxruntime")
+    ours = Path(__file__).with_name("backends")
+    python = [*installation.python_backend.iterdir(), installation.stub, *(ours / "python").iterdir()]
+    _copy_files(python, folder / "python")
+    _copy_files((ours / "onnxruntime").iterdir(), folder / "onnxruntime")
+    with (folder / "python" / "triton_python_backend_utils.py").open("a", encoding="utf-8") as utils:
+        utils.write("\nimport numpy_2\n")
+    _python_library(folder).mkdir()
+    (_python_library(folder) / installation.libpython_name).symlink_to(installation.libpython)
+
+
+def library_path(folder: Path, installation: Installation) -> list[Path]:
+    """List the folders for LD_LIBRARY_PATH; `folder` is the one that assemble_backends() wrote."""
+    return [_python_library(folder), installation.libraries, installation.libpython.parent]
+
+
+def _python_library(folder: Path) -> Path:
+    """A folder with one link: to this Python's shared library, named as the stub asks for it."""
+    return folder / "libpython"
+
+
+def _stub_libpython(libraries: Path) -> str | None:
+    """The stub for Python 3.13 is linked to the wheel's own libpython, which lacks modules that Debian builds in."""
+    return next((path.name for path in libraries.glob(f"libpython3-*.{sys.version_info.minor}.so.1.0")), None)
 
 
 def _copy_files(files: Iterable[Path], folder: Path) -> None:
@@ -87,7 +116,7 @@ def why_missing(machine: Machine) -> str:
     if (machine.system, machine.architecture) != ("Linux", "x86_64"):
         return f"there is no embedded Triton for {machine.system} on {machine.architecture}, only for Linux on x86_64"
     if machine.python >= _TOO_NEW_PYTHON:
-        return f"there is no embedded Triton for Python {_dotted(machine.python)}, only for 3.11 and 3.12"
+        return f"there is no embedded Triton for Python {_dotted(machine.python)}, only for 3.11 to 3.13"
     if machine.glibc < _OLDEST_GLIBC:
         here = f"glibc {_dotted(machine.glibc)}" if machine.glibc else "another C library"
         return f"the embedded Triton wants glibc {_dotted(_OLDEST_GLIBC)} or newer, and this system has {here}"
@@ -115,13 +144,12 @@ def _libpython_folders() -> Iterable[Path]:
 
 
 def find_libpython(folders: Iterable[Path]) -> Path:
-    """Find the first folder that has the shared library of this Python; EmbeddedUnavailableError where none has."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    name = f"libpython{version}.so.1.0"
+    """Find the shared library of this Python in the first folder that has it; EmbeddedUnavailableError without one."""
+    name = f"libpython{_VERSION}.so.1.0"
     for folder in folders:
         if (folder / name).exists():
-            return folder
+            return folder / name
     raise EmbeddedUnavailableError(
         f"the embedded Triton needs {name}, which was not found beside {sys.base_prefix}",
-        hint=f"Debian, Ubuntu: sudo apt install libpython{version}",
+        hint=f"Debian, Ubuntu: sudo apt install libpython{_VERSION}",
     )
