@@ -12,7 +12,9 @@ from typing import Any
 
 import invoke
 
+from tasks.terminal import note
 from tritonops.errors import InputError, TritonOpsError
+from tritonops.redaction import redact
 from tritonops.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -74,7 +76,7 @@ def _worded(error: TritonOpsError) -> str:
 
 def _show_traceback_when_debugging() -> None:
     if logging.getLogger("invoke").isEnabledFor(logging.DEBUG):
-        traceback.print_exc()
+        note(redact(traceback.format_exc()))
 
 
 def _discard_stdout() -> None:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from invoke import Exit, ParseError, Program, __version__
+from invoke.util import LOG_FORMAT
 
 if __name__ == "__main__":
     del sys.modules["unittest.mock"]
@@ -47,6 +48,12 @@ class TaskProgram(Program):
         with _wrong_input():
             super().parse_core(argv)
 
+    def parse_collection(self) -> None:
+        """Load the tasks."""
+        super().parse_collection()
+        if self.args.debug.value:
+            _redact_logs()
+
     def parse_tasks(self) -> None:
         """Read the tasks and their options."""
         with _wrong_input():
@@ -66,6 +73,20 @@ def _wrong_input() -> Iterator[None]:
     except ParseError as exc:
         hint = "`inv --list` shows the tasks, `inv --help TASK` the options of one."
         raise Exit(f"error: {exc}\nhint: {hint}", code=2) from exc
+
+
+def _redact_logs() -> None:
+    """With `-d` the libraries log too, urllib3 each URL with its query."""
+    import logging
+
+    from tritonops.redaction import redact
+
+    class Redacted(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact(super().format(record))
+
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Redacted(LOG_FORMAT))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from tritonops.errors import InputError
+from tritonops.redaction import redact
 
 
 def note(message: str) -> None:
     """Say something that is not the result: progress, a warning, what comes next."""
-    print(message, file=sys.stderr, flush=True)
+    print(redact(message), file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:

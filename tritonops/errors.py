@@ -59,6 +59,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from tritonops.display_text import clip_lines, printable
+from tritonops.redaction import redact
 
 MAX_NAMES = 100
 """Names listed by a hint where none is like the one that was given."""
@@ -72,10 +73,10 @@ class TritonOpsError(Exception):
     """Whether each line of the message stands for one of many, so that none may be cut."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        # The one place that every error passes: parts of it come from servers and files.
-        safe = printable(message)
+        # The one place that every error passes: parts of it come from URLs, servers and files.
+        safe = redact(printable(message))
         super().__init__(safe if self.is_list else clip_lines(safe))
-        self.hint = hint and printable(hint)
+        self.hint = hint and redact(printable(hint))
 
     @property
     def in_one_line(self) -> str:

@@ -14,6 +14,8 @@ from tritonops.errors import SettingsError
 _T = TypeVar("_T")
 
 RUNTIMES = ("embedded", "compose")
+# A password with a character that has a meaning in URLs, such as "/", has to be written with %2F.
+_ENDPOINT = re.compile(r"https?://([^\s/?#@]+@)?([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/[^\s?#@]*)?", re.IGNORECASE)
 DEFAULT_HF_ENDPOINT = "https://huggingface.co"
 
 
@@ -32,7 +34,7 @@ class Settings:
     http_port: int
     grpc_port: int
     metrics_port: int
-    hf_endpoint: str
+    hf_endpoint: str = field(repr=False)
     remote_dir: str
     triton_image: str | None = None
     restart_policy: str | None = None
@@ -78,7 +80,7 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
         http_port=reader.port("TRITON_EXPOSE_HTTP", 8000),
         grpc_port=grpc_port,
         metrics_port=reader.port("TRITON_EXPOSE_METRICS", 8002),
-        hf_endpoint=(reader.get("HF_ENDPOINT") or DEFAULT_HF_ENDPOINT).rstrip("/"),
+        hf_endpoint=reader.endpoint("HF_ENDPOINT", DEFAULT_HF_ENDPOINT),
         remote_dir=reader.get("TRITON_REMOTE_DIR") or "tritonops",
         triton_image=reader.get("TRITON_IMAGE"),
         restart_policy=reader.get("RESTART_POLICY"),
@@ -92,7 +94,7 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
 def parse_address(value: str) -> str:
     """Check a gRPC address of the form host:port (or [v6]:port) and return it; ValueError says what is wrong."""
     host, colon, port = value.rpartition(":")
-    if "/" in value or not colon or not host:
+    if "/" in value or "@" in value or not colon or not host:
         raise ValueError("want host:port, without a scheme")
     _parse_port(port)
     return value
@@ -140,6 +142,13 @@ class _Reader:
     def address(self, name: str, default: str) -> str:
         return self._parsed(name, parse_address) or default
 
+    def endpoint(self, name: str, default: str) -> str:
+        """Read a URL that may hold a password: what is wrong with it is said without it."""
+        value = self.get(name) or default
+        if not _ENDPOINT.fullmatch(value):
+            raise SettingsError(f"{name} in {self._where(name)}: want http(s)://host or http(s)://host/path")
+        return value.rstrip("/")
+
     def ip_address(self, name: str, default: str) -> str:
         return self._parsed(name, _parse_ip_address) or default
 
@@ -164,7 +173,9 @@ class _Reader:
             raise self._error(name, str(exc)) from exc
 
     def _error(self, name: str, problem: str) -> SettingsError:
-        return SettingsError(f"{name}={self.get(name)!r} in {self._where(name)}: {problem}")
+        _, at, host = (value := self.get(name) or "").rpartition("@")
+        shown = f"***@{host}" if at else value
+        return SettingsError(f"{name}={shown!r} in {self._where(name)}: {problem}")
 
     def _where(self, name: str) -> str:
         return "the environment" if self._environ.get(name) else str(self._dotenv_path)

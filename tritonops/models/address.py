@@ -1,4 +1,4 @@
-"""A URL with the token for its origin, and what of a URL may be shown."""
+"""A URL with the credentials for its origin."""
 
 from __future__ import annotations
 
@@ -22,9 +22,4 @@ class Address:
 def origin(url: str) -> str:
     """Take what decides who gets to see a token: scheme, host and port."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def shown(url: str) -> str:
-    """Write a URL without its query, which may hold a signature."""
-    return url.partition("?")[0]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"

@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from tritonops.errors import CatalogError, UnknownModelError, near_misses
 from tritonops.models import rules
 from tritonops.models.toml_lines import Entry, entry_line, statement_line
+from tritonops.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def _written(key: str) -> str:
 
 
 def _shortened(value: str | int) -> str:
-    written = repr(value)
+    written = redact(repr(value))
     return written if len(written) <= 80 else f"{written[:77]}…"
 
 

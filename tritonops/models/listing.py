@@ -10,6 +10,7 @@ from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
 from tritonops.models.config import VARIANTS, keep_policy, source_path, wanted_config
 from tritonops.models.pbtxt import read_text
 from tritonops.models.repository import Repository
+from tritonops.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _undeclared(catalog: Catalog, repository: Repository, configs: Mapping[str, 
 def _source(entry: ModelVersion) -> str:
     if isinstance(entry.source, HubSource):
         return entry.source.repo_id
-    return entry.source.url if isinstance(entry.source, UrlSource) else str(entry.source.path)
+    return redact(entry.source.url) if isinstance(entry.source, UrlSource) else str(entry.source.path)
 
 
 def _enabled(repository: Repository, name: str) -> bool | None:

@@ -14,6 +14,7 @@ from typing import Any
 from tritonops.errors import InputError
 from tritonops.files import write_text
 from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
+from tritonops.redaction import redact
 
 _HEADER = """\
 # What models.toml was resolved to. Written by `inv models.lock` and `inv models.download`; commit it.
@@ -59,13 +60,16 @@ Lock = Mapping[str, LockedVersion]
 
 
 def requested(version: ModelVersion, catalog_path: Path) -> str:
-    """Word what models.toml asks for; a pin holds for as long as this stays the same."""
+    """Word what models.toml asks for; a pin is valid for as long as this stays the same.
+
+    A URL without its query, which may hold a signature: its file is known by the SHA-256 of the entry.
+    """
     source = version.source
     folder = "/" if version.kind == "directory" else ""
     if isinstance(source, HubSource):
         return f"hf:{source.repo_id}@{source.revision}:{version.path}{folder} as {version.local_name}"
     if isinstance(source, UrlSource):
-        return f"{source.url} as {version.local_name}"
+        return f"{redact(source.url)} as {version.local_name}"
     return f"path:{os.path.relpath(source.path, catalog_path.parent)}{folder} as {version.local_name}"
 
 
@@ -89,8 +93,9 @@ def differences(catalog: Catalog, lock: Lock) -> dict[str, str]:
 
 
 def _mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> str | None:
-    if (asked := requested(version, catalog_path)) != pin.source:
-        return f"models.toml asks for {asked}, the lock was made for {pin.source}"
+    locked = redact(pin.source)  # of an earlier release: it wrote the query down
+    if (asked := requested(version, catalog_path)) != locked:
+        return f"models.toml asks for {asked}, the lock was made for {locked}"
     if isinstance(version.source, UrlSource) and version.source.sha256 != pin.files[0].sha256:
         return "models.toml has another sha256 than the lock"
     return None

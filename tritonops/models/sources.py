@@ -16,6 +16,7 @@ from tritonops.models.address import Address
 from tritonops.models.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.lock import LockedFile, LockedVersion, is_inside, requested
 from tritonops.models.store import file_sha256
+from tritonops.redaction import redact
 
 if TYPE_CHECKING:
     from tritonops.models.transport import Transport
@@ -181,7 +182,7 @@ def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) ->
 
     size = transport.patiently(ask, source.url)
     if not size or not size.isdigit():
-        raise SourceError(f"{version.label}: {source.url} does not say how long it is")
+        raise SourceError(f"{version.label}: {redact(source.url)} does not say how long it is")
     return Listing(version, None, (ListedFile(version.label, version.local_name, int(size), address, source.sha256),))
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tritonops import __version__
 from tritonops.errors import AccessDeniedError, SourceError, TritonOpsError
-from tritonops.models.address import Address, origin, shown
+from tritonops.models.address import Address, origin
+from tritonops.redaction import redact
 
 if TYPE_CHECKING:
     import urllib3
@@ -106,7 +106,7 @@ class Transport:
             address = address.redirected(location)
             if response.headers.get("Accept-Ranges") == "bytes":
                 on_located(address)
-        raise SourceError(f"{shown(address.url)} redirects in circles")
+        raise SourceError(f"{redact(address.url)} redirects in circles")
 
     def get_json(self, address: Address) -> Any:
         """GET a JSON document, with patience."""
@@ -129,14 +129,14 @@ class Transport:
     def pause(self, error: TransientError, failures: int, what: str) -> None:
         """Wait before the next try, longer after each failure in a row; raise SourceError after too many."""
         if failures >= (ATTEMPTS_AT_FIRST if error.is_first_contact else ATTEMPTS):
-            raise SourceError(f"{shown(what)}: {error}; gave up after {failures} tries") from error
+            raise SourceError(f"{redact(what)}: {error}; gave up after {failures} tries") from error
         # Jitter, so that connections which failed together do not come back together.
         backoff = min(30.0, 0.25 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311
         self.wait(backoff if error.delay is None else error.delay)
 
     def _send(self, address: Address, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         url = urlsplit(address.url)
-        self.wait(max(0.0, self._pauses.get(url.netloc, 0.0) - time.monotonic()))
+        self.wait(max(0.0, self._pauses.get(url.netloc.rpartition("@")[2], 0.0) - time.monotonic()))
         started = time.monotonic()
         with self.translated_errors(is_first_contact=url.netloc not in self._met):
             route = self._route(address.url)
@@ -205,8 +205,8 @@ class Transport:
     def _pause_host(self, url: str, delay: float) -> None:
         """One connection was told to wait: let the others wait too, and not learn it one by one."""
         if delay > MAX_WAIT_SECONDS:
-            raise SourceError(f"{shown(url)} asks to come back in {delay:.0f} seconds", hint="Try again later.")
-        host, until = urlsplit(url).netloc, time.monotonic() + delay
+            raise SourceError(f"{redact(url)} asks to come back in {delay:.0f} seconds", hint="Try again later.")
+        host, until = urlsplit(url).netloc.rpartition("@")[2], time.monotonic() + delay
         if delay >= WORTH_SAYING_SECONDS and until > self._pauses.get(host, 0.0) + 1.0:
             self._on_wait(f"{host} is busy and asks to wait {delay:.0f} seconds")
         self._pauses[host] = max(self._pauses.get(host, 0.0), until)
@@ -271,13 +271,13 @@ class Response:
         try:
             return json.loads(body)
         except ValueError as exc:
-            raise SourceError(f"{shown(self.address.url)} answered with something that is not JSON") from exc
+            raise SourceError(f"{redact(self.address.url)} answered with something that is not JSON") from exc
 
 
 def refusal(status: int, headers: Mapping[str, str], address: Address) -> SourceError:
     """Say what a status means that no other try will change, and what to do about it."""
     code = headers.get("X-Error-Code")
-    what = f"{shown(address.url)} answered {status}"
+    what = f"{redact(address.url)} answered {status}"
     if code == "GatedRepo":
         hint = "The repository is gated: accept its terms on its page, then set HF_TOKEN to a token of that account."
         return AccessDeniedError(what, hint=hint)
@@ -314,7 +314,14 @@ def retry_after(value: str | None) -> float | None:
 
 def _headers(address: Address) -> dict[str, str]:
     headers = {"User-Agent": f"tritonops/{__version__}", "Accept-Encoding": "identity"}
-    return headers | ({"Authorization": f"Bearer {address.token}"} if address.token else {})
+    if address.token:
+        return headers | {"Authorization": f"Bearer {address.token}"}
+    user, at, _ = urlsplit(address.url).netloc.rpartition("@")
+    if not at:
+        return headers
+    from urllib3.util import make_headers
+
+    return headers | {"Authorization": make_headers(basic_auth=unquote(user))["authorization"]}
 
 
 def _reason(error: Exception) -> str:
@@ -322,7 +329,7 @@ def _reason(error: Exception) -> str:
     for sign, words in _REASONS.items():
         if sign in text:
             return words
-    return re.sub(r"\?[^\s'\")]*", "", text)  # a query may hold a signature
+    return redact(text)
 
 
 _REASONS = {
