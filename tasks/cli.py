@@ -48,6 +48,16 @@ def task(
     return decorate
 
 
+class _Notes(logging.Handler):
+    """Shows what the library logs, such as the files that a command replaces."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(self.format(record))
+
+
+logging.getLogger("tritonops").handlers = [_Notes()]
+
+
 def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
     """Anything that is not a TritonOpsError is a bug and keeps its traceback; `inv -d` shows every one."""
 

@@ -134,7 +134,8 @@ def add(
     help={
         "model": "The model's name.",
         "version": "Only this version; every one otherwise.",
-        "files": "Delete it from the disk too, and its configs where no version of it stays.",
+        "files": "Remove its files too, and its configs with the last version. "
+        ".store/replaced/ keeps those that were not downloaded.",
         "yes": "Do not ask.",
     },
     positional=["model"],
@@ -146,7 +147,8 @@ def remove(c: Context, model: str, version: str | None = None, files: bool = Fal
     removal = plan_removal(settings(), model, version=integer("--version", version, at_least=1), files=files)
     folders = "".join(f"\n  {folder}" for folder in removal.folders)
     labels = ", ".join(entry.label for entry in removal.entries)
-    if folders and not confirm(f"Remove {labels}, and delete:{folders}\nGo ahead?", yes=yes):
+    kept = "Files that were not downloaded are kept in .store/replaced/."
+    if folders and not confirm(f"Remove {labels}, and from the disk:{folders}\n{kept} Go ahead?", yes=yes):
         return
     remove_model(settings(), removal)
     print(f"removed: {labels}")

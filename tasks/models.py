@@ -130,12 +130,12 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
 
 @task(help={"yes": "Do not ask."})
 def prune(c: Context, yes: bool = False) -> None:
-    """Delete stored files that neither models.lock nor a version on disk refers to."""
+    """Delete replaced files, and stored ones without a reference."""
     from tasks.progress import shown
     from tritonops.models.prune import garbage
 
     with shown(quiet=False) as progress, garbage(settings(), progress) as found:
-        print_table(("file", "size"), [(file.name, size(file.stat().st_size)) for file in found.files])
+        print_table(("file", "size"), [(found.shown(file), size(file.lstat().st_size)) for file in found.files])
         note(f"{len(found.files)} files, {size(found.bytes)}")
         if found.files and confirm("Delete them?", yes=yes):
             found.delete()

@@ -94,16 +94,22 @@ def test_a_mount_point_is_refused_with_that_reason():
 def test_the_config_of_a_model_that_is_not_there_waits_beside_the_repository(repository):
     waiting = repository.write_config("clip", "a")
     assert waiting == repository.pending_config("clip")
-    assert tree(repository.root.parent) == {"triton", ".store/repository.lock", ".store/configs/clip/config.pbtxt"}
+    assert tree(repository.root.parent) == {
+        "triton",
+        ".store/repository.lock",
+        ".store/written.json",
+        ".store/configs/clip/config.pbtxt",
+    }
 
 
 def test_a_waiting_config_goes_into_the_folder_that_becomes_the_model(repository, tmp_path):
     repository.write_config("clip", "a")
     add(tmp_path / "new", "1")
     for _ in range(2):
-        repository.take_pending_config("clip", tmp_path / "new")
+        repository.copy_pending_config("clip", tmp_path / "new")
         assert tree(tmp_path / "new") == {"1/model.onnx", "config.pbtxt"}
-    assert tree(tmp_path / ".store") == {"repository.lock", "configs"}
+        repository.drop_pending_config("clip")
+    assert tree(tmp_path / ".store") == {"repository.lock", "written.json", "configs"}
 
 
 def test_a_config_is_written_where_the_model_lives(repository):

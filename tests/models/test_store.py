@@ -29,9 +29,10 @@ def test_verify_finds_nothing_wrong_without_a_request(hub, installed):
 
 def test_verify_repairs_a_file_that_was_damaged_in_place(installed):
     damage(installed.models_dir / "a/1/model.onnx")
-    assert download(installed).skipped == ("a/1", "b/1")
+    assert [failure.model for failure in download(installed).failed] == ["a/1"]
     assert download(installed, verify=True).downloaded == ("a/1",)
     assert files_below(installed.models_dir)["a/1/model.onnx"] == b"a weights"
+    assert b"A WEIGHTS" in files_below(installed.store_dir / "replaced").values()
 
 
 def test_verify_repairs_a_file_that_was_put_in_the_place_of_a_link_without_a_request(hub, installed):

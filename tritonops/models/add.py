@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 from tritonops.errors import InputError, TritonOpsError
 from tritonops.models.catalog import HubSource, ModelVersion, load_catalog
@@ -125,6 +123,8 @@ def _folders(settings: Settings, repository: Repository, entries: Sequence[Model
     if set(repository.versions(name)) <= gone:
         candidates = [home, settings.config_dir / name]
     else:
+        if home:
+            repository.refuse_link(name)
         candidates = [home / str(version) for version in sorted(gone)] if home else []
     return [folder for folder in candidates if folder is not None and folder.is_dir()]
 
@@ -137,16 +137,8 @@ def remove_model(settings: Settings, removal: Removal) -> None:
     lock = load_lock(settings.lock_path)
     if gone & lock.keys():
         save_lock(settings.lock_path, [pin for label, pin in lock.items() if label not in gone])
-    repository = Repository(settings.models_dir)
+    repository, store = Repository(settings.models_dir), Store(settings.store_dir)
     for folder in removal.folders:
-        _delete(repository, folder)
-
-
-def _delete(repository: Repository, folder: Path) -> None:
-    """Take the folder away by one rename, so that Triton never sees half of it; then delete it."""
-    with repository.changing():
-        trash = Path(mkdtemp(prefix="removed-", dir=repository.beside))
-        if repository.root in folder.parents or repository.disabled in folder.parents:
-            folder = folder.rename(trash / folder.name)
-    shutil.rmtree(folder)
-    shutil.rmtree(trash)
+        # By one rename, so that Triton never sees half of it.
+        with repository.changing():
+            repository.replaced.move_away(folder, store.is_ours)

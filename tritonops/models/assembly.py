@@ -99,7 +99,7 @@ class Assembly:
     def open(self) -> None:
         """Open the file on disk, with what an earlier run left of it. Raises OSError where there is no space."""
         if self._partial is None and not self.is_over:
-            self._partial = Partial(self._store.partial_dir / self.wanted.key, self.wanted.size)
+            self._partial = Partial(self._store.partial(self.wanted.key), self.wanted.size)
             self._arrived = self._partial.arrived()
             self._began, self._earlier = time.monotonic(), self.received
 

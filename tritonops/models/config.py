@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -116,19 +116,31 @@ def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, 
         if not source.exists():
             return ConfigOutcome(name, "failed", error=f"there is no {source}")
         text = read_text(source)
-        _copy_labels(repository, name, parse_config(text, where=str(source)), source.parent)
-        return _bring(repository, name, wanted_config(catalog, name, text), overwrite=overwrite)
+        labels = label_files(parse_config(text, where=str(source)), source.parent)
+        diff = "\n".join(_copy_label_file(repository, name, file, overwrite=overwrite) for file in labels).strip("\n")
+        outcome = _bring(repository, name, wanted_config(catalog, name, text), overwrite=overwrite)
+        return replace(outcome, state="differs", diff=f"{outcome.diff}\n{diff}".strip("\n")) if diff else outcome
     except TritonOpsError as exc:
         return ConfigOutcome(name, "failed", error=str(exc))
 
 
-def _copy_labels(repository: Repository, name: str, config: ModelConfig, folder: Path) -> None:
-    """Triton wants the files that `label_filename` names beside the config."""
+def label_files(config: ModelConfig, folder: Path) -> list[Path]:
+    """List the files of a folder that `label_filename` names: Triton wants them beside the config."""
     names = {output.label_filename for output in config.output}
-    for file_name in sorted(name for name in names if name and Path(name).name == name):
-        source, target = folder / file_name, repository.config_path(name).with_name(file_name)
-        if source.is_file() and not (target.is_file() and target.read_bytes() == source.read_bytes()):
-            repository.write_config(name, read_text(source), file_name=file_name)
+    files = (folder / name for name in sorted(names) if name and Path(name).name == name)
+    return [file for file in files if file.is_file()]
+
+
+def _copy_label_file(repository: Repository, name: str, source: Path, *, overwrite: bool) -> str:
+    """Copy labels beside the config; give the difference where edited ones stay."""
+    wanted, target = read_text(source), repository.config_path(name).with_name(source.name)
+    there = read_text(target) if target.exists() else None
+    if there == wanted:
+        return ""
+    if there is None or overwrite or repository.is_written(name, source.name):
+        repository.write_config(name, wanted, file_name=source.name)
+        return ""
+    return _diff(there, wanted, target)
 
 
 def _bring(repository: Repository, name: str, wanted: str, *, overwrite: bool) -> ConfigOutcome:

@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tritonops.errors import PartialFailureError, StoreError, TritonOpsError
 from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
 from tritonops.models.fetch import JOBS, Supply, in_parallel
-from tritonops.models.install import adopt, install, state
+from tritonops.models.install import match_small_files, staged, state, take_in
 from tritonops.models.lock import Lock, load_lock, pin_of, update_lock
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
@@ -58,9 +59,9 @@ def download(
     progress = progress or Progress()
     catalog = load_catalog(settings.models_toml)
     versions = catalog.select(include)
-    store, hub = Store(settings.store_dir), Hub(settings.hf_endpoint, settings.hf_token)
+    store, hub = Store(settings.store_dir, rehash=verify), Hub(settings.hf_endpoint, settings.hf_token)
     with store.locked(progress.waiting), Supply(store, hub, progress, jobs=jobs or JOBS) as supply:
-        run = _Run(settings, catalog, supply, progress, overwrite=overwrite, verify=verify)
+        run = _Run(settings, catalog, store, supply, progress, overwrite=overwrite, verify=verify)
         run.bring(versions)
     seconds = round(time.monotonic() - started, 3)
     failed = tuple(Failure(label, error) for label, error in run.failed.items())
@@ -78,11 +79,19 @@ class _Run:
     """One download, under the store's lock, and what has come of it."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, supply: Supply, progress: Progress, *, overwrite: bool, verify: bool
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        store: Store,
+        supply: Supply,
+        progress: Progress,
+        *,
+        overwrite: bool,
+        verify: bool,
     ) -> None:
         self._catalog, self._supply, self._progress = catalog, supply, progress
         self._overwrite, self._verify = overwrite, verify
-        self._store = Store(settings.store_dir)
+        self._store = store
         self._repository = Repository(settings.models_dir)
         self._lock_path = settings.lock_path
         self._before: Lock = load_lock(settings.lock_path)
@@ -96,8 +105,7 @@ class _Run:
     def bring(self, versions: Sequence[ModelVersion]) -> None:
         """Bring these versions to disk, and pin them."""
         listings = self._listings(versions)
-        if self._verify:
-            self._drop_damaged(listings)
+        self._read_ahead(listings)
         lacking = [listing for listing in listings if not self._is_settled(listing, {})]
         if lacking:
             self._repository.refuse_mount_point()  # before the bytes are here, not after
@@ -148,32 +156,41 @@ class _Run:
         for label, answer in answers.items():
             if isinstance(answer, TritonOpsError):
                 self._fail(label, answer)
-        return [answer for answer in answers.values() if isinstance(answer, Listing)]
+        listings = [answer for answer in answers.values() if isinstance(answer, Listing)]
+        return [match_small_files(listing, self._repository) for listing in listings]
 
-    def _drop_damaged(self, listings: Sequence[Listing]) -> None:
+    def _read_ahead(self, listings: Sequence[Listing]) -> None:
         """Hash in parallel what `state` will ask for one by one."""
-        sha256s = {file.sha256 for listing in listings for file in listing.files if file.sha256}
-        cores = os.cpu_count() or 1
-        in_parallel(self._store.drop_damaged, sorted(sha256s), threads=cores, first=cores)
+        digests, cores = self._store.digests, os.cpu_count() or 1
+        unread: list[tuple[Path, int]] = []
+        for listing in listings:
+            folder = self._repository.version_dir(listing.version.name, listing.version.version)
+            placed = [(folder / file.path, file.size) for file in listing.files]
+            unread += [(path, size) for path, size in placed if digests.is_unread(path, size)]
+        in_parallel(lambda each: digests.matches(*each, ""), unread, threads=cores, first=cores)
 
     def _is_settled(self, listing: Listing, outcomes: Outcomes) -> bool:
         """Whether a version needs no fetch: it is there, or may not be replaced. Pins it once its hashes are known."""
         label = listing.version.label
-        pin = listing.locked(self._catalog.path, outcomes)
-        if pin is None:
-            return False
-        self._pins[label] = pin
         try:
-            found = state(self._store, pin, self._repository, rehash=self._verify)
-            if found == "same bytes":
-                adopt(self._store, pin, self._repository)
-            elif found == "other bytes" and not (self._overwrite or self._verify):
+            take_in(self._store, listing, self._repository)
+            pin = listing.locked(self._catalog.path, outcomes)
+            if pin is None:
+                return False
+            self._pins[label] = pin
+            found = state(self._store, pin, self._repository)
+            if found != "installed":
+                self._repository.refuse_link(pin.name)
+            if found == "other bytes" and not (self._overwrite or self._verify):
                 place = self._repository.version_dir(pin.name, pin.version)
-                raise StoreError(f"{place} holds other files than the pinned ones", hint="--overwrite replaces them.")
+                raise StoreError(
+                    f"{place} holds other files than the pinned ones",
+                    hint="--overwrite replaces them, and keeps them in .store/replaced/.",
+                )
         except (TritonOpsError, OSError) as exc:
             self._fail(label, exc)
             return True
-        if found in ("installed", "same bytes"):
+        if found == "installed":
             self.skipped.append(label)
             return True
         self._due.add(label)
@@ -190,7 +207,8 @@ class _Run:
         if label not in self._due and self._is_settled(listing, outcomes):
             return
         try:
-            install(self._store, self._pins[label], self._repository)
+            with staged(self._store, self._pins[label], self._repository, earlier=self._before.get(label)) as swap:
+                swap()
             self.downloaded.append(label)
         except TritonOpsError as exc:
             self._fail(label, exc)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import GraphError, InputError, UnknownModelError
-from tritonops.files import replace_text
 from tritonops.models.catalog import Catalog, ModelVersion
 from tritonops.models.config import VARIANTS, Variant, source_path
 from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
@@ -51,14 +50,18 @@ def generate_configs(
     texts = {
         source_path(config_dir, name, variant): written(graph, variant, wishes, default_name) for variant in VARIANTS
     }
-    there = [str(path) for path in texts if path.exists()]
+    if wishes.labels:
+        texts[config_dir / name / LABELS] = read_text(wishes.labels)
+    there = [str(path) for path, text in texts.items() if path.exists() and not _is_same_labels(path, text)]
     if there and not overwrite:
         raise InputError(f"there already: {', '.join(there)}", hint="--overwrite writes them anew.")
     for path, text in texts.items():
-        replace_text(path, text)
-    if wishes.labels:
-        replace_text(config_dir / name / LABELS, read_text(wishes.labels))
-    return tuple(texts)
+        repository.write_source(path, text)
+    return tuple(path for path in texts if path.name != LABELS)
+
+
+def _is_same_labels(path: Path, text: str) -> bool:
+    return path.name == LABELS and read_text(path) == text
 
 
 def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Path, str]:

@@ -2,90 +2,184 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from pathlib import Path
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from tritonops.files import link_or_copy
-from tritonops.models.lock import LockedFile, LockedVersion
+from tritonops.models.lock import LockedVersion
+from tritonops.models.replaced import leaves, require_no_link
 from tritonops.models.repository import Repository
-from tritonops.models.store import Store, file_sha256, staging
+from tritonops.models.sources import ListedFile, Listing
+from tritonops.models.store import Store, staging
 
-State = Literal["absent", "installed", "same bytes", "other bytes"]
-"""What stands in a version's place. "same bytes" were put there by somebody else: they are no links to the store."""
+State = Literal["absent", "incomplete", "installed", "other bytes"]
+"""What is in a version's place. "incomplete" lacks pinned files, and has nothing else in their place."""
 
 
-def state(store: Store, pin: LockedVersion, repository: Repository, *, rehash: bool = False) -> State:
-    """Compare the version's place with its pin.
+def state(store: Store, pin: LockedVersion, repository: Repository) -> State:
+    """Compare the version's place with its pin, by content: who put the files there does not matter.
 
-    Told from the directory alone where it can be: a hard link to a stored file is that file, and a copy is known by
-    the size and the time that it was given with it. With `rehash`, stored files are hashed too, and wrong ones dropped.
+    Further files beside the pinned ones do not matter either. Only files that changed since they were last read are
+    read.
     """
     folder = repository.version_dir(pin.name, pin.version)
-    pairs = [(folder / file.path, file) for file in pin.files]
-    if rehash:
-        for file in pin.files:
-            store.drop_damaged(file.sha256)
-    if all(_is_same(placed, store.blob(file.sha256), or_copied=not rehash) for placed, file in pairs):
+    if all(store.digests.matches(folder / file.path, file.size, file.sha256) for file in pin.files):
         return "installed"
-    if not os.path.lexists(folder) or (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
-        return "absent"
-    return "same bytes" if all(_holds(placed, file) for placed, file in pairs) else "other bytes"
+    if not os.path.lexists(folder):
+        return "other bytes" if _is_no_folder(folder.parent) else "absent"
+    if _is_no_folder(folder) or any(_is_taken(store, folder, pin)):
+        return "other bytes"
+    return "incomplete" if any(folder.iterdir()) else "absent"
 
 
-def install(store: Store, pin: LockedVersion, repository: Repository) -> None:
-    """Put a version, whose files are all in the store, where the model lives; what stood in its place is replaced.
+def take_in(store: Store, listing: Listing, repository: Repository) -> None:
+    """Take files that are in the version's place, and not in the store, into the store. They stay in place.
 
-    It appears complete, by one rename. The caller holds the store's lock. Raises RepositoryError and StoreError.
+    The caller has locked the store. Raises SourceError and StoreError.
+    """
+    for file in listing.files:
+        if file.sha256 and not store.has(file.sha256):
+            placed = repository.version_dir(listing.version.name, listing.version.version) / file.path
+            if store.digests.matches(placed, file.size, file.sha256):
+                store.adopt(placed, file.sha256)
+
+
+@contextmanager
+def staged(
+    store: Store, pin: LockedVersion, repository: Repository, *, earlier: LockedVersion | None = None
+) -> Iterator[Callable[[], None]]:
+    """Put a version, whose files are all in the store, together beside the models directory.
+
+    Calling what this gives puts it where the model lives, complete, by one rename. Further files of the version that it
+    replaces stay; what is replaced and is neither a stored file nor as `earlier` says is moved to `.store/replaced/`.
+    The caller has locked the store. Raises RepositoryError and StoreError.
     """
     stage = repository.beside / "staging" / pin.name
     new = stage / str(pin.version)
-    targets = {new / file.path: store.blob(file.sha256) for file in pin.files}
+    _clear(store, stage, repository)
     with staging(stage):
-        new.mkdir()
-        for folder in {target.parent for target in targets} - {new}:
-            folder.mkdir(parents=True, exist_ok=True)
-        for target, blob in targets.items():
-            link_or_copy(blob, target)
-        with repository.changing():
-            _swap(new, repository.version_dir(pin.name, pin.version), repository)
+        for file in pin.files:
+            (new / file.path).parent.mkdir(parents=True, exist_ok=True)
+            store.link(file.sha256, new / file.path)
+
+        def swap() -> None:
+            with repository.changing():
+                repository.refuse_link(pin.name)
+                place = repository.version_dir(pin.name, pin.version)
+                if os.path.lexists(place.parent) and not _is_no_folder(place.parent):
+                    _replace_version(new, place, repository, _Ours(store, place, pin, earlier))
+                else:
+                    _add_model(stage, place.parent, repository)
+
+        yield swap
 
 
-def adopt(store: Store, pin: LockedVersion, repository: Repository) -> None:
-    """Take a version with the "same bytes" into the store, without a fetch, and make it links to it."""
-    folder = repository.version_dir(pin.name, pin.version)
-    for file in pin.files:
-        if not store.has(file.sha256):
-            link_or_copy(folder / file.path, store.blob(file.sha256))
-            store.blob(file.sha256).chmod(0o444)
-    install(store, pin, repository)
+def match_small_files(listing: Listing, repository: Repository) -> Listing:
+    """Fill in the SHA-256 of small files that the Hub names by git's hash, where the same bytes are in place."""
+    folder = repository.version_dir(listing.version.name, listing.version.version)
+    files = tuple(_matched(file, folder / file.path) if file.sha256 is None else file for file in listing.files)
+    return replace(listing, files=files)
 
 
-def _holds(placed: Path, file: LockedFile) -> bool:
-    return placed.is_file() and placed.stat().st_size == file.size and file_sha256(placed) == file.sha256
-
-
-def _is_same(placed: Path, blob: Path, *, or_copied: bool) -> bool:
+def _matched(file: ListedFile, placed: Path) -> ListedFile:
     try:
-        here, there = placed.stat(), blob.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    is_copy = (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
-    return os.path.samestat(here, there) or (or_copied and is_copy)
-
-
-def _swap(new: Path, place: Path, repository: Repository) -> None:
-    replaced = new.with_name("replaced")
-    if not place.parent.exists():
-        # The model's folder is a model to Triton, so it appears together with its first version.
-        repository.take_pending_config(new.parent.name, new.parent)
-        new.parent.rename(place.parent)
-        return
-    if place.exists() or place.is_symlink():
-        place.rename(replaced)
-    try:
-        new.rename(place)
+        if placed.stat().st_size != file.size or not placed.is_file():
+            return file
+        content = placed.read_bytes()
     except OSError:
-        if replaced.exists():
-            replaced.rename(place)
-        raise
+        return file
+    header = f"blob {file.size}\0".encode()
+    if hashlib.sha1(header + content, usedforsecurity=False).hexdigest() != file.git_oid:
+        return file
+    return replace(file, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether there is something that is neither a folder nor, for a model, a link to one."""
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
+
+
+class _Ours:
+    """Tells which files of a version's place are ours: links to stored files, and what a pin says of their path."""
+
+    def __init__(self, store: Store, place: Path, *pins: LockedVersion | None) -> None:
+        self._store, self._place = store, place
+        self._pinned = {(file.path, file.sha256) for pin in pins if pin for file in pin.files}
+
+    def __call__(self, path: Path) -> bool:
+        if self._store.is_ours(path):
+            return True
+        name = path.relative_to(self._place).as_posix()
+        if path.is_symlink() or not any(name == pinned for pinned, _ in self._pinned):
+            return False
+        try:
+            return (name, self._store.digests.sha256(path)) in self._pinned
+        except OSError:
+            return False
+
+
+def _is_taken(store: Store, folder: Path, pin: LockedVersion) -> Iterator[bool]:
+    """Tell for each pinned file whether something else is in its place, or in that of a folder above it."""
+    for file in pin.files:
+        placed = folder / file.path
+        yield any(_is_no_folder(folder / above) for above in PurePosixPath(file.path).parents[:-1])
+        yield os.path.lexists(placed) and not store.digests.matches(placed, file.size, file.sha256)
+
+
+def _replace_version(new: Path, place: Path, repository: Repository, is_ours: Callable[[Path], bool]) -> None:
+    carried = _carry_over(place, new, is_ours)
+    if _is_no_folder(place) or any(place.glob("*")):
+        with repository.replaced.moved_away(place, lambda path: path in carried or is_ours(path)):
+            new.rename(place)
+    else:
+        new.rename(place)
+
+
+def _carry_over(place: Path, new: Path, is_ours: Callable[[Path], bool]) -> set[Path]:
+    """Give the new version the further files of the old one, which keeps them until the new one is in place."""
+    carried: set[Path] = set()
+    for path in leaves(place) if place.is_dir() and not place.is_symlink() else []:
+        target = new / path.relative_to(place)
+        if path == place or _is_in_the_way(target, new) or is_ours(path):
+            continue
+        _make_folders(path.parent, target.parent)
+        if path.is_dir() and not path.is_symlink():
+            _make_folders(path, target)
+        else:
+            link_or_copy(path, target)
+        carried.add(path)
+    return carried
+
+
+def _is_in_the_way(target: Path, new: Path) -> bool:
+    above = [folder for folder in target.parents if new in folder.parents]
+    return os.path.lexists(target) or any(_is_no_folder(folder) for folder in above)
+
+
+def _make_folders(source: Path, target: Path) -> None:
+    if not target.exists():
+        _make_folders(source.parent, target.parent)
+        target.mkdir()
+        shutil.copystat(source, target)
+
+
+def _add_model(stage: Path, model: Path, repository: Repository) -> None:
+    """A folder is a model to Triton, so it appears together with its first version, and with its config."""
+    repository.copy_pending_config(model.name, stage)
+    with repository.replaced.moved_away(model) if os.path.lexists(model) else nullcontext():
+        stage.rename(model)
+    repository.drop_pending_config(model.name)
+
+
+def _clear(store: Store, stage: Path, repository: Repository) -> None:
+    """Remove what a killed run left where a version is put together; what it did not make is kept."""
+    with repository.translated_errors():
+        require_no_link(stage.parent)
+        if os.path.lexists(stage):
+            repository.replaced.move_away(stage, store.is_ours)

@@ -9,8 +9,10 @@ from pathlib import Path
 from tritonops.errors import PartialFailureError, StaleLockError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion, load_catalog
 from tritonops.models.fetch import JOBS, Supply
+from tritonops.models.install import match_small_files
 from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of, update_lock
 from tritonops.models.progress import Progress
+from tritonops.models.repository import Repository
 from tritonops.models.sources import Hub, Listing
 from tritonops.models.store import Store
 from tritonops.settings import Settings
@@ -37,7 +39,7 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
     stale = [version for version in versions if include or pin_of(version, before, catalog.path) is None]
     store, hub = Store(settings.store_dir), Hub(settings.hf_endpoint, settings.hf_token)
     with store.locked(progress.waiting), Supply(store, hub, progress, jobs=JOBS) as supply:
-        resolved, errors = resolve(stale, catalog.path, supply)
+        resolved, errors = resolve(stale, catalog.path, supply, Repository(settings.models_dir))
     try:
         update_lock(settings.lock_path, catalog, before, {**before, **resolved})
     except OSError as exc:
@@ -49,11 +51,11 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
 
 
 def resolve(
-    versions: Iterable[ModelVersion], catalog_path: Path, supply: Supply
+    versions: Iterable[ModelVersion], catalog_path: Path, supply: Supply, repository: Repository
 ) -> tuple[dict[str, LockedVersion], dict[str, TritonOpsError]]:
     """Find out what versions consist of now: pins, and why there is none; both by label."""
     answers = supply.list(versions)
-    listings = [answer for answer in answers.values() if isinstance(answer, Listing)]
+    listings = [match_small_files(answer, repository) for answer in answers.values() if isinstance(answer, Listing)]
     outcomes = supply.fetch(file for listing in listings for file in listing.files if file.sha256 is None)
     pins = {listing.version.label: listing.locked(catalog_path, outcomes) for listing in listings}
     errors = {label: answer for label, answer in answers.items() if isinstance(answer, TritonOpsError)}

@@ -6,9 +6,12 @@ is made beside it, in `.store`, and appears by one rename.
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from errno import EXDEV
 from functools import cached_property
@@ -16,6 +19,8 @@ from pathlib import Path
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
 from tritonops.files import locked, write_text
+from tritonops.models.replaced import ReplacedFiles, require_no_link
+from tritonops.models.written_files import WrittenFiles
 
 CONFIG_NAME = "config.pbtxt"
 
@@ -30,6 +35,11 @@ class Repository:
     def disabled(self) -> Path:
         """The models that are kept out of Triton's sight."""
         return self.root.with_name(f"{self.root.name}-disabled")
+
+    @cached_property
+    def replaced(self) -> ReplacedFiles:
+        """Where this command moves what it replaces and tritonops did not make."""
+        return ReplacedFiles(self.beside)
 
     @cached_property
     def beside(self) -> Path:
@@ -88,8 +98,20 @@ class Repository:
                 raise UnknownModelError(name, self.names(), where=f"the disk ({self.root})")
             if self.home(name) == target / name:
                 raise InputError(f"{name} is {state} already: {target / name}", hint="Try `inv models.list`.")
+            if os.path.lexists(target / name):
+                raise RepositoryError(
+                    f"cannot move {source / name}: {target / name} exists, and is no folder",
+                    hint="Move one of them away by hand.",
+                )
             target.mkdir(exist_ok=True)
             (source / name).rename(target / name)
+            if not (target / name).is_dir():
+                link = (target / name).readlink()
+                (target / name).rename(source / name)
+                raise RepositoryError(
+                    f"{source / name} is a symbolic link to {link}, which would lead nowhere from {target}",
+                    hint="Make it an absolute one.",
+                )
         return target / name
 
     @contextmanager
@@ -104,6 +126,10 @@ class Repository:
             self.beside.mkdir(exist_ok=True)
             with locked(self.beside / "repository.lock"):
                 yield
+
+    def translated_errors(self) -> AbstractContextManager[None]:
+        """Turn an OSError of the block into a RepositoryError."""
+        return _translated(self.root)
 
     def refuse_mount_point(self) -> None:
         """Raise RepositoryError where `root` is itself a mount point: its siblings lie on another filesystem."""
@@ -126,27 +152,75 @@ class Repository:
         home = self.home(name)
         return home / CONFIG_NAME if home else self.pending_config(name)
 
-    def take_pending_config(self, name: str, model: Path) -> None:
-        """Move the config that waits for a model, with its labels, into the folder that will be the model's.
+    def refuse_link(self, name: str) -> None:
+        """Raise RepositoryError for a model whose folder is a symbolic link: what it points to is not written to."""
+        for folder in (self.root / name, self.disabled / name):
+            if folder.is_symlink():
+                raise RepositoryError(
+                    f"{folder} is a symbolic link to {folder.readlink()}, and tritonops does not write through links",
+                    hint=f"Change the files there yourself, or remove the link (rm {shlex.quote(str(folder))}).",
+                )
 
-        The caller holds `changing()` and renames the folder, with its first version, into `root`.
+    def copy_pending_config(self, name: str, model: Path) -> None:
+        """Copy the config that waits for a model, with its labels, into the folder that will be the model's.
+
+        The caller holds `changing()`, renames the folder, with its first version, into `root`, and drops what waits.
         """
-        waiting = self._pending / name
-        if waiting.is_dir():
-            for path in waiting.iterdir():
-                path.replace(model / path.name)
-            waiting.rmdir()
+        for path in self._pending_files(name):
+            shutil.copy2(path, model / path.name, follow_symlinks=False)
 
-    def write_config(self, name: str, text: str, *, file_name: str = CONFIG_NAME) -> Path:
+    def drop_pending_config(self, name: str) -> None:
+        """Delete the config that waited for a model, which has it now. The caller holds `changing()`."""
+        for path in self._pending_files(name):
+            path.unlink()
+        with suppress(OSError):
+            self.pending_config(name).parent.rmdir()
+
+    def _pending_files(self, name: str) -> list[Path]:
+        require_no_link(self._pending)
+        require_no_link(self._pending / name)
+        with suppress(FileNotFoundError):
+            return [path for path in (self._pending / name).iterdir() if path.is_symlink() or path.is_file()]
+        return []
+
+    def write_config(self, name: str, text: str, *, file_name: str = CONFIG_NAME, restored: bool = False) -> Path:
         """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model.
 
-        With `file_name`, another file that belongs beside it.
+        With `file_name`, another file that belongs beside it. An earlier file that tritonops did not write is kept in
+        `.store/replaced/`. `restored` means that the text is not ours: the next one to replace it keeps it again.
         """
         with self.changing():
+            self.refuse_link(name)
             target = self.config_path(name).with_name(file_name)
+            if self.pending_config(name).parent == target.parent:
+                require_no_link(self._pending)
+                require_no_link(target.parent)
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_text(target, text, staging=self.beside)
+            self._replace_text(target, f"{name}/{file_name}", text, staging=self.beside)
+            if restored:
+                self._written.discard(f"{name}/{file_name}")
         return target
+
+    def is_written(self, name: str, file_name: str) -> bool:
+        """Whether a file beside a model's config is as tritonops wrote it."""
+        return self._written.is_current(f"{name}/{file_name}", self.config_path(name).with_name(file_name))
+
+    def write_source(self, path: Path, text: str) -> None:
+        """Write a file of triton-config/; an earlier one that tritonops did not write is kept in `.store/replaced/`."""
+        with self.changing():
+            target = Path(os.path.realpath(path))  # a symbolic link stays, and its file is edited
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._replace_text(target, str(target), text)
+
+    def _replace_text(self, target: Path, key: str, text: str, *, staging: Path | None = None) -> None:
+        if not self._written.is_current(key, target):
+            self.replaced.keep_copy(target)
+        write_text(target, text, staging=staging)
+        self._written.add(key, text)
+
+    @cached_property
+    def _written(self) -> WrittenFiles:
+        return WrittenFiles(self.beside / "written.json")
 
 
 def _directories(folder: Path) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The store beside the models directory: verified files by their SHA-256, and what is under way.
 
 .store/<sha256>     a verified file, read-only; installed versions are hard links to these
+.store/digests.json which files were read and found to be what they are called
+.store/replaced/    what commands replaced and did not make themselves
 .store/partial/     files that are being fetched, each with its journal
 .store/staging/     versions that are being put together; one rename takes them out
 .store/lock         locked by the one process that may change any of it
@@ -10,40 +12,59 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
 
 from tritonops.errors import SourceError, StoreError, VerificationError
-from tritonops.files import OnWait, locked
+from tritonops.files import OnWait, link_or_copy, locked
+from tritonops.models.digest_cache import DigestCache
+from tritonops.models.replaced import ReplacedFiles, require_no_link
 
 _CHUNK = 1 << 20
 
 
 class Store:
-    """Files under their SHA-256. Whoever changes it holds `locked()`."""
+    """Files under their SHA-256. Whoever changes it holds `locked()`.
 
-    def __init__(self, root: Path) -> None:
+    A stored file counts only while its bytes are those of its name. With `rehash`, every file is read again for that.
+    """
+
+    def __init__(self, root: Path, *, rehash: bool = False) -> None:
         self.root = root
-        self._hashed: set[str] = set()
+        self.digests = DigestCache(root / "digests.json", trust_saved=not rehash)
+
+    @cached_property
+    def _replaced(self) -> ReplacedFiles:
+        return ReplacedFiles(self.root)
 
     def blob(self, sha256: str) -> Path:
         """Where the file with this hash lies, or would lie."""
         return self.root / sha256
 
     def has(self, sha256: str) -> bool:
-        """Whether the file is there; it was verified when it came."""
-        return self.blob(sha256).is_file()
+        """Whether the file is there, undamaged; a link to a file elsewhere is not."""
+        blob = self.blob(sha256)
+        try:
+            return stat.S_ISREG(os.lstat(blob).st_mode) and self.digests.sha256(blob) == sha256
+        except OSError:
+            return False
 
-    def drop_damaged(self, sha256: str) -> None:
-        """Hash a stored file, once, and drop it where it is not what its name says."""
-        if sha256 not in self._hashed and self.has(sha256) and file_sha256(self.blob(sha256)) != sha256:
-            self.blob(sha256).unlink()
-        self._hashed.add(sha256)
+    def is_ours(self, path: Path) -> bool:
+        """Whether a file is a hard link to an undamaged stored file."""
+        try:
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink < 2:
+                return False
+            return os.path.samestat(found, os.lstat(self.blob(self.digests.sha256(path))))
+        except OSError:
+            return False
 
     def require_space(self, size: int) -> None:
         """Raise StoreError, before the first byte, where the disk has not the room for the last."""
@@ -58,31 +79,87 @@ class Store:
         return self.root / "partial"
 
     def keep(self, file: Path, sha256: str) -> Path:
-        """Move a verified file into the store, which is on the same filesystem."""
+        """Move a file, whose bytes the caller has verified, into the store, which is on the same filesystem.
+
+        Something else in its place, such as a damaged file, is moved to `replaced/`. Raises OSError.
+        """
         file.chmod(0o444)
-        return file.replace(self.blob(sha256))
+        blob = self._cleared_blob(sha256)
+        file.replace(blob)
+        self.digests.note(blob, sha256)
+        return blob
+
+    def adopt(self, file: Path, sha256: str) -> None:
+        """Take a file with these bytes into the store: as a link where nothing else shares it, else as a copy.
+
+        The file stays where it is. Raises SourceError and StoreError.
+        """
+        found = file.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
+            self.copy_in(file, sha256)
+            return
+        with _translated(self.root):
+            blob = self._cleared_blob(sha256)
+            link_or_copy(file, blob)
+            blob.chmod(0o444)
+            self.digests.note(blob, sha256)
+
+    def link(self, sha256: str, target: Path) -> None:
+        """Make `target` a hard link to a stored file, or a copy of it. Raises StoreError for one that is damaged."""
+        if not self.has(sha256):
+            raise StoreError(
+                f"{self.blob(sha256)} is damaged, or gone", hint="Run it again: what is damaged is fetched again."
+            )
+        blob = self.blob(sha256)
+        link_or_copy(blob, target)
+        self.digests.note(blob, sha256)
+        self.digests.note(target, sha256)
+
+    def _cleared_blob(self, sha256: str) -> Path:
+        blob = self.blob(sha256)
+        if os.path.lexists(blob) and not self.has(sha256):
+            self._replaced.move_away(blob)
+        return blob
+
+    def partial(self, key: str) -> Path:
+        """Where a file is put together. What is no file of ours there is moved to `replaced/`. Raises OSError."""
+        for name in {key, f"{key}.journal"} & self._left_partials:
+            self._left_partials.remove(name)
+            with suppress(FileNotFoundError):
+                found = (self.partial_dir / name).lstat()
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                    self._replaced.move_away(self.partial_dir / name)
+        return self.partial_dir / key
+
+    @cached_property
+    def _left_partials(self) -> set[str]:
+        require_no_link(self.partial_dir)
+        with suppress(FileNotFoundError):
+            return {path.name for path in self.partial_dir.iterdir()}
+        return set()
 
     def copy_in(self, file: Path, sha256: str) -> Path:
-        """Copy a file into the store, verifying the bytes as they are copied. Raises SourceError."""
-        partial = self.partial_dir / sha256
+        """Copy a file into the store, verifying the bytes as they are copied. Raises SourceError and StoreError."""
         try:
             reader = file.open("rb", buffering=0)
         except OSError as exc:
             raise SourceError(f"cannot read {file}: {exc.strerror}", hint="models.toml names it as path.") from exc
         with reader, _translated(self.root):
+            partial = self.partial(sha256)
             self.partial_dir.mkdir(parents=True, exist_ok=True)
             found = _copy_and_hash(reader, partial)
-        if found != sha256:
+            if found == sha256:
+                return self.keep(partial, sha256)
             partial.unlink()
-            raise VerificationError(
-                f"{file} is not the file that was locked: its SHA-256 is not {sha256}",
-                hint="If the new one is meant, lock it: inv models.lock --include NAME",
-            )
-        return self.keep(partial, sha256)
+        raise VerificationError(
+            f"{file} is not the file that was locked: its SHA-256 is not {sha256}",
+            hint="If the new one is meant, lock it: inv models.lock --include NAME",
+        )
 
     def blobs(self) -> list[Path]:
-        """Every stored file, by name."""
-        return [path for path in _files(self.root) if re.fullmatch("[0-9a-f]{64}", path.name)]
+        """Every stored file, by name; links to files elsewhere are none."""
+        named = (path for path in _files(self.root) if re.fullmatch("[0-9a-f]{64}", path.name))
+        return [path for path in named if not path.is_symlink()]
 
     def partials(self) -> list[Path]:
         """Everything that an interrupted download left, journals included."""
@@ -95,16 +172,13 @@ class Store:
             with _translated(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(self.root / "lock", on_wait=on_wait))
+            stack.callback(self.digests.save)
             yield
 
 
 @contextmanager
 def staging(folder: Path) -> Iterator[None]:
-    """Build something in `folder`, which is gone afterwards; what a killed run left there is gone before.
-
-    The caller holds the store's lock, so whatever lies there belongs to nobody.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
+    """Build something in `folder`, which is gone afterwards. Only links and copies may be put there."""
     try:
         with _translated(folder):
             folder.mkdir(parents=True)

@@ -17,7 +17,7 @@ from tritonops.errors import (
     TritonTimeoutError,
     UnknownModelError,
 )
-from tritonops.models.repository import Repository
+from tritonops.models.repository import CONFIG_NAME, Repository
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_versions, config_problem, ready, staleness, version_problem
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
@@ -119,12 +119,13 @@ def load_with_config(
     repository, before = Repository(disk.models_dir), disk.read(name)
     if before and before.text == text:
         return load(client, name, disk=disk, timeout=timeout)
+    was_ours = repository.is_written(name, CONFIG_NAME)
     repository.write_config(name, text)
     try:
         return load(client, name, disk=disk, timeout=timeout)
     except BaseException as exc:
         if before and before.text is not None:
-            repository.write_config(name, before.text)
+            repository.write_config(name, before.text, restored=not was_ours)
             if isinstance(exc, LoadError | NotAsOnDiskError):
                 # What that load changed before it failed goes back too, if it can.
                 with suppress(TritonError):

@@ -1,0 +1,43 @@
+"""Text files that tritonops wrote, with the digest of what it wrote: one that was edited since is somebody else's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from tritonops.files import write_json
+
+
+class WrittenFiles:
+    """Digests by key, in one JSON file. Whoever changes it is the only process that does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def is_current(self, key: str, file: Path) -> bool:
+        """Whether a file is just what was last written under this key; a symbolic link is not."""
+        try:
+            content = b"" if file.is_symlink() else file.read_bytes()
+        except OSError:
+            return False
+        return not file.is_symlink() and self._load().get(key) == hashlib.sha256(content).hexdigest()
+
+    def add(self, key: str, text: str) -> None:
+        """Note what was written. Raises OSError."""
+        self._save({**self._load(), key: hashlib.sha256(text.encode()).hexdigest()})
+
+    def discard(self, key: str) -> None:
+        """Forget what was written. Raises OSError."""
+        self._save({other: digest for other, digest in self._load().items() if other != key})
+
+    def _load(self) -> dict[str, str]:
+        try:
+            digests = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return digests if isinstance(digests, dict) else {}
+
+    def _save(self, digests: dict[str, str]) -> None:
+        if digests != self._load():
+            write_json(self._path, digests, indent=1, sync=False)
