@@ -132,13 +132,16 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
 def prune(c: Context, yes: bool = False) -> None:
     """Delete replaced files, and stored ones without a reference."""
     from tasks.progress import shown
-    from tritonops.models.prune import garbage
+    from tritonops.models.prune import delete_garbage, find_garbage
 
-    with shown(quiet=False) as progress, garbage(settings(), progress) as found:
-        print_table(("file", "size"), [(found.shown(file), size(file.lstat().st_size)) for file in found.files])
+    with shown(quiet=False) as progress:
+        found = find_garbage(settings(), progress)
+        print_table(("file", "size"), [(found.shown(file), size(length)) for file, length in found.files.items()])
         note(f"{len(found.files)} files, {size(found.bytes)}")
         if found.files and confirm("Delete them?", yes=yes):
-            found.delete()
+            deleted = delete_garbage(settings(), found, progress)
+            if kept := len(found.files) - len(deleted.files):
+                note(f"{kept} of them came into use meanwhile and are kept")
 
 
 @task(

@@ -25,12 +25,19 @@ _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _POLL = 0.1
 
 
-def write_text(path: Path, text: str, *, staging: Path | None = None, sync: bool = True) -> None:
+def write_text(
+    path: Path,
+    text: str,
+    *,
+    staging: Path | None = None,
+    sync: bool = True,
+    before_rename: Callable[[], None] = lambda: None,
+) -> None:
     """Write a file by one rename. Raises OSError; then the file is as it was.
 
     An existing file keeps its mode and owner. The new content is prepared in `staging`, a folder of the same
     filesystem; without one, beside the file, and a symbolic link is followed to the file that it stands for. `sync`
-    makes the content survive a power cut.
+    makes the content survive a power cut. `before_rename` may raise to keep what stands there.
     """
     target = path if staging else Path(os.path.realpath(path))
     partial = (staging or target.parent) / f".{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.partial"
@@ -41,6 +48,7 @@ def write_text(path: Path, text: str, *, staging: Path | None = None, sync: bool
             file.flush()
             if sync:
                 _fsync(file.fileno())
+        before_rename()
         partial.replace(target)
     except BaseException:
         partial.unlink(missing_ok=True)

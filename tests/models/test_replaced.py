@@ -12,7 +12,7 @@ from tritonops.models.catalog import load_catalog
 from tritonops.models.config import copy_configs
 from tritonops.models.download import download, raise_unless_done
 from tritonops.models.pin import lock_models
-from tritonops.models.prune import garbage
+from tritonops.models.prune import delete_garbage, find_garbage
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store
 
@@ -473,13 +473,13 @@ def test_prune_shows_and_frees_what_was_replaced(single):
     put(single.models_dir / "clip/1/model.onnx", b"older")
     download(single, overwrite=True)
     put(single.store_dir / "removed-abc/clip/1/labels.txt", b"mine")
-    with garbage(single) as found:
-        assert [found.shown(file).rpartition("Z/")[2] for file in found.files] == [
-            "triton/clip/1/model.onnx",
-            "removed-abc/clip/1/labels.txt",
-        ]
-        assert found.bytes > 0
-        found.delete()
+    found = find_garbage(single)
+    assert [found.shown(file).rpartition("Z/")[2] for file in found.files] == [
+        "triton/clip/1/model.onnx",
+        "removed-abc/clip/1/labels.txt",
+    ]
+    assert found.bytes > 0
+    assert delete_garbage(single, found) == found
     assert not (single.store_dir / "replaced").exists()
     assert not (single.store_dir / "removed-abc").exists()
     assert download(single).skipped == ("clip/1",)
@@ -487,11 +487,11 @@ def test_prune_shows_and_frees_what_was_replaced(single):
 
 def test_prune_keeps_what_a_killed_run_had_moved_to_the_staging_folder(single):
     put(single.store_dir / "staging/clip/replaced/labels.txt", b"mine")
-    with garbage(single) as found:
-        assert [found.shown(file).rpartition("Z/")[2] for file in found.files] == [
-            ".store/staging/clip/replaced/labels.txt"
-        ]
-        assert [file.read_bytes() for file in found.files] == [b"mine"]
+    found = find_garbage(single)
+    assert [found.shown(file).rpartition("Z/")[2] for file in found.files] == [
+        ".store/staging/clip/replaced/labels.txt"
+    ]
+    assert [file.read_bytes() for file in found.files] == [b"mine"]
 
 
 def test_two_commands_of_one_second_keep_both_files(single, tmp_path):

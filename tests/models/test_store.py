@@ -4,7 +4,8 @@ import pytest
 
 from tests.models.catalogs import files_below, one_file, write
 from tritonops.models.download import download
-from tritonops.models.prune import garbage
+from tritonops.models.pin import lock_models
+from tritonops.models.prune import delete_garbage, find_garbage
 
 
 @pytest.fixture
@@ -45,8 +46,7 @@ def test_verify_repairs_a_file_that_was_put_in_the_place_of_a_link_without_a_req
 
 
 def test_prune_keeps_what_the_lock_or_a_version_refers_to(installed):
-    with garbage(installed) as found:
-        assert found.files == ()
+    assert find_garbage(installed).files == {}
 
 
 def test_prune_takes_what_only_an_old_lock_referred_to(hub, installed):
@@ -54,20 +54,31 @@ def test_prune_takes_what_only_an_old_lock_referred_to(hub, installed):
     write(installed, one_file("a", "team/a", version=2), one_file("b", "team/b"))
     download(installed)
     old = installed.models_dir / "a/1/model.onnx"
-    with garbage(installed) as found:
-        assert found.files == ()  # version 1 is installed still
+    assert find_garbage(installed).files == {}  # version 1 is installed still
     old.unlink()
-    with garbage(installed) as found:
-        assert [file.read_bytes() for file in found.files] == [b"a weights"]
-        found.delete()
+    found = find_garbage(installed)
+    assert [file.read_bytes() for file in found.files] == [b"a weights"]
+    assert delete_garbage(installed, found) == found
     assert download(installed).skipped == ("a/2", "b/1")
 
 
 def test_prune_takes_the_beginnings_of_files_that_are_no_longer_wanted(installed):
     partial = installed.store_dir / "partial" / ("0" * 64)
     partial.write_bytes(b"half")
-    with garbage(installed) as found:
-        assert found.files == (partial,)
+    assert find_garbage(installed).files == {partial: 4}
+
+
+def test_prune_keeps_what_came_into_use_after_it_was_shown(installed):
+    text, lock = installed.models_toml.read_text(), installed.lock_path.read_text()
+    write(installed, one_file("b", "team/b"))
+    (installed.models_dir / "a/1/model.onnx").unlink()
+    lock_models(installed)
+    found = find_garbage(installed)
+    assert len(found.files) == 1
+    installed.models_toml.write_text(text)
+    installed.lock_path.write_text(lock)
+    assert delete_garbage(installed, found).files == {}
+    assert download(installed).bytes == 0
 
 
 def test_going_back_to_an_earlier_version_needs_no_network(hub, installed):

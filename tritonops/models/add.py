@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonops.errors import InputError, TritonOpsError
-from tritonops.models.catalog import HubSource, ModelVersion, load_catalog
+from tritonops.errors import InputError, SourceError, StoreError, TritonOpsError
+from tritonops.models.catalog import Catalog, ModelVersion, load_catalog, parse_catalog, read_catalog_text
+from tritonops.models.commit import Commits
 from tritonops.models.config import Variant, copy_configs, raise_unless_done, source_path
-from tritonops.models.download import download
-from tritonops.models.entries import adding_entry, preview_entry, remove_entries
+from tritonops.models.entries import with_entry, without_entries
 from tritonops.models.fetch import Supply
 from tritonops.models.generate import Wishes, generate_configs
-from tritonops.models.lock import load_lock, save_lock
+from tritonops.models.install import match_small_files, staged, state, take_in
+from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
+from tritonops.models.replaced import leaves
 from tritonops.models.repository import Repository
 from tritonops.models.sources import Hub, Listing
 from tritonops.models.store import Store
@@ -49,40 +52,99 @@ def add_model(
     asked for, models.toml is as it was before.
     """
     progress = progress or Progress()
-    wanted = {"triton_version": _next_version(settings, name), **values}
-    if "path" in wanted:
-        wanted["path"] = os.path.relpath(str(wanted["path"]), settings.models_toml.parent)
-    pinned = _pinned(settings, name, wanted, progress)
-    with adding_entry(settings.models_toml, name, pinned) as entry:
-        _download(settings, entry, progress)
-    return _configured(settings, entry, variant, wishes)
+    if "path" in values:
+        values = {**values, "path": os.path.relpath(str(values["path"]), settings.models_toml.parent)}
+    addition = _Addition(settings, name, values, progress)
+    addition.preview()  # wrong input is not worth a wait
+    return _configured(settings, addition.add(), variant, wishes)
 
 
-def _next_version(settings: Settings, name: str) -> int:
-    versions = [entry.version for entry in load_catalog(settings.models_toml).versions_of(name)]
-    return max(versions, default=0) + 1
+class _Addition:
+    """One new version: everything is fetched first, and then one commit writes the entry, pins it and installs it."""
+
+    def __init__(self, settings: Settings, name: str, values: Mapping[str, str | int], progress: Progress) -> None:
+        self._settings, self._name, self._values, self._progress = settings, name, values, progress
+        self._commits = Commits(settings.models_toml, on_wait=progress.waiting)
+        self._store = Store(settings.store_dir)
+        self._repository = Repository(settings.models_dir)
+
+    def preview(self) -> ModelVersion:
+        """Read the entry as models.toml would have it now. Raises CatalogError where it is wrong."""
+        text = read_catalog_text(self._settings.models_toml)
+        return with_entry(self._settings.models_toml, text, self._name, self._numbered(text))[1]
+
+    def _numbered(self, text: str) -> Mapping[str, str | int]:
+        """The keys of the entry, with the next free version unless one was given."""
+        taken = [entry.version for entry in parse_catalog(self._settings.models_toml, text).versions_of(self._name)]
+        return {"triton_version": max(taken, default=0) + 1, **self._values}
+
+    def add(self) -> ModelVersion:
+        """Fetch, and commit. Raises SourceError and StoreError; then models.toml is as it was."""
+        hub = Hub(self._settings.hf_endpoint, self._settings.hf_token)
+        with (
+            self._store.locked(self._progress.waiting),
+            Supply(self._store, hub, self._progress) as supply,
+        ):
+            entry = self.preview()
+            try:
+                fetched = self._fetched(entry, supply)
+            except SourceError as exc:
+                raise SourceError(f"{entry.label} was not added: {exc}", hint=exc.hint) from exc
+            if fetched.commit:  # in place of the branch, so that the entry stands for the same bytes from now on
+                self._values = {**self._values, "revision": fetched.commit}
+            while not (added := self._commit(fetched)):
+                pass  # another addition took the version meanwhile
+            return added
+
+    def _fetched(self, entry: ModelVersion, supply: Supply) -> Listing:
+        """List and fetch the files; gives the listing with every SHA-256."""
+        answer = supply.list([entry])[entry.label]
+        if not isinstance(answer, Listing):
+            raise answer
+        listing = match_small_files(answer, self._repository)
+        take_in(self._store, listing, self._repository)
+        outcomes = supply.fetch(supply.lacking(listing.files).values())
+        for outcome in outcomes.values():
+            if isinstance(outcome, TritonOpsError):
+                raise outcome
+        return listing.completed(outcomes)
+
+    def _commit(self, fetched: Listing) -> ModelVersion | None:
+        """Write the entry, pin it and install it, all in one commit; None where the version was taken meanwhile."""
+        entry = self.preview()
+        pin = replace(fetched, version=entry).locked(self._settings.models_toml, {})
+        assert pin is not None, "every hash is known by now"
+        found = state(self._store, pin, self._repository)
+        if found != "installed":
+            self._repository.refuse_link(pin.name)
+        if found == "other bytes":
+            folder = self._repository.version_dir(pin.name, pin.version)
+            raise StoreError(f"{entry.label} was not added: {folder} holds other files", hint="Move them away first.")
+        with staged(self._store, pin, self._repository) as swap, self._commits.locked():
+            if self.preview().label != entry.label:
+                return None
+            values = {**self._values, "triton_version": entry.version}
+            self._commits.edit_catalog(lambda text: with_entry(self._settings.models_toml, text, self._name, values)[0])
+            try:
+                self._pin(pin)
+                if found != "installed":
+                    swap()
+            except BaseException:
+                self._commits.edit_catalog(lambda text: _without(self._settings.models_toml, text, {entry.label}))
+                self._commits.drop_stale_pins()
+                raise
+        return entry
+
+    def _pin(self, pin: LockedVersion) -> None:
+        try:
+            self._commits.pin({pin.label: pin}, before=self._commits.pins)
+        except OSError as exc:
+            self._progress.warned(f"cannot write {self._settings.lock_path} ({exc.strerror}): nothing is pinned")
 
 
-def _pinned(
-    settings: Settings, name: str, values: Mapping[str, str | int], progress: Progress
-) -> Mapping[str, str | int]:
-    """Name the commit in place of the branch, so that the entry stands for the same bytes from now on."""
-    entry = preview_entry(settings.models_toml, name, values)
-    if not isinstance(entry.source, HubSource):
-        return values
-    hub = Hub(settings.hf_endpoint, settings.hf_token)
-    with Supply(Store(settings.store_dir), hub, progress) as supply:
-        listing = supply.list([entry])[entry.label]
-    if not isinstance(listing, Listing):
-        raise listing
-    return {**values, "revision": listing.commit or entry.source.revision}
-
-
-def _download(settings: Settings, entry: ModelVersion, progress: Progress) -> None:
-    result = download(settings, include=[entry.name], progress=progress)
-    for failure in result.failed:
-        if failure.model == entry.label:
-            raise TritonOpsError(f"{entry.label} was not added: {failure.error}")
+def _without(path: Path, text: str, labels: set[str]) -> str:
+    entries = [entry for entry in parse_catalog(path, text).versions if entry.label in labels]
+    return without_entries(path, text, entries)
 
 
 def _configured(settings: Settings, entry: ModelVersion, variant: Variant, wishes: Wishes | None) -> Added:
@@ -105,6 +167,11 @@ class Removal:
     entries: tuple[ModelVersion, ...]
     folders: tuple[Path, ...]
     """Of the disk; none unless they were asked for."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The versions, as people write them."""
+        return tuple(entry.label for entry in self.entries)
 
 
 def plan_removal(settings: Settings, name: str, *, version: int | None, files: bool) -> Removal:
@@ -130,15 +197,43 @@ def _folders(settings: Settings, repository: Repository, entries: Sequence[Model
 
 
 def remove_model(settings: Settings, removal: Removal) -> None:
-    """Take entries out of models.toml and models.lock, and folders from the disk. Blobs of the store stay."""
-    gone = {entry.label for entry in removal.entries}
+    """Take entries out of models.toml and models.lock, and folders from the disk. Blobs of the store stay.
+
+    Raises TritonOpsError where the removal would take away something else by now than it lists; then nothing is.
+    """
+    commits, repository = Commits(settings.models_toml), Repository(settings.models_dir)
+    store = Store(settings.store_dir)
+    for path in (leaf for folder in removal.folders for leaf in leaves(folder)):
+        store.is_ours(path)  # hashes it, if need be, before the commit
+    with commits.locked():
+        entries = _still_there(commits.catalog, removal)
+        if removal.folders and set(_folders(settings, repository, entries)) != {*removal.folders}:
+            raise TritonOpsError(f"{entries[0].name} was changed on disk meanwhile and is not removed", hint=_AGAIN)
+        without_entries(settings.models_toml, read_catalog_text(settings.models_toml), entries)
+        # The disk first: where models.toml was not written any more, the same command goes on from there.
+        with _moved_away(repository, store, removal.folders):
+            commits.edit_catalog(lambda text: _without(settings.models_toml, text, {*removal.labels}))
+        commits.drop_stale_pins()
+
+
+_AGAIN = "Run it again to see what there is now."
+
+
+def _still_there(catalog: Catalog, removal: Removal) -> list[ModelVersion]:
+    now = {entry.label: entry for entry in catalog.versions}
     for entry in removal.entries:
-        remove_entries(settings.models_toml, entry.name, entry.version)
-    lock = load_lock(settings.lock_path)
-    if gone & lock.keys():
-        save_lock(settings.lock_path, [pin for label, pin in lock.items() if label not in gone])
-    repository, store = Repository(settings.models_dir), Store(settings.store_dir)
-    for folder in removal.folders:
-        # By one rename, so that Triton never sees half of it.
-        with repository.changing():
-            repository.replaced.move_away(folder, store.is_ours)
+        if entry.label not in now:
+            raise TritonOpsError(f"{entry.label} was removed by somebody else meanwhile", hint=_AGAIN)
+        if replace(now[entry.label], place=entry.place) != entry:
+            raise TritonOpsError(f"{entry.label} was changed in models.toml meanwhile, and is not removed", hint=_AGAIN)
+    return [now[entry.label] for entry in removal.entries]
+
+
+@contextmanager
+def _moved_away(repository: Repository, store: Store, folders: Sequence[Path]) -> Iterator[None]:
+    """Take folders away, each by one rename, so that Triton never sees half of a model; they come back on failure."""
+    with ExitStack() as stack:
+        for folder in folders:
+            with repository.changing():
+                stack.enter_context(repository.replaced.moved_away(folder, store.is_ours))
+        yield

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tritonops.errors import ConfigError, DifferenceError, PartialFailureError, TritonOpsError
 from tritonops.models.catalog import Catalog
+from tritonops.models.commit import Commits
 from tritonops.models.pbtxt import (
     AS_IN_CATALOG,
     SET_WITH_SERVE,
@@ -61,14 +62,17 @@ def copy_configs(
 ) -> tuple[ConfigOutcome, ...]:
     """Bring the configs of the models in `include`, or of all, to where the models are.
 
-    One that differs from its source is replaced only with `overwrite`. One model's failure does not keep the
-    others from being done: see `raise_unless_done`.
+    One that differs from its source is replaced only with `overwrite`. A model that was removed from models.toml
+    meanwhile gets none. One model's failure does not keep the others from being done: see `raise_unless_done`.
     """
     names = dict.fromkeys(version.name for version in catalog.select(include))
-    return tuple(
-        _outcome(catalog, repository, name, source_path(config_dir, name, variant), overwrite=overwrite)
-        for name in names
-    )
+    commits = Commits(catalog.path)
+    with commits.locked():
+        now = commits.catalog
+        return tuple(
+            _outcome(now, repository, name, source_path(config_dir, name, variant), overwrite=overwrite)
+            for name in names
+        )
 
 
 def raise_unless_done(outcomes: Sequence[ConfigOutcome]) -> None:
@@ -113,6 +117,8 @@ def served_policy(text: str) -> VersionPolicy | None:
 
 def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, *, overwrite: bool) -> ConfigOutcome:
     try:
+        if name not in catalog.names:
+            return ConfigOutcome(name, "failed", error=f"it was removed from {catalog.path.name} meanwhile")
         if not source.exists():
             return ConfigOutcome(name, "failed", error=f"there is no {source}")
         text = read_text(source)
@@ -151,7 +157,7 @@ def _bring(repository: Repository, name: str, wanted: str, *, overwrite: bool) -
     # Nobody has had a reason to edit a config that waits, so the latest choice of CPU or GPU counts.
     state = _state(there, wanted, overwrite=overwrite or waiting or _differ_in_versions(there or "", wanted))
     if state in ("written", "replaced"):
-        path = repository.write_config(name, wanted)
+        path = repository.write_config(name, wanted, expected=there)
     diff = "" if there is None else _diff(there, wanted, path)
     return ConfigOutcome(name, state, path, diff, served_policy(wanted), waiting)
 

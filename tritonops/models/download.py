@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import PartialFailureError, StoreError, TritonOpsError
-from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
+from tritonops.models.catalog import ModelVersion
+from tritonops.models.commit import Commits
 from tritonops.models.fetch import JOBS, Supply, in_parallel
 from tritonops.models.install import match_small_files, staged, state, take_in
-from tritonops.models.lock import Lock, load_lock, pin_of, update_lock
+from tritonops.models.lock import LockedVersion, pin_of
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.models.sources import Hub, Listing, Outcomes
@@ -57,12 +58,12 @@ def download(
     """
     started = time.monotonic()
     progress = progress or Progress()
-    catalog = load_catalog(settings.models_toml)
-    versions = catalog.select(include)
+    commits = Commits(settings.models_toml, on_wait=progress.waiting)
+    commits.catalog.select(include)  # wrong input is not worth a wait
     store, hub = Store(settings.store_dir, rehash=verify), Hub(settings.hf_endpoint, settings.hf_token)
     with store.locked(progress.waiting), Supply(store, hub, progress, jobs=jobs or JOBS) as supply:
-        run = _Run(settings, catalog, store, supply, progress, overwrite=overwrite, verify=verify)
-        run.bring(versions)
+        run = _Run(settings, commits, store, supply, progress, overwrite=overwrite, verify=verify)
+        run.bring(commits.catalog.select(include))
     seconds = round(time.monotonic() - started, 3)
     failed = tuple(Failure(label, error) for label, error in run.failed.items())
     return DownloadResult(tuple(run.downloaded), tuple(run.skipped), failed, supply.received, seconds)
@@ -81,7 +82,7 @@ class _Run:
     def __init__(
         self,
         settings: Settings,
-        catalog: Catalog,
+        commits: Commits,
         store: Store,
         supply: Supply,
         progress: Progress,
@@ -89,30 +90,34 @@ class _Run:
         overwrite: bool,
         verify: bool,
     ) -> None:
-        self._catalog, self._supply, self._progress = catalog, supply, progress
+        self._commits, self._supply, self._progress = commits, supply, progress
         self._overwrite, self._verify = overwrite, verify
         self._store = store
         self._repository = Repository(settings.models_dir)
-        self._lock_path = settings.lock_path
-        self._before: Lock = load_lock(settings.lock_path)
-        self._pins = {**self._before}
+        self._earlier = self._before = commits.pins
+        """What models.lock said when the run began, and what it said last."""
+        self._pins: dict[str, LockedVersion] = {}
+        """What the versions of this run consist of, by label."""
         self._due: set[str] = set()
-        """Versions that are pinned, and whose place was looked at: they are to be installed."""
+        """Versions that are to be installed: their place was looked at."""
+        self._listed: list[Listing] = []
+        self._fetched: set[str] = set()
+        """The files that the store did not have before, by SHA-256."""
         self.downloaded: list[str] = []
         self.skipped: list[str] = []
         self.failed: dict[str, str] = {}
+        self._done: set[str] = set()
 
     def bring(self, versions: Sequence[ModelVersion]) -> None:
         """Bring these versions to disk, and pin them."""
-        listings = self._listings(versions)
+        self._listed = listings = self._listings(versions)
         self._read_ahead(listings)
-        lacking = [listing for listing in listings if not self._is_settled(listing, {})]
-        if lacking:
+        due = [listing for listing in listings if not self._is_settled(listing, {})]
+        if due:
             self._repository.refuse_mount_point()  # before the bytes are here, not after
         # Pinned before they are fetched: an interrupted download goes on with the same commit.
-        self._save()
-        self._fetch_and_install(lacking)
-        self._save()
+        self._pin(due)
+        self._fetch_and_install([listing for listing in due if listing.version.label not in self._done])
 
     def _fetch_and_install(self, listings: Sequence[Listing]) -> None:
         """Install each version as soon as its last file is here, so that an interruption leaves it served.
@@ -122,6 +127,7 @@ class _Run:
         """
         files = [file for listing in listings for file in listing.files]
         lacking = self._supply.lacking(files)
+        self._fetched |= lacking.keys()
         awaited = {
             listing.version.label: {file.key for file in listing.files} & lacking.keys()
             for listing in listings
@@ -131,24 +137,27 @@ class _Run:
         for listing in listings:
             for key in awaited.get(listing.version.label, ()):
                 waiting.setdefault(key, []).append(listing)
-        done: set[str] = set()
 
         def on_stored(key: str) -> None:
             for listing in waiting.get(key, ()):
                 label = listing.version.label
                 awaited[label].discard(key)
                 if not awaited[label]:
-                    done.add(label)
-                    self._install(listing, {})
+                    self._install(listing)
 
         outcomes = self._supply.fetch(lacking.values(), on_stored)
-        for listing in listings:
-            if listing.version.label not in done and not self._has_failed(listing, outcomes):
-                self._install(listing, outcomes)
+        self._fetched |= {sha256 for sha256 in outcomes.values() if isinstance(sha256, str)}
+        rest = [listing for listing in listings if listing.version.label not in self._done]
+        complete = [listing for listing in rest if not self._has_failed(listing, outcomes)]
+        due = [listing for listing in complete if not self._is_settled(listing, outcomes)]
+        self._pin(due)
+        for listing in due:
+            if listing.version.label not in self._done:
+                self._install(listing)
 
     def _listings(self, versions: Sequence[ModelVersion]) -> list[Listing]:
         """Read what is pinned from the lock, and ask the sources of the rest."""
-        pins = {version.label: pin_of(version, self._before, self._catalog.path) for version in versions}
+        pins = {version.label: pin_of(version, self._before, self._commits.models_toml) for version in versions}
         answers = self._supply.list([version for version in versions if pins[version.label] is None])
         for version in versions:
             if pin := pins[version.label]:
@@ -170,11 +179,13 @@ class _Run:
         in_parallel(lambda each: digests.matches(*each, ""), unread, threads=cores, first=cores)
 
     def _is_settled(self, listing: Listing, outcomes: Outcomes) -> bool:
-        """Whether a version needs no fetch: it is there, or may not be replaced. Pins it once its hashes are known."""
+        """Whether nothing is to be done for a version: it is there, or may not be replaced."""
         label = listing.version.label
+        if label in self._due:
+            return False
         try:
             take_in(self._store, listing, self._repository)
-            pin = listing.locked(self._catalog.path, outcomes)
+            pin = listing.locked(self._commits.models_toml, outcomes)
             if pin is None:
                 return False
             self._pins[label] = pin
@@ -192,6 +203,7 @@ class _Run:
             return True
         if found == "installed":
             self.skipped.append(label)
+            self._done.add(label)
             return True
         self._due.add(label)
         return False
@@ -202,22 +214,51 @@ class _Run:
             self._fail(listing.version.label, error)
         return bool(errors)
 
-    def _install(self, listing: Listing, outcomes: Outcomes) -> None:
+    def _install(self, listing: Listing) -> None:
+        """Put a version where it belongs, unless models.toml or models.lock ask for another one by now."""
         label = listing.version.label
-        if label not in self._due and self._is_settled(listing, outcomes):
-            return
+        pin, earlier = self._pins[label], self._earlier.get(label)
         try:
-            with staged(self._store, self._pins[label], self._repository, earlier=self._before.get(label)) as swap:
-                swap()
-            self.downloaded.append(label)
+            with staged(self._store, pin, self._repository, earlier=earlier) as swap, self._commits.locked():
+                objection = self._commits.objection(listing.version, pin)
+                if objection is None:
+                    swap()
         except TritonOpsError as exc:
             self._fail(label, exc)
+            return
+        if objection:
+            self._drop(listing, objection)
+            return
+        self.downloaded.append(label)
+        self._done.add(label)
 
     def _fail(self, label: str, error: TritonOpsError | OSError) -> None:
         self.failed[label] = error.in_one_line if isinstance(error, TritonOpsError) else str(error)
+        self._done.add(label)
 
-    def _save(self) -> None:
-        try:
-            self._before = update_lock(self._lock_path, self._catalog, self._before, self._pins)
-        except OSError as exc:
-            self._progress.warned(f"cannot write {self._lock_path} ({exc.strerror}): nothing is pinned")
+    def _drop(self, listing: Listing, objection: str) -> None:
+        """Give a version up, and delete the files that were fetched for it alone."""
+        label = listing.version.label
+        kept = {file.sha256 for each in self._listed if each is not listing for file in each.files}
+        pins = {**self._pins, **self._commits.pins}
+        kept |= {file.sha256 for each, pin in pins.items() if each != label for file in pin.files}
+        for sha256 in {file.sha256 for file in self._pins[label].files} & self._fetched - kept:
+            self._store.drop(sha256)
+        self._fail(label, StoreError(f"not installed, and what was fetched is dropped: {objection}"))
+
+    def _pin(self, listings: Sequence[Listing]) -> None:
+        """Write the pins that are not in models.lock; give up the versions that models.toml no longer asks for."""
+        new = {label: pin for label, pin in self._pins.items() if self._before.get(label) != pin}
+        stale = self._before.keys() - {version.label for version in self._commits.catalog.versions}
+        if not (new or stale or listings):
+            return
+        with self._commits.locked():
+            try:
+                self._commits.pin(new, before=self._before)
+            except OSError as exc:
+                self._progress.warned(f"cannot write {self._commits.lock_path} ({exc.strerror}): nothing is pinned")
+            self._before = self._commits.pins
+            for listing in listings:
+                pin = self._pins.get(listing.version.label)
+                if pin and (objection := self._commits.objection(listing.version, pin)):
+                    self._drop(listing, objection)

@@ -6,49 +6,27 @@ of the one before it, and would remove it with that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
 from tritonops.errors import CatalogError, InputError
-from tritonops.files import replace_text
-from tritonops.models.catalog import ModelVersion, load_catalog, parse_catalog, read_catalog_text
+from tritonops.models.catalog import ModelVersion, parse_catalog
 from tritonops.models.toml_lines import entry_line, entry_spans
 
 
-def preview_entry(path: Path, key: str, values: Mapping[str, str | int]) -> ModelVersion:
-    """Read the entry as models.toml would have it; nothing is written. Raises CatalogError where it is wrong."""
-    return _added(path, key, values)[1]
+def with_entry(path: Path, text: str, key: str, values: Mapping[str, str | int]) -> tuple[str, ModelVersion]:
+    """Add an entry to the text of models.toml, below the last one of its model, or at the end.
 
-
-@contextmanager
-def adding_entry(path: Path, key: str, values: Mapping[str, str | int]) -> Iterator[ModelVersion]:
-    """Write an entry below the last one of its model, or at the end; give it as models.toml now reads.
-
-    Where the block fails, models.toml becomes what it was, unless somebody has edited it since. Raises CatalogError
-    where the entry is wrong.
+    Returns the text and the entry as it now reads. Raises CatalogError where the entry is wrong.
     """
-    before = read_catalog_text(path)
-    text, entry = _added(path, key, values)
-    replace_text(path, text)
+    known = {entry.label for entry in parse_catalog(path, text).versions}
+    after = _with_block(text, key, _block(key, values))
     try:
-        yield entry
-    except BaseException:
-        if read_catalog_text(path) == text:
-            replace_text(path, before)
-        raise
-
-
-def _added(path: Path, key: str, values: Mapping[str, str | int]) -> tuple[str, ModelVersion]:
-    before = load_catalog(path)
-    text = _with_block(read_catalog_text(path), key, _block(key, values))
-    known = {entry.label for entry in before.versions}
-    try:
-        after = parse_catalog(path, text)
+        catalog = parse_catalog(path, after)
     except CatalogError as exc:
         raise CatalogError(f"the new entry was not written to {exc}", hint=exc.hint or _OPTIONS) from exc
-    return text, next(entry for entry in after.versions if entry.label not in known)
+    return after, next(entry for entry in catalog.versions if entry.label not in known)
 
 
 _OPTIONS = "See `inv --help models.add`: --file gives model_path, the other options the keys of their names."
@@ -63,19 +41,11 @@ def _with_block(text: str, key: str, block: str) -> str:
     return head + gap + block + tail
 
 
-def remove_entries(path: Path, name: str, version: int | None = None) -> tuple[ModelVersion, ...]:
-    """Take the entries of a model, or of one version, out of models.toml. Returns them.
+def without_entries(path: Path, text: str, gone: Sequence[ModelVersion]) -> str:
+    """Take entries out of the text of models.toml; a comment directly above one goes with it.
 
-    The comment that stands directly above an entry goes with it. Raises UnknownModelError, and InputError for a
-    version that is not there, or that stands in an array on one line.
+    Raises InputError for one that stands in an array on one line.
     """
-    catalog = load_catalog(path)
-    entries = catalog.select([name])
-    gone = tuple(entry for entry in entries if version in (None, entry.version))
-    if not gone:
-        known = ", ".join(str(entry.version) for entry in entries)
-        raise InputError(f"{path} has no version {version} of {name}", hint=f"It has: {known}.")
-    text = read_catalog_text(path)
     lines, spans = _lines(text), entry_spans(text)
     for entry in gone:
         if entry.place not in spans:
@@ -83,9 +53,9 @@ def remove_entries(path: Path, name: str, version: int | None = None) -> tuple[M
             raise InputError(f"{path}, line {line}: {entry.label} stands in an array", hint="Take it out by hand.")
     for start, end in sorted((spans[entry.place] for entry in gone), reverse=True):
         del lines[_with_comment(lines, start) : _with_blank(lines, end)]
-    parse_catalog(path, "".join(lines))
-    replace_text(path, "".join(lines))
-    return gone
+    after = "".join(lines)
+    parse_catalog(path, after)
+    return after
 
 
 def _lines(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tritonops.errors import GraphError, InputError, UnknownModelError
 from tritonops.models.catalog import Catalog, ModelVersion
+from tritonops.models.commit import Commits
 from tritonops.models.config import VARIANTS, Variant, source_path
 from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
 from tritonops.models.pbtxt import read_text
@@ -52,11 +53,14 @@ def generate_configs(
     }
     if wishes.labels:
         texts[config_dir / name / LABELS] = read_text(wishes.labels)
-    there = [str(path) for path, text in texts.items() if path.exists() and not _is_same_labels(path, text)]
-    if there and not overwrite:
-        raise InputError(f"there already: {', '.join(there)}", hint="--overwrite writes them anew.")
-    for path, text in texts.items():
-        repository.write_source(path, text)
+    commits = Commits(catalog.path)
+    with commits.locked():
+        _require_known(commits.catalog, repository, name)  # a removal meanwhile has taken its configs too
+        there = [str(path) for path, text in texts.items() if path.exists() and not _is_same_labels(path, text)]
+        if there and not overwrite:
+            raise InputError(f"there already: {', '.join(there)}", hint="--overwrite writes them anew.")
+        for path, text in texts.items():
+            repository.write_source(path, text)
     return tuple(path for path in texts if path.name != LABELS)
 
 
@@ -69,9 +73,7 @@ def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Pat
 
     Raises UnknownModelError, and InputError where no version is on disk or it is not ONNX.
     """
-    known = {*catalog.names, *repository.names()}
-    if name not in known:
-        raise UnknownModelError(name, known, where=f"{catalog.path} or the disk")
+    _require_known(catalog, repository, name)
     versions = repository.versions(name)
     if not versions:
         raise InputError(f"{name} is not on disk", hint=f"Run: inv models.download --include {name}")
@@ -81,6 +83,12 @@ def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Pat
     if path.suffix != ".onnx" or not path.is_file():
         raise InputError(f"{name}: {path} is not an ONNX file", hint="Other backends' configs are written by hand.")
     return path, local_name
+
+
+def _require_known(catalog: Catalog, repository: Repository, name: str) -> None:
+    known = {*catalog.names, *repository.names()}
+    if name not in known:
+        raise UnknownModelError(name, known, where=f"{catalog.path} or the disk")
 
 
 def _local_name(entries: tuple[ModelVersion, ...], version: int) -> str:

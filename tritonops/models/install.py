@@ -68,6 +68,11 @@ def staged(
             (new / file.path).parent.mkdir(parents=True, exist_ok=True)
             store.link(file.sha256, new / file.path)
 
+        # What the swap wants to know of the files that it replaces is read now: it keeps other commits waiting.
+        present = repository.version_dir(pin.name, pin.version)
+        for path in leaves(present):
+            _Ours(store, present, pin, earlier)(path)
+
         def swap() -> None:
             with repository.changing():
                 repository.refuse_link(pin.name)

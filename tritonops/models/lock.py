@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tritonops.errors import InputError
-from tritonops.files import write_text
 from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
 from tritonops.redaction import redact
 
@@ -76,7 +75,7 @@ def requested(version: ModelVersion, catalog_path: Path) -> str:
 def pin_of(version: ModelVersion, lock: Lock, catalog_path: Path) -> LockedVersion | None:
     """Find the pin that still answers what models.toml asks for."""
     pin = lock.get(version.label)
-    return pin if pin is not None and _mismatch(version, pin, catalog_path) is None else None
+    return pin if pin is not None and mismatch(version, pin, catalog_path) is None else None
 
 
 def differences(catalog: Catalog, lock: Lock) -> dict[str, str]:
@@ -85,14 +84,15 @@ def differences(catalog: Catalog, lock: Lock) -> dict[str, str]:
     for version in catalog.versions:
         if version.label not in lock:
             found[version.label] = "is not locked"
-        elif mismatch := _mismatch(version, lock[version.label], catalog.path):
-            found[version.label] = mismatch
+        elif why := mismatch(version, lock[version.label], catalog.path):
+            found[version.label] = why
     for label in lock.keys() - {version.label for version in catalog.versions}:
         found[label] = "is locked, but models.toml does not have it"
     return dict(sorted(found.items()))
 
 
-def _mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> str | None:
+def mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> str | None:
+    """Say why a pin does not answer what models.toml asks for; None where it does."""
     locked = redact(pin.source)  # of an earlier release: it wrote the query down
     if (asked := requested(version, catalog_path)) != locked:
         return f"models.toml asks for {asked}, the lock was made for {locked}"
@@ -103,13 +103,26 @@ def _mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> 
 
 def load_lock(path: Path) -> dict[str, LockedVersion]:
     """Read models.lock; where there is none, nothing is pinned. Raises InputError for a file that is none."""
+    return parse_lock(path, read_lock_text(path))
+
+
+def read_lock_text(path: Path) -> str:
+    """Read models.lock as it is; an empty text where there is none. Raises InputError."""
     try:
-        models = tomllib.loads(path.read_text(encoding="utf-8")).get("models", {})
-        pins = [_pin(name, version, entry) for name, entries in models.items() for version, entry in entries.items()]
+        return path.read_bytes().decode()
     except FileNotFoundError:
-        return {}
+        return ""
+    except UnicodeDecodeError as exc:
+        raise InputError(f"{path} is not a lock: byte {exc.start} is not UTF-8") from exc
     except OSError as exc:
         raise InputError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def parse_lock(path: Path, text: str) -> dict[str, LockedVersion]:
+    """Check the text of the models.lock at `path`; pins by label. Raises InputError."""
+    try:
+        models = tomllib.loads(text).get("models", {})
+        pins = [_pin(name, version, entry) for name, entries in models.items() for version, entry in entries.items()]
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise InputError(
             f"{path} is not a lock: {type(exc).__name__}: {exc}",
@@ -149,21 +162,9 @@ def is_inside(path: str) -> bool:
     )
 
 
-def update_lock(path: Path, catalog: Catalog, before: Lock, pins: Lock) -> Lock:
-    """Write models.lock where it changes, without what models.toml no longer has. Returns what it holds.
-
-    Raises OSError.
-    """
-    wanted = {version.label: pins[version.label] for version in catalog.versions if version.label in pins}
-    if wanted != before:
-        save_lock(path, wanted.values())
-    return wanted
-
-
-def save_lock(path: Path, pins: Iterable[LockedVersion]) -> None:
-    """Write models.lock in one step, sorted, with one line a file, so that a merge conflict stays readable."""
-    blocks = [_written(pin) for pin in sorted(pins, key=lambda pin: (pin.name, pin.version))]
-    write_text(path, "\n".join([_HEADER, *blocks]))
+def format_lock(pins: Iterable[LockedVersion]) -> str:
+    """Write the text of a models.lock, sorted, with one line a file, so that a merge conflict stays readable."""
+    return "\n".join([_HEADER, *(_written(pin) for pin in sorted(pins, key=lambda pin: (pin.name, pin.version)))])
 
 
 def _written(pin: LockedVersion) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tritonops.errors import PartialFailureError, StaleLockError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion, load_catalog
+from tritonops.models.commit import Commits
 from tritonops.models.fetch import JOBS, Supply
 from tritonops.models.install import match_small_files
-from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of, update_lock
+from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.models.sources import Hub, Listing
@@ -33,17 +34,22 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
     UnknownModelError, and PartialFailureError with the versions that keep what they had; the others are pinned.
     """
     progress = progress or Progress()
-    catalog = load_catalog(settings.models_toml)
-    versions = catalog.select(include)
-    before = load_lock(settings.lock_path)
-    stale = [version for version in versions if include or pin_of(version, before, catalog.path) is None]
+    commits = Commits(settings.models_toml, on_wait=progress.waiting)
+    commits.catalog.select(include)  # wrong input is not worth a wait
     store, hub = Store(settings.store_dir), Hub(settings.hf_endpoint, settings.hf_token)
     with store.locked(progress.waiting), Supply(store, hub, progress, jobs=JOBS) as supply:
-        resolved, errors = resolve(stale, catalog.path, supply, Repository(settings.models_dir))
-    try:
-        update_lock(settings.lock_path, catalog, before, {**before, **resolved})
-    except OSError as exc:
-        raise StoreError(f"cannot write {settings.lock_path}: {exc.strerror}") from exc
+        versions, before = commits.catalog.select(include), commits.pins
+        stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
+        resolved, errors = resolve(stale, settings.models_toml, supply, Repository(settings.models_dir))
+        with commits.locked():
+            try:
+                commits.pin(resolved, before=before)
+            except OSError as exc:
+                raise StoreError(f"cannot write {settings.lock_path}: {exc.strerror}") from exc
+            for version in stale:
+                pin = resolved.get(version.label)
+                if pin and (objection := commits.objection(version, pin)):
+                    errors[version.label] = StoreError(f"not locked: {objection}")
     if errors:
         failures = {label: error.in_one_line for label, error in errors.items()}
         raise PartialFailureError("not everything was locked", failures)

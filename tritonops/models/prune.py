@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from tritonops.settings import Settings
 
 @dataclass(frozen=True)
 class Garbage:
-    """Files of the store that can go, and the bytes that the disk gets back."""
+    """Files of the store that can go, with their sizes, and the bytes that the disk gets back."""
 
-    files: tuple[Path, ...]
+    files: Mapping[Path, int]
     bytes: int
     stores: tuple[Path, ...]
     """The folders that they lie in: more than one where the store is not beside the models."""
@@ -30,44 +31,56 @@ class Garbage:
         store = next(folder for folder in self.stores if folder in file.parents)
         return file.relative_to(store).as_posix()
 
-    def delete(self) -> None:
-        """Delete them."""
-        for file in self.files:
-            with suppress(FileNotFoundError):
-                delete_leaf(file)
-            with suppress(OSError):  # the store itself is never empty
-                for folder in file.parents:
-                    folder.rmdir()
 
-
-@contextmanager
-def garbage(settings: Settings, progress: Progress | None = None) -> Iterator[Garbage]:
-    """Find what can go. While the block runs, no download can come to need it.
+def find_garbage(settings: Settings, progress: Progress | None = None) -> Garbage:
+    """Find what can go.
 
     Kept are: what models.lock names, and the beginnings of it; what a version on disk, or a release, is a link to or a
     copy of. What commands have replaced can go. A models.lock of another branch or clone is not known here: its files
     would be fetched again.
     """
-    store = Store(settings.store_dir)
-    with store.locked((progress or Progress()).waiting):
-        wanted = {file.sha256 for pin in load_lock(settings.lock_path).values() for file in pin.files}
-        repository = Repository(settings.models_dir)
-        for left in _folders(repository.beside / "staging"):
-            with repository.changing():
-                repository.replaced.move_away(left, store.is_ours)
-        copies = _on_disk(repository)
-        files = [blob for blob in store.blobs() if blob.name not in wanted and not _is_used(blob, copies)]
-        files += [path for path in store.partials() if path.name.removesuffix(".journal") not in wanted]
-        stores = tuple(dict.fromkeys((store.root, repository.beside)))
-        files += [file for folder in stores for file in replaced_files(folder)]
-        yield Garbage(tuple(files), _freed(files), stores)
+    with Store(settings.store_dir).locked((progress or Progress()).waiting):
+        return _garbage(settings)
+
+
+def delete_garbage(settings: Settings, found: Garbage, progress: Progress | None = None) -> Garbage:
+    """Delete what was found, except for what has come into use since. Returns what was deleted."""
+    with Store(settings.store_dir).locked((progress or Progress()).waiting):
+        now = _garbage(settings)
+        deleted = _described([file for file in now.files if file in found.files], now.stores)
+        for file in deleted.files:
+            with suppress(FileNotFoundError):
+                delete_leaf(file)
+            with suppress(OSError):  # the store itself is never empty
+                for folder in file.parents:
+                    folder.rmdir()
+    return deleted
+
+
+def _garbage(settings: Settings) -> Garbage:
+    """The caller has locked the store."""
+    store, repository = Store(settings.store_dir), Repository(settings.models_dir)
+    wanted = {file.sha256 for pin in load_lock(settings.lock_path).values() for file in pin.files}
+    for left in _folders(repository.beside / "staging"):
+        with repository.changing():
+            repository.replaced.move_away(left, store.is_ours)
+    copies = _on_disk(repository)
+    files = [blob for blob in store.blobs() if blob.name not in wanted and not _is_used(blob, copies)]
+    files += [path for path in store.partials() if path.name.removesuffix(".journal") not in wanted]
+    stores = tuple(dict.fromkeys((store.root, repository.beside)))
+    files += [file for folder in stores for file in replaced_files(folder)]
+    return _described(files, stores)
+
+
+def _described(files: Sequence[Path], stores: tuple[Path, ...]) -> Garbage:
+    return Garbage({file: file.lstat().st_size for file in files}, _freed(files), stores)
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
 
 
-def _freed(files: list[Path]) -> int:
+def _freed(files: Sequence[Path]) -> int:
     """Count the bytes of a file with several links once, and only if all of its links go."""
     stats = [file.lstat() for file in files]
     links = Counter((stat.st_dev, stat.st_ino) for stat in stats)
@@ -82,6 +95,12 @@ def _is_used(blob: Path, copies: set[tuple[int, int]]) -> bool:
 
 
 def _on_disk(repository: Repository) -> set[tuple[int, int]]:
-    folders = (repository.root, repository.disabled)
-    found = [path.lstat() for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return {(stat.st_size, stat.st_mtime_ns) for stat in found}
+    """Sizes and times of the files of all models; what is moved or removed meanwhile may be missing."""
+    found = set()
+    for folder in (repository.root, repository.disabled):
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    stat = Path(parent, name).lstat()
+                    found.add((stat.st_size, stat.st_mtime_ns))
+    return found

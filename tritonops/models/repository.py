@@ -10,12 +10,13 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from errno import EXDEV
 from functools import cached_property
 from pathlib import Path
+from types import EllipsisType
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
 from tritonops.files import locked, write_text
@@ -183,11 +184,21 @@ class Repository:
             return [path for path in (self._pending / name).iterdir() if path.is_symlink() or path.is_file()]
         return []
 
-    def write_config(self, name: str, text: str, *, file_name: str = CONFIG_NAME, restored: bool = False) -> Path:
+    def write_config(
+        self,
+        name: str,
+        text: str,
+        *,
+        file_name: str = CONFIG_NAME,
+        expected: str | EllipsisType | None = ...,
+        restored: bool = False,
+    ) -> Path:
         """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model.
 
         With `file_name`, another file that belongs beside it. An earlier file that tritonops did not write is kept in
         `.store/replaced/`. `restored` means that the text is not ours: the next one to replace it keeps it again.
+        `expected` is the text that this one takes the place of, None for no file: raises RepositoryError, and writes
+        nothing, where the file says something else by now.
         """
         with self.changing():
             self.refuse_link(name)
@@ -195,8 +206,15 @@ class Repository:
             if self.pending_config(name).parent == target.parent:
                 require_no_link(self._pending)
                 require_no_link(target.parent)
+
+            def compare() -> None:
+                there = target.read_bytes() if target.exists() else None
+                if expected is not ... and there != (None if expected is None else expected.encode()):
+                    raise RepositoryError(f"{target} was changed meanwhile, and is left alone", hint="Run it again.")
+
+            compare()
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._replace_text(target, f"{name}/{file_name}", text, staging=self.beside)
+            self._replace_text(target, f"{name}/{file_name}", text, staging=self.beside, before_rename=compare)
             if restored:
                 self._written.discard(f"{name}/{file_name}")
         return target
@@ -212,10 +230,18 @@ class Repository:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._replace_text(target, str(target), text)
 
-    def _replace_text(self, target: Path, key: str, text: str, *, staging: Path | None = None) -> None:
+    def _replace_text(
+        self,
+        target: Path,
+        key: str,
+        text: str,
+        *,
+        staging: Path | None = None,
+        before_rename: Callable[[], None] = lambda: None,
+    ) -> None:
         if not self._written.is_current(key, target):
             self.replaced.keep_copy(target)
-        write_text(target, text, staging=staging)
+        write_text(target, text, staging=staging, before_rename=before_rename)
         self._written.add(key, text)
 
     @cached_property

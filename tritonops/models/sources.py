@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,12 @@ class Listing:
     version: ModelVersion
     commit: str | None
     files: tuple[ListedFile, ...]
+
+    def completed(self, outcomes: Outcomes) -> Listing:
+        """Fill in the SHA-256 of the files that have come."""
+        digests = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
+        files = tuple(replace(file, sha256=file.sha256 or digests.get(file.key)) for file in self.files)
+        return replace(self, files=files)
 
     def locked(self, catalog_path: Path, outcomes: Outcomes) -> LockedVersion | None:
         """Make the pin, once every hash is known: those of small files are, when the files have come."""

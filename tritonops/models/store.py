@@ -66,6 +66,12 @@ class Store:
         except OSError:
             return False
 
+    def drop(self, sha256: str) -> None:
+        """Delete a stored file, unless an installed version is a link to it."""
+        with suppress(FileNotFoundError):
+            if self.blob(sha256).stat().st_nlink == 1:
+                self.blob(sha256).unlink()
+
     def require_space(self, size: int) -> None:
         """Raise StoreError, before the first byte, where the disk has not the room for the last."""
         reserved = sum(path.stat().st_blocks * 512 for path in _files(self.partial_dir))

@@ -136,7 +136,12 @@ class _Run:
         self.report(f"load {model.name}")
         if model.config is not None:
             control.load_with_config(
-                self.client, model.name, model.config, disk=self.disk, timeout=self.timeout
+                self.client,
+                model.name,
+                model.config,
+                disk=self.disk,
+                timeout=self.timeout,
+                expected=model.config_there,
             )
             self._note_done(model.name, "config")
         else:

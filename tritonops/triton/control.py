@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import EllipsisType
 from typing import Any, Literal
 
 from tritonops.errors import (
@@ -12,6 +13,7 @@ from tritonops.errors import (
     LoadError,
     NotAsOnDiskError,
     NotServedError,
+    RepositoryError,
     TokenRefusedError,
     TritonError,
     TritonTimeoutError,
@@ -113,24 +115,43 @@ def ensemble_steps(config: Any) -> list[str]:
 
 
 def load_with_config(
-    client: TritonClient, name: str, text: str, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+    client: TritonClient,
+    name: str,
+    text: str,
+    *,
+    disk: Disk,
+    timeout: float = LOAD_TIMEOUT,
+    expected: str | EllipsisType | None = ...,
 ) -> Outcome:
-    """Write config.pbtxt and load. Where the load fails, or is interrupted, the config that was there is put back."""
+    """Write config.pbtxt and load. Where the load fails, or is interrupted, the config that was there is put back.
+
+    `expected` is the config that `text` was made from, None for none: raises RepositoryError where another one stands
+    there by now. A config that somebody else has written since is never overwritten.
+    """
     repository, before = Repository(disk.models_dir), disk.read(name)
     if before and before.text == text:
         return load(client, name, disk=disk, timeout=timeout)
     was_ours = repository.is_written(name, CONFIG_NAME)
-    repository.write_config(name, text)
+    before_text = before.text if before and before.unreadable is None else ...
+    repository.write_config(name, text, expected=before_text if expected is ... else expected)
     try:
         return load(client, name, disk=disk, timeout=timeout)
     except BaseException as exc:
-        if before and before.text is not None:
-            repository.write_config(name, before.text, restored=not was_ours)
+        if before and before.text is not None and _put_back(repository, before, written=text, was_ours=was_ours):
             if isinstance(exc, LoadError | NotAsOnDiskError):
                 # What that load changed before it failed goes back too, if it can.
                 with suppress(TritonError):
                     load(client, name, disk=disk, timeout=timeout)
         raise
+
+
+def _put_back(repository: Repository, before: ModelOnDisk, *, written: str, was_ours: bool) -> bool:
+    """Whether the config could go back: it could not where somebody else has written another one since."""
+    try:
+        repository.write_config(before.name, before.text or "", expected=written, restored=not was_ours)
+    except RepositoryError:
+        return False
+    return True
 
 
 @contextmanager

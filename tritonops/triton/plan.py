@@ -38,6 +38,8 @@ class PlannedModel:
     rows: tuple[PlannedVersion, ...]
     config: str | None = None
     """What config.pbtxt has to become; None where it stays as it is."""
+    config_there: str | None = None
+    """What config.pbtxt was when the plan was made; None for none."""
     diff: str | None = None
     """From the config on disk to the one of triton-config, or from the served one to the one on disk."""
     steps: tuple[str, ...] = ()

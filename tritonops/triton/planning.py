@@ -130,6 +130,7 @@ class _Planner:
             name,
             (*_model_rows(about), *planned),
             config=wanted.text if wanted.differs and not wanted.problem else None,
+            config_there=wanted.there,
             diff=wanted.diff or about.served_diff,
             steps=wanted.steps,
             is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tritonops.errors import InputError, TritonTimeoutError
+from tritonops.models.config import served_policy
 from tritonops.models.pbtxt import VersionPolicy, set_version_policy
 from tritonops.models.repository import Repository
 from tritonops.triton import control
@@ -25,18 +26,24 @@ def serve(
     Versions that stay go on answering meanwhile. Where the load fails, or is interrupted, the file is put back.
     Raises InputError for versions that are not on disk, and what `control.load` raises.
     """
-    model = _editable(client, name, disk)
-    _require_on_disk(name, policy, Repository(disk.models_dir).versions(name))
-    text = model.text or ""
-    wanted = text if VersionPolicy.of(model.config) == policy else set_version_policy(text, policy)
-    return _load_and_drain(client, name, wanted, disk, timeout)
+    return _serve(client, _editable(client, name, disk), policy, disk=disk, timeout=timeout)
+
+
+def _serve(
+    client: TritonClient, model: ModelOnDisk, policy: VersionPolicy, *, disk: Disk, timeout: float
+) -> Outcome:
+    _require_on_disk(model.name, policy, Repository(disk.models_dir).versions(model.name))
+    is_same = VersionPolicy.of(model.config) == policy
+    text = (model.text or "") if is_same else set_version_policy(model.text or "", policy)
+    return _load_and_drain(client, model, text, disk, timeout)
 
 
 def load_version(
     client: TritonClient, name: str, version: int, *, disk: Disk, timeout: float = LOAD_TIMEOUT
 ) -> Outcome:
     """Serve one version beside those that are served now."""
-    return _serve_exactly(client, name, _served(client, name) | {version}, disk=disk, timeout=timeout)
+    model = _editable(client, name, disk)
+    return _serve_exactly(client, model, _meant(client, model) | {version}, disk=disk, timeout=timeout)
 
 
 def unload_version(
@@ -47,31 +54,43 @@ def unload_version(
     if version not in served:
         rows = tuple(row for row in control.list_models(client) if row.name == name)
         return Outcome(name, "not loaded", rows)
-    if served == {version}:
+    model = _editable(client, name, disk)
+    remaining = _meant(client, model) - {version}
+    if served == {version} or not remaining:
         raise InputError(
             f"version {version} is the last of {name} that is served", hint="To unload the whole model, add --all."
         )
-    outcome = _serve_exactly(client, name, served - {version}, disk=disk, timeout=timeout)
+    outcome = _serve_exactly(client, model, remaining, disk=disk, timeout=timeout)
     return replace(outcome, verdict="unloaded")
 
 
+def _meant(client: TritonClient, model: ModelOnDisk) -> set[int]:
+    """The versions that were chosen with `serve`, which another command may be loading still; else those served.
+
+    `model` was read before: a choice made since is found when the config is written.
+    """
+    chosen = served_policy(model.text or "")
+    return {*model.served} if chosen else _served(client, model.name)
+
+
 def _serve_exactly(
-    client: TritonClient, name: str, versions: Collection[int], *, disk: Disk, timeout: float
+    client: TritonClient, model: ModelOnDisk, versions: Collection[int], *, disk: Disk, timeout: float
 ) -> Outcome:
     """Keep a policy that picks just these versions already, such as "the newest two"."""
-    model = _editable(client, name, disk)
     if set(model.served) == set(versions):
-        return _load_and_drain(client, name, model.text or "", disk, timeout)
+        return _load_and_drain(client, model, model.text or "", disk, timeout)
     policy = VersionPolicy("specific", versions=tuple(sorted(versions)))
-    return serve(client, name, policy, disk=disk, timeout=timeout)
+    return _serve(client, model, policy, disk=disk, timeout=timeout)
 
 
-def _load_and_drain(client: TritonClient, name: str, text: str, disk: Disk, timeout: float) -> Outcome:
-    """Load with this config, and wait for what leaves service to answer its last requests. That wait may end early: it is no failure."""
+def _load_and_drain(client: TritonClient, model: ModelOnDisk, text: str, disk: Disk, timeout: float) -> Outcome:
+    """Load with this config, and wait until versions that leave service have answered; that wait may end early."""
     deadline = Deadline.after(timeout)
-    outcome = control.load_with_config(client, name, text, disk=disk, timeout=timeout)
+    outcome = control.load_with_config(
+        client, model.name, text, disk=disk, timeout=timeout, expected=model.text
+    )
     with suppress(TritonTimeoutError):
-        rows = wait_until_settled(client, name, deadline, gone=("LOADING", "UNLOADING"))
+        rows = wait_until_settled(client, model.name, deadline, gone=("LOADING", "UNLOADING"))
         return replace(outcome, versions=rows)
     return outcome
 

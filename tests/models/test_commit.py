@@ -1,0 +1,301 @@
+"""Changes made at once: no edit that was reported done is lost, and nothing that was removed comes back."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tests.models.catalogs import files_below, one_file, one_folder, write
+from tests.onnx_models import affine
+from tritonops.errors import CatalogError, PartialFailureError, RepositoryError, TritonOpsError, UnknownModelError
+from tritonops.files import locked
+from tritonops.models.add import add_model, plan_removal, remove_model
+from tritonops.models.catalog import load_catalog
+from tritonops.models.commit import Commits
+from tritonops.models.config import copy_configs
+from tritonops.models.download import download
+from tritonops.models.generate import generate_configs
+from tritonops.models.lock import load_lock
+from tritonops.models.onnx_graph import read_graph
+from tritonops.models.pin import lock_models
+from tritonops.models.progress import Progress
+from tritonops.models.repository import Repository
+
+
+class Meanwhile(Progress):
+    """Does something once, when the first file has come."""
+
+    def __init__(self, action):
+        self.action = action
+
+    def arrived(self, transfer):
+        action, self.action = self.action, lambda: None
+        action()
+
+
+class Warnings(Progress):
+    def __init__(self):
+        self.messages = []
+
+    def warned(self, message):
+        self.messages.append(message)
+
+
+def remove(project, name, *, version=None, files=True):
+    remove_model(project, plan_removal(project, name, version=version, files=files))
+
+
+@pytest.fixture
+def two(hub, project):
+    hub.push("team/a", {"model.onnx": b"a weights"})
+    hub.push("team/b", {"onnx/model.onnx": b"b weights"}, small={"onnx/config.json": b"{}"})
+    return write(project, one_file("a", "team/a"), one_folder("b", "team/b"))
+
+
+def labels(project):
+    return {entry.label for entry in load_catalog(project.models_toml).versions}
+
+
+def test_additions_at_once_all_stay(hub, project):
+    write(project, "# The models.\n")
+    hub.push("team/a", {"model.onnx": affine(2.0).SerializeToString()})
+    values = {"repo_id": "team/a", "model_path": "model.onnx"}
+
+    def add(number):
+        return add_model(project, f"m{number % 4}", values, variant="cpu").entry.label
+
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(add, range(8)))
+    assert sorted(added) == [f"m{model}/{version}" for model in range(4) for version in (1, 2)]
+    assert labels(project) == load_lock(project.lock_path).keys() == {*added}
+    assert files_below(project.models_dir).keys() >= {f"{label}/model.onnx" for label in added}
+    assert project.models_toml.read_text().startswith("# The models.\n")
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_what_is_removed_during_its_download_does_not_come_back(two, name):
+    result = download(two, progress=Meanwhile(lambda: remove(two, name)), jobs=1)
+    other = "b" if name == "a" else "a"
+    assert [failure.model for failure in result.failed] == [f"{name}/1"]
+    assert "removed from models.toml meanwhile" in result.failed[0].error
+    assert result.downloaded == (f"{other}/1",)
+    assert labels(two) == load_lock(two.lock_path).keys() == {f"{other}/1"}
+    assert {path.split("/")[0] for path in files_below(two.models_dir)} == {other}
+    kept = {file.sha256 for file in load_lock(two.lock_path)[f"{other}/1"].files}
+    assert {path.name for path in two.store_dir.glob("?" * 64)} == kept
+
+
+def test_a_source_that_is_edited_during_its_download_is_not_installed(hub, two):
+    hub.push("team/c", {"model.onnx": b"c weights"})
+    edited = two.models_toml.read_text().replace("team/a", "team/c")
+    result = download(two, progress=Meanwhile(lambda: two.models_toml.write_text(edited)), jobs=1)
+    assert "models.toml was changed meanwhile: models.toml asks for hf:team/c@main" in result.failed[0].error
+    assert download(two).downloaded == ("a/1",)
+    assert files_below(two.models_dir)["a/1/model.onnx"] == b"c weights"
+
+
+def test_a_pin_that_is_written_by_somebody_else_during_the_download_is_kept(hub, two):
+    write(two, one_file("a", "team/a"))
+    lock_models(two)
+    theirs = two.lock_path.read_text()
+    two.lock_path.unlink()
+    hub.push("team/a", {"model.onnx": b"a newer"})
+    result = download(two, progress=Meanwhile(lambda: two.lock_path.write_text(theirs)))
+    assert "models.lock was changed meanwhile" in result.failed[0].error
+    assert two.lock_path.read_text() == theirs
+    assert download(two).downloaded == ("a/1",)
+    assert files_below(two.models_dir) == {"a/1/model.onnx": b"a weights"}
+
+
+def test_edits_of_other_entries_during_a_download_stay(two):
+    more = two.models_toml.read_text() + "# by hand\n" + one_file("c", "team/a")
+    result = download(two, progress=Meanwhile(lambda: two.models_toml.write_text(more)))
+    assert result.failed == ()
+    assert two.models_toml.read_text() == more
+    assert load_lock(two.lock_path).keys() == {"a/1", "b/1"}
+
+
+def test_a_version_that_is_removed_while_it_is_locked_is_not_pinned(two):
+    with pytest.raises(PartialFailureError, match="b/1: not locked: it was removed from"):
+        lock_models(two, progress=Meanwhile(lambda: remove(two, "b")))
+    assert load_lock(two.lock_path).keys() == {"a/1"}
+
+
+def test_models_toml_broken_by_an_editor_during_a_download_is_left_alone(two):
+    result_or_error = "[[models.a\n"
+    with pytest.raises(CatalogError, match="not valid TOML"):
+        download(two, progress=Meanwhile(lambda: two.models_toml.write_text(result_or_error)))
+    assert two.models_toml.read_text() == result_or_error
+
+
+def test_an_editor_that_saves_between_read_and_rename_is_not_overwritten(two):
+    commits, saves = Commits(two.models_toml), iter("ab")
+
+    def change(text):
+        if letter := next(saves, None):
+            two.models_toml.write_text(two.models_toml.read_text() + f"# saved {letter}\n")
+        return text + "# changed\n"
+
+    with commits.locked():
+        commits.edit_catalog(change)
+    assert two.models_toml.read_text().endswith("# saved a\n# saved b\n# changed\n")
+    assert sorted(path.name for path in two.project.iterdir()) == [".store", "models.toml"]
+
+
+def test_a_file_that_is_saved_all_the_time_is_given_up_with_the_reason(two):
+    def change(text):
+        two.models_toml.write_text(text + "# saved\n")
+        return text + "# changed\n"
+
+    commits = Commits(two.models_toml)
+    with pytest.raises(TritonOpsError, match="changes all the time"), commits.locked():
+        commits.edit_catalog(change)
+    assert "# changed" not in two.models_toml.read_text()
+
+
+def test_a_removal_that_would_take_more_than_it_listed_takes_nothing(hub, two):
+    download(two)
+    removal = plan_removal(two, "a", version=None, files=True)
+    write(two, one_file("a", "team/a"), one_file("a", "team/a", version=2), one_folder("b", "team/b"))
+    download(two)
+    with pytest.raises(TritonOpsError, match="a was changed on disk meanwhile"):
+        remove_model(two, removal)
+    assert labels(two) == {"a/1", "a/2", "b/1"}
+    assert (two.models_dir / "a/1/model.onnx").exists()
+
+
+def test_what_was_removed_or_edited_after_it_was_listed_is_not_removed_again(two):
+    removal = plan_removal(two, "a", version=None, files=False)
+    two.models_toml.write_text(two.models_toml.read_text().replace("team/a", "team/other"))
+    with pytest.raises(TritonOpsError, match=r"a/1 was changed in models\.toml meanwhile"):
+        remove_model(two, removal)
+    write(two, one_folder("b", "team/b"))
+    with pytest.raises(TritonOpsError, match="a/1 was removed by somebody else"):
+        remove_model(two, removal)
+    assert labels(two) == {"b/1"}
+
+
+def test_a_removal_that_cannot_write_models_toml_leaves_the_folders_where_they_were(two, monkeypatch):
+    download(two)
+    before = files_below(two.project)
+    removal = plan_removal(two, "a", version=None, files=True)
+
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tritonops.models.commit.write_text", fail)
+    with pytest.raises(TritonOpsError, match=r"cannot write .*models.toml: No space left"):
+        remove_model(two, removal)
+    assert files_below(two.project) == before
+
+
+def test_no_config_is_written_for_a_model_that_was_removed_meanwhile(two):
+    catalog = load_catalog(two.models_toml)
+    for name in ("a", "b"):
+        (two.config_dir / name).mkdir(parents=True)
+        (two.config_dir / name / "cpu.pbtxt").write_text("max_batch_size: 3\n")
+    write(two, one_folder("b", "team/b"))
+    outcomes = copy_configs(catalog, Repository(two.models_dir), two.config_dir, variant="cpu")
+    assert [(outcome.name, outcome.state) for outcome in outcomes] == [("a", "failed"), ("b", "written")]
+    assert "removed from models.toml meanwhile" in str(outcomes[0].error)
+    assert not Repository(two.models_dir).config_path("a").exists()
+
+
+def test_no_config_is_generated_for_a_model_that_was_removed_meanwhile(hub, two, monkeypatch):
+    hub.push("team/a", {"model.onnx": affine().SerializeToString()})
+    download(two, include=["a"])
+
+    def read_and_remove(path):
+        graph = read_graph(path)
+        remove(two, "a")
+        return graph
+
+    monkeypatch.setattr("tritonops.models.generate.read_graph", read_and_remove)
+    with pytest.raises(UnknownModelError):
+        generate_configs(load_catalog(two.models_toml), Repository(two.models_dir), two.config_dir, "a")
+    assert not (two.config_dir / "a").exists()
+
+
+def test_a_config_that_was_edited_since_it_was_read_is_not_overwritten(two):
+    download(two)
+    repository = Repository(two.models_dir)
+    path = repository.write_config("a", "first", expected=None)
+    repository.write_config("a", "second", expected="first")
+    for expected in ("first", None):
+        with pytest.raises(RepositoryError, match="was changed meanwhile"):
+            repository.write_config("a", "third", expected=expected)
+    assert path.read_text() == "second"
+
+
+def test_a_commit_waits_for_another_and_a_long_wait_names_its_owner(two, monkeypatch):
+    monkeypatch.setattr("tritonops.models.commit._QUIET", 0.05)
+    told = threading.Event()
+    owners = []
+
+    def on_wait(owner):
+        owners.append(owner)
+        told.set()
+
+    def commit():
+        with Commits(two.models_toml, on_wait=on_wait).locked():
+            pass
+
+    waiting = threading.Thread(target=commit)
+    with Commits(two.models_toml).locked():
+        waiting.start()
+        assert told.wait(10)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert owners == [f"process {os.getpid()} on {os.uname().nodename}"]
+
+
+def test_no_commit_is_locked_while_bytes_come(two):
+    free = []
+
+    def try_commit():
+        with locked(two.models_toml.parent / ".store" / "commit.lock", on_wait=lambda owner: free.append(owner)):
+            pass
+
+    assert download(two, progress=Meanwhile(try_commit)).failed == ()
+    assert free == []
+
+
+@pytest.fixture
+def read_only(two):
+    """The project with models.toml in a folder that cannot be written to. A bind mount, as root writes everywhere."""
+    folder = two.project / "catalog"
+    folder.mkdir()
+    two.models_toml.rename(folder / "models.toml")
+    settings = replace(two, models_toml=folder / "models.toml")
+    if os.geteuid() == 0:
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+    else:
+        folder.chmod(0o555)
+    yield settings
+    if os.geteuid() == 0:
+        subprocess.run(["umount", folder], check=True)
+    else:
+        folder.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a bind mount")
+def test_a_read_only_models_toml_is_downloaded_from_and_edits_say_why_they_cannot_be(read_only, tmp_path):
+    progress = Warnings()
+    assert sorted(download(read_only, progress=progress).downloaded) == ["a/1", "b/1"]
+    assert {message.rpartition(": ")[2] for message in progress.messages} == {"nothing is pinned"}
+    before = files_below(read_only.project)
+    (tmp_path / "x.onnx").write_bytes(b"x")
+    with pytest.raises(TritonOpsError, match=r"cannot write .*catalog/models.toml: ") as caught:
+        add_model(read_only, "c", {"path": str(tmp_path / "x.onnx")}, variant="cpu")
+    assert "MODELS_TOML" in str(caught.value.hint)
+    with pytest.raises(TritonOpsError, match=r"cannot write .*catalog/models.toml: "):
+        remove(read_only, "a")
+    after = files_below(read_only.project)
+    assert {path: content for path, content in after.items() if not path.startswith(".store/")} == {
+        path: content for path, content in before.items() if not path.startswith(".store/")
+    }
