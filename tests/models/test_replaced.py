@@ -78,7 +78,7 @@ def nothing_is_lost(caplog):
                 found = kept(settings)
                 assert {path: found.get(path) for path in lost} == lost
             for path in lost:
-                assert f"replacing {settings.project / path}" in caplog.text
+                assert f"moving {settings.project / path}" in caplog.text
         return result
 
     return run
@@ -457,6 +457,13 @@ def test_removing_a_model_that_is_a_link_keeps_its_target(single, tmp_path, noth
     (single.models_dir / "clip").symlink_to(tmp_path / "elsewhere")
     nothing_is_lost(single, lambda: remove(single), vanished=("triton/clip",))
     assert (tmp_path / "elsewhere/1/model.onnx").read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("target", ["nowhere", "clip"])
+def test_removing_a_model_that_is_a_link_to_nothing_takes_the_link_away(single, nothing_is_lost, target):
+    single.models_dir.mkdir()
+    (single.models_dir / "clip").symlink_to(target)
+    nothing_is_lost(single, lambda: remove(single), vanished=("triton/clip",))
 
 
 def test_removing_one_version_of_a_model_that_is_a_link_is_refused(single, tmp_path, nothing_is_lost):

@@ -185,7 +185,7 @@ def plan_removal(settings: Settings, name: str, *, version: int | None, files: b
 
 def _folders(settings: Settings, repository: Repository, entries: Sequence[ModelVersion]) -> list[Path]:
     """The whole model, with its configs, where no other version of it stays."""
-    name, home = entries[0].name, repository.home(entries[0].name)
+    name, home = entries[0].name, repository.home(entries[0].name) or repository.broken_link(entries[0].name)
     gone = {entry.version for entry in entries}
     if set(repository.versions(name)) <= gone:
         candidates = [home, settings.config_dir / name]
@@ -193,7 +193,7 @@ def _folders(settings: Settings, repository: Repository, entries: Sequence[Model
         if home:
             repository.refuse_link(name)
         candidates = [home / str(version) for version in sorted(gone)] if home else []
-    return [folder for folder in candidates if folder is not None and folder.is_dir()]
+    return [folder for folder in candidates if folder is not None and (folder.is_dir() or folder.is_symlink())]
 
 
 def remove_model(settings: Settings, removal: Removal) -> None:

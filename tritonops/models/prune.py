@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tritonops.models.lock import load_lock
 from tritonops.models.progress import Progress
-from tritonops.models.replaced import delete_leaf, replaced_files
+from tritonops.models.replaced import delete_leaf, displayed, replaced_files
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store
 from tritonops.settings import Settings
@@ -29,7 +29,7 @@ class Garbage:
     def shown(self, file: Path) -> str:
         """Name a file as seen from the store."""
         store = next(folder for folder in self.stores if folder in file.parents)
-        return file.relative_to(store).as_posix()
+        return displayed(file.relative_to(store).as_posix())
 
 
 def find_garbage(settings: Settings, progress: Progress | None = None) -> Garbage:

@@ -38,7 +38,7 @@ class ReplacedFiles:
         if not os.path.lexists(path):
             return
         target = self._target(path)
-        _log.warning("replacing %s; kept as %s", _described(path), target)
+        _log.warning("moving %s to %s", _described(path), displayed(str(target)))
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir() and not path.is_symlink():
             _move(path, target)
@@ -55,13 +55,13 @@ class ReplacedFiles:
         ours = [file.relative_to(path) for file in files if is_ours(file)]
         _log_all(path, target, sorted({file.relative_to(path) for file in files} - {*ours}))
         target.parent.mkdir(parents=True, exist_ok=True)
-        _move(path, target)
         try:
+            _move(path, target)
             yield
         except BaseException:
-            if not os.path.lexists(path):
+            if os.path.lexists(target) and not os.path.lexists(path):
                 _move(target, path)
-                _remove_empty(target.parent, self._replaced_dir)
+            _remove_empty(target.parent, self._replaced_dir)
             raise
         for name in ours:
             with suppress(OSError):  # what cannot be deleted is kept, too
@@ -141,14 +141,19 @@ def leaves(path: Path) -> list[Path]:
 
 def _log_all(path: Path, target: Path, names: list[Path]) -> None:
     for name in names[:MAX_LISTED]:
-        _log.warning("replacing %s; kept as %s", _described(path / name), target / name)
+        _log.warning("moving %s to %s", _described(path / name), displayed(str(target / name)))
     if names[MAX_LISTED:]:
-        _log.warning("replacing %d more files of %s; kept in %s", len(names) - MAX_LISTED, path, target)
+        more = len(names) - MAX_LISTED
+        _log.warning("moving %d more files of %s to %s", more, displayed(str(path)), displayed(str(target)))
 
 
 def _described(path: Path) -> str:
-    text = f"{path} (a symbolic link to {path.readlink()})" if path.is_symlink() else str(path)
-    return text if text.isprintable() else ascii(text)
+    return displayed(f"{path} (a symbolic link to {path.readlink()})" if path.is_symlink() else str(path))
+
+
+def displayed(name: str) -> str:
+    """Show a file's name, with escapes for what no terminal should get."""
+    return name if name.isprintable() else ascii(name)
 
 
 def delete_leaf(leaf: Path) -> None:

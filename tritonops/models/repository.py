@@ -153,6 +153,11 @@ class Repository:
         home = self.home(name)
         return home / CONFIG_NAME if home else self.pending_config(name)
 
+    def broken_link(self, name: str) -> Path | None:
+        """Find a symbolic link in the place of a model that leads to no folder."""
+        links = (folder / name for folder in (self.root, self.disabled) if (folder / name).is_symlink())
+        return next(links, None)
+
     def refuse_link(self, name: str) -> None:
         """Raise RepositoryError for a model whose folder is a symbolic link: what it points to is not written to."""
         for folder in (self.root / name, self.disabled / name):
