@@ -22,8 +22,10 @@ def quickstart(c: Context, stop: bool = False) -> None:
     if stop:
         _stop()
         return
+    from tritonops.server.installation import fetch_libpython
     from tritonops.server.quickstart import env_file, prepared
 
+    fetch_libpython(note)
     env = _typed(env_file(settings()))
     with prepared(settings(), os.environ) as run:
         note(f"Everything of this quickstart is in .quickstart/. Its settings, for your shell:\n  $ . {env}\n")

@@ -60,8 +60,10 @@ def status(c: Context, json: bool = False) -> None:
 
 def _start(options: Settings, timeout: float | None, *, quiet: bool) -> None:
     from tritonops.server import embedded
+    from tritonops.server.installation import fetch_libpython
     from tritonops.server.ports import Ports
 
+    fetch_libpython(note)
     if running := embedded.find(options.server_dir):
         note(f"Triton is up already, process {running.process.pid}. `inv server.restart` starts it anew.")
     elif not quiet:

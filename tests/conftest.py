@@ -15,7 +15,7 @@ from tritonops import settings
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
 from tritonops.server import embedded
 from tritonops.server.embedded import Server
-from tritonops.server.installation import find_installation
+from tritonops.server.installation import fetch_libpython, find_installation
 from tritonops.server.ports import free_ports
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -55,6 +55,7 @@ _SETTINGS = (
 def embedded_runtime() -> None:
     """Skip what needs the embedded Triton where there is none, as on macOS; in CI that is a failure."""
     try:
+        fetch_libpython(print)
         find_installation()
     except EmbeddedUnavailableError as exc:
         if os.environ.get("CI"):

@@ -3,6 +3,7 @@
 TritonOpsError                      1  the operation failed, wholly or in part
 ├── PartialFailureError             1  some of several models or hosts failed; each is named
 ├── EmbeddedUnavailableError           this machine cannot run the embedded Triton
+├── PackagesUnavailableError           packages of the distribution could not be fetched into the cache
 ├── PortTakenError                     something else listens where the embedded Triton should
 ├── ServerStartError                   the embedded Triton did not come up
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
@@ -99,6 +100,15 @@ class EmbeddedUnavailableError(TritonOpsError):
     """This machine cannot run the embedded Triton: the message says what it lacks."""
 
 
+class PackagesUnavailableError(TritonOpsError):
+    """Packages of the distribution could not be fetched into the user's cache."""
+
+    def __init__(self, packages: Iterable[str], reason: str) -> None:
+        self.packages = list(packages)
+        names = " ".join(self.packages)
+        super().__init__(f"cannot fetch {names}: {reason}", hint=f"sudo apt install {names}")
+
+
 class PortTakenError(TritonOpsError):
     """Something else listens on a port that the embedded Triton should have."""
 
@@ -162,7 +172,7 @@ class DockerMissingError(DockerError):
     def __init__(self) -> None:
         super().__init__(
             "there is no docker command here",
-            hint="Install Docker (https://docs.docker.com/engine/install/), or serve without it: `inv server.up`.",
+            hint="Install Docker: https://docs.docker.com/engine/install/",
         )
 
 
@@ -366,7 +376,7 @@ class EngineUnreachableError(UnreachableError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"no Docker engine answers: {reason}",
-            hint="Start it (`sudo systemctl start docker`, or Docker Desktop), or serve without it: `inv server.up`.",
+            hint="Start it: `sudo systemctl start docker`, or Docker Desktop",
         )
 
 

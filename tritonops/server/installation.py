@@ -7,13 +7,16 @@ import platform
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import EmbeddedUnavailableError
+from tritonops.errors import EmbeddedUnavailableError, PackagesUnavailableError
+from tritonops.server import debian_packages
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+_LIBPYTHON_PACKAGES = (f"libpython{_VERSION}", f"libpython{_VERSION}t64")
+"""Ubuntu 24.04 has the second."""
 _OLDEST_GLIBC = (2, 35)
 _TOO_NEW_PYTHON = (3, 14)
 _USE_COMPOSE = "Serve the models with Docker instead: `inv compose.up --cpu`"
@@ -43,7 +46,7 @@ def find_installation() -> Installation:
     packages = _site_packages()
     triton = packages / "pytriton" / "tritonserver"
     libraries = packages / "nvidia_pytriton.libs"
-    libpython = find_libpython(_libpython_folders())
+    libpython = find_libpython()
     return Installation(
         executable=triton / "bin" / "tritonserver",
         python_backend=triton / "backends" / "python",
@@ -135,7 +138,41 @@ def _site_packages() -> Path:
     return Path(spec.origin).parent.parent
 
 
-def _libpython_folders() -> Iterable[Path]:
+def find_libpython() -> Path:
+    """Find the shared library of this Python. `./inv` asks this of a Python that has no packages yet."""
+    name = f"libpython{_VERSION}.so.1.0"
+    for folder in (*_system_folders(), *_fetched_folders()):
+        if (folder / name).exists():
+            return folder / name
+    reason = f"the embedded Triton needs {name}, which was not found beside {sys.base_prefix}"
+    hint = "`inv server.up` fetches it, without root." if debian_packages.can_fetch() else _USE_COMPOSE
+    raise EmbeddedUnavailableError(reason, hint=hint)
+
+
+def fetch_libpython(log: Callable[[str], None]) -> None:
+    """Fetch the shared library of this Python from the distribution, without root, where it is missing.
+
+    Calls `log` with one line if it did. Raises EmbeddedUnavailableError where the distribution has none.
+    """
+    try:
+        find_libpython()
+    except EmbeddedUnavailableError as exc:
+        if debian_packages.can_fetch():
+            log(f"fetched {_fetch_any(_LIBPYTHON_PACKAGES, str(exc))}")
+
+
+def _fetch_any(packages: Sequence[str], reason: str) -> Path:
+    """Fetch the first of these packages that the distribution has."""
+    failures = []
+    for package in packages:
+        try:
+            return debian_packages.fetch([package])
+        except PackagesUnavailableError as exc:
+            failures.append(str(exc))
+    raise EmbeddedUnavailableError(f"{reason}; {failures[0]}", hint=f"sudo apt install {packages[0]}")
+
+
+def _system_folders() -> Iterable[Path]:
     """Where this interpreter, and then the system, keeps its shared library."""
     libdir = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
     multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
@@ -143,13 +180,7 @@ def _libpython_folders() -> Iterable[Path]:
     yield from (Path("/usr/lib", multiarch), Path("/usr/lib64"), Path("/usr/local/lib"))
 
 
-def find_libpython(folders: Iterable[Path]) -> Path:
-    """Find the shared library of this Python in the first folder that has it; EmbeddedUnavailableError without one."""
-    name = f"libpython{_VERSION}.so.1.0"
-    for folder in folders:
-        if (folder / name).exists():
-            return folder / name
-    raise EmbeddedUnavailableError(
-        f"the embedded Triton needs {name}, which was not found beside {sys.base_prefix}",
-        hint=f"Debian, Ubuntu: sudo apt install libpython{_VERSION}",
-    )
+def _fetched_folders() -> Iterable[Path]:
+    for package in _LIBPYTHON_PACKAGES:
+        if folder := debian_packages.cached([package]):
+            yield from debian_packages.library_folders(folder)

@@ -1,0 +1,145 @@
+"""Packages of this Debian or Ubuntu, without root: downloaded by apt-get, unpacked below the user's cache.
+
+The system is not touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tritonops.errors import PackagesUnavailableError
+
+TIMEOUT = 180.0
+"""Seconds for one run of apt-get."""
+_NETWORK = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout=15")
+
+
+def can_fetch() -> bool:
+    """Whether this system has what fetching takes."""
+    return all(shutil.which(tool) for tool in ("apt-get", "dpkg"))
+
+
+def cached(packages: Sequence[str]) -> Path | None:
+    """Find the folder of packages that were fetched earlier; it is laid out as the root of a system."""
+    folder = _folder(packages)
+    return folder if folder.is_dir() else None
+
+
+def fetch(packages: Sequence[str], *, dependencies: bool = False) -> Path:
+    """Fetch packages, unless they are there, and return their folder.
+
+    With `dependencies`, the packages that they need and that the system lacks come along. Two fetches at once do the
+    work once. Raises PackagesUnavailableError; a fetch that failed leaves nothing behind.
+    """
+    if not can_fetch():
+        raise PackagesUnavailableError(packages, "this system has no apt-get")
+    folder = _folder(packages)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f"{folder.name}.lock")):
+            if not folder.is_dir():
+                _fetch_to(folder, packages, dependencies=dependencies)
+    except OSError as exc:
+        raise PackagesUnavailableError(packages, f"cannot write to {folder.parent}: {exc.strerror}") from exc
+    return folder
+
+
+def library_folders(folder: Path) -> list[Path]:
+    """List where fetched packages keep their shared libraries."""
+    return [*(folder / "usr" / "lib").glob("*-linux-*"), *(folder / "lib").glob("*-linux-*")]
+
+
+def _folder(packages: Sequence[str]) -> Path:
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    cache = Path(configured) if configured.startswith("/") else Path("~/.cache").expanduser()
+    return cache / "tritonops" / "packages" / _system() / "+".join(packages)
+
+
+def _system() -> str:
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    return f"{release.get('ID', 'linux')}-{release.get('VERSION_ID', 'unstable')}-{platform.machine()}"
+
+
+def _fetch_to(folder: Path, packages: Sequence[str], *, dependencies: bool) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        work_dir = Path(name)
+        archives = _download(work_dir, packages, dependencies=dependencies)
+        if not archives:
+            raise PackagesUnavailableError(packages, "apt-get takes them for installed")
+        for archive in archives:
+            _run(["dpkg", "-x", str(archive), str(work_dir / "root")], packages)
+        (work_dir / "root").rename(folder)
+
+
+def _download(work_dir: Path, packages: Sequence[str], *, dependencies: bool) -> list[Path]:
+    """Download by the system's own lists of packages; where it has none, or old ones, by new ones of our own."""
+    for lists in (None, work_dir / "lists"):
+        for part in ("lists/partial", "archives/partial", "state"):
+            (work_dir / part).mkdir(parents=True, exist_ok=True)
+        apt = _apt_get(work_dir, lists)
+        if lists:
+            with suppress(PackagesUnavailableError):  # one source of several may be down
+                _run([*apt, "update"], packages)
+        command = ["install", "--download-only", "--yes", "--no-install-recommends"] if dependencies else ["download"]
+        try:
+            _run([*apt, *command, *packages], packages, folder=work_dir / "archives")
+        except PackagesUnavailableError:
+            if lists:
+                raise
+        else:
+            return sorted((work_dir / "archives").glob("*.deb"))
+    raise AssertionError
+
+
+def _apt_get(work_dir: Path, lists: Path | None) -> list[str]:
+    options = {
+        "Dir::Cache": work_dir,
+        "Dir::Cache::archives": work_dir / "archives",
+        "Dir::State": work_dir / "state",
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::State::lists": lists or "/var/lib/apt/lists",
+        "Debug::NoLocking": "true",
+        "APT::Sandbox::User": "root",  # whoever runs this writes the files
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    return ["apt-get", "-qq", *_NETWORK, *words]
+
+
+def _run(command: list[str], packages: Sequence[str], *, folder: Path | None = None) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise PackagesUnavailableError(packages, f"{command[0]} took longer than {TIMEOUT:g} s") from exc
+    if done.returncode:
+        lines = [line.removeprefix("E: ") for line in done.stderr.splitlines() if line.startswith("E: ")]
+        raise PackagesUnavailableError(packages, lines[0] if lines else f"{command[0]} exited with {done.returncode}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        with suppress(OSError):  # without locks, two fetches at once both do the work
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
