@@ -151,3 +151,25 @@ def test_two_processes_that_move_one_model_leave_it_in_one_place(repository):
     assert [mover.exitcode for mover in movers] == [0, 0]
     assert repository.home("clip") is not None
     assert repository.versions("clip") == (1,)
+
+
+def test_an_edit_of_somebodys_config_leaves_it_theirs(repository):
+    add(repository.root / "clip", "1")
+    config = repository.root / "clip/config.pbtxt"
+    config.write_text("# mine")
+    repository.write_config("clip", "# mine\nversion_policy", keeps_text=True)
+    assert not (repository.beside / "replaced").exists()
+    repository.write_config("clip", "other")
+    assert [path.read_text() for path in (repository.beside / "replaced").rglob("config.pbtxt")] == [
+        "# mine\nversion_policy"
+    ]
+
+
+@pytest.mark.parametrize("was_ours", [True, False])
+def test_a_config_that_comes_back_is_whose_it_was(repository, was_ours):
+    add(repository.root / "clip", "1")
+    repository.write_config("clip", "first")
+    repository.write_config("clip", "second")
+    repository.write_config("clip", "first", is_ours=was_ours)
+    repository.write_config("clip", "third")
+    assert (repository.beside / "replaced").exists() is not was_ours

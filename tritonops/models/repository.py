@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from errno import EXDEV
@@ -196,12 +196,14 @@ class Repository:
         *,
         file_name: str = CONFIG_NAME,
         expected: str | EllipsisType | None = ...,
-        restored: bool = False,
+        keeps_text: bool = False,
+        is_ours: bool | None = None,
     ) -> Path:
         """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model.
 
         With `file_name`, another file that belongs beside it. An earlier file that tritonops did not write is kept in
-        `.store/replaced/`. `restored` means that the text is not ours: the next one to replace it keeps it again.
+        `.store/replaced/`, unless `keeps_text` says that nothing of it is lost. `is_ours` is for a text that comes
+        back: whether tritonops had written it; by default a text is ours, unless it keeps somebody else's.
         `expected` is the text that this one takes the place of, None for no file: raises RepositoryError, and writes
         nothing, where the file says something else by now.
         """
@@ -219,9 +221,14 @@ class Repository:
 
             compare()
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._replace_text(target, f"{name}/{file_name}", text, staging=self.beside, before_rename=compare)
-            if restored:
-                self._written.discard(f"{name}/{file_name}")
+            was_ours = self.is_written(name, file_name)
+            if not (was_ours or keeps_text):
+                self.replaced.keep_copy(target)
+            write_text(target, text, staging=self.beside, before_rename=compare)
+            if is_ours is None:
+                is_ours = was_ours or not keeps_text
+            if is_ours:
+                self._written.add(f"{name}/{file_name}", text)
         return target
 
     def is_written(self, name: str, file_name: str) -> bool:
@@ -233,21 +240,10 @@ class Repository:
         with self.changing():
             target = Path(os.path.realpath(path))  # a symbolic link stays, and its file is edited
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._replace_text(target, str(target), text)
-
-    def _replace_text(
-        self,
-        target: Path,
-        key: str,
-        text: str,
-        *,
-        staging: Path | None = None,
-        before_rename: Callable[[], None] = lambda: None,
-    ) -> None:
-        if not self._written.is_current(key, target):
-            self.replaced.keep_copy(target)
-        write_text(target, text, staging=staging, before_rename=before_rename)
-        self._written.add(key, text)
+            if not self._written.is_current(str(target), target):
+                self.replaced.keep_copy(target)
+            write_text(target, text)
+            self._written.add(str(target), text)
 
     @cached_property
     def _written(self) -> WrittenFiles:

@@ -25,11 +25,9 @@ class WrittenFiles:
 
     def add(self, key: str, text: str) -> None:
         """Note what was written. Raises OSError."""
-        self._save({**self._load(), key: hashlib.sha256(text.encode()).hexdigest()})
-
-    def discard(self, key: str) -> None:
-        """Forget what was written. Raises OSError."""
-        self._save({other: digest for other, digest in self._load().items() if other != key})
+        before, digest = self._load(), hashlib.sha256(text.encode()).hexdigest()
+        if before.get(key) != digest:
+            write_json(self._path, {**before, key: digest}, indent=1, sync=False)
 
     def _load(self) -> dict[str, str]:
         try:
@@ -37,7 +35,3 @@ class WrittenFiles:
         except (OSError, ValueError, RecursionError):
             return {}
         return digests if isinstance(digests, dict) else {}
-
-    def _save(self, digests: dict[str, str]) -> None:
-        if digests != self._load():
-            write_json(self._path, digests, indent=1, sync=False)

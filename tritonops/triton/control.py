@@ -122,18 +122,21 @@ def load_with_config(
     disk: Disk,
     timeout: float = LOAD_TIMEOUT,
     expected: str | EllipsisType | None = ...,
+    keeps_text: bool = False,
 ) -> Outcome:
     """Write config.pbtxt and load. Where the load fails, or is interrupted, the config that was there is put back.
 
     `expected` is the config that `text` was made from, None for none: raises RepositoryError where another one stands
-    there by now. A config that somebody else has written since is never overwritten.
+    there by now. A config that somebody else has written since is never overwritten. `keeps_text` says that nothing that
+    a person wrote is lost.
     """
     repository, before = Repository(disk.models_dir), disk.read(name)
     if before and before.text == text:
         return load(client, name, disk=disk, timeout=timeout)
     was_ours = repository.is_written(name, CONFIG_NAME)
     before_text = before.text if before and before.unreadable is None else ...
-    repository.write_config(name, text, expected=before_text if expected is ... else expected)
+    expected = before_text if expected is ... else expected
+    repository.write_config(name, text, expected=expected, keeps_text=keeps_text)
     try:
         return load(client, name, disk=disk, timeout=timeout)
     except BaseException as exc:
@@ -148,7 +151,7 @@ def load_with_config(
 def _put_back(repository: Repository, before: ModelOnDisk, *, written: str, was_ours: bool) -> bool:
     """Whether the config could go back: it could not where somebody else has written another one since."""
     try:
-        repository.write_config(before.name, before.text or "", expected=written, restored=not was_ours)
+        repository.write_config(before.name, before.text or "", expected=written, is_ours=was_ours)
     except RepositoryError:
         return False
     return True

@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from tritonops.errors import InputError, TritonTimeoutError
 from tritonops.models.config import served_policy
-from tritonops.models.pbtxt import VersionPolicy, set_version_policy
+from tritonops.models.pbtxt import (
+    AS_IN_CATALOG,
+    SET_WITH_SERVE,
+    VersionPolicy,
+    has_policy,
+    policy_note,
+    set_version_policy,
+)
 from tritonops.models.repository import Repository
 from tritonops.triton import control
 from tritonops.triton.client import TritonClient
@@ -86,8 +93,10 @@ def _serve_exactly(
 def _load_and_drain(client: TritonClient, model: ModelOnDisk, text: str, disk: Disk, timeout: float) -> Outcome:
     """Load with this config, and wait until versions that leave service have answered; that wait may end early."""
     deadline = Deadline.after(timeout)
+    is_choice = policy_note(model.text or "") in (SET_WITH_SERVE, AS_IN_CATALOG)
+    keeps_text = is_choice or not has_policy(model.text or "")  # else somebody's own policy is replaced
     outcome = control.load_with_config(
-        client, model.name, text, disk=disk, timeout=timeout, expected=model.text
+        client, model.name, text, disk=disk, timeout=timeout, expected=model.text, keeps_text=keeps_text
     )
     with suppress(TritonTimeoutError):
         rows = wait_until_settled(client, model.name, deadline, gone=("LOADING", "UNLOADING"))
