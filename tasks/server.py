@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from tritonops.settings import Settings
 
 JSON = {"json": "Print one JSON document."}
-START_TIMEOUT = {"timeout": "Seconds that loading the models may take; 600 otherwise."}
+START_TIMEOUT = {
+    "timeout": "Seconds for the start with all its loads (default: 600).",
+    "model-timeout": "Seconds for the load of one model (default: 60, more for large files).",
+}
 STOP_TIMEOUT = {"timeout": "Seconds to wait for requests under way before it is killed; 40 otherwise."}
 
 
 @task(help=START_TIMEOUT | JSON)
-def up(c: Context, timeout: str | None = None, json: bool = False) -> None:
+def up(c: Context, timeout: str | None = None, model_timeout: str | None = None, json: bool = False) -> None:
     """Start Triton over the models directory, load every model, and list them."""
-    _start(settings(), seconds("--timeout", timeout), quiet=json)
+    _start(settings(), seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
     _show(settings(), json=json)
 
 
@@ -32,10 +35,10 @@ def down(c: Context, timeout: str | None = None) -> None:
 
 
 @task(help=START_TIMEOUT | JSON)
-def restart(c: Context, timeout: str | None = None, json: bool = False) -> None:
+def restart(c: Context, timeout: str | None = None, model_timeout: str | None = None, json: bool = False) -> None:
     """Stop Triton and start it again, with the settings as they are now."""
     _stop(settings(), None)
-    _start(settings(), seconds("--timeout", timeout), quiet=json)
+    _start(settings(), seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
     _show(settings(), json=json)
 
 
@@ -58,7 +61,7 @@ def status(c: Context, json: bool = False) -> None:
     _show(settings(), json=json)
 
 
-def _start(options: Settings, timeout: float | None, *, quiet: bool) -> None:
+def _start(options: Settings, timeout: float | None, model_timeout: float | None, *, quiet: bool) -> None:
     from tritonops.server import embedded
     from tritonops.server.installation import fetch_libpython
     from tritonops.server.ports import Ports
@@ -75,6 +78,7 @@ def _start(options: Settings, timeout: float | None, *, quiet: bool) -> None:
         ports=ports,
         token=options.triton_token,
         timeout=embedded.START_TIMEOUT if timeout is None else timeout,
+        model_timeout=model_timeout,
     )
 
 

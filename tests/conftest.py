@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke import Config, FilesystemLoader, Program
@@ -104,13 +105,12 @@ def hub(session_hub) -> Iterator[Hub]:
     session_hub.forget()
 
 
-def _start(stack: ExitStack, models_dir: Path, *, token: str | None = None, timeout: float = 60) -> Server:
+def _start(stack: ExitStack, models_dir: Path, *, timeout: float = 60, **options: Any) -> Server:
     """Another process may take a free port before Triton does: then try others. Killed at the end, to save time."""
     for attempts_left in (2, 1, 0):
         try:
-            server = embedded.start(
-                models_dir, models_dir.with_name(".server"), ports=free_ports(), token=token, timeout=timeout
-            )
+            server_dir = models_dir.with_name(".server")
+            server = embedded.start(models_dir, server_dir, ports=free_ports(), timeout=timeout, **options)
         except (PortTakenError, ServerStartError) as exc:
             if not attempts_left or "already in use" not in f"{exc}{_log(models_dir)}":
                 raise

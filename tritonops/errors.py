@@ -286,10 +286,10 @@ class ServerDownError(UnreachableError):
 
 
 class ServerStartingError(UnreachableError):
-    """The embedded Triton runs, but does not answer yet: it loads models, or is about to end."""
+    """The embedded Triton is still loading models, does not answer yet, or is about to end."""
 
     def __init__(self, pid: int, log: Path) -> None:
-        super().__init__(f"the embedded Triton, process {pid}, does not answer yet", hint=f"Its log: {log}")
+        super().__init__(f"the embedded Triton (pid {pid}) is still starting", hint=f"Its log: {log}")
 
 
 class HostUnreachableError(UnreachableError):

@@ -129,10 +129,12 @@ def test_a_path_with_spaces_is_served_from(tmp_path, start_triton):
 
 
 @pytest.mark.parametrize("name", ["two words", "$(touch pwned)", "a;b", "a'b"])
-def test_a_model_whose_name_a_shell_would_read_otherwise_is_refused(models_dir, name):
+def test_a_model_whose_name_a_shell_would_read_otherwise_is_left_out(models_dir, name, start_triton):
+    write_model(models_dir, "plain")
     (models_dir / name).mkdir()
-    with pytest.raises(RepositoryError, match="cannot serve from a folder named"):
-        embedded.start(models_dir, models_dir.with_name(".server"), ports=free_ports())
+    server = start_triton(models_dir)
+    assert served(server) == {("plain", 1)}
+    assert "cannot serve a folder named" in embedded.not_loaded(server)[name]
 
 
 def test_a_server_folder_that_cannot_be_made_is_named(models_dir):
@@ -156,7 +158,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left_running(models_d
 def test_a_server_that_takes_too_long_is_ended(models_dir):
     write_model(models_dir, "slow")
     ports = free_ports()
-    with pytest.raises(ServerStartError, match="still loading models after 0 s"):
+    with pytest.raises(ServerStartError, match="did not answer within 0 s"):
         embedded.start(models_dir, models_dir.with_name(".server"), ports=ports, timeout=0)
     assert embedded.find(models_dir.with_name(".server")) is None
     assert not pid_file(models_dir).exists()

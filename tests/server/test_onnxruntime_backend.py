@@ -279,8 +279,8 @@ def threads_of(server, model):
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             facts = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
-            command = (folder / "cmdline").read_text().split("\0")
-            if int(facts["PPid"]) == server.process.pid and f"triton/{model}/1/model.onnx" in command:
+            command = (folder / "cmdline").read_text()
+            if int(facts["PPid"]) == server.process.pid and f"/{model}/1/model.onnx\0" in command:
                 return int(facts["Threads"])
     raise AssertionError(f"no process serves {model}")
 

@@ -23,10 +23,14 @@ from tritonops.files import locked, write_json
 from tritonops.models.repository import Repository
 from tritonops.server import process
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
+from tritonops.server.loading import Loading, load_threads, read_from
 from tritonops.server.log import last_words
+from tritonops.server.plain_paths import plain_path, remove_links
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
 from tritonops.triton.disk import Disk
+from tritonops.triton.stuck import waits_for_loads_only
+from tritonops.triton.waiting import Deadline
 
 _POLL = 0.05
 START_TIMEOUT = 600.0
@@ -79,12 +83,15 @@ def start(
     ports: Ports,
     token: str | None = None,
     timeout: float = START_TIMEOUT,
+    model_timeout: float | None = None,
     installation: Installation | None = None,
 ) -> Server:
     """Serve every model of `models_dir`, and return once Triton has tried to load each of them.
 
-    A model that cannot be loaded does not keep the server from starting. Where one is up already, that is the one
-    returned, as it is. In `server_dir` are the pid file, the log and the backends. Raises EmbeddedUnavailableError,
+    No model keeps another from being served: one that would hang or crash Triton is left out, one whose load does not
+    end within `model_timeout` seconds (a minute, or longer for large files) is given up, and after a crash the server
+    starts again without the model that caused it. `not_loaded` has the reasons. A server that is running already is
+    returned as it is. In `server_dir` are the pid file, the log and the backends. Raises EmbeddedUnavailableError,
     RepositoryError, PortTakenError or ServerStartError; after an error, or an interruption, nothing is left running.
     """
     installation = installation or find_installation()
@@ -92,18 +99,74 @@ def start(
     with _locked(server_dir):
         if running := find(server_dir):
             return running
+        _remove_remains(server_dir)
         require_free(ports)
         assemble_backends(_backends(server_dir), installation)
-        _rotate(log_path(server_dir))
-        server = _spawn(installation, models_dir, server_dir, ports, token)
-        try:
-            _save(server)
-            Disk.of(models_dir, server.grpc_url).forget_before(time.time())
-            _wait_until_started(server, timeout)
-        except BaseException:
+        loading = Loading.of(models_dir, refuse=_refused_name, model_timeout=model_timeout)
+        deadline = Deadline.after(timeout)
+        while True:
+            server = _launch(installation, models_dir, server_dir, ports, token)
+            try:
+                if _load(server, loading, token, deadline):
+                    return server
+            except BaseException:
+                kill(server)
+                raise
             kill(server)
-            raise
+
+
+def _launch(installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None) -> Server:
+    _rotate(log_path(server_dir))
+    write_json(_starting_file(server_dir), asdict(process.this_process()), sync=False)
+    server = _spawn(installation, models_dir, server_dir, ports, token)
+    _save(server)
+    Disk.of(models_dir, server.grpc_url).forget_before(time.time())
     return server
+
+
+def _load(server: Server, loading: Loading, token: str | None, deadline: Deadline) -> bool:
+    """Load every model that is due; False where the server crashed under it."""
+    _wait_until_started(server, deadline)
+    if loading.run(server.grpc_url, server.log, server.process.is_alive, token=token, deadline=deadline):
+        write_json(_reasons_file(server.server_dir), loading.reasons)
+        _starting_file(server.server_dir).unlink(missing_ok=True)
+        return True
+    if _was_stopped(server):
+        raise ServerStartError("it was stopped while it was loading models", server.log)
+    return False
+
+
+def _was_stopped(server: Server) -> bool:
+    """Tell a crash from `server.down`, which leaves no pid file a moment after the end."""
+    if "Signal (15) received" in read_from(server.log, 0)[0]:
+        return True
+    return not all(_pid_file(server.server_dir).exists() for _ in Deadline.after(1.0).polls())
+
+
+def is_starting(server: Server) -> bool:
+    """Whether somebody's start is still loading its models."""
+    try:
+        starter = Process(**json.loads(_starting_file(server.server_dir).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
+    return starter.is_alive()
+
+
+def _starting_file(server_dir: Path) -> Path:
+    return server_dir / "starting.json"
+
+
+def not_loaded(server: Server) -> dict[str, str]:
+    """Give the reasons of the models that the start left out or gave up, by name."""
+    try:
+        reasons = json.loads(_reasons_file(server.server_dir).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(reason) for name, reason in reasons.items()} if isinstance(reasons, dict) else {}
+
+
+def _reasons_file(server_dir: Path) -> Path:
+    return server_dir / "not-loaded.json"
 
 
 def find(server_dir: Path) -> Server | None:
@@ -120,9 +183,12 @@ def find(server_dir: Path) -> Server | None:
 def stop(server: Server, *, timeout: float = STOP_TIMEOUT) -> bool:
     """Let the server finish what it is answering and end; after `timeout` seconds it is killed.
 
-    Returns whether it ended by itself.
+    One that only waits for a load that never ends is killed at once. Returns whether it ended in time.
     """
-    by_itself = process.stop(server.process, timeout=timeout)
+    log_end = server.log.stat().st_size if server.log.exists() else 0
+    by_itself = process.stop(
+        server.process, timeout=timeout, is_over=lambda: waits_for_loads_only(read_from(server.log, log_end)[0])
+    )
     _forget(server)
     return by_itself
 
@@ -136,16 +202,17 @@ def kill(server: Server) -> None:
 def command(
     installation: Installation, models_dir: Path, server_dir: Path, *, ports: Ports, token: str | None
 ) -> list[str]:
-    """Build the command line of tritonserver, to be run in the parent of `models_dir`.
+    """Build the command line of tritonserver.
 
-    Its Python backend pastes paths into a shell command: relative ones keep out whatever is in the parent's.
+    Its paths are absolute: while the Python backend unpacks a model's environment it changes its directory, and the
+    stubs of other models would not be found by relative ones (triton-inference-server/server#7531).
     """
     return [
         str(installation.executable),
-        f"--model-repository={models_dir.name}",
-        f"--backend-directory={os.path.relpath(_backends(server_dir), models_dir.parent)}",
+        f"--model-repository={plain_path(models_dir, server_dir)}",
+        f"--backend-directory={plain_path(_backends(server_dir), server_dir)}",
         "--model-control-mode=explicit",
-        "--load-model=*",
+        f"--model-load-thread-count={load_threads(Repository(models_dir).enabled_names())}",
         "--exit-on-error=false",
         "--disable-auto-complete-config",
         *(f"--{protocol}-address={LOOPBACK}" for protocol in ("http", "grpc", "metrics")),
@@ -171,7 +238,9 @@ def _environment(installation: Installation, server_dir: Path, base: Mapping[str
     return {
         **{name: value for name, value in base.items() if name not in ("TRITON_TOKEN", "HF_TOKEN")},
         "PATH": os.pathsep.join([str(installation.python_bin), base.get("PATH", os.defpath)]),
-        "LD_LIBRARY_PATH": os.pathsep.join(map(str, library_path(_backends(server_dir), installation))),
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            map(str, library_path(plain_path(_backends(server_dir), server_dir), installation))
+        ),
         "CUDA_VISIBLE_DEVICES": "",
     }
 
@@ -188,15 +257,13 @@ def _save(server: Server) -> None:
     write_json(_pid_file(server.server_dir), record, indent=2, sync=False)
 
 
-def _wait_until_started(server: Server, timeout: float) -> None:
-    """Triton opens its ports once it has tried to load every model."""
-    deadline = time.monotonic() + timeout
-    while not _answers(server.ports.http):
+def _wait_until_started(server: Server, deadline: Deadline) -> None:
+    for _ in deadline.polls():
+        if _answers(server.ports.http):
+            return
         if not server.process.is_alive():
             raise ServerStartError(f"it ended while starting\n{last_words(server.log)}", server.log)
-        if time.monotonic() > deadline:
-            raise ServerStartError(f"it was still loading models after {timeout:g} s, and was ended", server.log)
-        time.sleep(_POLL)
+    raise ServerStartError(f"it did not answer within {deadline.timeout:g} s, and was stopped", server.log)
 
 
 def _answers(port: int) -> bool:
@@ -211,16 +278,16 @@ def _answers(port: int) -> bool:
 
 
 def _check_folder(models_dir: Path) -> None:
-    """Triton's Python backend pastes the names of models into a shell command, unquoted."""
     if not models_dir.is_dir():
         hint = "Try `inv models.download`, or set TRITON_MODELS_DIR."
         raise RepositoryError(f"{models_dir}: there is no such folder", hint=hint)
-    for name in (models_dir.name, *Repository(models_dir).enabled_names()):
-        if not _SAFE_NAME.fullmatch(name):
-            raise RepositoryError(
-                f"{models_dir}: the embedded Triton cannot serve from a folder named {name!r}",
-                hint="It takes letters, digits and .@%+=:,_- only. Rename it, or `inv models.disable` the model.",
-            )
+
+
+def _refused_name(name: str) -> str | None:
+    """Triton's Python backend pastes the names of models into a shell command, unquoted."""
+    if _SAFE_NAME.fullmatch(name):
+        return None
+    return f"the embedded Triton cannot serve a folder named {name!r}; rename it (letters, digits and .@%+=:,_- only)"
 
 
 def _backends(server_dir: Path) -> Path:
@@ -232,12 +299,18 @@ def _pid_file(server_dir: Path) -> Path:
 
 
 def _forget(server: Server) -> None:
-    """Remove the pid file, unless a newer server has it, and the shared memory that a killed server leaves behind."""
-    if find(server.server_dir):
-        return
-    _pid_file(server.server_dir).unlink(missing_ok=True)
-    for region in shared_memory(server.server_dir):
+    """Remove the pid file, unless a newer server has it, and what a killed server leaves behind."""
+    if not find(server.server_dir):
+        _pid_file(server.server_dir).unlink(missing_ok=True)
+        _remove_remains(server.server_dir)
+
+
+def _remove_remains(server_dir: Path) -> None:
+    """Remove what a server that is gone left behind: processes of its models, their shared memory, links."""
+    process.kill_stubs(_shared_memory_prefix(server_dir))
+    for region in shared_memory(server_dir):
         region.unlink(missing_ok=True)
+    remove_links(server_dir)
 
 
 def shared_memory(server_dir: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class Process:
         return alive
 
 
+def this_process() -> Process:
+    """Describe the process that asks."""
+    return Process(os.getpid(), start_time(os.getpid()) or 0)
+
+
 def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> Process:
     """Start a command in `folder`, with its output in `log`, and a session of its own, so that no Ctrl-C reaches it."""
     pid = os.posix_spawn(
@@ -46,22 +51,30 @@ def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str
     return Process(pid, start_time(pid) or 0)
 
 
-def stop(process: Process, *, timeout: float) -> bool:
+def stop(process: Process, *, timeout: float, is_over: Callable[[], bool] = lambda: False) -> bool:
     """Ask the process to end, and end it with all its children when it has not after `timeout` seconds.
 
-    Returns whether it ended by itself.
+    Where `is_over` says that it has nothing left to do, it is ended at once. Returns whether either came in time.
     """
     _signal(process, signal.SIGTERM)
-    if _wait_until_ended(process, timeout):
-        return True
+    has_ended = _wait_until_ended(process, timeout, is_over)
     kill(process)
-    return False
+    return has_ended
 
 
 def kill(process: Process) -> None:
     """End the process and its children at once."""
     _signal(process, signal.SIGKILL)
     _wait_until_ended(process, 10)
+
+
+def kill_stubs(marker: str) -> None:
+    """End the processes of models whose server is gone; `marker`, in their command lines, is that server's own."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = folder.joinpath("cmdline").read_bytes()
+            if marker.encode() in command and b"triton_python_backend_stub" in command:
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
@@ -74,10 +87,12 @@ def _signal(process: Process, number: signal.Signals) -> None:
                 os.kill(process.pid, number)
 
 
-def _wait_until_ended(process: Process, timeout: float) -> bool:
+def _wait_until_ended(process: Process, timeout: float, is_over: Callable[[], bool] = lambda: False) -> bool:
     deadline = time.monotonic() + timeout
     while process.is_alive():
         if time.monotonic() > deadline:
             return False
+        if is_over():
+            return True
         time.sleep(_POLL)
     return True

@@ -26,9 +26,16 @@ class Report:
     models_dir: Path
     log: Path
     models: tuple[ModelStatus, ...]
+    is_starting: bool = False
+    """Whether its models are still being loaded."""
 
     def raise_failures(self) -> None:
-        """Raise PartialFailureError, naming every model that should be served and is not."""
+        """Raise PartialFailureError, naming every model that should be served and is not.
+
+        While the models are still being loaded, ServerStartingError: those that lack may be next.
+        """
+        if self.is_starting:
+            raise ServerStartingError(self.pid, self.log)
         raise_unserved(self.models, hint=f"Its log: {self.log}")
 
 
@@ -44,6 +51,7 @@ def report(server_dir: Path, *, token: str | None = None) -> Report:
         metrics_url=server.metrics_url,
         models_dir=server.models_dir,
         log=server.log,
+        is_starting=embedded.is_starting(server),
         models=tuple(_models(server, token)),
     )
 
@@ -55,4 +63,5 @@ def _models(server: Server, token: str | None) -> list[ModelStatus]:
     except TritonUnreachableError as exc:
         raise ServerStartingError(server.process.pid, server.log) from exc
     log = server.log.read_text(encoding="utf-8", errors="replace")
-    return with_reasons(rows, Repository(server.models_dir).enabled_names(), log, explain=explained)
+    names = Repository(server.models_dir).enabled_names()
+    return with_reasons(rows, names, log, explain=explained, given_up=embedded.not_loaded(server))

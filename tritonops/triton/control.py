@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,18 +18,24 @@ from tritonops.errors import (
     TokenRefusedError,
     TritonError,
     TritonTimeoutError,
+    TritonUnreachableError,
     UnknownModelError,
 )
+from tritonops.models.check.hazards import load_hazard
 from tritonops.models.repository import CONFIG_NAME, Repository
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_versions, config_problem, ready, staleness, version_problem
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
+from tritonops.triton.load_call import LoadCall
 from tritonops.triton.served import failure_reasons, without_traceback
+from tritonops.triton.stuck import RESTART_HINT, crash_words, stuck_loads
 from tritonops.triton.waiting import Deadline, wait_until_settled
 
 LOAD_TIMEOUT = 600.0
 ORPHAN = "served, but no longer in the repository"
 _SERVED = ("READY", "LOADING", "UNLOADING")
+_RESTART = "Fix the model or disable it (inv models.disable), then start Triton again: inv server.up"
+_POLL = 0.05
 
 Rows = tuple[ModelStatus, ...]
 Verdict = Literal["loaded", "current", "unloaded", "not loaded"]
@@ -68,7 +75,7 @@ def load(
     """
     deadline = Deadline.after(timeout)
     require_known(client, name)
-    rows = wait_until_settled(client, name, deadline, gone=("LOADING",))
+    rows = _settled(client, name, deadline, disk)
     model = disk.read(name) if disk else None
     if disk is None or model is None:
         _load(client, name, disk, model, deadline)
@@ -78,9 +85,10 @@ def load(
             return Outcome(name, "current", rows)
         if note:  # What it says holds no longer, or not until the load has been verified.
             disk.remember(name, replace(note, files={}))
+        _refuse_hazard(disk, name)
         served = _load_from_disk(client, disk, model, note, rows, deadline, trust=trust)
         disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
-    return Outcome(name, "loaded", wait_until_settled(client, name, deadline, gone=("LOADING",)))
+    return Outcome(name, "loaded", _settled(client, name, deadline, disk))
 
 
 def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT) -> Outcome:
@@ -97,6 +105,7 @@ def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout
             f"{name} is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
             hint=f"Unload {', '.join(ensembles)} first.",
         )
+    _refuse_stuck(disk, name, rows)
     if disk:
         disk.forget(name)
     client.unload(name, timeout=deadline.left)
@@ -208,28 +217,78 @@ def _load_from_disk(
 
 
 def _problem(client: TritonClient, model: ModelOnDisk, deadline: Deadline) -> str | None:
-    rows = wait_until_settled(client, model.name, deadline, gone=("LOADING",))
+    rows = _settled(client, model.name, deadline)
     return version_problem(rows, model) or config_problem(client, model)
+
+
+def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | None = None) -> Rows:
+    """Wait until no version is LOADING; not for a load that never ends: LoadError then."""
+    rows = tuple(row for row in client.index() if row.name == name)
+    _refuse_stuck(disk, name, rows)
+    return wait_until_settled(client, name, deadline, gone=("LOADING",))
+
+
+def _refuse_stuck(disk: Disk | None, name: str, rows: Rows) -> None:
+    """Raise LoadError where the model is in a load that never ends: a load or an unload of it would hang too."""
+    if disk is None or not any(row.state == "LOADING" for row in rows):
+        return
+    if reason := stuck_loads(disk.logged_since(0)).get(name):
+        raise LoadError(f"{name}: {reason}", hint=RESTART_HINT)
+
+
+def _refuse_hazard(disk: Disk, name: str) -> None:
+    """Raise LoadError before the call that would hang, or take the whole server down."""
+    if reason := load_hazard(disk.models_dir, name):
+        raise LoadError(f"{name} was not loaded: {reason}", hint="Fix the model; the server was not asked.")
 
 
 def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk | None, deadline: Deadline) -> None:
     log_end = disk.log_end() if disk else 0
     try:
-        client.load(name, timeout=deadline.left)
-    except TokenRefusedError:
+        _call(client, name, disk, log_end, deadline)
+    except (TokenRefusedError, LoadError):
         raise
     except TritonTimeoutError as exc:
         raise TritonTimeoutError(
             f"{name}: Triton at {client.url} had not loaded it within {deadline.timeout:g} s",
             hint="It goes on there; look with `inv triton.list`, or give it longer with --timeout.",
         ) from exc
+    except TritonUnreachableError as exc:
+        if disk and (words := crash_words(disk.logged_since(log_end))):
+            raise LoadError(f"Triton at {client.url} crashed while it loaded {name}: {words}", hint=_RESTART) from exc
+        raise
     except TritonError as exc:
-        reason = _reason(exc, name, model, disk.logged_since(log_end) if disk else "")
+        reason = _reason(exc, client, name, model, disk.logged_since(log_end) if disk else "")
         raise LoadError(reason, hint=_what_is_served(client, name)) from exc
 
 
-def _reason(error: TritonError, name: str, model: ModelOnDisk | None, logged: str) -> str:
-    """Give Triton's reason; where it keeps that to its log, the log's, or what the file itself shows."""
+def _call(client: TritonClient, name: str, disk: Disk | None, log_end: int, deadline: Deadline) -> None:
+    """Load, and read what the log says of it meanwhile, where it is at hand: a load that never ends is not waited for.
+
+    Raises TritonTimeoutError, LoadError, and what the call raises.
+    """
+    if disk is None or not disk.log.exists():
+        client.load(name, timeout=deadline.left)
+        return
+    call = LoadCall(client, name, timeout=deadline.left)
+    call.start()
+    while True:
+        with suppress(queue.Empty):
+            call.done.get(timeout=min(_POLL, deadline.left))
+            break
+        if reason := stuck_loads(disk.logged_since(log_end)).get(name):
+            raise LoadError(f"{name}: {reason}", hint=RESTART_HINT)
+        if deadline.left <= _POLL:
+            raise TritonTimeoutError(f"Triton at {client.url} did not answer within {deadline.timeout:g} s")
+    if call.error:
+        raise call.error
+
+
+def _reason(error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, logged: str) -> str:
+    """Give Triton's reason; where it keeps that to its log or its index, theirs, or what the file itself shows."""
+    if "metadata size exceeds hard limit" in str(error):  # the reason was too long for gRPC
+        reasons = [row.reason for row in client.index() if row.name == name and row.state == "UNAVAILABLE"]
+        return f"{name}: {next(filter(None, reasons), 'its reason is too long for gRPC, and not in the index')}"
     if "failed to poll" not in str(error):
         return without_traceback(str(error))
     if model and model.config_error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from tritonops.errors import PartialFailureError, TokenRefusedError, TritonError, TritonUnreachableError
 from tritonops.triton.client import ModelStatus, TritonClient
+from tritonops.triton.stuck import stuck_loads
 
 Explain = Callable[[str], str]
 """Puts one of Triton's reasons as a person needs it."""
@@ -44,10 +45,18 @@ def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[s
 
 
 def with_reasons(
-    index: Iterable[ModelStatus], names: Iterable[str], log: str, *, explain: Explain = without_traceback
+    index: Iterable[ModelStatus],
+    names: Iterable[str],
+    log: str,
+    *,
+    explain: Explain = without_traceback,
+    given_up: Mapping[str, str] | None = None,
 ) -> list[ModelStatus]:
-    """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list."""
-    reasons = failure_reasons(log, explain=explain)
+    """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list.
+
+    `given_up` has the reasons of models that a start left out, or did not wait for.
+    """
+    reasons = {**failure_reasons(log, explain=explain), **(given_up or {}), **stuck_loads(log)}
     rows = list(index)
     unlisted = {*names} - {row.name for row in rows}
     rows += [ModelStatus(name, None, None, None) for name in unlisted]
@@ -58,7 +67,7 @@ def with_reasons(
 
 
 def _logged(row: ModelStatus, reasons: dict[str, str]) -> str | None:
-    return reasons.get(row.name) if row.state is None else None
+    return reasons.get(row.name) if row.state in (None, "LOADING") else None
 
 
 def settled_index(client: TritonClient) -> list[ModelStatus] | None:

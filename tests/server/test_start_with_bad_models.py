@@ -1,0 +1,220 @@
+"""Whatever one model is, the others are served: ten ways in which a model hangs or crashes Triton, at once."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.onnx_models import affine, write_model
+from tritonops.errors import LoadError
+from tritonops.server import embedded
+from tritonops.server.ports import free_ports
+from tritonops.server.report import report
+from tritonops.triton.client import connect
+from tritonops.triton.control import load, unload
+from tritonops.triton.disk import Disk
+
+pytestmark = pytest.mark.usefixtures("embedded_runtime")
+
+GOOD = [f"good{number}" for number in range(10)]
+CONFIG = """backend: "python"
+input [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]
+instance_group [ { kind: KIND_CPU } ]
+"""
+ECHO = """import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    def initialize(self, args):
+        {initialize}
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", r.inputs()[0].as_numpy())]) for r in requests]
+"""
+
+
+def python_model(models_dir: Path, name: str, *, initialize: str = "pass", config: str = CONFIG) -> Path:
+    folder = models_dir / name
+    (folder / "1").mkdir(parents=True)
+    folder.joinpath("config.pbtxt").write_text(config)
+    folder.joinpath("1", "model.py").write_text(ECHO.format(initialize=initialize))
+    return folder
+
+
+def make_folder_of(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+
+
+def no_model_py(models_dir):
+    python_model(models_dir, "no_model_py").joinpath("1", "model.py").unlink()
+    return "no_model_py", "model.py is missing; the load never ends"
+
+
+def model_py_a_folder(models_dir):
+    make_folder_of(python_model(models_dir, "model_py_a_folder") / "1" / "model.py")
+    return "model_py_a_folder", "model.py is a folder; the load never ends"
+
+
+def foreign_stub(models_dir):
+    stub = python_model(models_dir, "foreign_stub") / "triton_python_backend_stub"
+    # An ELF header for AArch64.
+    stub.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + bytes(200))
+    stub.chmod(0o755)
+    return "foreign_stub", "its load cannot end: .*cannot execute binary file: Exec format error"
+
+
+def config_a_folder(models_dir):
+    make_folder_of(python_model(models_dir, "config_a_folder") / "config.pbtxt")
+    return "config_a_folder", "config.pbtxt is a folder; Triton crashes"
+
+
+def labels_a_folder(models_dir):
+    labelled = CONFIG.replace('name: "y"', 'name: "y" label_filename: "labels"')
+    make_folder_of(python_model(models_dir, "labels_a_folder", config=labelled) / "labels")
+    return "labels_a_folder", "labels is a folder, and should be a file; Triton crashes"
+
+
+def warmup_a_folder(models_dir):
+    data = 'key: "x" value { data_type: TYPE_FP32 dims: [ 3 ] input_data_file: "raw" }'
+    warm = CONFIG + f'model_warmup [ {{ name: "w" batch_size: 1 inputs {{ {data} }} }} ]\n'
+    make_folder_of(python_model(models_dir, "warmup_a_folder", config=warm) / "warmup" / "raw")
+    return "warmup_a_folder", "raw is a folder, and should be a file; Triton crashes"
+
+
+def version_of_20_digits(models_dir):
+    folder = python_model(models_dir, "version_of_20_digits")
+    shutil.copytree(folder / "1", folder / "99999999999999999999")
+    return "version_of_20_digits", "is greater than 9223372036854775807; Triton crashes"
+
+
+def dangling_version(models_dir):
+    folder = python_model(models_dir, "dangling_version")
+    shutil.rmtree(folder / "1")
+    (folder / "1").symlink_to("/nonexistent/1")
+    return "dangling_version", "failed to stat file .*/dangling_version/1"
+
+
+def never_returns(models_dir):
+    python_model(models_dir, "never_returns", initialize="__import__('time').sleep(1e6)")
+    return "never_returns", "still loading after 12 s; --model-timeout allows more"
+
+
+def long_error(models_dir):
+    python_model(models_dir, "long_error", initialize="raise RuntimeError('true reason ' + 'x' * 66000)")
+    return "long_error", "RuntimeError: true reason xxx"
+
+
+TEN = (
+    *(no_model_py, model_py_a_folder, foreign_stub, config_a_folder, labels_a_folder, warmup_a_folder),
+    *(version_of_20_digits, dangling_version, never_returns, long_error),
+)
+
+
+def processes_in(folder):
+    return subprocess.run(["pgrep", "-f", f"{folder}/"], capture_output=True, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def beside_ten(tmp_path_factory, start_module_triton):
+    models_dir = tmp_path_factory.mktemp("ten") / "triton"
+    models_dir.mkdir()
+    for name in GOOD:
+        write_model(models_dir, name, {1: affine(3)})
+    expected = dict(make(models_dir) for make in TEN)
+    return start_module_triton(models_dir, model_timeout=12), expected
+
+
+def test_ten_good_models_are_served_beside_ten_bad_ones_that_are_named_with_their_reasons(beside_ten):
+    server, expected = beside_ten
+    rows = {row.name: row for row in report(server.server_dir).models}
+    assert [name for name, row in rows.items() if row.state == "READY"] == GOOD
+    assert rows.keys() == {*GOOD, *expected}
+    for name, reason in expected.items():
+        assert re.search(reason, rows[name].reason or "", re.DOTALL), (name, rows[name])
+
+
+@pytest.mark.parametrize("name", ["no_model_py", "config_a_folder", "labels_a_folder", "version_of_20_digits"])
+def test_a_load_that_would_hang_or_crash_the_server_is_refused_before_it_is_sent(beside_ten, name):
+    server, expected = beside_ten
+    with connect(server.grpc_url) as client:
+        with pytest.raises(LoadError, match=expected[name][:20]):
+            load(client, name, disk=Disk.of(server.models_dir, server.grpc_url))
+        assert "good0" in {row.name for row in client.index() if row.state == "READY"}
+
+
+@pytest.mark.parametrize("change", [load, unload])
+def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
+    server, _ = beside_ten
+    with connect(server.grpc_url) as client, pytest.raises(LoadError, match="its load cannot end") as caught:
+        change(client, "foreign_stub", disk=Disk.of(server.models_dir, server.grpc_url), timeout=20)
+    assert "restart the server" in (caught.value.hint or "")
+
+
+def test_a_reason_too_long_for_grpc_is_read_from_the_index(beside_ten):
+    server, _ = beside_ten
+    with connect(server.grpc_url) as client, pytest.raises(LoadError, match=r"long_error: .*RuntimeError: true reason"):
+        load(client, "long_error", disk=Disk.of(server.models_dir, server.grpc_url))
+
+
+def test_a_server_with_a_load_that_never_ends_stops_at_once_and_leaves_no_process(tmp_path):
+    models_dir = tmp_path / "triton"
+    models_dir.mkdir()
+    write_model(models_dir, "good", {1: affine(3)})
+    foreign_stub(models_dir)
+    never_returns(models_dir)
+    server = embedded.start(models_dir, tmp_path / ".server", ports=free_ports(), model_timeout=1)
+    assert processes_in(tmp_path)
+    assert embedded.stop(server, timeout=20)  # Triton itself would take 30 s, and leave its stubs
+    assert not processes_in(tmp_path)
+
+
+def test_stubs_do_not_outlive_a_server_that_was_killed(tmp_path):
+    models_dir = tmp_path / "triton"
+    python_model(models_dir, "echo")
+    server = embedded.start(models_dir, tmp_path / ".server", ports=free_ports())
+    os.kill(server.process.pid, signal.SIGKILL)
+    again = embedded.start(models_dir, tmp_path / ".server", ports=free_ports())
+    embedded.kill(again)
+    assert not processes_in(tmp_path)
+
+
+ABORT_THE_SERVER = "import os, signal, time; os.kill(os.getsid(0), signal.SIGABRT); time.sleep(60)"
+
+
+def test_after_crashes_the_server_starts_again_without_the_culprits(tmp_path, start_triton):
+    """Two of six models abort the server; which ones is found by loading those that were loading one by one."""
+    models_dir = tmp_path / "triton"
+    for name in ("a", "c", "e", "f"):
+        write_model(models_dir, name, {1: affine(3)})
+    for name in ("b", "d"):
+        python_model(models_dir, name, initialize=ABORT_THE_SERVER)
+    server = start_triton(models_dir)
+    rows = {row.name: row for row in report(server.server_dir).models}
+    assert [name for name, row in rows.items() if row.state == "READY"] == ["a", "c", "e", "f"]
+    for name in ("b", "d"):
+        assert "Triton crashed while it loaded this model" in (rows[name].reason or "")
+
+
+def test_models_load_beside_one_whose_environment_is_being_unpacked(tmp_path, start_triton):
+    """Triton changes its directory meanwhile: with relative paths the stubs of other models were not found."""
+    models_dir = tmp_path / "my $(models)" / "triton"
+    models_dir.mkdir(parents=True)
+    archive = tmp_path / "environment.tar.gz"
+    files = tmp_path / "environment" / "bin"
+    files.mkdir(parents=True)
+    (files / "activate").write_text("")
+    for number in range(2000):
+        (files / f"file{number}").write_bytes(os.urandom(2000))
+    with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
+        packed.add(tmp_path / "environment", arcname=".")
+    parameter = f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{archive}" }} }}\n'
+    python_model(models_dir, "packed", config=CONFIG + parameter)
+    for name in GOOD[:6]:
+        write_model(models_dir, name, {1: affine(3)})
+    server = start_triton(models_dir, model_timeout=30)
+    rows = {row.name: row for row in report(server.server_dir).models}
+    assert [name for name, row in rows.items() if row.state == "READY"] == [*GOOD[:6], "packed"], rows
