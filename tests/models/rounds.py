@@ -53,19 +53,20 @@ class Tally:
 
 
 def main() -> None:
-    """Run the rounds, and print one line each; exit 1 at the first that is wrong."""
+    """Run the rounds, and print one line each; exit 1 where one is wrong."""
     count, seed = (int(value) for value in [*sys.argv[1:], *("50", "1")[len(sys.argv) - 1 :]])
-    tally = Tally()
+    tally, wrong = Tally(), 0
     with tempfile.TemporaryDirectory(prefix="rounds-") as temporary, Hub(Path(temporary)) as hub:
         push_models(hub)
         for number in range(count):
             folder = Path(temporary, f"round-{number}")
             problems = run_round(hub, folder, random.Random(seed * 1000 + number), tally)
             print(f"round {number}: {tally.seconds[-1]:.1f} s, {'; '.join(problems) or 'as it should be'}", flush=True)
-            if problems:
-                raise SystemExit(1)
+            wrong += bool(problems)
     for command, times in sorted(tally.codes.items()):
         print(f"{times:5d} × {command}")
+    print(f"{count} rounds, {wrong} wrong; {sum(tally.seconds):.0f} s")
+    raise SystemExit(1 if wrong else 0)
 
 
 def push_models(hub: Hub) -> None:

@@ -168,6 +168,26 @@ def test_a_removal_that_would_take_more_than_it_listed_takes_nothing(hub, two):
     assert (two.models_dir / "a/1/model.onnx").exists()
 
 
+def test_files_that_came_after_a_removal_found_none_are_not_left_behind_without_a_word(two):
+    removal = plan_removal(two, "a", version=None, files=True)
+    assert removal.folders == ()
+    download(two)
+    with pytest.raises(TritonOpsError, match="a was changed on disk meanwhile"):
+        remove_model(two, removal)
+    assert labels(two) == {"a/1", "b/1"}
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_config_that_waits_for_a_model_goes_with_its_entry(two, files):
+    repository = Repository(two.models_dir)
+    repository.write_config("a", "of a", expected=None)
+    repository.write_config("b", "of b", expected=None)
+    remove(two, "a", files=files)
+    assert not repository.config_path("a").parent.exists()
+    assert repository.config_path("b").read_text() == "of b"
+    assert not list(two.store_dir.glob("replaced/*/**/config.pbtxt"))
+
+
 def test_what_was_removed_or_edited_after_it_was_listed_is_not_removed_again(two):
     removal = plan_removal(two, "a", version=None, files=False)
     two.models_toml.write_text(two.models_toml.read_text().replace("team/a", "team/other"))

@@ -167,6 +167,8 @@ class Removal:
     entries: tuple[ModelVersion, ...]
     folders: tuple[Path, ...]
     """Of the disk; none unless they were asked for."""
+    files: bool = False
+    """Whether they were."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -180,7 +182,7 @@ def plan_removal(settings: Settings, name: str, *, version: int | None, files: b
     entries = [entry for entry in catalog.select([name]) if version in (None, entry.version)]
     if not entries:
         raise InputError(f"{settings.models_toml} has no version {version} of {name}")
-    return Removal(tuple(entries), tuple(_folders(settings, repository, entries)) if files else ())
+    return Removal(tuple(entries), tuple(_folders(settings, repository, entries)) if files else (), files)
 
 
 def _folders(settings: Settings, repository: Repository, entries: Sequence[ModelVersion]) -> list[Path]:
@@ -207,13 +209,15 @@ def remove_model(settings: Settings, removal: Removal) -> None:
         store.is_ours(path)  # hashes it, if need be, before the commit
     with commits.locked():
         entries = _still_there(commits.catalog, removal)
-        if removal.folders and set(_folders(settings, repository, entries)) != {*removal.folders}:
+        if removal.files and set(_folders(settings, repository, entries)) != {*removal.folders}:
             raise TritonOpsError(f"{entries[0].name} was changed on disk meanwhile and is not removed", hint=_AGAIN)
         without_entries(settings.models_toml, read_catalog_text(settings.models_toml), entries)
         # The disk first: where models.toml was not written any more, the same command goes on from there.
         with _moved_away(repository, store, removal.folders):
             commits.edit_catalog(lambda text: _without(settings.models_toml, text, {*removal.labels}))
         commits.drop_stale_pins()
+        if entries[0].name not in commits.catalog.names:
+            repository.discard_pending_config(entries[0].name)
 
 
 _AGAIN = "Run it again to see what there is now."

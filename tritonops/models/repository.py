@@ -182,6 +182,13 @@ class Repository:
         with suppress(OSError):
             self.pending_config(name).parent.rmdir()
 
+    def discard_pending_config(self, name: str) -> None:
+        """Take away the config that waits for a model not to come; an edited one is kept in `.store/replaced/`."""
+        waiting = self.pending_config(name).parent
+        if self.home(name) is None and os.path.lexists(waiting):
+            with self.changing():
+                self.replaced.move_away(waiting, lambda path: self.is_written(name, path.name))
+
     def _pending_files(self, name: str) -> list[Path]:
         require_no_link(self._pending)
         require_no_link(self._pending / name)
