@@ -97,8 +97,16 @@ def _discard_stdout() -> None:
 
 
 def settings() -> Settings:
-    """The settings of this project, from .env and the environment."""
-    return load_settings(PROJECT)
+    """The settings of this project, from the environment and .env; what looks misspelt there is named once."""
+    found = load_settings(PROJECT)
+    for warning in found.environment.warnings:
+        if warning not in _warned:
+            _warned.add(warning)
+            print(f"warning: {warning}", file=sys.stderr)
+    return found
+
+
+_warned: set[str] = set()
 
 
 def names(values: Iterable[str] | None) -> list[str]:

@@ -225,7 +225,7 @@ def env(c: Context, host: list[str], group: list[str], from_: str | None = None,
     from tritonops.remote import env_file
 
     directory = settings().remote_dir
-    values = {} if names else env_file.parse_values(_read(from_))
+    values = {} if names else env_file.parse_values(_read(from_), where=from_ or "stdin")
 
     def rows(on: Host) -> list[dict[str, Any]]:
         if values:
@@ -326,15 +326,14 @@ def _after_dashes() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-def _read(path: str | None) -> str:
-    if path is None:
-        if sys.stdin.isatty():
-            note("KEY=VALUE lines, then Ctrl-D:")
-        return sys.stdin.read()
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise TritonOpsError(f"cannot read {path}: {exc}") from exc
+def _read(path: str | None) -> bytes:
+    from tritonops.dotenv import read_bytes
+
+    if path is not None:
+        return read_bytes(Path(path))
+    if sys.stdin.isatty():
+        note("KEY=VALUE lines, then Ctrl-D:")
+    return sys.stdin.buffer.read()
 
 
 def _say(line: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from invoke import Config, FilesystemLoader, Program
 
 from tests.hub.server import Hub
-from tritonops import settings
+from tritonops.environment import KNOWN, Environment
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
 from tritonops.server import embedded
 from tritonops.server.embedded import Server
@@ -37,19 +37,16 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(autouse=True)
 def _settings_of_the_machine_stay_out(monkeypatch):
     """Neither a variable of the developer's own nor the .env of this clone may change what a test sees."""
-    for name in _SETTINGS:
+    for name in KNOWN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", "/nonexistent")
-    read = settings._read_dotenv
-    monkeypatch.setattr(settings, "_read_dotenv", lambda path: {} if path.parent == PROJECT else read(path))
+    read = Environment._read
 
+    def read_others(self, path, **options):
+        if path.parent != PROJECT:
+            read(self, path, **options)
 
-_SETTINGS = (
-    *("MODELS_TOML", "TRITON_MODELS_DIR", "TRITON_CONFIG_DIR", "TRITON_STORE_DIR", "TRITON_URL", "TRITON_TOKEN"),
-    *("TRITON_IMAGE", "TRITON_RUNTIME", "TRITON_EXPOSE_HTTP", "TRITON_EXPOSE_GRPC", "TRITON_EXPOSE_METRICS"),
-    *("RESTART_POLICY", "COMPOSE_FILE", "HF_TOKEN", "HF_ENDPOINT", "TRITON_BIND", "TRITON_REMOTE_DIR"),
-    "TRITON_SSH_CONFIG",
-)
+    monkeypatch.setattr(Environment, "_read", read_others)
 
 
 @pytest.fixture(scope="session")

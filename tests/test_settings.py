@@ -23,10 +23,10 @@ def test_a_relative_path_starts_at_the_project_in_dotenv_and_at_the_caller_in_th
 
 
 def test_the_environment_wins_over_dotenv_and_an_empty_value_counts_as_unset(tmp_path):
-    (tmp_path / ".env").write_text("TRITON_EXPOSE_GRPC=9001\nTRITON_TOKEN=file\n")
-    settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "environment", "TRITON_EXPOSE_GRPC": ""})
+    (tmp_path / ".env").write_text("TRITON_EXPOSE_GRPC=9001\nTRITON_EXPOSE_HTTP=\nTRITON_TOKEN=file\n")
+    settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "environment"})
     assert settings.triton_token == "environment"
-    assert settings.triton_url == "localhost:9001"
+    assert (settings.triton_url, settings.http_port) == ("localhost:9001", 8000)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── GraphError                      1  an ONNX file that is none
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── SettingsError                  an environment variable or a line of .env
+│   │   └── EnvFileError               an env file that cannot be read, at a line
 │   ├── CatalogError                   models.toml, at an entry and a line
 │   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   ├── UnknownModelError              a name that is not there, with the near misses
@@ -233,6 +234,10 @@ class InputError(TritonOpsError):
 
 class SettingsError(InputError):
     """An environment variable, or a line of .env, that has no valid value."""
+
+
+class EnvFileError(SettingsError):
+    """An env file that cannot be read, or that Compose would refuse: file, line and name, never a value."""
 
 
 class CatalogError(InputError):

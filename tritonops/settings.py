@@ -1,4 +1,4 @@
-"""What .env and the environment say, checked once and handed out as one typed object."""
+"""What the environment and .env say, checked once and handed out as one typed object."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from tritonops.environment import Environment
 from tritonops.errors import SettingsError
 
 _T = TypeVar("_T")
@@ -36,6 +37,8 @@ class Settings:
     metrics_port: int
     hf_endpoint: str = field(repr=False)
     remote_dir: str
+    environment: Environment = field(repr=False, compare=False)
+    """Where each was set, and what was set beside them."""
     triton_image: str | None = None
     restart_policy: str | None = None
     compose_file: str | None = None
@@ -60,16 +63,18 @@ class Settings:
 
 
 def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
-    """Read `project`/.env and the environment, which wins; an empty value counts as unset, as in Compose.
+    """Read the environment and the env files below it; an empty value counts as unset.
 
     Raises SettingsError, naming the variable and where it was set.
     """
-    reader = _Reader(project, os.environ if environ is None else environ, cwd or Path.cwd())
+    environment = Environment(project, os.environ if environ is None else environ, cwd or Path.cwd())
+    reader = _Reader(environment)
     grpc_port = reader.port("TRITON_EXPOSE_GRPC", 8001)
     models_dir = reader.path("TRITON_MODELS_DIR", project / "triton")
     ssh_config = reader.get("TRITON_SSH_CONFIG")
     return Settings(
         project=project,
+        environment=environment,
         models_toml=reader.path("MODELS_TOML", project / "models.toml"),
         models_dir=models_dir,
         config_dir=reader.path("TRITON_CONFIG_DIR", project / "triton-config"),
@@ -118,23 +123,19 @@ def _parse_port(value: str) -> int:
 
 
 class _Reader:
-    """One variable at a time, from the environment or else from .env."""
+    """One variable at a time, checked."""
 
-    def __init__(self, project: Path, environ: Mapping[str, str], cwd: Path) -> None:
-        self._project, self._environ, self._cwd = project, environ, cwd
-        self._dotenv_path = project / ".env"
-        self._dotenv = _read_dotenv(self._dotenv_path)
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
 
     def get(self, name: str) -> str | None:
-        return self._environ.get(name) or self._dotenv.get(name) or None
+        given = self._environment.get(name)
+        return given.value if given else None
 
     def path(self, name: str, default: Path) -> Path:
-        """Resolve against the caller's directory, or against the project where .env says it."""
-        value = self.get(name)
-        if value is None:
-            return default
-        base = self._cwd if self._environ.get(name) else self._project
-        return Path(os.path.abspath(base / Path(value).expanduser()))
+        """Resolve against the caller's folder, or against the project where an env file says it."""
+        given = self._environment.get(name)
+        return Path(os.path.abspath(given.base / Path(given.value).expanduser())) if given else default
 
     def port(self, name: str, default: int) -> int:
         return self._parsed(name, _parse_port) or default
@@ -178,15 +179,5 @@ class _Reader:
         return SettingsError(f"{name}={shown!r} in {self._where(name)}: {problem}")
 
     def _where(self, name: str) -> str:
-        return "the environment" if self._environ.get(name) else str(self._dotenv_path)
-
-
-def _read_dotenv(path: Path) -> Mapping[str, str | None]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    try:
-        return dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"cannot read {path}: {exc}") from exc
+        given = self._environment.get(name)
+        return given.origin if given else "the defaults"

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from tritonops.dotenv import parse
+
 HOST = ("--host", "gpu-01")
 
 
@@ -33,11 +35,41 @@ def test_secrets_go_from_stdin_to_a_file_that_only_its_owner_reads_and_are_never
     assert "TRITON_EXPOSE_GRPC" in path.read_text()
 
 
-@pytest.mark.parametrize("text", ["", "not a line", "lower=1", "KEY=a'b"], ids=["nothing", "no =", "lower", "quote"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "not a line", "SECRET_ALONE\n", "lower=secret", "KEY='secret", "KEY=secret$dollar"],
+    ids=["nothing", "no =", "no value", "lower", "quote", "unset"],
+)
 def test_what_is_not_key_value_is_refused_without_showing_it(inv, text):
     done = inv("remote.env", *HOST, stdin=text, check=False)
     assert done.returncode == 2
+    assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_any_value_reaches_the_host_and_is_read_there_as_it_was_given(site, inv):
+    path = site.servers["gpu-01"].root / "env"
+    before = path.read_text()
+    path.write_text(f"export ONE='old'\nTWO: old\n{before}")
+    inv("remote.env", *HOST, stdin='ONE="it\'s $$5"\nTWO=\'back\\\\\'\nTHREE="a\\nb" # c\n')
+    found = parse(path.read_bytes(), lambda _: None, where="env")
+    assert [found[name].value for name in ("ONE", "TWO", "THREE")] == ["it's $5", "back\\\\", "a\nb"]
+    assert "old" not in path.read_text()
+    listed = inv("remote.env", *HOST, "--names").stdout.split()
+    assert {"ONE", "TWO", "THREE"} <= set(listed)
+    inv("remote.env", *HOST, stdin="ONE=\nTWO=\nTHREE=\n")
+    assert path.read_text() == before
+
+
+def test_an_env_file_that_compose_on_the_host_would_refuse_is_named_by_host_and_line(site, inv):
+    path = site.servers["gpu-01"].root / "env"
+    before = path.read_text()
+    path.write_text(f"{before}TRITON_TOKEN='s3cret\n")
+    done = inv("remote.status", *HOST, check=False)
+    path.write_text(before)
+    assert done.returncode
+    assert f"gpu-01: env:{before.count(chr(10)) + 1}: TRITON_TOKEN: the quote ' is not closed" in done.stderr
+    assert "s3cret" not in done.stderr
 
 
 def test_status_releases_and_audit_agree_on_what_serves(site, inv):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,31 +45,19 @@ class Service:
     def of(cls, settings: Settings, *, cpu: bool = False, name: str = SERVICE) -> Service:
         """Choose the Compose files: ml.yml with `cpu`; otherwise a set COMPOSE_FILE, or docker-compose.yml.
 
-        A relative COMPOSE_FILE starts where it was set: at the caller's directory, or at the project with .env.
+        A relative COMPOSE_FILE starts where it was set: at the caller's folder, or at the project with its .env.
         """
-        folder = settings.project
-        files: tuple[Path, ...] = (folder / (CPU_FILE if cpu else GPU_FILE),)
-        if settings.compose_file and not cpu:
-            files = ()
-            folder = Path.cwd() if os.environ.get("COMPOSE_FILE") else folder
-        docker, compose = Docker(folder, _variables(settings)), Compose(files, name)
-        return cls(docker, compose, settings.models_dir, settings.triton_token)
+        folder = None if cpu else settings.environment.compose_folder
+        files = () if folder else (settings.project / (CPU_FILE if cpu else GPU_FILE),)
+        docker = Docker(folder or settings.project, _variables(settings))
+        return cls(docker, Compose(files, name), settings.models_dir, settings.triton_token)
 
 
 def _variables(settings: Settings) -> dict[str, str]:
-    """What the Compose files ask for, so that a relative path or .env means to Compose what it means to us."""
-    variables = {
-        "TRITON_MODELS_DIR": str(settings.models_dir),
-        "TRITON_BIND": settings.bind,
-        "TRITON_EXPOSE_HTTP": str(settings.http_port),
-        "TRITON_EXPOSE_GRPC": str(settings.grpc_port),
-        "TRITON_EXPOSE_METRICS": str(settings.metrics_port),
-        "TRITON_TOKEN": settings.triton_token,
-        "TRITON_IMAGE": settings.triton_image,
-        "RESTART_POLICY": settings.restart_policy,
-        "COMPOSE_FILE": settings.compose_file,
-    }
-    return {name: value for name, value in variables.items() if value}
+    """What was set, so that a relative path, an address or an env file means to Compose what it means to us."""
+    variables = settings.environment.for_compose()
+    checked = {"TRITON_MODELS_DIR": str(settings.models_dir), "TRITON_BIND": settings.bind}
+    return variables | {name: value for name, value in checked.items() if variables.get(name)}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,8 +38,6 @@ if has docker; then
     say compose "$(docker compose version --short 2>/dev/null)"
 fi
 if has nvidia-smi; then say gpus "$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')"; fi
-named=$(sed -n "s/^TRITON_IMAGE=['\"]*\([^'\"]*\).*/\1/p" env 2>/dev/null)
-image=${named:-$image}
 say image "$image"
 if [ "$gpu_in_container" = yes ] && has docker; then
     say runtimes "$(docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null)"
@@ -56,8 +55,6 @@ _SERVED_IMAGE = "$(sed -n 's/.*TRITON_IMAGE:-\\([^}]*\\)}.*/\\1/p' current/proje
 _EXAMINE = r"""
 say memory "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')"
 say driver "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)"
-say ports "$(sed -n 's/^TRITON_EXPOSE_[A-Z]*=//p' env 2>/dev/null | tr -dc '0-9\n' | tr '\n' ' ')"
-say bind "$(sed -n 's/^TRITON_BIND=//p' env 2>/dev/null)"
 if has ss; then ss -ltnH | awk '{ print "listens\t" $4 }'; fi
 """
 
@@ -193,7 +190,7 @@ MORE = (
 
 def preflight(here: HostSettings, *, venv: str, image: str) -> str:
     """Write the script of questions: `venv` is the digest of a release's requirements, `image` a word of the shell, the
-    image that its Compose file names; the host's env file may name another.
+    image that the host serves with.
     """
     asked = "yes" if here.config == "gpu" and here.runtime == "compose" else "no"
     return f"venv={venv} gpu_in_container={asked} image={image}\n{_PREFLIGHT}"
@@ -202,9 +199,11 @@ def preflight(here: HostSettings, *, venv: str, image: str) -> str:
 def examine(host: Host, directory: str, here: HostSettings) -> list[Finding]:
     """Look at all that a host needs to serve, and say what to do about what is missing."""
     state = survey(host, directory)
-    questions = preflight(here, venv=state.facts.venv if state.facts else "", image=_SERVED_IMAGE)
+    image = shlex.quote(state.image) if state.image else _SERVED_IMAGE
+    questions = preflight(here, venv=state.facts.venv if state.facts else "", image=image)
     script = f'cd "{state.root}" 2>/dev/null || cd /\n{questions}{_EXAMINE}'
-    said = Said(parse(host.run(script, check=False).stdout), here)
+    ports = f"{state.http_port} {state.grpc_port} {state.metrics_port}"
+    said = Said({**parse(host.run(script, check=False).stdout), "ports": [ports]}, here)
     return [_finding(check, said) for check in (*NEEDS, *MORE)]
 
 
@@ -231,7 +230,7 @@ def _has_toolkit(said: Said) -> bool:
 
 def _open_ports(said: Said) -> list[str]:
     """The addresses beyond loopback on which a port of Triton listens."""
-    ports = set(said.one("ports").split()) or {"8000", "8001", "8002"}
+    ports = said.one("ports").split()
     addresses = [address.rpartition(":") for address in said.answers.get("listens", [])]
     return [f"{host}:{port}" for host, _, port in addresses if port in ports and not _is_loopback(host)]
 

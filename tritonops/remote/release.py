@@ -38,7 +38,8 @@ root={root}
 export TRITON_MODELS_DIR="$root/shared/triton" TRITON_RUNTIME={runtime}
 export TRITONOPS_REQUIREMENTS="${{TRITONOPS_REQUIREMENTS:-runtime}}"
 export TRITONOPS_VENV="$root/shared/venvs/{venv}"
-grep -qs '^COMPOSE_PROJECT_NAME=' "$root/env" || export COMPOSE_PROJECT_NAME=tritonops
+grep -qsE '^[[:space:]]*(export[[:space:]]+)?COMPOSE_PROJECT_NAME[[:space:]]*[=:]' "$root/env" ||
+    export COMPOSE_PROJECT_NAME=tritonops
 export PATH="$PATH:$HOME/.local/bin" # where uv's installer puts it; only a login shell looks there
 exec "$root/releases/{id}/project/inv" "$@"
 """
@@ -63,7 +64,7 @@ ln -sfn current/inv ../inv
 def begin(host: Host, state: State, facts: Facts, here: HostSettings) -> None:
     """Make the folders of a release, once the host is seen to be fit for it. Raises DeployError."""
     variables = f"root={shlex.quote(state.root)} id={shlex.quote(facts.id)}\n"
-    questions = preflight(here, venv=facts.venv, image=shlex.quote(DEFAULT_IMAGE))
+    questions = preflight(here, venv=facts.venv, image=shlex.quote(state.image or DEFAULT_IMAGE))
     output = host.run(f"{variables}{_BEGIN}{questions}", check=False)
     if output.code:
         raise DeployError(f"cannot write to {state.root}: {output.stderr.strip()}")

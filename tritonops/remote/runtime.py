@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonops.dotenv import format_line, parse, read_bytes
 from tritonops.errors import TritonOpsError, TritonUnreachableError
 from tritonops.remote.layout import Layout, Release
 from tritonops.settings import load_settings
@@ -73,8 +74,11 @@ class Runtime:
         return digest.hexdigest()
 
     def _settings(self) -> Iterator[bytes]:
-        with contextlib.suppress(FileNotFoundError):
-            yield from (line for line in self.layout.env.read_bytes().splitlines() if not line.startswith(b"HF_"))
+        if self.layout.env.exists():
+            env = self.layout.env
+            for name, variable in parse(read_bytes(env), os.environ.get, where=str(env)).items():
+                if not name.startswith("HF_"):
+                    yield format_line(name, variable.value).encode()
 
     def _started_with(self) -> str | None:
         try:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tritonops.dotenv import Variable
+from tritonops.dotenv import parse as parse_env_file
 from tritonops.errors import InputError, TritonOpsError
 from tritonops.remote.hold import Holder, parse_holder
 from tritonops.remote.host import Host
 from tritonops.remote.layout import DIGESTS, Facts, Outcome
+
+# In base64, because any line of the file may belong to a value of several lines.
+READ_ENV = "base64 <env 2>/dev/null | tr -d '\\n'"
 
 # Each line is a key, a tab and a value. Only what a deploy with nothing to do needs; `preflight` asks the rest.
 _SURVEY = r"""
@@ -26,7 +33,7 @@ say holder "$(cat lock 2>/dev/null)"
 pid=$(sed -n 's/.*"pid": \([0-9][0-9]*\).*/\1/p' lock 2>/dev/null)
 if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then say locked yes; fi
 say digests "$(digests | tr '\n' ' ')"
-grep -E '^TRITON_(TOKEN|EXPOSE_HTTP|EXPOSE_GRPC)=' env 2>/dev/null | while read -r line; do say setting "$line"; done
+say env "$(read_env)"
 say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
 """
 
@@ -47,6 +54,9 @@ class State:
     env: str
     http_port: int
     grpc_port: int
+    metrics_port: int
+    image: str | None
+    """TRITON_IMAGE of the host's env file."""
     free: int
     """Bytes on the filesystem."""
     token: str | None = field(default=None, repr=False)
@@ -54,9 +64,10 @@ class State:
 
 def survey(host: Host, directory: str) -> State:
     """Ask a host what is on it. Raises HostUnreachableError, and TritonOpsError where the answer makes no sense."""
-    output = host.run(with_root(directory, f"digests() {{\n{DIGESTS}\n}}\n{_SURVEY}"))
+    functions = f"digests() {{\n{DIGESTS}\n}}\nread_env() {{\n{READ_ENV}\n}}\n"
+    output = host.run(with_root(directory, f"{functions}{_SURVEY}"))
     try:
-        return _state(directory, parse(output.stdout))
+        return _state(host.name, directory, parse(output.stdout))
     except (ValueError, KeyError, IndexError) as exc:
         raise TritonOpsError(f"{host.name}: what lies in {directory} there cannot be read: {exc!r}") from exc
 
@@ -76,8 +87,16 @@ def parse(text: str) -> dict[str, list[str]]:
     return said
 
 
-def _state(directory: str, said: Mapping[str, list[str]]) -> State:
-    settings = dict(_setting(line) for line in said.get("setting", []))
+def parse_env(encoded: str, host: str) -> dict[str, Variable]:
+    """Read what READ_ENV printed, as Compose on the host does. Raises EnvFileError."""
+    try:
+        return parse_env_file(base64.b64decode(encoded), lambda _: None, where=f"{host}: env")
+    except binascii.Error as exc:
+        raise TritonOpsError(f"{host}: the env file there cannot be read: {exc}") from exc
+
+
+def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
+    settings = {name: variable.value for name, variable in parse_env(_first(said, "env"), host).items()}
     home = said["home"][0]
     digests = said.get("digests", [""])[0].split()
     return State(
@@ -90,6 +109,8 @@ def _state(directory: str, said: Mapping[str, list[str]]) -> State:
         env=digests[1] if digests else "",
         http_port=int(settings.get("TRITON_EXPOSE_HTTP") or 8000),
         grpc_port=int(settings.get("TRITON_EXPOSE_GRPC") or 8001),
+        metrics_port=int(settings.get("TRITON_EXPOSE_METRICS") or 8002),
+        image=settings.get("TRITON_IMAGE") or None,
         free=int(_first(said, "free") or 0) * 1024,
         token=settings.get("TRITON_TOKEN") or None,
     )
@@ -103,9 +124,3 @@ def _holder(said: Mapping[str, list[str]]) -> Holder | None:
     """A process that holds the lock, or a person; what a process left that is gone counts for nothing."""
     holder = parse_holder(_first(said, "holder"))
     return holder if "locked" in said or (holder and holder.pid is None) else None
-
-
-def _setting(line: str) -> tuple[str, str]:
-    name, _, value = line.partition("=")
-    value = value.strip()
-    return name, value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
