@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import sys
@@ -18,6 +19,11 @@ from tritonops.redaction import redact
 from tritonops.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parent.parent
+_SYSTEM_ERRORS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.ESTALE, errno.ETXTBSY, errno.ENODEV, errno.ENXIO),
+}
+"""What a disk, its permissions and its limits can answer to any path: for a person to change, and no bug of ours."""
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
@@ -75,8 +81,21 @@ def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError as exc:
             _discard_stdout()
             raise invoke.Exit(code=1) from exc
+        except OSError as exc:
+            # One without a name may be about stdout, and is the program's.
+            if exc.filename is None or exc.errno not in _SYSTEM_ERRORS:
+                raise
+            _show_traceback_when_debugging()
+            raise invoke.Exit(f"error: {exc.filename}: {exc.strerror}", code=1) from exc
 
     return run
+
+
+def _discard_stdout() -> None:
+    """The reader of our output has gone (`| head`); keep the interpreter from complaining when it flushes."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _worded(error: TritonOpsError) -> str:
@@ -87,13 +106,6 @@ def _worded(error: TritonOpsError) -> str:
 def _show_traceback_when_debugging() -> None:
     if logging.getLogger("invoke").isEnabledFor(logging.DEBUG):
         note(redact(traceback.format_exc()))
-
-
-def _discard_stdout() -> None:
-    """Whoever read our output has gone (`| head`); keep the interpreter from complaining when it flushes."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def settings() -> Settings:

@@ -1,8 +1,10 @@
-"""Invoke's own program, with this project's manners: exit codes, and no traceback for Ctrl-C or `| head`."""
+"""Invoke's own program, with this project's exit codes, and no traceback for Ctrl-C, `| head` or a full disk."""
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -21,8 +23,9 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
-from invoke import Exit, ParseError, Program, __version__
+from invoke import Config, Exit, ParseError, Program, __version__
 from invoke.util import LOG_FORMAT
 
 if __name__ == "__main__":
@@ -33,15 +36,20 @@ class TaskProgram(Program):
     """What `./inv` runs; Invoke itself exits with 1 for a wrong command line, which means here that a task failed."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
-        """Run it; a reader of the list or the help who has gone (`| head`) is no reason for a traceback."""
+        """Run it; a reader who has gone (`| head`) or a full disk is no reason for a traceback."""
         try:
             try:
                 super().run(argv, exit)
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+            _discard(sys.stdout)
             sys.exit(1)
+        except OSError as exc:
+            if exc.filename is not None or exc.errno not in _WRITE_ERRORS:
+                raise
+            _discard(sys.stdout)
+            sys.exit(f"error: cannot write: {exc.strerror}")
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options of Invoke itself."""
@@ -64,6 +72,58 @@ class TaskProgram(Program):
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         super().execute()
+
+
+class _ProjectConfig(Config):
+    """Settings of Invoke from this project only: ~/.invoke.yaml and /etc/invoke.yaml are for other tasks."""
+
+    def load_base_conf_files(self) -> None:
+        """Load neither of the two."""
+
+    def load_project(self, merge: bool = True) -> None:
+        """Load invoke.yaml beside tasks.py."""
+        with _wrong_config():
+            super().load_project(merge)
+
+    def load_runtime(self, merge: bool = True) -> None:
+        """Load the file of `-f`."""
+        with _wrong_config():
+            super().load_runtime(merge)
+
+
+class _Stderr(io.TextIOWrapper):
+    """Progress and messages are a courtesy: where they cannot be written, the work goes on without them."""
+
+    def write(self, text: str) -> int:
+        """Write, or give up writing for good."""
+        try:
+            return super().write(text)
+        except OSError:
+            _discard(self)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or give up writing for good."""
+        try:
+            super().flush()
+        except OSError:
+            _discard(self)
+
+
+_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EBADF}
+
+
+def _discard(stream: io.TextIOBase | TextIO) -> None:
+    """Send what is left, and what follows, nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _wrong_config() -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:
+        raise Exit(f"error: cannot read Invoke's settings: {exc}", code=2) from exc
 
 
 @contextmanager
@@ -89,6 +149,21 @@ def _redact_logs() -> None:
         handler.setFormatter(Redacted(LOG_FORMAT))
 
 
+def _prepare_streams() -> None:
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    assert isinstance(sys.stderr, io.TextIOWrapper)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be no text in the terminal's encoding
+    encoding = sys.stderr.encoding
+    sys.stderr = _Stderr(sys.stderr.detach(), encoding, "backslashreplace", line_buffering=True)
+
+
 if __name__ == "__main__":
     sys.argv[0] = "inv"
-    TaskProgram(name="Invoke", binary="inv[oke]", binary_names=["inv", "invoke"], version=__version__).run()
+    _prepare_streams()
+    TaskProgram(
+        name="Invoke",
+        binary="inv[oke]",
+        binary_names=["inv", "invoke"],
+        version=__version__,
+        config_class=_ProjectConfig,
+    ).run()

@@ -64,7 +64,7 @@ def commands(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-BASICS = ("sh", "readlink", "dirname", "cmp", "ln", "rm", "cp", "mv", "sleep")
+BASICS = ("sh", "readlink", "dirname", "basename", "cmp", "ln", "rm", "cp", "mv", "sleep", "uname")
 
 
 def test_the_first_run_installs_and_stdout_holds_only_what_the_task_said(clone):

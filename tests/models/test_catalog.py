@@ -291,3 +291,24 @@ def test_every_catalogue_in_the_docs_is_one(read):
     assert blocks
     for block in blocks:
         assert read(block).versions
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("clip", "Clip"), ("STRASSE", "straße"), ("caf\u00e9", "cafe\u0301"), ("\u00c9t\u00e9", "e\u0301te\u0301")],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_two_models_that_differ_in_case_only_are_refused(error, first, second, version):
+    entries = [
+        f'[[models.{key}]]\nname = "{name}"\npath = "a.onnx"\ntriton_version = {number}\n'
+        for key, name, number in (("one", first, 1), ("other", second, version))
+    ]
+    said = error("".join(entries))
+    assert said.startswith(f"line 5: models.other[0]: name: {second!r} is one folder with {first!r} of line 1")
+
+
+def test_versions_of_one_model_may_have_several_keys(read):
+    read(
+        '[[models.one]]\nname = "clip"\npath = "a.onnx"\ntriton_version = 1\n'
+        '[[models.other]]\nname = "clip"\npath = "a.onnx"\ntriton_version = 2\n'
+    )

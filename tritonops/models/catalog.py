@@ -110,6 +110,7 @@ def parse_catalog(path: Path, text: str) -> Catalog:
     ]
     versions = tuple(_version(entry) for entry in entries)
     _refuse_doubles(entries, versions)
+    _refuse_one_folder_for_two(entries, versions)
     return Catalog(path, versions)
 
 
@@ -161,6 +162,28 @@ def _refuse_doubles(entries: Sequence[_Entry], versions: Sequence[ModelVersion])
                 "triton_version",
                 f"{version.label} is there already, as {first.where} at line {first.line}",
             )
+
+
+def _refuse_one_folder_for_two(entries: Sequence[_Entry], versions: Sequence[ModelVersion]) -> None:
+    """Refused on every filesystem, so that what one person commits works for the next."""
+    seen: dict[str, tuple[_Entry, str]] = {}
+    for entry, version in zip(entries, versions, strict=True):
+        first, name = seen.setdefault(_folded(version.name), (entry, version.name))
+        if name != version.name:
+            raise entry.error(
+                "name",
+                f"{version.name!r} is one folder with {name!r} of line {first.line} where the filesystem ignores case",
+                hint="Rename one of the two models.",
+            )
+
+
+def _folded(name: str) -> str:
+    """The same for names that are one to macOS or Windows: in case, or in how an accented letter is composed."""
+    if name.isascii():
+        return name.casefold()
+    import unicodedata
+
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 _T = TypeVar("_T", str, int)
