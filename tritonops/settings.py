@@ -18,6 +18,7 @@ RUNTIMES = ("embedded", "compose")
 # A password with a character that has a meaning in URLs, such as "/", has to be written with %2F.
 _ENDPOINT = re.compile(r"https?://([^\s/?#@]+@)?([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/[^\s?#@]*)?", re.IGNORECASE)
 DEFAULT_HF_ENDPOINT = "https://huggingface.co"
+DEFAULT_STALL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class Settings:
     ssh_config: Path | None = None
     triton_token: str | None = field(default=None, repr=False)
     hf_token: str | None = field(default=None, repr=False)
+    hf_implicit_token: bool = True
+    """Whether HF_TOKEN, or the token of `hf auth login`, is sent to the Hub."""
+    hf_offline: bool = False
+    """Whether no request may be sent."""
+    stall_seconds: float = DEFAULT_STALL_SECONDS
+    """A connection of a download that brings less than 1 kB/s for so long is replaced."""
 
     @property
     def lock_path(self) -> Path:
@@ -93,6 +100,9 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
         ssh_config=reader.path("TRITON_SSH_CONFIG", project) if ssh_config else None,
         triton_token=reader.secret("TRITON_TOKEN"),
         hf_token=reader.secret("HF_TOKEN"),
+        hf_implicit_token=not reader.is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+        hf_offline=reader.is_true("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
+        stall_seconds=reader.seconds("TRITON_STALL_SECONDS", DEFAULT_STALL_SECONDS),
     )
 
 
@@ -120,6 +130,12 @@ def _parse_port(value: str) -> int:
     if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
         raise ValueError("want a port number from 1 to 65535")
     return int(value)
+
+
+def _parse_seconds(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", value) or float(value) == 0:
+        raise ValueError("expected a number of seconds, like 30")
+    return float(value)
 
 
 class _Reader:
@@ -158,6 +174,14 @@ class _Reader:
         if value not in choices:
             raise self._error(name, f"want one of {', '.join(choices)}")
         return value
+
+    def is_true(self, *names: str) -> bool:
+        """Read a switch as huggingface_hub does: 1, ON, YES or TRUE turn it on. The first one set counts."""
+        value = next((value for name in names if (value := self.get(name))), "")
+        return value.upper() in ("1", "ON", "YES", "TRUE")
+
+    def seconds(self, name: str, default: float) -> float:
+        return self._parsed(name, _parse_seconds) or default
 
     def secret(self, name: str) -> str | None:
         """Refuse what no header can carry; the value is not shown."""

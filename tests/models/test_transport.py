@@ -6,7 +6,8 @@ import time
 import pytest
 
 from tritonops.models.address import Address
-from tritonops.models.transport import _reason, retry_after
+from tritonops.models.transfer.headers import retry_after
+from tritonops.models.transfer.http_errors import translated
 
 
 @pytest.mark.parametrize(
@@ -35,5 +36,6 @@ def test_retry_after_is_read_as_seconds_or_as_a_date():
 
 def test_an_error_shows_no_signature():
     error = ConnectionError("exceeded with url: /cdn/x?X-Amz-Signature=abc (Caused by ProtocolError('odd'))")
-    assert "abc" not in _reason(error)
-    assert "odd" in _reason(error)
+    shown = str(translated(error, None, is_first_contact=False))
+    assert "abc" not in shown
+    assert "odd" in shown

@@ -80,10 +80,10 @@ class _Addition:
 
     def add(self) -> ModelVersion:
         """Fetch, and commit. Raises SourceError and StoreError; then models.toml is as it was."""
-        hub = Hub(self._settings.hf_endpoint, self._settings.hf_token)
+        hub = Hub.of(self._settings)
         with (
             self._store.locked(self._progress.waiting),
-            Supply(self._store, hub, self._progress) as supply,
+            Supply(self._store, hub, self._progress, stall_seconds=self._settings.stall_seconds) as supply,
         ):
             entry = self.preview()
             try:

@@ -60,8 +60,11 @@ def download(
     progress = progress or Progress()
     commits = Commits(settings.models_toml, on_wait=progress.waiting)
     commits.catalog.select(include)  # wrong input is not worth a wait
-    store, hub = Store(settings.store_dir, rehash=verify), Hub(settings.hf_endpoint, settings.hf_token)
-    with store.locked(progress.waiting), Supply(store, hub, progress, jobs=jobs or JOBS) as supply:
+    store, hub = Store(settings.store_dir, rehash=verify), Hub.of(settings)
+    with (
+        store.locked(progress.waiting),
+        Supply(store, hub, progress, jobs=jobs or JOBS, stall_seconds=settings.stall_seconds) as supply,
+    ):
         run = _Run(settings, commits, store, supply, progress, overwrite=overwrite, verify=verify)
         run.bring(commits.catalog.select(include))
     seconds = round(time.monotonic() - started, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import re
 import threading
 import time
 from collections import deque
@@ -17,7 +16,10 @@ from tritonops.models.partial import Interval
 from tritonops.models.piece import MAX_PIECE, MAX_READ, MIN_PIECE, Piece
 from tritonops.models.progress import Progress, Transfer
 from tritonops.models.store import Store, disk_error
-from tritonops.models.transport import Response, StoppedError, TransientError, Transport
+from tritonops.models.transfer.headers import content_length, content_range
+from tritonops.models.transfer.http import Response, Retries, Transport
+from tritonops.models.transfer.http_errors import StoppedError, TransientError
+from tritonops.models.transfer.watchdog import MIN_SPEED
 
 FAR_SECONDS = 0.01
 """Where the server answers later than that, all connections are needed, and none is too many at the beginning."""
@@ -221,17 +223,19 @@ class Engine:
                 self._note(assembly)
 
     def _fetch_patiently(self, piece: Piece, buffer: memoryview) -> None:
-        failures = 0
+        retries, before = Retries(self._transport, piece.assembly.wanted.label), piece.at
         while piece.at < piece.end:
-            before = piece.at
             try:
-                self._fetch_once(piece, buffer)
+                self._fetch_once(piece, buffer, retries)
             except TransientError as exc:
-                failures = failures + 1 if piece.at == before else 1
-                self._transport.pause(exc, failures, piece.assembly.wanted.label)
+                # A server that gives a few bytes to each request makes no progress either.
+                if piece.at - before >= MIN_SPEED * retries.seconds and piece.at > before:
+                    before = piece.at
+                    retries.progressed()
+                retries.pause(exc)
 
-    def _fetch_once(self, piece: Piece, buffer: memoryview) -> None:
-        with self._open(piece) as response:
+    def _fetch_once(self, piece: Piece, buffer: memoryview, retries: Retries) -> None:
+        with self._open(piece, retries) as response:
             piece.begin(is_range=response.status == 206)
             self._copy(response, piece, buffer, skip=piece.at if response.status == 200 else 0)
 
@@ -252,7 +256,7 @@ class Engine:
         if piece.at < piece.end:
             raise _TryAgainError
 
-    def _open(self, piece: Piece) -> Response:
+    def _open(self, piece: Piece, retries: Retries) -> Response:
         """Ask for what is left of a piece, and check that this is what is answered."""
         assembly = piece.assembly
         is_whole = piece.at == 0 and (piece.is_only or piece.end == assembly.wanted.size <= MIN_PIECE)
@@ -260,21 +264,21 @@ class Engine:
         with self._changed:
             if not assembly.direct(piece):
                 raise _TryAgainError
-        response = self._checked(self._open_there(piece, headers), piece)
+        response = self._checked(self._open_there(piece, headers, retries), piece)
         self._located(piece, response.address)
         return response
 
-    def _open_there(self, piece: Piece, headers: Mapping[str, str]) -> Response:
-        assembly = piece.assembly
+    def _open_there(self, piece: Piece, headers: Mapping[str, str], retries: Retries) -> Response:
+        address = piece.assembly.wanted.address
         try:
             if piece.location:
-                return self._transport.open(piece.location, headers)
-            return self._transport.open(assembly.wanted.address, headers, lambda found: self._located(piece, found))
+                return self._transport.open(piece.location, retries, headers)
+            return self._transport.open(address, retries, headers, lambda found: self._located(piece, found))
         except AccessDeniedError as exc:
-            if piece.location in (None, assembly.wanted.address):
+            if piece.location in (None, address):
                 raise
             with self._changed:
-                assembly.lost(piece.location)
+                piece.assembly.lost(piece.location)
             raise TransientError("the signed URL has expired", delay=0.0) from exc
 
     def _located(self, piece: Piece, location: Address) -> None:
@@ -286,6 +290,9 @@ class Engine:
     def _checked(self, response: Response, piece: Piece) -> Response:
         try:
             self._check(response, piece)
+        except SourceError as exc:
+            response.close()
+            raise SourceError(f"{piece.assembly.wanted.label}: {exc}") from exc
         except BaseException:
             response.close()
             raise
@@ -293,21 +300,20 @@ class Engine:
 
     def _check(self, response: Response, piece: Piece) -> None:
         """Refuse an answer that is not the bytes that were asked for."""
-        assembly = piece.assembly
-        label, size = assembly.wanted.label, assembly.wanted.size
-        total = response.headers.get("Content-Length")
+        assembly, size = piece.assembly, piece.assembly.wanted.size
+        total = content_length(response.headers)
         if response.status == 206:
-            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-            if found is None or int(found[1]) != piece.at:
-                raise SourceError(f"{label}: the server sent other bytes than the ones that were asked for")
-            total = found[2]
+            found = content_range(response.headers)
+            if found.start != piece.at:
+                raise SourceError("the server sent other bytes than the ones that were asked for")
+            total = found.total
         elif not piece.is_only and piece.end - piece.at < size:
             assembly.in_one_piece = True
             raise _TryAgainError
-        if total is not None and total.isdigit() and int(total) != size:
-            raise SourceError(f"{label}: it is {int(total):,} bytes long there, and {size:,} are expected")
+        if total is not None and total != size:
+            raise SourceError(f"it is {total:,} bytes long there, and {size:,} are expected")
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise SourceError(f"{label}: the server sent it compressed, which was not asked for")
+            raise SourceError("the server sent it compressed, which was not asked for")
         with self._changed:
             assembly.note_etag(response.headers.get("ETag"))
             if assembly.is_spoiled:

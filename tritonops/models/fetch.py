@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tritonops.errors import SourceError, TritonOpsError
+from tritonops.errors import AccessDeniedError, SourceError, TritonOpsError
 from tritonops.models.address import Address
 from tritonops.models.catalog import ModelVersion, PathSource
 from tritonops.models.crew import FIRST, Crew
@@ -17,16 +17,14 @@ from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
 from tritonops.models.store import Store, file_sha256
+from tritonops.settings import DEFAULT_STALL_SECONDS
 
 if TYPE_CHECKING:
     from tritonops.models.engine import OnStored
-    from tritonops.models.transport import Transport
+    from tritonops.models.transfer.http import Transport
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-STALL_SECONDS = 20.0
-"""Without a byte for so long, a connection is given up, and what it lacked is asked for on another."""
 
 JOBS = 64
 """Connections at most. Over a long line a CDN gives one connection some 10 to 40 MB/s, so these fill a line of several
@@ -38,7 +36,13 @@ class Supply:
     """Gets files from their sources into the store. A context manager: it ends its connections."""
 
     def __init__(
-        self, store: Store, hub: Hub, progress: Progress, *, jobs: int = JOBS, stall_seconds: float = STALL_SECONDS
+        self,
+        store: Store,
+        hub: Hub,
+        progress: Progress,
+        *,
+        jobs: int = JOBS,
+        stall_seconds: float = DEFAULT_STALL_SECONDS,
     ) -> None:
         self._store, self._hub, self._progress = store, hub, progress
         self._jobs, self._stall_seconds = jobs, stall_seconds
@@ -56,7 +60,7 @@ class Supply:
     def list(self, versions: Iterable[ModelVersion]) -> dict[str, Listing | TritonOpsError]:
         """Ask the sources what the versions consist of now; by label, a listing or why there is none."""
         wanted = list(versions)
-        if any(not isinstance(version.source, PathSource) for version in wanted):
+        if any(not isinstance(version.source, PathSource) for version in wanted) and not self._hub.is_offline:
             self._connect()
         answers = in_parallel(self._ask, wanted, threads=self._jobs)
         return {version.label: answer for version, answer in zip(wanted, answers, strict=True)}
@@ -87,6 +91,8 @@ class Supply:
     def _fetch(
         self, files: Sequence[tuple[ListedFile, Address]], on_stored: OnStored
     ) -> Mapping[str, str | TritonOpsError]:
+        if self._hub.is_offline:
+            return {file.key: _offline(f"{file.label}/{file.path}") for file, _ in files}
         # Imported here: a run with nothing to fetch does without.
         from tritonops.models.assembly import Wanted
         from tritonops.models.engine import Engine
@@ -102,7 +108,7 @@ class Supply:
         return outcomes
 
     def _connect(self) -> Transport:
-        from tritonops.models.transport import Transport
+        from tritonops.models.transfer.http import Transport
 
         self._transport = self._transport or Transport(
             connections=self._jobs, stall_seconds=self._stall_seconds, on_wait=self._progress.warned
@@ -113,7 +119,13 @@ class Supply:
         try:
             if isinstance(version.source, PathSource):
                 return list_path(version, version.source)
+            if self._hub.is_offline:
+                return _offline(version.label)
             return list_remote(version, self._hub, self._connect())
+        except AccessDeniedError as exc:
+            if self._hub.is_anonymous:
+                exc.hint = "HF_HUB_DISABLE_IMPLICIT_TOKEN is set, so no token was sent."
+            return exc
         except TritonOpsError as exc:
             return exc
 
@@ -125,6 +137,13 @@ class Supply:
             return exc
         self.received += file.size
         return sha256
+
+
+def _offline(what: str) -> SourceError:
+    return SourceError(
+        f"{what} is not stored here, and HF_HUB_OFFLINE forbids to ask for it",
+        hint="Unset HF_HUB_OFFLINE to download it.",
+    )
 
 
 def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int, first: int = FIRST) -> list[_R]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tritonops.errors import PartialFailureError, StaleLockError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion, load_catalog
 from tritonops.models.commit import Commits
-from tritonops.models.fetch import JOBS, Supply
+from tritonops.models.fetch import Supply
 from tritonops.models.install import match_small_files
 from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of
 from tritonops.models.progress import Progress
@@ -36,8 +36,8 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
     progress = progress or Progress()
     commits = Commits(settings.models_toml, on_wait=progress.waiting)
     commits.catalog.select(include)  # wrong input is not worth a wait
-    store, hub = Store(settings.store_dir), Hub(settings.hf_endpoint, settings.hf_token)
-    with store.locked(progress.waiting), Supply(store, hub, progress, jobs=JOBS) as supply:
+    store, hub = Store(settings.store_dir), Hub.of(settings)
+    with store.locked(progress.waiting), Supply(store, hub, progress, stall_seconds=settings.stall_seconds) as supply:
         versions, before = commits.catalog.select(include), commits.pins
         stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
         resolved, errors = resolve(stale, settings.models_toml, supply, Repository(settings.models_dir))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tritonops.errors import SourceError, TritonOpsError, near_misses
@@ -19,7 +19,9 @@ from tritonops.models.store import file_sha256
 from tritonops.redaction import redact
 
 if TYPE_CHECKING:
-    from tritonops.models.transport import Transport
+    from tritonops.models.sources.hub_listing import HubFile
+    from tritonops.models.transfer.http import Retries, Transport
+    from tritonops.settings import Settings
 
 Outcomes = Mapping[str, str | TritonOpsError]
 """What fetching came to, by a file's key: its SHA-256, or why it could not be had."""
@@ -74,12 +76,26 @@ class Listing:
 @cache
 def stored_token() -> str | None:
     """Find the token of `hf auth login`; huggingface_hub is asked, and imported, only where there can be one."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    if "HF_TOKEN_PATH" not in os.environ and not (home / "token").exists():
+    if not (os.environ.get("HUGGING_FACE_HUB_TOKEN") or _token_path().exists()):
         return None
     from huggingface_hub import get_token
 
-    return get_token()
+    try:
+        token = get_token()
+    except (OSError, ValueError) as exc:
+        raise SourceError(f"cannot read the token of `hf auth login`, {_token_path()}: {exc}") from exc
+    if token and not re.fullmatch("[!-~]+", token):
+        raise SourceError(
+            f"{_token_path()} holds no token: one is printable ASCII without spaces", hint="hf auth login"
+        )
+    return token
+
+
+def _token_path() -> Path:
+    """Where huggingface_hub keeps it."""
+    cache_dir = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{cache_dir}/huggingface"
+    return Path(os.path.expandvars(Path(os.environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()))
 
 
 @dataclass(frozen=True)
@@ -87,12 +103,22 @@ class Hub:
     """The Hub, or a mirror of it."""
 
     endpoint: str
-    token: str | None
+    token: str | None = field(repr=False)
     """None means the one that `hf auth login` stored, where somebody did."""
+    is_anonymous: bool = False
+    """No token is sent that was not given for the one request: HF_HUB_DISABLE_IMPLICIT_TOKEN."""
+    is_offline: bool = False
+    """No request is sent, to the Hub or any other server: HF_HUB_OFFLINE."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Hub:
+        """The Hub that the settings name."""
+        return cls(settings.hf_endpoint, settings.hf_token, not settings.hf_implicit_token, settings.hf_offline)
 
     def address(self, path: str) -> Address:
         """Make an address of the Hub; the token goes nowhere else."""
-        return Address(f"{self.endpoint}/{path}", self.token or stored_token())
+        token = None if self.is_anonymous else self.token or stored_token()
+        return Address(f"{self.endpoint}/{path}", token)
 
     def file(self, source: HubSource, commit: str, path: str) -> Address:
         """Where a file of a repository can be had."""
@@ -125,71 +151,49 @@ def list_remote(version: ModelVersion, hub: Hub, transport: Transport) -> Listin
 
 
 def _list_hub(version: ModelVersion, source: HubSource, hub: Hub, transport: Transport) -> Listing:
+    from tritonops.models.sources.hub_listing import parse_listing
+
+    prefix, is_folder = f"{version.path}/" if version.path else "", version.kind == "directory"
+
+    def is_wanted(path: str) -> bool:
+        return path.startswith(prefix) if is_folder else path == version.path
+
     # One request for the commit, and for all files with their hashes and sizes (`blobs`).
-    revision = quote(source.revision, safe="")
-    answer = transport.get_json(hub.address(f"api/models/{source.repo_id}/revision/{revision}?blobs=true"))
-    try:
-        commit, siblings = str(answer["sha"]), list(answer["siblings"])
-        paths = {str(sibling["rfilename"]): sibling for sibling in siblings}
-        _refuse_outside(paths, source)
-        files = tuple(
-            _hub_file(version, source, commit, path, paths[path], hub) for path in _selected(version, source, paths)
-        )
-    except (KeyError, TypeError, ValueError) as exc:
-        raise SourceError(f"{source.repo_id}: the Hub's listing is not understood: {exc!r}") from exc
-    return Listing(version, commit, files)
-
-
-def _refuse_outside(paths: Mapping[str, object], source: HubSource) -> None:
-    for path in paths:
-        if not is_inside(path):
-            raise SourceError(f"{source.repo_id} lists {path!r}, which is not a path inside a repository; refused")
-
-
-def _selected(version: ModelVersion, source: HubSource, paths: Mapping[str, object]) -> list[str]:
-    prefix = f"{version.path}/" if version.path else ""
-    is_folder = version.kind == "directory"
-    found = [path for path in paths if (path.startswith(prefix) if is_folder else path == version.path)]
-    if not found:
+    address = hub.address(f"api/models/{source.repo_id}/revision/{quote(source.revision, safe='')}?blobs=true")
+    found = transport.get_document(address, lambda chunks: parse_listing(chunks, is_wanted))
+    if not found.files:
         what = "folder" if is_folder else "file"
         raise SourceError(
-            f"{source.repo_id} at {source.revision} has no {what} {version.path!r}. {near_misses(version.path, paths)}"
+            f"{source.repo_id} at {source.revision} has no {what} {version.path!r}. "
+            + near_misses(version.path, found.examples)
         )
-    return sorted(found)
+    files = sorted(found.files, key=lambda file: file.path)
+    return Listing(version, found.commit, tuple(_hub_file(version, source, found.commit, file, hub) for file in files))
 
 
-def _hub_file(
-    version: ModelVersion, source: HubSource, commit: str, path: str, sibling: Mapping[str, Any], hub: Hub
-) -> ListedFile:
-    below = path.removeprefix(version.path).lstrip("/")
+def _hub_file(version: ModelVersion, source: HubSource, commit: str, file: HubFile, hub: Hub) -> ListedFile:
+    below = file.path.removeprefix(version.path).lstrip("/")
     target = f"{version.local_name}/{below}" if version.kind == "directory" else version.local_name
-    origin = hub.file(source, commit, path)
-    if lfs := sibling.get("lfs"):
-        return ListedFile(version.label, target, int(lfs["size"]), origin, _hexadecimal(lfs["sha256"], 64))
-    return ListedFile(version.label, target, int(sibling["size"]), origin, None, _hexadecimal(sibling["blobId"], 40))
-
-
-def _hexadecimal(text: str, digits: int) -> str:
-    """A hash becomes a file name in the store, so it is looked at."""
-    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", text):
-        raise ValueError(f"{text!r} is not a hash")
-    return text
+    origin = hub.file(source, commit, file.path)
+    return ListedFile(version.label, target, file.size, origin, file.sha256, file.git_oid)
 
 
 def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) -> Listing:
+    from tritonops.models.transfer.headers import content_length, content_range
+
     # A GET of one byte and not a HEAD, which a URL that is signed for GET would refuse.
     address = Address(source.url)
 
-    def ask() -> str | None:
-        with transport.open(address, {"Range": "bytes=0-0"}) as response:
+    def ask(retries: Retries) -> int | None:
+        with transport.open(address, retries, {"Range": "bytes=0-0"}) as response:
             if response.status == 206:
-                return response.headers.get("Content-Range", "").rpartition("/")[2]
-            return response.headers.get("Content-Length")
+                return content_range(response.headers).total
+            return content_length(response.headers)
 
     size = transport.patiently(ask, source.url)
-    if not size or not size.isdigit():
+    if size is None:
         raise SourceError(f"{version.label}: {redact(source.url)} does not say how long it is")
-    return Listing(version, None, (ListedFile(version.label, version.local_name, int(size), address, source.sha256),))
+    return Listing(version, None, (ListedFile(version.label, version.local_name, size, address, source.sha256),))
 
 
 def list_path(version: ModelVersion, source: PathSource) -> Listing:

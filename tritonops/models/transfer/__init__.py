@@ -1,0 +1,1 @@
+"""HTTP for downloads. It knows neither models nor Triton."""
