@@ -139,6 +139,16 @@ def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int |
     return number
 
 
+def file_path(option: str, value: str | None) -> Path | None:
+    """Read a path that was typed; a `~` that the shell left alone counts too."""
+    from tritonops.files import expand_home
+
+    try:
+        return None if value is None else Path(expand_home(value))
+    except ValueError as exc:
+        raise InputError(f"{option} {value}: {exc}") from exc
+
+
 def seconds(option: str, value: str | float | None) -> float | None:
     """Read a duration in seconds that was typed."""
     if value is None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, settings, task
+from tasks.cli import file_path, integer, settings, task
 from tasks.terminal import confirm, note
 from tritonops.errors import InputError
 
@@ -58,10 +57,11 @@ def generate_config(
 def _wishes(max_batch_size: str | None, labels: str | None, *, dynamic_batching: bool, warmup: bool) -> Wishes:
     from tritonops.models.generate import Wishes
 
-    if labels and not Path(labels).is_file():
+    labels_path = file_path("--labels", labels)
+    if labels_path and not labels_path.is_file():
         raise InputError(f"--labels {labels}: no such file")
     size = integer("--max-batch-size", max_batch_size)
-    return Wishes(size, dynamic_batching, warmup, Path(labels) if labels else None)
+    return Wishes(size, dynamic_batching, warmup, labels_path)
 
 
 @task(
@@ -103,14 +103,15 @@ def add(
     from tasks.progress import shown
     from tritonops.models.add import add_model
 
+    source = file_path("--path", path)
     typed = {
         "repo_id": repo_id,
         "revision": revision,
         "url": url,
         "sha256": sha256,
-        "path": path and str(Path(path).absolute()),
+        "path": str(source.absolute()) if source else None,
         "triton_version": integer("--version", version, at_least=1),
-        "type": "directory" if subfolder or (path and Path(path).is_dir()) else None,
+        "type": "directory" if subfolder or (source and source.is_dir()) else None,
         "model_path": file,
         "subfolder": subfolder,
         "local_name": local_name,

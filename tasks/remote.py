@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke import Context
 
-from tasks.cli import PROJECT, integer, settings, task
+from tasks.cli import PROJECT, file_path, integer, settings, task
 from tasks.hosts import HOST_LISTS, HOSTS, on_each, selected, show_rows
 from tasks.terminal import confirm, note, size
 from tritonops.errors import DifferenceError, TritonOpsError
@@ -329,8 +328,8 @@ def _after_dashes() -> list[str]:
 def _read(path: str | None) -> bytes:
     from tritonops.dotenv import read_bytes
 
-    if path is not None:
-        return read_bytes(Path(path))
+    if source := file_path("--from", path):
+        return read_bytes(source)
     if sys.stdin.isatty():
         note("KEY=VALUE lines, then Ctrl-D:")
     return sys.stdin.buffer.read()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, names, seconds, settings, task
+from tasks.cli import file_path, integer, names, seconds, settings, task
 from tasks.hosts import run_there
 from tasks.terminal import confirm, note, print_json, print_table
 from tasks.triton_output import show_models, show_outcome, show_outputs, show_plan, show_result
@@ -231,7 +230,7 @@ def infer(
             client,
             model,
             version=integer("--version", version, at_least=1),
-            inputs=Path(input) if input else None,
+            inputs=file_path("--input", input),
             timeout=_timeout(timeout, INFER_TIMEOUT),
         )
     show_outputs(model, outputs, json=json)

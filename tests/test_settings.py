@@ -63,3 +63,19 @@ def test_secrets_are_not_shown(tmp_path):
 )
 def test_the_address_to_publish_on_is_as_compose_wants_it(tmp_path, given, meant):
     assert load_settings(tmp_path, environ={"TRITON_BIND": given}).bind == meant
+
+
+@pytest.mark.parametrize(
+    "name", ["TRITON_MODELS_DIR", "TRITON_CONFIG_DIR", "TRITON_STORE_DIR", "MODELS_TOML", "TRITON_SSH_CONFIG"]
+)
+def test_a_home_that_is_not_there_is_an_error_by_name(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings(tmp_path, environ={"TRITON_MODELS_DIR": "~/m/triton"}).models_dir == tmp_path / "m/triton"
+    (tmp_path / ".env").write_text(f"{name}=~nosuchuser/x\n")
+    for environ, where in (({}, ".env:1"), ({name: "~nosuchuser"}, "the environment")):
+        with pytest.raises(SettingsError, match=rf"{name}='~nosuchuser.*{where}: names a user that .*'nosuchuser'"):
+            load_settings(tmp_path, environ=environ)
+    for home in ("", "relative"):
+        monkeypatch.setenv("HOME", home)
+        with pytest.raises(SettingsError, match=f"{name}='~/x'.*needs HOME"):
+            load_settings(tmp_path, environ={name: "~/x"})

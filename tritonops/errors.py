@@ -28,6 +28,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── ServiceError                       the Compose service did not come up, or not with every model
 ├── GraphError                      1  an ONNX file that is none
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
+│   ├── UnreadableFileError            a file that is missing, no file at all, too large, or not UTF-8
 │   ├── SettingsError                  an environment variable or a line of .env
 │   │   └── EnvFileError               an env file that cannot be read, at a line
 │   ├── CatalogError                   models.toml, at an entry and a line
@@ -230,6 +231,14 @@ class InputError(TritonOpsError):
     """What the person asked for is wrong; nothing was done."""
 
     exit_code = 2
+
+
+class UnreadableFileError(InputError):
+    """A file that cannot be read as text; `line` is counted from 1, `missing` says that nothing is there."""
+
+    def __init__(self, path: Path, problem: str, *, line: int | None = None, missing: bool = False) -> None:
+        self.path, self.problem, self.line, self.missing = path, problem, line, missing
+        super().__init__(f"{path}, line {line}: {problem}" if line else f"{path}: {problem}")
 
 
 class SettingsError(InputError):

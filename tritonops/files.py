@@ -1,4 +1,7 @@
-"""Files that outlive a crash and a second process: written whole or not at all, locked by one, linked or copied."""
+"""Files that outlive a crash and a second process: written whole or not at all, locked by one, linked or copied.
+
+Reading is bounded: only regular files, up to a size, as UTF-8.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import errno
 import fcntl
 import json
 import os
+import pwd
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from tritonops.errors import LockingError, TritonOpsError
+from tritonops.errors import LockingError, TritonOpsError, UnreadableFileError
 from tritonops.processes import start_time
 
 OnWait = Callable[[str], None]
@@ -23,6 +28,14 @@ _NO_FLOCK = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.
 _NO_SYMLINK = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _POLL = 0.1
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def write_text(
@@ -69,6 +82,65 @@ def replace_text(path: Path, text: str) -> None:
         raise TritonOpsError(f"cannot write {path}: {exc.strerror}") from exc
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; never waits for a pipe. Raises UnreadableFileError, also for anything else."""
+    try:
+        _refuse_others(path, path.stat())
+        file = open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), "rb")  # noqa: SIM115
+    except FileNotFoundError as exc:
+        raise _missing(path) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a path with a NUL
+        raise _unreadable(path, exc) from exc
+    try:
+        _refuse_others(path, os.fstat(file.fileno()))  # another file may have taken its place
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes. Raises UnreadableFileError."""
+    with open_regular(path) as file:
+        try:
+            expected = os.fstat(file.fileno()).st_size
+            if expected <= limit:
+                data = file.read(max(expected, 1 << 16) + 1)  # files in /proc have no size
+                if len(data) <= max(expected, 1 << 16) and len(data) <= limit:
+                    return data
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
+    raise UnreadableFileError(path, f"too large: the limit is {limit:,} bytes")
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Read a UTF-8 file as it is, line ends and byte order mark included. Raises UnreadableFileError."""
+    data = read_bytes(path, limit)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        problem = "is UTF-16: save it as UTF-8" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "is not UTF-8"
+        raise UnreadableFileError(path, problem, line=data.count(b"\n", 0, exc.start) + 1) from exc
+
+
+def read_text_if_present(path: Path, limit: int) -> str | None:
+    """Read a UTF-8 file; None where there is nothing at `path`. A link to nothing is an error."""
+    try:
+        return read_text(path, limit)
+    except UnreadableFileError as exc:
+        if exc.missing and not path.is_symlink():
+            return None
+        raise
+
+
+def expand_home(path: str) -> str:
+    """Replace a leading `~` or `~user`. Raises ValueError where that names no folder."""
+    user, _, rest = path.partition("/")
+    if not user.startswith("~"):
+        return path
+    return f"{_home_of(user[1:])}/{rest}" if rest else _home_of(user[1:])
+
+
 def link_or_copy(source: str | Path, target: str | Path) -> None:
     """Make `target` a hard link to `source`, or a copy with its times and mode where links are refused.
 
@@ -99,6 +171,33 @@ def locked(path: Path, *, on_wait: OnWait | None = None) -> Iterator[None]:
         yield
     finally:
         unlock()
+
+
+def _home_of(user: str) -> str:
+    if user:
+        try:
+            return pwd.getpwnam(user).pw_dir
+        except (KeyError, ValueError) as exc:  # ValueError: a NUL
+            raise ValueError(f"names a user that this machine does not have: {user!r}") from exc
+    home = os.environ.get("HOME", "")
+    if not home.startswith("/"):
+        raise ValueError("needs HOME, which is not set to an absolute path")
+    return home
+
+
+def _refuse_others(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableFileError(path, f"is {_KINDS.get(stat.S_IFMT(found.st_mode), 'not a file')}, not a file")
+
+
+def _missing(path: Path) -> UnreadableFileError:
+    problem = f"is a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+    return UnreadableFileError(path, problem, missing=True)
+
+
+def _unreadable(path: Path, exc: Exception) -> UnreadableFileError:
+    reason = exc.strerror if isinstance(exc, OSError) else None
+    return UnreadableFileError(path, f"cannot be read: {reason or exc}")
 
 
 def _keep_mode(target: Path, descriptor: int) -> None:

@@ -151,7 +151,14 @@ class _Reader:
     def path(self, name: str, default: Path) -> Path:
         """Resolve against the caller's folder, or against the project where an env file says it."""
         given = self._environment.get(name)
-        return Path(os.path.abspath(given.base / Path(given.value).expanduser())) if given else default
+        if given is None:
+            return default
+        from tritonops.files import expand_home
+
+        try:
+            return Path(os.path.abspath(given.base / expand_home(given.value)))
+        except ValueError as exc:
+            raise self._error(name, str(exc)) from exc
 
     def port(self, name: str, default: int) -> int:
         return self._parsed(name, _parse_port) or default

@@ -39,7 +39,7 @@ def test_what_does_not_parse_is_an_error_with_line_and_column(tmp_path, text, pl
 
 
 def test_a_file_that_is_not_there_or_not_text_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         read_config(tmp_path / "config.pbtxt")
     (tmp_path / "config.pbtxt").write_bytes(b'\n\nname: "\xff"')
     with pytest.raises(ConfigError, match=r"config\.pbtxt:3: is not UTF-8"):

@@ -36,6 +36,19 @@ def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
     assert not layout.journal.exists()
 
 
+def test_a_record_of_a_switch_that_cannot_be_read_stands_in_no_deploys_way(site):
+    site.serve(alpha=1)
+    site.deploy()
+    site.serve(alpha=2)
+    layout, name = site.stage()
+    layout.journal.write_bytes(b'{"to": \0')
+    lines: list[str] = []
+    assert activated(layout, name, lines.append).result == "done"
+    assert any("switching.json cannot be read, so every model is loaded again" in line for line in lines)
+    assert site.answers()["alpha"] == 2
+    assert not layout.journal.exists()
+
+
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory):
     """A host whose disk is a tmpfs of 300 MB, and a way to fill it up."""

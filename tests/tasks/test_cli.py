@@ -190,3 +190,18 @@ def test_a_task_may_import_what_invoke_was_kept_from_importing(tmp_path):
     (tmp_path / "tasks.py").write_text(f"{task}from unittest.mock import Mock\n    print(Mock().call_count)\n")
     done = subprocess.run([*inv(tmp_path), "go"], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["triton.infer", "m", "--input", "~nosuchuser/x.json"],
+        ["models.add", "m", "--path", "~nosuchuser/x.onnx"],
+        ["models.add", "m", "--path", "x.onnx", "--labels", "~nosuchuser/labels.txt"],
+        ["remote.env", "--host", "h", "--from", "~nosuchuser/env"],
+    ],
+)
+def test_a_home_that_is_not_there_is_an_error_by_the_option_s_name(inv, arguments):
+    code, out, err = inv(*arguments)
+    assert (code, out) == (2, "")
+    assert f"{arguments[-2]} {arguments[-1]}: names a user that this machine does not have: 'nosuchuser'" in err

@@ -93,8 +93,8 @@ METADATA = ModelMetadata("clip", (1,), (TensorSpec("x", "UINT8", (-1, 2)),), ())
         ('{"y": [[1, 2]]}', "clip has no input 'y'"),
         ('{"x": [[1, 300]]}', "does not fit in UINT8"),
         ('{"x": [[1, 1.5]]}', "does not fit in UINT8"),
-        ('{"x": [["a", "b"]]}', "invalid literal"),
-        ('{"x": [[1], [2, 3]]}', "inhomogeneous"),
+        ('{"x": [["a", "b"]]}', "x: expected a number, not 'a'"),
+        ('{"x": [[1], [2, 3]]}', "lists of different lengths"),
     ],
 )
 def test_a_file_of_wrong_inputs_is_an_error_that_says_what_the_model_takes(tmp_path, content, message):

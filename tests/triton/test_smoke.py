@@ -103,7 +103,7 @@ def test_a_model_without_a_smoke_test_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot read .*smoke.json"),
+        ("{", r"smoke\.json, line 1, column 2: not valid JSON"),
         ("[]", "want an object"),
         ('{"output": {}}', "unknown key 'output'"),
         ('{"outputs": [1]}', r"outputs: \[1\] will not do"),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from tritonops.errors import CatalogError, UnknownModelError, near_misses
+from tritonops.documents import MAX_TOML, abbreviate, parse_toml
+from tritonops.errors import CatalogError, InputError, UnknownModelError, UnreadableFileError, near_misses
+from tritonops.files import expand_home, read_text
 from tritonops.models import rules
 from tritonops.models.toml_lines import Entry, entry_line, statement_line
-from tritonops.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -117,25 +117,20 @@ def parse_catalog(path: Path, text: str) -> Catalog:
 def read_catalog_text(path: Path) -> str:
     """Read models.toml as it is, line ends and all. Raises CatalogError."""
     try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as exc:
-        raise CatalogError(f"{path}: byte {exc.start} is not UTF-8, as TOML has to be") from exc
-    except FileNotFoundError as exc:
-        raise CatalogError(f"{path}: no such file", hint="MODELS_TOML says where it is.") from exc
-    except (OSError, ValueError) as exc:
-        raise CatalogError(f"cannot read {path}: {exc}") from exc
+        return read_text(path, MAX_TOML)
+    except UnreadableFileError as exc:
+        raise CatalogError(str(exc), hint="MODELS_TOML says where it is." if exc.missing else None) from exc
 
 
 def _models_of(path: Path, text: str) -> dict[str, object]:
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as exc:
-        # Not only TOMLDecodeError: a number of 5000 digits and a thousand brackets get this far.
-        raise CatalogError(f"{path}: not valid TOML: {exc}") from exc
+        document = parse_toml(text, path)
+    except InputError as exc:
+        raise CatalogError(str(exc)) from exc
     for key in document:
         if key != "models":
-            line = statement_line(text, (key,))
-            raise CatalogError(f"{path}, line {line}: unknown key {key!r}; models stand below [[models.NAME]]")
+            where = f"{path}, line {statement_line(text, (key,))}"
+            raise CatalogError(f"{where}: unknown key {abbreviate(key)}; models stand below [[models.NAME]]")
     models = document.get("models", {})
     if not isinstance(models, dict):
         line = statement_line(text, ("models",))
@@ -226,21 +221,16 @@ class _Entry:
         if value is None:
             raise self.error(key, "is missing")
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.error(key, f"want {want}, not {value!r}")
+            raise self.error(key, f"want {want}, not {abbreviate(value)}")
         try:
             return rule(value)
         except ValueError as exc:
-            raise self.error(key, f"{_shortened(value)} {exc}") from exc
+            raise self.error(key, f"{abbreviate(value)} {exc}") from exc
 
 
 def _written(key: str) -> str:
     """Write a key as TOML would, so that no character of it plays tricks on the reader's terminal."""
-    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else repr(key)
-
-
-def _shortened(value: str | int) -> str:
-    written = redact(repr(value))
-    return written if len(written) <= 80 else f"{written[:77]}…"
+    return key if re.fullmatch(r"[\w-]{1,80}", key, re.ASCII) else abbreviate(key)
 
 
 def _version(entry: _Entry) -> ModelVersion:
@@ -263,7 +253,7 @@ def _version(entry: _Entry) -> ModelVersion:
 def _hosts(entry: _Entry) -> tuple[str, ...]:
     hosts = entry.values.get("hosts", [])
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise entry.error("hosts", f"want a list of hosts and groups of hosts.toml, not {_shortened(repr(hosts))}")
+        raise entry.error("hosts", f"want a list of hosts and groups of hosts.toml, not {abbreviate(hosts)}")
     return tuple(hosts)
 
 
@@ -273,7 +263,7 @@ def _name(entry: _Entry) -> str:
     try:
         return rules.model_name(entry.key)
     except ValueError as exc:
-        raise entry.error("name", f"{_shortened(entry.key)} {exc}") from exc
+        raise entry.error("name", f"{abbreviate(entry.key)} {exc}") from exc
 
 
 def _kind(entry: _Entry) -> Kind:
@@ -282,7 +272,7 @@ def _kind(entry: _Entry) -> Kind:
         return "single_file"
     if kind == "directory":
         return "directory"
-    raise entry.error("type", f'want "single_file" or "directory", not {kind!r}')
+    raise entry.error("type", f'want "single_file" or "directory", not {abbreviate(kind)}')
 
 
 def _path(entry: _Entry, kind: Kind) -> str:
@@ -305,7 +295,7 @@ def _source(entry: _Entry, key: str) -> Source:
         return HubSource(entry.text("repo_id", rules.repo_id), entry.text("revision", rules.revision, "main"))
     if key == "url":
         return UrlSource(entry.text("url", rules.url), entry.text("sha256", rules.sha256))
-    return PathSource(Path(os.path.abspath(entry.path.parent / entry.text("path", rules.local_path))))
+    return PathSource(Path(os.path.abspath(entry.path.parent / expand_home(entry.text("path", rules.local_path)))))
 
 
 def _refuse_unknown_keys(entry: _Entry) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from tritonops.errors import ConfigError, DifferenceError, PartialFailureError, TritonOpsError
+from tritonops.files import read_text as read_file_text
+from tritonops.files import read_text_if_present
 from tritonops.models.catalog import Catalog
 from tritonops.models.commit import Commits
 from tritonops.models.pbtxt import (
@@ -23,6 +25,9 @@ from tritonops.models.pbtxt import (
     set_version_policy,
 )
 from tritonops.models.repository import Repository
+
+MAX_LABELS = 16 << 20
+"""Bytes of a file of class names."""
 
 Variant = Literal["cpu", "gpu"]
 VARIANTS: tuple[Variant, ...] = ("gpu", "cpu")
@@ -134,13 +139,18 @@ def label_files(config: ModelConfig, folder: Path) -> list[Path]:
     """List the files of a folder that `label_filename` names: Triton wants them beside the config."""
     names = {output.label_filename for output in config.output}
     files = (folder / name for name in sorted(names) if name and Path(name).name == name)
-    return [file for file in files if file.is_file()]
+    return [file for file in files if file.exists() or file.is_symlink()]
+
+
+def read_labels(path: Path) -> str:
+    """Read a file of class names. Raises UnreadableFileError."""
+    return read_file_text(path, MAX_LABELS)
 
 
 def _copy_label_file(repository: Repository, name: str, source: Path, *, overwrite: bool) -> str:
     """Copy labels beside the config; give the difference where edited ones stay."""
-    wanted, target = read_text(source), repository.config_path(name).with_name(source.name)
-    there = read_text(target) if target.exists() else None
+    wanted, target = read_labels(source), repository.config_path(name).with_name(source.name)
+    there = read_text_if_present(target, MAX_LABELS)
     if there == wanted:
         return ""
     if there is None or overwrite or repository.is_written(name, source.name):

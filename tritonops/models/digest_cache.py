@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import stat
 import time
@@ -12,7 +11,9 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tritonops.files import write_json
+from tritonops.documents import parse_json
+from tritonops.errors import InputError
+from tritonops.files import read_text, write_json
 
 Identity = tuple[int, int, int, int, int]
 """Device, inode, size, mtime_ns and ctime_ns: whoever changes a file's bytes changes one of them."""
@@ -20,6 +21,7 @@ Identity = tuple[int, int, int, int, int]
 SETTLED_NS = 2_000_000_000
 """Two changes within one tick of a filesystem's clock have the same ctime: a younger one proves nothing later."""
 MAX_ENTRIES = 20_000
+_MAX_SIZE = 200 * MAX_ENTRIES
 
 
 class DigestCache:
@@ -95,9 +97,9 @@ class DigestCache:
     @cached_property
     def _saved(self) -> dict[Identity, str]:
         try:
-            rows = json.loads(self._path.read_bytes())
+            rows = parse_json(read_text(self._path, _MAX_SIZE), self._path)
             return {(device, inode, size, mtime, ctime): digest for device, inode, size, mtime, ctime, digest in rows}
-        except (OSError, ValueError, TypeError, RecursionError):
+        except (InputError, ValueError, TypeError):
             return {}  # written by nobody, or by something else
 
 

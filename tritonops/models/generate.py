@@ -9,9 +9,8 @@ from pathlib import Path
 from tritonops.errors import GraphError, InputError, UnknownModelError
 from tritonops.models.catalog import Catalog, ModelVersion
 from tritonops.models.commit import Commits
-from tritonops.models.config import VARIANTS, Variant, source_path
+from tritonops.models.config import VARIANTS, Variant, read_labels, source_path
 from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
-from tritonops.models.pbtxt import read_text
 from tritonops.models.repository import Repository
 
 LABELS = "labels.txt"
@@ -52,7 +51,7 @@ def generate_configs(
         source_path(config_dir, name, variant): written(graph, variant, wishes, default_name) for variant in VARIANTS
     }
     if wishes.labels:
-        texts[config_dir / name / LABELS] = read_text(wishes.labels)
+        texts[config_dir / name / LABELS] = read_labels(wishes.labels)
     commits = Commits(catalog.path)
     with commits.locked():
         _require_known(commits.catalog, repository, name)  # a removal meanwhile has taken its configs too
@@ -65,7 +64,7 @@ def generate_configs(
 
 
 def _is_same_labels(path: Path, text: str) -> bool:
-    return path.name == LABELS and read_text(path) == text
+    return path.name == LABELS and read_labels(path) == text
 
 
 def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Path, str]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tritonops.display_text import clip
+from tritonops.documents import abbreviate, parse_toml
 from tritonops.errors import InputError
+from tritonops.files import read_text_if_present
+from tritonops.models import rules
 from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
 from tritonops.redaction import redact
+
+MAX_LOCK = 4 << 20
+"""Bytes of a models.lock: about 15,000 versions."""
 
 _HEADER = """\
 # What models.toml was resolved to. Written by `inv models.lock` and `inv models.download`; commit it.
@@ -108,45 +114,61 @@ def load_lock(path: Path) -> dict[str, LockedVersion]:
 
 def read_lock_text(path: Path) -> str:
     """Read models.lock as it is; an empty text where there is none. Raises InputError."""
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError as exc:
-        raise InputError(f"{path} is not a lock: byte {exc.start} is not UTF-8") from exc
-    except OSError as exc:
-        raise InputError(f"cannot read {path}: {exc.strerror}") from exc
+    return read_text_if_present(path, MAX_LOCK) or ""
 
 
 def parse_lock(path: Path, text: str) -> dict[str, LockedVersion]:
     """Check the text of the models.lock at `path`; pins by label. Raises InputError."""
     try:
-        models = tomllib.loads(text).get("models", {})
+        models = parse_toml(text, path).get("models", {})
+    except InputError as exc:
+        raise InputError(str(exc), hint=_AFTER_A_MERGE) from exc
+    try:
         pins = [_pin(name, version, entry) for name, entries in models.items() for version, entry in entries.items()]
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise InputError(
-            f"{path} is not a lock: {type(exc).__name__}: {exc}",
-            hint="After a merge, keep one of the two sides and run: inv models.lock",
-        ) from exc
+        reason = f"{type(exc).__name__}: {clip(str(exc), 300)}"
+        raise InputError(f"{path} is not a lock: {reason}", hint=_AFTER_A_MERGE) from exc
     return {pin.label: pin for pin in pins}
+
+
+_AFTER_A_MERGE = "After a merge, keep one of the two sides and run: inv models.lock"
 
 
 def _pin(name: str, version: str, entry: dict[str, Any]) -> LockedVersion:
     files = tuple(_file(**file) for file in entry["files"])
     if not files:
-        raise ValueError(f"{name}/{version} has no files")
-    return LockedVersion(_inside(name), int(version), str(entry["source"]), entry.get("commit"), files)
+        raise ValueError(f"{abbreviate(name)}, version {abbreviate(version)}: has no files")
+    commit = entry.get("commit")
+    return LockedVersion(
+        _inside(name), _version(version), _string(entry["source"]), None if commit is None else _string(commit), files
+    )
 
 
-def _file(path: str, size: int, sha256: str) -> LockedFile:
-    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise ValueError(f"{sha256!r} is not a SHA-256")
-    return LockedFile(_inside(path), int(size), sha256)
+def _file(path: object, size: object, sha256: object) -> LockedFile:
+    digest = _string(sha256)
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError(f"{abbreviate(digest)} is not a SHA-256")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
+        raise ValueError(f"{abbreviate(size)} is not a size")
+    return LockedFile(_inside(path), size, digest)
 
 
-def _inside(path: str) -> str:
+def _version(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,18}", text):
+        raise ValueError(f"{abbreviate(text)} is not a version")
+    return rules.version(int(text))
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{abbreviate(value)} is not a string")
+    return value
+
+
+def _inside(value: object) -> str:
+    path = _string(value)
     if not is_inside(path):
-        raise ValueError(f"{path!r} is not a path inside a folder")
+        raise ValueError(f"{abbreviate(path)} is not a path inside a folder")
     return path
 
 
@@ -182,5 +204,5 @@ def _key(name: str) -> str:
 
 
 def _text(value: str) -> str:
-    # A JSON string of printable characters is a TOML basic string.
-    return json.dumps(value, ensure_ascii=False)
+    # A JSON string is a TOML basic string, but for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")

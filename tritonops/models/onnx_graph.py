@@ -7,12 +7,14 @@ milliseconds.
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import GraphError
+from tritonops.errors import GraphError, UnreadableFileError
+from tritonops.files import open_regular
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,12 @@ class Graph:
 def read_graph(path: Path) -> Graph:
     """Read the signature of an ONNX file. Raises GraphError for a file that is none, or is cut short."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return _model(_Message(memoryview(content)))
+        with content:
+            return _model(_Message(_File(content), 0, len(content)))
+    except UnreadableFileError as exc:
+        raise GraphError(str(exc)) from exc
     except ValueError as exc:
         raise GraphError(f"{path}: {_what_instead(path) or exc}") from exc
     except OSError as exc:
@@ -80,65 +85,96 @@ def _what_instead(path: Path) -> str | None:
     return None
 
 
+class _File:
+    """The bytes, and how much of them may still be looked at: no graph that can be served comes near these bounds."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data = data
+        self.fields_left = 2_000_000
+        self.kept_left = 100_000
+
+
 class _Message:
-    """The fields of one protobuf message, by number, found without copying their bytes."""
+    """One protobuf message: a stretch of the file, whose fields are found without copying their bytes."""
 
-    def __init__(self, data: memoryview) -> None:
-        self._fields: dict[int, list[int | memoryview]] = {}
-        for number, value in _fields(data):
-            self._fields.setdefault(number, []).append(value)
+    def __init__(self, file: _File, start: int, end: int) -> None:
+        self._file, self._start, self._end = file, start, end
 
-    def number(self, field: int, default: int = 0) -> int:
-        value = self._fields.get(field, [default])[-1]
-        if isinstance(value, memoryview):
-            raise _malformed()
+    def number(self, field: int) -> int:
+        return self.number_if_any(field) or 0
+
+    def number_if_any(self, field: int) -> int | None:
+        value = None
+        for number, start, end in self._fields():
+            if number == field:
+                if end >= 0:
+                    raise _malformed()
+                value = start
         return value
 
     def text(self, field: int) -> str:
+        last = (0, 0)
+        for number, start, end in self._fields():
+            if number == field:
+                last = (start, _checked(end))
         try:
-            return str(next(reversed(list(self.raw(field))), b""), "utf-8")
+            return self._file.data[last[0] : last[1]].decode()
         except UnicodeDecodeError as exc:
             raise _malformed() from exc
 
-    def raw(self, field: int) -> Iterator[memoryview]:
-        for value in self._fields.get(field, ()):
-            if isinstance(value, int):
+    def messages(self, *fields: int) -> Iterator[_Message]:
+        return (_Message(self._file, start, _checked(end)) for number, start, end in self._fields() if number in fields)
+
+    def kept(self, *fields: int) -> Iterator[_Message]:
+        """The same, for messages of which something is kept in memory."""
+        for message in self.messages(*fields):
+            self._file.kept_left -= 1
+            if self._file.kept_left < 0:
+                raise ValueError("has too many inputs, outputs or properties for an ONNX model")
+            yield message
+
+    def holds(self, data: bytes) -> bool:
+        """Whether these bytes are anywhere in it: faster by far than to look at each field."""
+        return self._file.data.find(data, self._start, self._end) >= 0
+
+    def _fields(self) -> Iterator[tuple[int, int, int]]:
+        """Give the number of each field with the start and end of its bytes; a varint's value with the end -1.
+
+        The wire format: https://protobuf.dev/programming-guides/encoding/.
+        """
+        file, data, at, end = self._file, self._file.data, self._start, self._end
+        while at < end:
+            file.fields_left -= 1
+            if file.fields_left < 0:
+                raise ValueError("has too many fields for an ONNX model")
+            tag, at = (data[at], at + 1) if data[at] < 0x80 else _varint(data, at, end)
+            number, wire = tag >> 3, tag & 7
+            if wire == 0:
+                value, at = _varint(data, at, end)
+                yield number, value, -1
+                continue
+            size = 8 if wire == 1 else 4 if wire == 5 else 0
+            if wire == 2:
+                size, at = _varint(data, at, end)
+            if not number or wire not in (1, 2, 5) or at + size > end:
                 raise _malformed()
-            yield value
-
-    def messages(self, field: int) -> Iterator[_Message]:
-        return (_Message(value) for value in self.raw(field))
-
-    def has(self, field: int) -> bool:
-        return field in self._fields
+            yield number, at, at + size
+            at += size
 
 
 def _malformed() -> ValueError:
     return ValueError("is not an ONNX file, or is cut short")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Follow the wire format: https://protobuf.dev/programming-guides/encoding/."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        size = 8 if wire == 1 else 4 if wire == 5 else 0
-        if wire == 2:
-            size, at = _varint(data, at)
-        if not number or wire not in (1, 2, 5) or at + size > len(data):
-            raise _malformed()
-        yield number, data[at : at + size]
-        at += size
+def _checked(end: int) -> int:
+    if end < 0:
+        raise _malformed()
+    return end
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
     value = shift = 0
-    while at < len(data) and shift < 70:
+    while at < end and shift < 70:
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
@@ -148,19 +184,24 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _model(model: _Message) -> Graph:
-    graphs = list(model.messages(7))
+    graphs = list(itertools.islice(model.messages(7), 2))
     if len(graphs) != 1:
         raise _malformed()
-    defaults = {tensor.text(8) for tensor in graphs[0].messages(5)}
-    inputs = [_tensor(value) for value in graphs[0].messages(11)]
+    graph = graphs[0]
+    inputs = [_tensor(value) for value in graph.kept(11)]
+    names = {tensor.name for tensor in inputs}
+    defaults = set[str]()
+    for tensor in graph.messages(5):
+        if names and (name := tensor.text(8)) in names:
+            defaults.add(name)
     return Graph(
         ir_version=model.number(1),
-        opsets={"" if opset.text(1) == "ai.onnx" else opset.text(1): opset.number(2) for opset in model.messages(8)},
+        opsets={"" if opset.text(1) == "ai.onnx" else opset.text(1): opset.number(2) for opset in model.kept(8)},
         inputs=tuple(tensor for tensor in inputs if tensor.name not in defaults),
         optional_inputs=tuple(tensor for tensor in inputs if tensor.name in defaults),
-        outputs=tuple(_tensor(value) for value in graphs[0].messages(12)),
-        external_data=tuple(dict.fromkeys(_external_data(graphs[0]))),
-        metadata={entry.text(1): entry.text(2) for entry in model.messages(14)},
+        outputs=tuple(_tensor(value) for value in graph.kept(12)),
+        external_data=tuple(dict.fromkeys(_external_data(graph, _MAX_DEPTH))),
+        metadata={entry.text(1): entry.text(2) for entry in model.kept(14)},
     )
 
 
@@ -182,6 +223,10 @@ _TYPES = {
 }
 
 
+_MAX_DEPTH = 33
+"""Graphs in graphs: protobuf reads a hundred messages in messages, and each graph stands in a node's attribute."""
+
+
 def _tensor(value: _Message) -> GraphTensor:
     """Read a ValueInfoProto; a sequence, a map and an optional have no type in Triton."""
     kind = next(value.messages(2), None)
@@ -194,26 +239,40 @@ def _tensor(value: _Message) -> GraphTensor:
 
 
 def _dims(shape: _Message) -> Iterator[int | str]:
-    for dim in shape.messages(1):
-        size = dim.number(1)
-        yield size if dim.has(1) and size < 1 << 63 else dim.text(2)
+    for dim in shape.kept(1):
+        size = dim.number_if_any(1)
+        yield dim.text(2) if size is None or size >= 1 << 63 else size
 
 
-def _external_data(graph: _Message) -> Iterator[ExternalData]:
+def _external_data(graph: _Message, depth: int) -> Iterator[ExternalData]:
     """Look for weights outside of the file: among the initializers, and in the attributes of nodes."""
-    tensors = [*graph.messages(5)]
+    if not depth:
+        raise ValueError("has graphs nested too deeply for protobuf, and so for ONNX Runtime")
+    for tensor in graph.messages(5):
+        yield from _location_of(tensor)
     for sparse in graph.messages(15):
-        tensors += [*sparse.messages(1), *sparse.messages(2)]
-    for attribute in (attribute for node in graph.messages(1) for attribute in node.messages(5)):
-        tensors += [*attribute.messages(5), *attribute.messages(10)]
-        for inner in (*attribute.messages(6), *attribute.messages(11)):
-            yield from _external_data(inner)
-    for tensor in tensors:
-        if tensor.number(14) == 1:
-            yield _location({entry.text(1): entry.text(2) for entry in tensor.messages(13)})
+        for tensor in sparse.messages(1, 2):
+            yield from _location_of(tensor)
+    # Attributes may hold a tree's million numbers, each a field: they are looked at only where a location is.
+    for node in graph.messages(1):
+        if node.holds(_LOCATION):
+            for attribute in node.messages(5):
+                for tensor in attribute.messages(5, 10):
+                    yield from _location_of(tensor)
+                for inner in attribute.messages(6, 11):
+                    yield from _external_data(inner, depth - 1)
 
 
-def _location(entry: dict[str, str]) -> ExternalData:
+_LOCATION = b"\x0a\x08location"
+"""The key of an entry of `external_data` as protobuf writes it."""
+
+
+def _location_of(tensor: _Message) -> Iterator[ExternalData]:
+    if tensor.number(14) == 1:
+        yield _external({entry.text(1): entry.text(2) for entry in tensor.kept(13)})
+
+
+def _external(entry: dict[str, str]) -> ExternalData:
     try:
         length = int(entry["length"]) if "length" in entry else None
         end = None if length is None else int(entry.get("offset", 0)) + length

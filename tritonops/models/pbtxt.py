@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tritonops.errors import ConfigError, InputError
+from tritonops import files
+from tritonops.display_text import clip
+from tritonops.errors import ConfigError, InputError, UnreadableFileError
 from tritonops.models.rules import MAX_VERSION
 
 ModelConfig = Any
 """inference.ModelConfig: tritonclient has no types."""
+
+MAX_CONFIG = 200_000
+"""Bytes of a config.pbtxt; protobuf's parser takes 150 bytes of memory for one of white space."""
 
 SET_WITH_SERVE = "set with triton.serve"
 AS_IN_CATALOG = "the versions in models.toml"
@@ -37,17 +42,14 @@ def read_config(path: Path) -> ModelConfig:
 def read_text(path: Path) -> str:
     """Read a config as it is, line ends and all. Raises ConfigError."""
     try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as exc:
-        line = exc.object[: exc.start].count(b"\n") + 1
-        raise ConfigError(str(path), line, None, "is not UTF-8, as protobuf text has to be") from exc
-    except OSError as exc:
-        raise ConfigError(str(path), None, None, exc.strerror or str(exc)) from exc
+        return files.read_text(path, MAX_CONFIG)
+    except UnreadableFileError as exc:
+        raise ConfigError(str(path), exc.line, None, exc.problem) from exc
 
 
 def _problem(message: str) -> str:
     """Drop the position and the repeated line that text_format puts in front of the reason."""
-    return re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL)
+    return clip(re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL), 300)
 
 
 def type_name(tensor: Any) -> str:

@@ -9,6 +9,8 @@ import posixpath
 import re
 from urllib.parse import urlsplit
 
+from tritonops.files import expand_home
+
 MAX_FILE_NAME = 255  # bytes, on every filesystem that Triton is run on
 MAX_VERSION = 2**63 - 1  # Triton holds versions as int64
 
@@ -62,6 +64,7 @@ def local_path(value: str) -> str:
     """Check a path on this machine."""
     if not value or not value.isprintable():
         raise ValueError("is empty, or holds a control character")
+    expand_home(value)
     return value
 
 

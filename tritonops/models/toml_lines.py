@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 _TOKEN = re.compile(
     r"""
       (?P<comment>\#[^\r\n]*)
-    | (?P<string>\"{3}(?:\\.|[^\\])*?\"{3,5} | '{3}.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*')
+    | (?P<string>\"{3}(?:[^"\\]++|\\.|\"{1,2}+(?!\"))*+\"{3,5} | '{3}.*?'{3,5} | "(?:[^"\\\n]++|\\.)*+" | '[^'\n]*')
     | (?P<newline>\r?\n)
     | (?P<mark>[\[\]{},=])
     | (?P<space>[ \t]+)
@@ -144,7 +144,7 @@ def _statements(text: str) -> Iterator[_Statement]:
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
     line = 1
-    for match in _TOKEN.finditer(text):
+    for match in _TOKEN.finditer(text, text.startswith("\ufeff")):  # a byte order mark is no token
         kind = match.lastgroup or ""
         if kind != "comment":
             yield kind, match.group(), line

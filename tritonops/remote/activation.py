@@ -14,7 +14,6 @@ every release stay as hard links in its folder, so it needs no network.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -25,11 +24,12 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from tritonops.errors import DeployError, InputError, PutBackError, TritonOpsError
-from tritonops.files import write_json
+from tritonops.documents import MAX_RECORD
+from tritonops.errors import DeployError, InputError, PutBackError, TritonOpsError, UnreadableFileError
+from tritonops.files import read_text_if_present, write_json
 from tritonops.models.repository import Repository
 from tritonops.remote.hold import Holder, hold
-from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release
+from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
 from tritonops.remote.mirror import differing, mirror
 from tritonops.remote.prepare import prepare
 from tritonops.remote.runtime import Runtime
@@ -87,18 +87,27 @@ def _refuse_what_never_served(release: Release) -> None:
 def repair(layout: Layout, *, report: Report) -> None:
     """Go back to what was served before a switch that was interrupted; nothing where none was."""
     try:
-        journal = json.loads(layout.journal.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
+        text = read_text_if_present(layout.journal, MAX_RECORD)
+        if text is None:
+            return
+        interrupted = Switch.parse(text)
+    except (UnreadableFileError, ValueError) as exc:
+        report(f"{layout.journal} cannot be read, so every model is loaded again: {exc}")
+        interrupted = Switch("another release", _all_names(layout))
     current = layout.current
-    if current is None or current.id != journal["to"]:
-        report(f"the switch to {journal['to']} was interrupted: go back")
+    if current is None or current.id != interrupted.to:
+        report(f"the switch to {interrupted.to} was interrupted: go back")
         try:
-            put_back(layout, current, journal["changed"], report=report)
+            put_back(layout, current, list(interrupted.changed), report=report)
         except TritonOpsError as exc:
             # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
             report(f"not all of it could be put back: {exc}")
     layout.journal.unlink()
+
+
+def _all_names(layout: Layout) -> tuple[str, ...]:
+    folders = [layout.models_dir, *([layout.current.models_dir] if layout.current else [])]
+    return tuple(sorted({name for folder in folders for name in Repository(folder).names()}))
 
 
 def switch(

@@ -45,7 +45,11 @@ def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
         connection.close()
     if answer.status != 200:
         raise TritonError(f"{host.name}: Triton answers {answer.status} {body.decode(errors='replace')[:200]}")
-    return tuple(sorted((row["name"], int(row["version"])) for row in json.loads(body) if row.get("state") == "READY"))
+    try:
+        rows = json.loads(body)
+        return tuple(sorted((row["name"], int(row["version"])) for row in rows if row.get("state") == "READY"))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        raise TritonError(f"{host.name}: what answers on port {state.http_port} is no Triton: {exc!r}"[:300]) from exc
 
 
 class _Channel(http.client.HTTPConnection):

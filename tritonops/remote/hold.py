@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tritonops.documents import parse_record
 from tritonops.errors import HeldError, LockingError
 
 
@@ -49,8 +50,8 @@ def hold(path: Path, holder: Holder) -> Iterator[None]:
 def parse_holder(text: str) -> Holder | None:
     """Read what the lock's file says; None where it says nothing."""
     try:
-        return Holder(**json.loads(text)) if text.strip() else None
-    except (ValueError, TypeError):
+        return parse_record(Holder, text) if text.strip() else None
+    except ValueError:
         return Holder("somebody", "an unknown time", "the lock file cannot be read", None)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tritonops.documents import MAX_TOML, abbreviate, parse_toml
 from tritonops.errors import InputError, UnknownHostError, near_misses
+from tritonops.files import read_text_if_present
+from tritonops.models.toml_lines import statement_line
 
-_CHOICES = {"config": ("gpu", "cpu"), "runtime": ("compose", "embedded")}
+_KEYS = {"config", "runtime", "groups"}
+_CHOICES: dict[str, tuple[str, ...]] = {"config": ("gpu", "cpu"), "runtime": ("compose", "embedded")}
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,6 @@ class HostSettings:
     config: str = "gpu"
     runtime: str = "compose"
     groups: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise InputError(f"hosts.toml, {self.name}: {key} must be one of {', '.join(choices)}")
-        if (self.config, self.runtime) == ("gpu", "embedded"):
-            raise InputError(f'hosts.toml, {self.name}: the embedded runtime serves on CPU only: config = "cpu"')
 
     def serves(self, meant: Sequence[str]) -> bool:
         """Whether an entry of models.toml with these `hosts` is for this host; with none it is for all."""
@@ -61,29 +58,39 @@ class Inventory:
 
 
 def load_inventory(path: Path) -> Inventory:
-    """Read hosts.toml; no file means no entries. Raises InputError that names the host and the key."""
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """Read hosts.toml; no file means no entries. Raises InputError that names the host, the key and the line."""
+    text = read_text_if_present(path, MAX_TOML)
+    if text is None:
         return Inventory({})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise InputError(f"{path}: {exc}") from exc
-    _refuse_unknown("hosts.toml", said, {"hosts"})
+    said = parse_toml(text, path)
     hosts = said.get("hosts", {})
+    for key in said:
+        if key != "hosts":
+            raise _error(path, text, (key,), f"unknown key {abbreviate(key)}", hint=near_misses(key, {"hosts"}))
     if not isinstance(hosts, dict) or not all(isinstance(entry, dict) for entry in hosts.values()):
-        raise InputError(f"{path}: want one table a host: [hosts.gpu-01]")
-    return Inventory({name: _host(name, entry) for name, entry in hosts.items()})
+        raise _error(path, text, ("hosts",), "want one table a host: [hosts.gpu-01]")
+    return Inventory({name: _host(path, text, name, entry) for name, entry in hosts.items()})
 
 
-def _host(name: str, entry: Mapping[str, Any]) -> HostSettings:
-    _refuse_unknown(f"hosts.toml, {name}", entry, {"config", "runtime", "groups"})
+def _host(path: Path, text: str, name: str, entry: Mapping[str, Any]) -> HostSettings:
+    def error(problem: str, *key: str, hint: str | None = None) -> InputError:
+        shown = name if re.fullmatch(r"[\w.@-]{1,80}", name) else abbreviate(name)
+        return _error(path, text, ("hosts", name, *key), f"{shown}: {problem}", hint=hint)
+
+    for key in entry:
+        if key not in _KEYS:
+            raise error(f"unknown key {abbreviate(key)}", key, hint=near_misses(key, _KEYS))
+    for key, choices in _CHOICES.items():
+        if entry.get(key, choices[0]) not in choices:
+            raise error(f"{key} must be one of {', '.join(choices)}", key)
     groups = entry.get("groups", [])
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
-        raise InputError(f"hosts.toml, {name}: groups must be a list of names")
-    return HostSettings(name, **{**entry, "groups": tuple(groups)})
+        raise error("groups must be a list of names", "groups")
+    settings = HostSettings(name, **{**entry, "groups": tuple(groups)})
+    if (settings.config, settings.runtime) == ("gpu", "embedded"):
+        raise error('the embedded runtime serves on CPU only: config = "cpu"')
+    return settings
 
 
-def _refuse_unknown(where: str, entry: Mapping[str, Any], known: set[str]) -> None:
-    for key in entry:
-        if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}", hint=near_misses(key, known))
+def _error(path: Path, text: str, at: tuple[str, ...], problem: str, *, hint: str | None = None) -> InputError:
+    return InputError(f"{path}, line {statement_line(text, at)}: {problem}", hint=hint)

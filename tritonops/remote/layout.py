@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tritonops.errors import TritonOpsError, UnknownReleaseError
-from tritonops.files import write_json
+from tritonops.documents import MAX_RECORD, parse_record
+from tritonops.errors import TritonOpsError, UnknownReleaseError, UnreadableFileError
+from tritonops.files import read_text, write_json
 
 # Two lines: a digest of the files that Triton is shown, and one of the env file. Not the times of directories: a load
 # that was asked for by hand touches them.
@@ -52,12 +53,7 @@ class Facts:
     @classmethod
     def parse(cls, text: str) -> Facts:
         """Read release.json; ValueError where it is not one."""
-        said = json.loads(text)
-        known = {name: said[name] for name in cls.__dataclass_fields__ if name in said}
-        try:
-            return cls(**known)
-        except TypeError as exc:
-            raise ValueError(str(exc)) from exc
+        return parse_record(cls, text)
 
 
 @dataclass(frozen=True)
@@ -84,14 +80,22 @@ class Outcome:
     @classmethod
     def parse(cls, text: str) -> Outcome:
         """Read outcome.json; ValueError where it is not one."""
-        said = json.loads(text)
-        known = {name: said[name] for name in cls.__dataclass_fields__ if name in said}
-        known["served"] = tuple((name, version) for name, version in known.get("served", ()))
-        known["changed"] = tuple(known.get("changed", ()))
-        try:
-            return cls(**known)
-        except TypeError as exc:
-            raise ValueError(str(exc)) from exc
+        return parse_record(cls, text)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A change of what is served that is under way, or was interrupted."""
+
+    to: str
+    """The release that is to serve."""
+    changed: tuple[str, ...]
+    """The models that it changes."""
+
+    @classmethod
+    def parse(cls, text: str) -> Switch:
+        """Read switching.json; ValueError where it is not one."""
+        return parse_record(cls, text)
 
 
 @dataclass(frozen=True)
@@ -124,16 +128,16 @@ class Release:
     def facts(self) -> Facts:
         """What it is. Raises TritonOpsError where release.json cannot be read."""
         try:
-            return Facts.parse((self.path / "release.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as exc:
+            return Facts.parse(read_text(self.path / "release.json", MAX_RECORD))
+        except (UnreadableFileError, ValueError) as exc:
             raise TritonOpsError(f"{self.path / 'release.json'} cannot be read: {exc}") from exc
 
     @property
     def outcome(self) -> Outcome | None:
         """What became of it; None where it was never activated, or is right now."""
         try:
-            return Outcome.parse((self.path / "outcome.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return Outcome.parse(read_text(self.path / "outcome.json", MAX_RECORD))
+        except (UnreadableFileError, ValueError):
             return None
 
     def save_outcome(self, outcome: Outcome) -> None:

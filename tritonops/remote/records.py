@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tritonops.documents import abbreviate, parse_json
 from tritonops.errors import InputError, TritonOpsError, UnknownReleaseError
 from tritonops.remote.host import Host
 from tritonops.remote.layout import Facts, Outcome
@@ -63,6 +63,15 @@ def earlier_release(host: Host, state: State, name: str | None) -> str:
 
 
 def audit(host: Host, directory: str) -> list[Mapping[str, Any]]:
-    """List what was done on a host and by whom, oldest first."""
+    """List what was done on a host and by whom, oldest first; an entry that is none is listed as that."""
     script = 'cd -- "$HOME"; cd -- "$root" 2>/dev/null || exit 0; cat audit.log 2>/dev/null || true'
-    return [json.loads(line) for line in host.run(with_root(directory, script)).stdout.splitlines() if line]
+    return [parse_audit_entry(line) for line in host.run(with_root(directory, script)).stdout.splitlines() if line]
+
+
+def parse_audit_entry(line: str) -> Mapping[str, Any]:
+    """Read a line of audit.log; what is no entry becomes one that says so."""
+    try:
+        entry = parse_json(line, "the entry")
+    except InputError:
+        entry = None
+    return entry if isinstance(entry, dict) else {"what": "unreadable entry", "message": abbreviate(line)}

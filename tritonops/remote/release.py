@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonops.errors import DeployError
+from tritonops.models.catalog import read_catalog_text
 from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
@@ -108,7 +109,7 @@ def finish_script(state: State, facts: Facts, *, models_toml: str | None) -> str
 
 def models_of(host: HostSettings, models_toml: Path) -> str | None:
     """Give models.toml without the entries that are meant for other hosts; None where it is the same for all."""
-    text = models_toml.read_text(encoding="utf-8")
+    text = read_catalog_text(models_toml)
     if "hosts" not in text:
         return None
     import tomlkit

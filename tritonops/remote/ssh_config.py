@@ -119,4 +119,8 @@ def _unless_none(said: dict[str, list[str]], keyword: str) -> str | None:
 def _expanded(path: str, said: dict[str, list[str]]) -> Path:
     for token, keyword in {"%h": "hostname", "%p": "port", "%r": "user"}.items():
         path = path.replace(token, said[keyword][0])
-    return Path(path.replace("%d", "~").replace("%%", "%")).expanduser()
+    path = path.replace("%d", "~").replace("%%", "%")
+    try:
+        return Path(path).expanduser()  # as OpenSSH, by the user database where HOME is not set
+    except RuntimeError as exc:
+        raise InputError(f"the SSH configuration for {said['hostname'][0]} names {path}: {exc}") from exc

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from tritonops.dotenv import parse as parse_env_file
 from tritonops.errors import InputError, TritonOpsError
 from tritonops.remote.hold import Holder, parse_holder
 from tritonops.remote.host import Host
-from tritonops.remote.layout import DIGESTS, Facts, Outcome
+from tritonops.remote.layout import DIGESTS, Facts, Outcome, Switch
 
 # In base64, because any line of the file may belong to a value of several lines.
 READ_ENV = "base64 <env 2>/dev/null | tr -d '\\n'"
@@ -103,7 +102,7 @@ def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
         root=said.get("root", [directory if directory.startswith("/") else f"{home}/{directory}"])[0],
         facts=Facts.parse(text) if (text := _first(said, "facts")) else None,
         outcome=Outcome.parse(text) if (text := _first(said, "outcome")) else None,
-        interrupted=json.loads(text)["to"] if (text := _first(said, "interrupted")) else None,
+        interrupted=Switch.parse(text).to if (text := _first(said, "interrupted")) else None,
         holder=_holder(said),
         disk=digests[0] if digests else "",
         env=digests[1] if digests else "",

@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tritonops.errors import ConfigError, RepositoryError
-from tritonops.files import write_json
-from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_text
+from tritonops.documents import MAX_RECORD, parse_record
+from tritonops.errors import ConfigError, RepositoryError, UnreadableFileError
+from tritonops.files import read_text, write_json
+from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_text as read_config_text
 from tritonops.models.repository import CONFIG_NAME, Repository
 
 _SHARED = "shared"
@@ -120,8 +121,8 @@ class Disk:
     def note(self, name: str) -> Note | None:
         """Recall what the server was last seen to serve of a model; None where nobody wrote it down."""
         try:
-            return Note(**json.loads(self._note(name).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return parse_record(Note, read_text(self._note(name), MAX_RECORD))
+        except (UnreadableFileError, ValueError):
             return None
 
     def remember(self, name: str, note: Note) -> None:
@@ -186,7 +187,7 @@ def policy_of(config: ModelConfig | None) -> VersionPolicy:
 
 def _read_config(path: Path) -> tuple[str | None, ConfigError | None]:
     try:
-        return (read_text(path), None) if path.exists() else (None, None)
+        return (read_config_text(path), None) if path.exists() else (None, None)
     except ConfigError as exc:
         return None, exc
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tritonops.documents import abbreviate, read_json
+from tritonops.display_text import clip
 from tritonops.errors import InputError
+from tritonops.files import open_regular
 from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
 from tritonops.triton.control import naming_unknown
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INFER_TIMEOUT = 60.0
+_UNPACKED = 48 << 20
+"""Bytes that a compressed .npz file may unpack to beyond four times its own size."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,9 @@ def _zero(datatype: str) -> tuple[Any, Any]:
 def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Read a file of input names and values: .json with nested lists, or .npz; an InputError says what is wrong."""
     try:
-        values = _read_npz(path) if path.suffix == ".npz" else json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else exc
-        raise InputError(f"cannot read the inputs of {metadata.name} from {path}: {reason}") from exc
+        values = _read_npz(path) if path.suffix == ".npz" else read_json(path)
+    except InputError as exc:
+        raise InputError(f"cannot read the inputs of {metadata.name} from {exc}", hint=exc.hint) from exc
     return as_tensors(values, metadata, where=str(path))
 
 
@@ -95,11 +99,15 @@ def as_tensors(values: object, metadata: ModelMetadata, *, where: str) -> dict[s
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: want an object of input names and their values", hint=hint)
     if unknown := [name for name in values if name not in specs]:
-        raise InputError(f"{where}: {metadata.name} has no input {unknown[0]!r}", hint=hint)
+        raise InputError(f"{where}: {metadata.name} has no input {abbreviate(unknown[0])}", hint=hint)
+    return {name: _input(name, value, specs[name].datatype, where, hint) for name, value in values.items()}
+
+
+def _input(name: str, value: object, datatype: str, where: str, hint: str) -> NDArray[Any]:
     try:
-        return {name: as_array(value, specs[name].datatype) for name, value in values.items()}
-    except (ValueError, TypeError, OverflowError) as exc:
-        raise InputError(f"{where}: {exc}", hint=hint) from exc
+        return as_array(value, datatype)
+    except (ValueError, TypeError, OverflowError, RecursionError) as exc:
+        raise InputError(f"{where}: {name}: {clip(str(exc), 300)}", hint=hint) from exc
 
 
 def as_array(value: object, datatype: str) -> NDArray[Any]:
@@ -111,14 +119,42 @@ def as_array(value: object, datatype: str) -> NDArray[Any]:
 
     if datatype == "BYTES":
         return _as_bytes(np.asarray(value, dtype=object))
-    array, dtype = np.asarray(value), np.dtype(numpy_dtype(datatype))
+    array, dtype = value if isinstance(value, np.ndarray) else _as_numbers(value), np.dtype(numpy_dtype(datatype))
     if array.dtype.kind == "V" and array.dtype.itemsize == dtype.itemsize:
         return array.view(dtype)  # numpy's files keep types that numpy does not know, such as bfloat16, as raw bytes
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         result = array.astype(dtype)
     if dtype.kind in "iub" and not np.array_equal(result, array):
         raise ValueError(f"a value does not fit in {datatype}")
+    if array.dtype.kind in "iuf" and dtype.kind not in "iub" and np.any(np.isinf(result) & ~np.isinf(array)):
+        raise ValueError(f"a value is too large for {datatype}")
     return result
+
+
+_NUMBER_NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _as_numbers(value: object) -> NDArray[Any]:
+    """Make an array of nested lists; numpy itself would give every item the room of the longest string."""
+    import numpy as np
+
+    array = np.asarray(value, dtype=object)
+    items = array.ravel().tolist()
+    if any(isinstance(item, list) for item in items):
+        raise ValueError("lists of different lengths make no tensor")
+    if not {*map(type, items)} <= {int, float, bool}:
+        items = [_number(item) for item in items]
+    return np.asarray(items).reshape(array.shape)
+
+
+def _number(item: Any) -> Any:
+    import numpy as np
+
+    if isinstance(item, int | float | np.generic):
+        return item
+    if isinstance(item, str) and item in _NUMBER_NAMES:
+        return _NUMBER_NAMES[item]
+    raise ValueError(f"expected a number, not {abbreviate(item)}")
 
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:
@@ -127,6 +163,8 @@ def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:
     items = array.ravel().tolist()
     if any(isinstance(item, list) for item in items):
         raise ValueError("lists of different lengths make no tensor")
+    if any(item is None or isinstance(item, dict) for item in items):
+        raise ValueError("expected strings")
     result = np.empty(len(items), dtype=object)
     result[:] = [item if isinstance(item, bytes) else str(item).encode() for item in items]
     return result.reshape(array.shape)
@@ -137,11 +175,20 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
     import numpy as np
 
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except zipfile.BadZipFile as exc:
-        raise ValueError(exc) from exc
+    with open_regular(path) as file:
+        limit = 4 * os.fstat(file.fileno()).st_size + _UNPACKED
+        try:
+            size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
+            if size <= limit:
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in arrays.files}
+        except Exception as exc:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
+            raise InputError(f"{path}: not an .npz file: {clip(str(exc) or type(exc).__name__, 300)}") from exc
+    raise InputError(
+        f"{path}: its arrays take {size:,} bytes, far more than the file",
+        hint="Write it with numpy.savez, which does not compress.",
+    )
 
 
 def describe(spec: TensorSpec) -> str:

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tritonops.documents import abbreviate, read_json
+from tritonops.display_text import clip
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError
 from tritonops.triton.client import ModelMetadata, TritonClient
 from tritonops.triton.infer import INFER_TIMEOUT, Output, as_array, as_tensors, infer_tensors, read_inputs, zeros
@@ -81,17 +82,17 @@ def raise_if_failed(results: Sequence[SmokeResult]) -> None:
 
 def read_smoke_test(path: Path) -> SmokeTest:
     """Read a smoke.json. Raises InputError, which names the file and the key."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise InputError(f"cannot read {path}: {exc}") from exc
+    values = read_json(path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: want an object with some of the keys {', '.join(_KEYS)}")
     for key, value in values.items():
         if key not in _KEYS:
-            raise InputError(f"{path}: unknown key {key!r}", hint=f"It may have: {', '.join(_KEYS)}.")
+            raise InputError(f"{path}: unknown key {abbreviate(key)}", hint=f"It may have: {', '.join(_KEYS)}.")
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise InputError(f"{path}: {key}: {value!r} will not do")
+            raise InputError(f"{path}: {key}: {abbreviate(value)} will not do")
+    for name, shape in values.get("shapes", {}).items():
+        if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+            raise InputError(f"{path}: shapes: {abbreviate(name)}: expected a list of sizes, not {abbreviate(shape)}")
     if not values.get("outputs") and not values.get("shapes"):
         raise InputError(f"{path}: expects nothing; give outputs or shapes")
     return SmokeTest(
@@ -99,8 +100,15 @@ def read_smoke_test(path: Path) -> SmokeTest:
         values.get("inputs"),
         values.get("outputs", {}),
         values.get("shapes", {}),
-        float(values.get("tolerance", 1e-5)),
+        _tolerance(path, values.get("tolerance", 1e-5)),
     )
+
+
+def _tolerance(path: Path, value: float) -> float:
+    """An infinite tolerance would pass everything."""
+    if not 0 <= value < 1e300:
+        raise InputError(f"{path}: tolerance: expected a number of at least 0, not {abbreviate(value)}")
+    return float(value)
 
 
 def _inputs(test: SmokeTest, metadata: ModelMetadata) -> dict[str, Any]:
@@ -129,8 +137,8 @@ def _mismatch(output: Output, expected: object, tolerance: float) -> str | None:
 
     try:
         wanted = as_array(expected, output.datatype)
-    except (ValueError, TypeError, OverflowError) as exc:
-        return f": the expected values are no {output.datatype}: {exc}"
+    except (ValueError, TypeError, OverflowError, RecursionError) as exc:
+        return f": the expected values are no {output.datatype}: {clip(str(exc), 300)}"
     if wanted.shape != output.array.shape:
         return f" has the shape {list(output.array.shape)}, expected {list(wanted.shape)}"
     if output.datatype == "BYTES":
