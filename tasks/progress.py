@@ -40,6 +40,9 @@ class _Lines(Progress):
     def waiting(self, holder: str) -> None:
         note(f"waiting for {holder}, which is downloading")
 
+    def reading(self, files: int, size_bytes: int) -> None:
+        note(f"verifying {files} files, {size(size_bytes)}")
+
     def warned(self, message: str) -> None:
         note(f"warning: {clip(one_line(message))}")
 

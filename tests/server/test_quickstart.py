@@ -65,6 +65,17 @@ def test_a_second_run_asks_the_same_server_whatever_happened_to_the_model(settin
     assert embedded.find(first.settings.server_dir) == server
 
 
+def test_an_env_that_somebody_wrote_is_kept(settings, environ):
+    env = quickstart.env_file(settings)
+    env.parent.mkdir()
+    env.write_text("export MINE=1\n")
+    for _ in range(2):
+        with quickstart.prepared(settings, environ):
+            assert "MINE" not in env.read_text()
+    (kept,) = (env.parent / ".store/replaced").rglob("env")
+    assert kept.read_text() == "export MINE=1\n"
+
+
 def test_a_usual_port_that_is_taken_is_replaced_by_a_free_one(settings, environ):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", settings.grpc_port))

@@ -20,6 +20,9 @@ from tritonops.models.sources import Hub, Listing, Outcomes
 from tritonops.models.store import Store
 from tritonops.settings import Settings
 
+_LONG_READ = 1_000_000_000
+"""Bytes that take so long to read that it is worth a message."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -174,12 +177,17 @@ class _Run:
     def _read_ahead(self, listings: Sequence[Listing]) -> None:
         """Hash in parallel what `state` will ask for one by one."""
         digests, cores = self._store.digests, os.cpu_count() or 1
-        unread: list[tuple[Path, int]] = []
+        unread: dict[Path, int] = {}
         for listing in listings:
             folder = self._repository.version_dir(listing.version.name, listing.version.version)
-            placed = [(folder / file.path, file.size) for file in listing.files]
-            unread += [(path, size) for path, size in placed if digests.is_unread(path, size)]
-        in_parallel(lambda each: digests.matches(*each, ""), unread, threads=cores, first=cores)
+            for file in listing.files:
+                placed = folder / file.path
+                path = placed if placed.exists() or not file.sha256 else self._store.blob(file.sha256)
+                if digests.is_unread(path, file.size):
+                    unread[path] = file.size
+        if sum(unread.values()) > _LONG_READ:
+            self._progress.reading(len(unread), sum(unread.values()))
+        in_parallel(lambda each: digests.matches(*each, ""), [*unread.items()], threads=cores, first=cores)
 
     def _is_settled(self, listing: Listing, outcomes: Outcomes) -> bool:
         """Whether nothing is to be done for a version: it is there, or may not be replaced."""

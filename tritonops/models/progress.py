@@ -31,6 +31,9 @@ class Progress:
     def waiting(self, holder: str) -> None:
         """Another process holds the store; it is waited for."""
 
+    def reading(self, files: int, size_bytes: int) -> None:
+        """So many files, of so many bytes in all, changed since they were last read, and are being hashed."""
+
     def warned(self, message: str) -> None:
         """Something is not as it should be, and the work goes on."""
 

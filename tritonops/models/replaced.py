@@ -52,7 +52,7 @@ class ReplacedFiles:
         Where the block fails, it is moved back. Raises OSError.
         """
         target, files = self._target(path), leaves(path)
-        ours = [file.relative_to(path) for file in files if is_ours(file)]
+        ours = [file.relative_to(path) for file in files if _is_bytecode(file) or is_ours(file)]
         _log_all(path, target, sorted({file.relative_to(path) for file in files} - {*ours}))
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -145,6 +145,11 @@ def _log_all(path: Path, target: Path, names: list[Path]) -> None:
     if names[MAX_LISTED:]:
         more = len(names) - MAX_LISTED
         _log.warning("moving %d more files of %s to %s", more, displayed(str(path)), displayed(str(target)))
+
+
+def _is_bytecode(file: Path) -> bool:
+    """Python writes it beside a model.py, and again where it is missing."""
+    return file.suffix == ".pyc" and file.parent.name == "__pycache__"
 
 
 def _described(path: Path) -> str:

@@ -30,7 +30,7 @@ from tritonops.files import read_text_if_present, write_json
 from tritonops.models.repository import Repository
 from tritonops.remote.hold import Holder, hold
 from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
-from tritonops.remote.mirror import differing, mirror
+from tritonops.remote.mirror import differing, discard, mirror
 from tritonops.remote.prepare import prepare
 from tritonops.remote.runtime import Runtime
 from tritonops.remote.serving import serve
@@ -157,7 +157,7 @@ def put_back(layout: Layout, before: Release | None, changed: list[str], *, repo
         report("nothing was served before: stop")
         Runtime(layout, None).down()
         for name in Repository(layout.models_dir).names():
-            shutil.rmtree(Repository(layout.models_dir).home(name) or layout.models_dir / name)
+            discard(Repository(layout.models_dir), name)
     else:
         report(f"serve {before.id} again")
         bring(layout, before, changed, report=report)

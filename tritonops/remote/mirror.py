@@ -3,14 +3,20 @@
 A model that differs is put together beside the target and takes its place by one rename: Triton never finds half a
 model. What comes new is newer to Triton than what was there, whatever its age, since linking a file changes its ctime:
 an older version that comes back is really loaded.
+
+A file without another link is in no release: where its model is replaced or removed, it is kept in `.store/replaced/`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 from tritonops.files import link_or_copy
+from tritonops.models.replaced import leaves
 from tritonops.models.repository import Repository
 
 
@@ -25,6 +31,7 @@ def mirror(source: Path, target: Path) -> list[str]:
     """Make the repository at `target` equal to the one at `source`, and return the models that differed."""
     names = differing(source, target)
     stage = target.with_name(".mirror")
+    _keep_left_files(Repository(target), stage / "old")
     shutil.rmtree(stage, ignore_errors=True)
     for name in names:
         _replace(name, Repository(source), Repository(target), stage)
@@ -36,16 +43,45 @@ def _replace(name: str, source: Repository, target: Repository, stage: Path) -> 
     new = source.home(name)
     if new:
         shutil.copytree(new, stage / name, copy_function=link_or_copy, symlinks=True)
-    with target.changing():
+    is_released = _has_links if new is None or _is_linked(stage / name) else _is_any
+    with target.changing(), ExitStack() as stack:
         for folder in (target.root, target.disabled):
-            if (folder / name).exists():
-                (stage / "old").mkdir(parents=True, exist_ok=True)
-                (folder / name).rename(stage / "old" / name)
+            if os.path.lexists(folder / name):
+                stack.enter_context(target.replaced.moved_away(folder / name, is_released))
         if new:
             place = target.root if new.parent == source.root else target.disabled
             place.mkdir(parents=True, exist_ok=True)
             (stage / name).rename(place / name)
     shutil.rmtree(stage, ignore_errors=True)
+
+
+def discard(repository: Repository, name: str) -> None:
+    """Remove a model that a mirror has put there; files that no release has are kept."""
+    with repository.changing():
+        for folder in (repository.root, repository.disabled):
+            if os.path.lexists(folder / name):
+                repository.replaced.move_away(folder / name, _has_links)
+
+
+def _keep_left_files(repository: Repository, old: Path) -> None:
+    """Earlier versions of tritonops moved models there, and a killed one left them."""
+    if old.is_dir():
+        with repository.changing():
+            repository.replaced.move_away(old, _has_links)
+
+
+def _has_links(path: Path) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+
+
+def _is_linked(folder: Path) -> bool:
+    """Whether the filesystem has hard links: else every file would look as if no release had it."""
+    return any(_has_links(path) for path in leaves(folder))
+
+
+def _is_any(path: Path) -> bool:
+    return not path.is_dir() or path.is_symlink()
 
 
 def _signature(repository: Repository, name: str) -> object:
@@ -58,5 +94,5 @@ def _signature(repository: Repository, name: str) -> object:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_dev, stat.st_ino
+    found = path.stat()
+    return found.st_dev, found.st_ino

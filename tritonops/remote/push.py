@@ -31,6 +31,7 @@ def pinned_files(source: Source, store_dir: Path, host: HostSettings) -> list[st
                 missing = "pinned in models.lock" if pin is None else "downloaded here"
                 raise TritonOpsError(f"cannot push {version.label}: it is not {missing}", hint="inv models.download")
             files += [file.sha256 for file in pin.files]
+    store.digests.save()
     return list(dict.fromkeys(files))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import RepositoryError
-from tritonops.files import locked, replace_text
+from tritonops.files import locked
 from tritonops.models.catalog import load_catalog
 from tritonops.models.config import copy_configs, raise_unless_done
 from tritonops.models.download import download
@@ -125,7 +125,7 @@ def prepared(settings: Settings, environ: Mapping[str, str]) -> Iterator[Quickst
         except OSError as exc:
             raise RepositoryError(f"cannot write to {home}: {exc.strerror}") from exc
         variables = _variables(settings, _choose_ports(settings))
-        replace_text(env_file(settings), _exports(variables))
+        Repository(home / "triton").write_source(env_file(settings), _exports(variables))
         yield Quickstart(load_settings(settings.project, environ={**environ, **variables}))
 
 
