@@ -83,7 +83,7 @@ def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
             raise invoke.Exit(code=1) from exc
         except OSError as exc:
             # One without a name may be about stdout, and is the program's.
-            if exc.filename is None or exc.errno not in _SYSTEM_ERRORS:
+            if not isinstance(exc.filename, str) or exc.errno not in _SYSTEM_ERRORS:
                 raise
             _show_traceback_when_debugging()
             raise invoke.Exit(f"error: {exc.filename}: {exc.strerror}", code=1) from exc

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import re
 import secrets
@@ -21,7 +20,7 @@ from pathlib import Path
 from tritonops.errors import RepositoryError, ServerStartError
 from tritonops.files import locked, write_json
 from tritonops.models.repository import Repository
-from tritonops.server import process
+from tritonops.server import pid_file, process
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
 from tritonops.server.loading import Loading, load_threads, read_from
 from tritonops.server.log import last_words
@@ -119,7 +118,7 @@ def _launch(installation: Installation, models_dir: Path, server_dir: Path, port
     _rotate(log_path(server_dir))
     write_json(_starting_file(server_dir), asdict(process.this_process()), sync=False)
     server = _spawn(installation, models_dir, server_dir, ports, token)
-    _save(server)
+    pid_file.save_server(_pid_file(server_dir), server.process, ports, models_dir)
     Disk.of(models_dir, server.grpc_url).forget_before(time.time())
     return server
 
@@ -145,11 +144,7 @@ def _was_stopped(server: Server) -> bool:
 
 def is_starting(server: Server) -> bool:
     """Whether somebody's start is still loading its models."""
-    try:
-        starter = Process(**json.loads(_starting_file(server.server_dir).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return False
-    return starter.is_alive()
+    return pid_file.find_process(_starting_file(server.server_dir)) is not None
 
 
 def _starting_file(server_dir: Path) -> Path:
@@ -158,10 +153,7 @@ def _starting_file(server_dir: Path) -> Path:
 
 def not_loaded(server: Server) -> dict[str, str]:
     """Give the reasons of the models that the start left out or gave up, by name."""
-    try:
-        reasons = json.loads(_reasons_file(server.server_dir).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    reasons = pid_file.read_json(_reasons_file(server.server_dir))
     return {str(name): str(reason) for name, reason in reasons.items()} if isinstance(reasons, dict) else {}
 
 
@@ -171,13 +163,8 @@ def _reasons_file(server_dir: Path) -> Path:
 
 def find(server_dir: Path) -> Server | None:
     """Find the running server of this folder; None when there is none, or the one written down has ended."""
-    try:
-        facts = json.loads(_pid_file(server_dir).read_text(encoding="utf-8"))
-        found = Process(facts["pid"], facts["started"])
-        server = Server(found, Ports(**facts["ports"]), Path(facts["models_dir"]), server_dir)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return server if found.is_alive() else None
+    found = pid_file.find_server(_pid_file(server_dir))
+    return Server(*found, server_dir) if found else None
 
 
 def stop(server: Server, *, timeout: float = STOP_TIMEOUT) -> bool:
@@ -252,11 +239,6 @@ def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports
     return Server(started, ports, models_dir, server_dir)
 
 
-def _save(server: Server) -> None:
-    record = {**asdict(server.process), "ports": asdict(server.ports), "models_dir": str(server.models_dir)}
-    write_json(_pid_file(server.server_dir), record, indent=2, sync=False)
-
-
 def _wait_until_started(server: Server, deadline: Deadline) -> None:
     for _ in deadline.polls():
         if _answers(server.ports.http):
@@ -301,7 +283,8 @@ def _pid_file(server_dir: Path) -> Path:
 def _forget(server: Server) -> None:
     """Remove the pid file, unless a newer server has it, and what a killed server leaves behind."""
     if not find(server.server_dir):
-        _pid_file(server.server_dir).unlink(missing_ok=True)
+        if not _pid_file(server.server_dir).is_dir():
+            _pid_file(server.server_dir).unlink(missing_ok=True)
         _remove_remains(server.server_dir)
 
 
@@ -336,4 +319,4 @@ def _locked(server_dir: Path) -> Iterator[None]:
         with locked(server_dir / "lock"):
             yield
     except OSError as exc:
-        raise RepositoryError(f"cannot write to {server_dir}: {exc.strerror}") from exc
+        raise RepositoryError(f"cannot write to {exc.filename2 or exc.filename or server_dir}: {exc.strerror}") from exc

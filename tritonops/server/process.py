@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonops.errors import TritonOpsError
 from tritonops.processes import start_time
 
 _POLL = 0.05
@@ -80,11 +81,26 @@ def kill_stubs(marker: str) -> None:
 def _signal(process: Process, number: signal.Signals) -> None:
     """The whole group: each instance of a model is a process of its own."""
     if process.is_alive():
-        with contextlib.suppress(ProcessLookupError):
+        try:
             if number == signal.SIGKILL:
                 os.killpg(process.pid, number)
             else:
                 os.kill(process.pid, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError as exc:
+            owner = _user_name(Path(f"/proc/{process.pid}").stat().st_uid)
+            hint = f"Ask its owner, or run the command as {owner}."
+            raise TritonOpsError(f"cannot stop process {process.pid}: it belongs to {owner}", hint=hint) from exc
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _wait_until_ended(process: Process, timeout: float, is_over: Callable[[], bool] = lambda: False) -> bool:

@@ -1,0 +1,84 @@
+"""Records of processes in files: which one serves, on which ports. Whatever else a file holds is no record."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tritonops.files import write_json
+from tritonops.server.ports import Ports
+from tritonops.server.process import Process
+
+_MAX_BYTES = 1 << 16
+_MAX_PID = 1 << 22  # the kernel's own limit
+
+
+def save_server(path: Path, process: Process, ports: Ports, models_dir: Path) -> None:
+    """Record a server. Raises OSError."""
+    record = {**asdict(process), "ports": asdict(ports), "models_dir": str(models_dir)}
+    write_json(path, record, indent=2, sync=False)
+
+
+def find_server(path: Path) -> tuple[Process, Ports, Path] | None:
+    """Read the record of a server, with its models directory, and check that this very server is running."""
+    record = _read_object(path)
+    process, ports, models_dir = _process(record), _ports(record.get("ports")), record.get("models_dir")
+    if process is None or ports is None or not isinstance(models_dir, str) or "\0" in models_dir:
+        return None
+    return (process, ports, Path(models_dir)) if process.is_alive() and _is_triton(process.pid) else None
+
+
+def find_process(path: Path) -> Process | None:
+    """Read the record of a process, and check that it is running."""
+    process = _process(_read_object(path))
+    return process if process and process.is_alive() else None
+
+
+def read_json(path: Path) -> Any:
+    """Read a small JSON file that this project wrote; None for anything else, a pipe or a folder too."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return None
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        data = os.read(descriptor, _MAX_BYTES + 1) if is_file else b""
+        return json.loads(data) if len(data) <= _MAX_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
+
+
+def _process(record: dict[str, Any]) -> Process | None:
+    """To signal -1 would end every process of this user, and 0 this one's group."""
+    pid, started = record.get("pid"), record.get("started")
+    if type(pid) is not int or type(started) is not int:
+        return None
+    return Process(pid, started) if 1 < pid <= _MAX_PID and started > 0 else None
+
+
+def _ports(value: object) -> Ports | None:
+    names = ("http", "grpc", "metrics")
+    if not isinstance(value, dict) or not all(type(value.get(name)) is int for name in names):
+        return None
+    numbers = [value[name] for name in names]
+    return Ports(*numbers) if all(0 < number < 65536 for number in numbers) else None
+
+
+def _is_triton(pid: int) -> bool:
+    """Whether it is called as a Triton is; one that is ending has no command line any more."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return not command or b"tritonserver" in command
