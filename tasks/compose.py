@@ -11,7 +11,8 @@ from tasks.cli import PROJECT, integer, seconds, settings, task, uv
 from tasks.terminal import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from tritonops.compose.service import Served, Service
+    from tritonops.compose.service import Service
+    from tritonops.compose.serving import Served
 
 FILES = {
     "cpu": "Use ml.yml; otherwise COMPOSE_FILE where it is set, or docker-compose.yml.",
@@ -19,14 +20,20 @@ FILES = {
 }
 TIMEOUT = {"timeout": "Seconds that loading the models may take; 600 otherwise."}
 JSON = {"json": "Print one JSON document."}
+BUILD = {"build": "Build the image first, where the files say how; otherwise only a missing one is built."}
 
 
-@task(help=FILES | TIMEOUT | JSON)
+@task(help=FILES | TIMEOUT | JSON | BUILD)
 def up(
-    c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None, json: bool = False
+    c: Context,
+    cpu: bool = False,
+    service: str | None = None,
+    timeout: str | None = None,
+    json: bool = False,
+    build: bool = False,
 ) -> None:
     """Start Triton, wait until it has loaded every model, and list them."""
-    _up(_service(cpu, service), timeout=seconds("--timeout", timeout), json=json)
+    _up(_service(cpu, service), timeout=seconds("--timeout", timeout), json=json, build=build)
 
 
 @task(help=FILES | TIMEOUT | JSON)
@@ -74,9 +81,11 @@ def logs(
 @task(help=FILES | JSON)
 def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = False) -> None:
     """Show the container: its state, health and ports."""
-    from tritonops.compose.service import containers
+    from tritonops.compose.service import containers, settle
 
-    rows = containers(_service(cpu, service))
+    chosen = _service(cpu, service)
+    settle(chosen, watch=note)
+    rows = containers(chosen)
     if json:
         print_json(rows)
     else:
@@ -84,12 +93,13 @@ def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = F
         print_table(["container", "image", "state", "health", "ports"], cells)
 
 
-@task(help=FILES)
-def pull(c: Context, cpu: bool = False, service: str | None = None) -> None:
+@task(help=FILES | {"timeout": "Seconds that the pull may take (default: no limit)."})
+def pull(c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None) -> None:
     """Fetch the image; `up` then starts the new one."""
     from tritonops.compose import service as compose
 
-    compose.pull(_service(cpu, service), interactive=sys.stderr.isatty())
+    limit = seconds("--timeout", timeout)
+    compose.pull(_service(cpu, service), watch=note, timeout=limit, interactive=sys.stderr.isatty())
 
 
 @task(
@@ -116,18 +126,23 @@ def _service(cpu: bool, name: str | None) -> Service:
     return Service.of(settings(), cpu=cpu, name=name or SERVICE)
 
 
-def _up(service: Service, *, timeout: float | None, json: bool, recreate: bool = False) -> None:
+def _up(service: Service, *, timeout: float | None, json: bool, recreate: bool = False, build: bool = False) -> None:
     from tritonops.compose import service as compose
     from tritonops.triton.served import raise_unserved
 
     limit = compose.UP_TIMEOUT if timeout is None else timeout
-    served = compose.up(service, watch=note, timeout=limit, interactive=sys.stderr.isatty(), recreate=recreate)
+    served = compose.up(
+        service, watch=note, timeout=limit, interactive=sys.stderr.isatty(), recreate=recreate, build=build
+    )
     print_json(served) if json else _show(served)
-    raise_unserved(served.models, hint="\n".join(["The last errors of its log:", *served.errors]))
+    if not served.models:
+        where = service.models_folder or "its models volume"
+        note(f"warning: Triton serves nothing, for {where} has no models: `inv models.download` fetches them")
+    raise_unserved(served.models, hint="\n".join([*served.causes, "The last errors of its log:", *served.errors]))
 
 
 def _show(served: Served) -> None:
-    note(f"Triton is up: gRPC {served.url}")
+    note(f"Triton is running: gRPC {served.url}")
     rows = [[model.name, model.version, model.state, model.reason] for model in served.models]
     print_table(["model", "version", "state", "reason"], rows)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.compose.engine import Docker
+from tritonops.compose.service import Service, settle
+from tritonops.compose.serving import describe
 from tritonops.errors import TritonOpsError
 from tritonops.models.catalog import load_catalog
 from tritonops.models.pin import check_lock
@@ -30,7 +32,11 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Ask every part, whatever the others say. Nothing is changed."""
+    """Ask every part, whatever the others say.
+
+    Nothing is changed, except that a replacement of the Compose service's container is finished or undone if its
+    process was killed.
+    """
     return [_asked(name, check, settings) for name, check in _CHECKS.items()]
 
 
@@ -70,7 +76,15 @@ def _embedded(settings: Settings) -> str:
 def _compose(settings: Settings) -> str:
     docker = Docker(settings.project)
     engine = docker.output(["docker", "version", "--format", "{{.Server.Version}}"]).strip()
+    docker.require_compose()
     return f"engine {engine}, Compose {docker.output(['docker', 'compose', 'version', '--short']).strip()}"
+
+
+def _service(settings: Settings) -> str:
+    service = Service.of(settings)
+    lines: list[str] = []
+    settle(service, watch=lines.append)
+    return "; ".join([*lines, describe(service.docker, service.definition, service.token)])
 
 
 def _server(settings: Settings) -> str:
@@ -92,6 +106,7 @@ _CHECKS: Mapping[str, Callable[[Settings], str]] = {
     "disk": _disk,
     "embedded Triton": _embedded,
     "Docker Compose": _compose,
+    "Compose service": _service,
     "a running Triton": _server,
     "GPU servers": _ssh,
 }

@@ -22,6 +22,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── DockerError                        a docker command failed; its last lines are shown
 │   ├── DockerMissingError             there is no docker command
 │   ├── ComposeMissingError            docker has no Compose, or only the old docker-compose
+│   ├── DockerTimeoutError             a docker command did not end in time
+│   ├── ComposeTooOldError             a version of Compose before the oldest supported one
 │   ├── ImagePullError                 an image is not here and cannot be fetched
 │   ├── PublishedPortTakenError        something else listens on a port that a container should have
 │   └── GpuMissingError                Docker cannot hand out a GPU here
@@ -168,6 +170,10 @@ class DockerError(TritonOpsError):
     """A docker command failed; the message ends with what it said last."""
 
 
+class DockerTimeoutError(DockerError):
+    """A docker command that did not end within its time, and was terminated."""
+
+
 class DockerMissingError(DockerError):
     """There is no docker command on the PATH."""
 
@@ -186,6 +192,16 @@ class ComposeMissingError(DockerError):
         super().__init__(
             f"docker has no Compose plugin (`docker compose`){old}",
             hint="Install Compose 2: https://docs.docker.com/compose/install/linux/",
+        )
+
+
+class ComposeTooOldError(DockerError):
+    """A version of Compose whose commands do something else than those of today."""
+
+    def __init__(self, version: str, oldest: str) -> None:
+        super().__init__(
+            f"Compose {version} is too old: {oldest} is the oldest supported version",
+            hint="Install a newer one: https://docs.docker.com/compose/install/linux/",
         )
 
 

@@ -6,20 +6,31 @@ from tritonops.compose.commands import Compose
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (Compose().up(), "docker compose up --detach --no-deps triton"),
         (
-            Compose(("ml.yml",)).up(recreate=True),
-            "docker compose --file ml.yml up --detach --no-deps --force-recreate triton",
+            Compose().create(count=1),
+            "docker compose up --no-start --no-deps --no-recreate --scale triton=1 triton",
         ),
-        (Compose(("app.yml", "ml.yml")).down(), "docker compose --file app.yml --file ml.yml down triton"),
-        (Compose(service="ml").pull(quiet=True), "docker compose pull --quiet ml"),
+        (
+            Compose(("ml.yml",), "ml").create(count=2, build=True, pull=False),
+            "docker compose --file ml.yml up --no-start --no-deps --no-recreate --build --pull never --scale ml=2 ml",
+        ),
+        (
+            Compose().run("x-probe", "tritonserver", "--help", ports=["127.0.0.1::8000/tcp", "9001:8001/tcp"]),
+            "docker compose run --rm --no-deps --no-TTY --name x-probe --publish 127.0.0.1::8000/tcp"
+            " --publish 9001:8001/tcp --entrypoint tritonserver triton --help",
+        ),
+        (
+            Compose(("app.yml", "ml.yml")).remove(),
+            "docker compose --file app.yml --file ml.yml rm --stop --force triton",
+        ),
+        (Compose(service="ml").pull(), "docker compose pull ml"),
         (Compose().logs(), "docker compose logs --no-log-prefix triton"),
         (
             Compose().logs(follow=True, tail=0, since="10m"),
             "docker compose logs --no-log-prefix --follow --tail 0 --since 10m triton",
         ),
         (Compose().ps(), "docker compose ps --all --format json triton"),
-        (Compose().container(), "docker compose ps --all --quiet triton"),
+        (Compose().hash(), "docker compose config --hash triton"),
         (Compose().config(), "docker compose config --format json"),
     ],
 )

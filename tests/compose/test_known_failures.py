@@ -2,7 +2,7 @@
 
 import pytest
 
-from tritonops.compose.engine import known_failure
+from tritonops.compose.known_failures import known_failure
 from tritonops.errors import (
     EnginePermissionError,
     EngineUnreachableError,

@@ -13,10 +13,11 @@ from tritonclient import grpc as triton_grpc
 from tritonclient import http as triton_http
 from tritonclient.utils import InferenceServerException
 
+from tests.compose.projects import remove_project
 from tests.onnx_models import affine, write_model
 from tritonops.compose import service
 from tritonops.compose.commands import Compose
-from tritonops.compose.engine import Docker
+from tritonops.compose.container import find_containers
 from tritonops.compose.image import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.errors import (
@@ -26,7 +27,6 @@ from tritonops.errors import (
     InputError,
     PublishedPortTakenError,
     ServiceError,
-    TritonError,
 )
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
@@ -78,8 +78,7 @@ def spare(choose, tmp_path):
         return made[-1]
 
     yield spare
-    for one in made:
-        service.down(one, watch=print)
+    remove_project(f"tritonops-spare-{os.getpid()}")
 
 
 def _ports():
@@ -94,8 +93,7 @@ def _ports():
 @pytest.fixture(scope="module")
 def _down_at_the_end(environment):
     yield
-    docker = Docker(PROJECT, environment)
-    docker.output(Compose(("ml.yml",)).down())
+    remove_project(environment["COMPOSE_PROJECT_NAME"])
 
 
 @pytest.fixture
@@ -112,8 +110,8 @@ def client(up):
 
 
 def inspected(chosen):
-    container = chosen.docker.output(chosen.compose.container()).strip()
-    return json.loads(chosen.docker.output(["docker", "inspect", container]))[0]
+    (container,) = find_containers(chosen.docker, chosen.definition)
+    return container.data
 
 
 def test_up_returns_once_every_model_serves(up):
@@ -230,7 +228,7 @@ def test_a_service_that_an_application_builds_itself_has_nothing_to_pull(choose,
     app = tmp_path / "app.yml"
     app.write_text("services:\n  triton:\n    build: .\n")
     chosen = choose()
-    service.pull(Service(chosen.docker, Compose((app,)), chosen.models_dir))
+    service.pull(Service(chosen.docker, Compose((app,)), chosen.models_dir), watch=print)
 
 
 def test_a_service_that_the_files_do_not_have_is_an_error_of_input(choose):
@@ -279,7 +277,7 @@ def test_models_that_the_container_may_not_read_are_an_error_and_nobody_waits_fo
     models_dir = tmp_path / "triton"
     models_dir.mkdir(mode=0o700)
     monkeypatch.setenv("TRITON_USER", "65534:65534")
-    with pytest.raises(TritonError, match="failed to open directory /models"):
+    with pytest.raises(ServiceError, match=r"(?s)failed to open directory /models.*may not read.*TRITON_USER"):
         service.up(spare(TRITON_MODELS_DIR=str(models_dir), TRITON_TOKEN=""), watch=print, timeout=60)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,25 +25,36 @@ class Compose:
         """Print the merged and interpolated files as JSON."""
         return self._compose("config", "--format", "json")
 
-    def up(self, *, recreate: bool = False) -> list[str]:
-        """Start the container; it is made anew where its settings changed, but not where only a secret did."""
-        return self._compose("up", "--detach", "--no-deps", *(["--force-recreate"] if recreate else []), self.service)
+    def hash(self) -> list[str]:
+        """Print the service's name and the digest of its settings, which its container has in a label."""
+        return self._compose("config", "--hash", self.service)
 
-    def down(self) -> list[str]:
-        """Stop the container and remove it, and the network that nothing else uses."""
-        return self._compose("down", self.service)
+    def create(self, *, count: int, build: bool = False, pull: bool = True) -> list[str]:
+        """Create containers until the service has `count`, and start none.
 
-    def pull(self, *, quiet: bool = False) -> list[str]:
+        The image is pulled or built as the files say; without `pull` it is not pulled.
+        """
+        options = ["--no-start", "--no-deps", "--no-recreate", *(["--build"] if build else [])]
+        options += [] if pull else ["--pull", "never"]
+        return self._compose("up", *options, "--scale", f"{self.service}={count}", self.service)
+
+    def run(self, name: str, entrypoint: str, *arguments: str, ports: Sequence[str] = ()) -> list[str]:
+        """Run another program in a throw-away container with the settings of the service, on other ports."""
+        published = [word for port in ports for word in ("--publish", port)]
+        options = ["--rm", "--no-deps", "--no-TTY", "--name", name, *published, "--entrypoint", entrypoint]
+        return self._compose("run", *options, self.service, *arguments)
+
+    def remove(self) -> list[str]:
+        """Stop the containers and remove them; for old versions `down SERVICE` means all services."""
+        return self._compose("rm", "--stop", "--force", self.service)
+
+    def pull(self) -> list[str]:
         """Fetch the image."""
-        return self._compose("pull", *(["--quiet"] if quiet else []), self.service)
+        return self._compose("pull", self.service)
 
     def ps(self) -> list[str]:
         """Print the service's containers, stopped ones too, one JSON object a line."""
         return self._compose("ps", "--all", "--format", "json", self.service)
-
-    def container(self) -> list[str]:
-        """Print the id of the service's container, also of one that is stopped."""
-        return self._compose("ps", "--all", "--quiet", self.service)
 
     def logs(self, *, follow: bool = False, tail: int | None = None, since: str | None = None) -> list[str]:
         """Print what the container wrote."""

@@ -8,45 +8,37 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tritonops.compose.known_failures import known_failure
 from tritonops.errors import (
     ComposeMissingError,
+    ComposeTooOldError,
     DockerError,
     DockerMissingError,
-    EnginePermissionError,
-    EngineUnreachableError,
-    GpuMissingError,
-    InputError,
-    PublishedPortTakenError,
-    TritonOpsError,
+    DockerTimeoutError,
 )
 
 Watch = Callable[[str], None]
 """Called with each line that a command writes, as it comes."""
 
+OLDEST_COMPOSE = (2, 20)
+"""The first with `include`; older ones take a service's name for the whole application in some commands."""
 _LAST_LINES = 6
 _ERASE_LINE = "\033[2K"  # Compose 2.26 begins lines of a log with it, terminal or not
-# What the docker command, Compose and the engine say, in versions 20.10 to 29; the first that fits counts.
-_FAILURES: tuple[tuple[str, Callable[[str], TritonOpsError]], ...] = (
-    (r"permission denied while trying to connect to the docker.*?(?=: (?:Get|Post|Head) |$)", EnginePermissionError),
-    (
-        r"(?:cannot connect to the docker daemon|failed to connect to the docker api|error during connect).*",
-        EngineUnreachableError,
-    ),
-    (
-        r"(?:bind for|listen tcp[46]?|exposing port tcp) (\S+?):? .*(?:already allocated|already in use|not available)",
-        PublishedPortTakenError,
-    ),
-    (r"could not select device driver.*|nvidia-container-cli: .*|unresolvable CDI devices.*", GpuMissingError),
-    (r"listen tcp[46]? .*: cannot assign requested address", InputError),
-    (
-        r"invalid value for \"\w+\": .*|no such service: .*|(?:stat|open) .*\.ya?ml: no such file or directory",
-        InputError,
-    ),
-)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a command ended: its exit code and both streams."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True)
@@ -56,37 +48,81 @@ class Docker:
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def output(self, command: Sequence[str]) -> str:
-        """Run a command and return what it wrote to stdout."""
-        with self._start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            stdout, stderr = process.communicate()
-        self._check(command, process.returncode, stderr)
-        return stdout
+    def output(self, command: Sequence[str], *, timeout: float | None = None) -> str:
+        """Run a command and return what it wrote to stdout. Raises DockerError, also after `timeout` seconds."""
+        attempt = self.attempt(command, timeout=timeout)
+        self._check(command, attempt.code, attempt.stderr)
+        return attempt.stdout
 
-    def watch(self, command: Sequence[str], watch: Watch) -> None:
-        """Run a command and pass on each line that it writes."""
+    def attempt(self, command: Sequence[str], *, timeout: float | None = None) -> Attempt:
+        """Run a command whose failure is an answer too."""
+        with self._running(command, timeout, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            stdout, stderr = process.communicate()
+        return Attempt(process.returncode, stdout, stderr)
+
+    def watch(self, command: Sequence[str], watch: Watch, *, timeout: float | None = None) -> None:
+        """Run a command and pass on each line that it writes. Raises DockerError, also after `timeout` seconds."""
         lines = []
-        with self._start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            try:
-                for line in process.stdout or ():
-                    lines.append(line.rstrip().removeprefix(_ERASE_LINE))
-                    watch(lines[-1])
-            except BaseException:
-                process.terminate()
-                raise
+        with self._running(command, timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            for line in process.stdout or ():
+                lines.append(line.rstrip().removeprefix(_ERASE_LINE))
+                watch(lines[-1])
         self._check(command, process.returncode, "\n".join(lines))
 
-    def show(self, command: Sequence[str]) -> None:
+    def show(self, command: Sequence[str], *, timeout: float | None = None) -> None:
         """Run a command that draws its own progress at the terminal of this process."""
-        with self._start(command, stdout=sys.stderr.fileno(), stderr=None) as process:
+        with self._running(command, timeout, stdout=sys.stderr.fileno(), stderr=None, in_foreground=True) as process:
             code = process.wait()
         self._check(command, code, "docker says above why")
 
-    def _start(self, command: Sequence[str], *, stdout: int, stderr: int | None) -> subprocess.Popen[str]:
+    @contextmanager
+    def _running(
+        self,
+        command: Sequence[str],
+        timeout: float | None,
+        *,
+        stdout: int,
+        stderr: int | None,
+        in_foreground: bool = False,
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run a command for the length of a block; one that is running still when the block fails is terminated."""
+        with self._start(command, stdout=stdout, stderr=stderr, in_foreground=in_foreground) as process:
+            expired = threading.Event()
+
+            def end() -> None:
+                expired.set()
+                process.terminate()
+
+            timer = threading.Timer(timeout or 0, end)
+            timer.daemon = True
+            if timeout is not None:
+                timer.start()
+            try:
+                yield process
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                timer.cancel()
+        if expired.is_set():
+            raise DockerTimeoutError(f"`{shlex.join(command)}` did not end within {timeout:g} s")
+
+    def _start(
+        self, command: Sequence[str], *, stdout: int, stderr: int | None, in_foreground: bool = False
+    ) -> subprocess.Popen[str]:
         environment = {**os.environ, **self.variables}
         try:
             return subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=stdout, stderr=stderr, text=True, errors="replace"
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdin=None if in_foreground else subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+                errors="replace",
+                # Ctrl-C is ours to handle: a command that undoes something must not be hit by it.
+                process_group=None if in_foreground else 0,
             )
         except FileNotFoundError as exc:
             raise DockerMissingError() from exc
@@ -102,18 +138,17 @@ class Docker:
         reason = "\n".join(line for line in said.splitlines() if not line.startswith(" "))
         raise DockerError(f"`{shlex.join(command)}` failed: {last_lines(reason or said, _LAST_LINES)}")
 
+    def require_compose(self) -> None:
+        """Raise ComposeMissingError or ComposeTooOldError where Compose cannot be relied on."""
+        version = self.output(["docker", "compose", "version", "--short"]).strip()
+        numbers = re.match(r"v?(\d+)\.(\d+)", version)
+        if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_COMPOSE:
+            raise ComposeTooOldError(version, ".".join(map(str, OLDEST_COMPOSE)))
+
     def _has_compose(self) -> bool:
         nowhere = subprocess.DEVNULL
         with self._start(["docker", "compose", "version"], stdout=nowhere, stderr=nowhere) as process:
             return process.wait() == 0
-
-
-def known_failure(said: str) -> TritonOpsError | None:
-    """Recognise a failure by what docker said of it; None for what is not known."""
-    for pattern, error in _FAILURES:
-        if found := re.search(pattern, said, re.IGNORECASE | re.MULTILINE):
-            return error(found[found.lastindex or 0])
-    return None
 
 
 def last_lines(text: str, count: int) -> str:

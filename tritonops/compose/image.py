@@ -12,10 +12,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tritonops.compose.engine import Docker, Watch, last_lines
+from tritonops.compose.known_failures import known_failure
 from tritonops.errors import DockerError, ImagePullError, InputError, TritonOpsError
 
 # Docker asks no registry of strangers for a name under localhost.
@@ -67,7 +70,7 @@ def build(
     """
     base = base_image or source.default_base()
     watch(f"asking {base} for its Python")
-    python = _python_of(docker, base)
+    python = _python_of(docker, base, watch)
     with tempfile.TemporaryDirectory(prefix="triton-cpu-") as folder:
         context = Path(folder)
         watch(f"fetching {source.requirements.name} for Python {python}")
@@ -87,9 +90,9 @@ def _build_command(context: Path, *, tag: str, base: str, digest: str) -> list[s
     return ["docker", "build", *options, str(context)]
 
 
-def _python_of(docker: Docker, base: str) -> str:
+def _python_of(docker: Docker, base: str, watch: Watch) -> str:
     """Ask the base for its version of Python, "3.12"; an InputError where the server cannot run on it."""
-    _require_image(docker, base)
+    _require_image(docker, base, watch)
     try:
         answer = docker.output(["docker", "run", "--rm", "--entrypoint", "python3", base, "-c", _PROBE])
     except DockerError as exc:
@@ -108,11 +111,25 @@ def _python_of(docker: Docker, base: str) -> str:
     return python
 
 
-def _require_image(docker: Docker, base: str) -> None:
-    if docker.output(["docker", "image", "ls", "--quiet", base]).strip():
+def inspect_image(docker: Docker, image: str) -> Mapping[str, Any] | None:
+    """Inspect an image of this machine by any of its names, digests or ids; None where it is not here."""
+    attempt = docker.attempt(["docker", "image", "inspect", image])
+    if attempt.code == 0:
+        found: Mapping[str, Any] = json.loads(attempt.stdout)[0]
+        return found
+    if "invalid reference format" in attempt.stderr:
+        raise InputError(f"{image!r} is not the name of an image: {attempt.stderr.strip()}")
+    if "no such image" in attempt.stderr.lower():
+        return None
+    raise known_failure(attempt.stderr) or DockerError(f"the image {image}: {attempt.stderr.strip()}")
+
+
+def _require_image(docker: Docker, base: str, watch: Watch) -> None:
+    if inspect_image(docker, base) is not None:
         return
+    watch(f"pulling the image {base}")
     try:
-        docker.output(["docker", "pull", base])
+        docker.watch(["docker", "pull", base], watch)
     except DockerError as exc:
         hint = "Name one that is here with --base-image; docs/docker.md makes one without a registry."
         raise ImagePullError(base, str(exc), hint=hint) from exc

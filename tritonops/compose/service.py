@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE, SERVICE, Compose
+from tritonops.compose.container import find_containers
+from tritonops.compose.definition import Definition
 from tritonops.compose.engine import Docker, Watch
-from tritonops.compose.image import CPU_IMAGE
-from tritonops.errors import (
-    DockerError,
-    ImagePullError,
-    InputError,
-    ServiceError,
-    TokenRefusedError,
-    near_misses,
-)
-from tritonops.models.repository import Repository
+from tritonops.compose.interruption import Interruption, interruptible
+from tritonops.compose.models_mount import refuse_leaving_links
+from tritonops.compose.pull import pull as pull_image
+from tritonops.compose.pull import pull_missing
+from tritonops.compose.replacement import Replacement
+from tritonops.compose.serving import Served, describe
+from tritonops.errors import ServiceError, TokenRefusedError, TritonOpsError
+from tritonops.files import OnWait, locked
 from tritonops.settings import Settings
-from tritonops.triton.client import ModelStatus, connect
-from tritonops.triton.disk import Disk
-from tritonops.triton.served import settled_index, with_reasons
-from tritonops.triton.waiting import Deadline
 
 UP_TIMEOUT = 600.0
-_LOG_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,23 @@ class Service:
         docker = Docker(folder or settings.project, _variables(settings))
         return cls(docker, Compose(files, name), settings.models_dir, settings.triton_token)
 
+    @cached_property
+    def definition(self) -> Definition:
+        """The service in the merged files. Raises InputError where there is none of that name."""
+        return Definition.of(json.loads(self.docker.output(self.compose.config())), self.compose.service)
+
+    @cached_property
+    def models_folder(self) -> Path | None:
+        """The folder of this machine that Compose mounts; None where it mounts a volume, or another machine's."""
+        source = self.definition.models_source
+        return source if source and source.is_dir() else None
+
 
 def _variables(settings: Settings) -> dict[str, str]:
     """What was set, so that a relative path, an address or an env file means to Compose what it means to us."""
     variables = settings.environment.for_compose()
     checked = {"TRITON_MODELS_DIR": str(settings.models_dir), "TRITON_BIND": settings.bind}
     return variables | {name: value for name, value in checked.items() if variables.get(name)}
-
-
-@dataclass(frozen=True)
-class Served:
-    """A Triton that is up: where it listens for gRPC, and its models, each with the reason where it is not served."""
-
-    url: str
-    models: tuple[ModelStatus, ...]
-    errors: tuple[str, ...]
-    """The last errors of its log."""
 
 
 @dataclass(frozen=True)
@@ -84,38 +82,70 @@ class ContainerStatus:
 
 
 def up(
-    service: Service, *, watch: Watch, timeout: float = UP_TIMEOUT, interactive: bool = False, recreate: bool = False
+    service: Service,
+    *,
+    watch: Watch,
+    timeout: float = UP_TIMEOUT,
+    interactive: bool = False,
+    recreate: bool = False,
+    build: bool = False,
 ) -> Served:
     """Start Triton and wait until it has tried to load every model.
 
-    A missing image is fetched. A container is made anew where its settings changed or it was made with another token,
-    and with `recreate` always. Raises ServiceError with the end of the log where Triton does not come up.
+    A missing image is pulled or built. A container is replaced where its settings, image or token changed, and with
+    `recreate` always; the old one is kept until the new one serves, and serves again where that fails or a signal
+    comes. `watch` is told then what serves. Raises ServiceError with the end of the log where Triton does not come up.
     """
-    image = _image(service)
-    if image and not _is_here(service, image):
-        pull(service, interactive=interactive)
-    service.docker.watch(service.compose.up(recreate=recreate), watch)
+    service.docker.require_compose()
     try:
-        return _wait_until_loaded(service, timeout=timeout)
-    except TokenRefusedError:  # Compose does not see that a secret changed
-        if recreate:
-            raise
-        return up(service, watch=watch, timeout=timeout, recreate=True)
+        service.definition.require_single()
+        if service.models_folder:
+            refuse_leaving_links(service.models_folder)
+        with _changing(service, watch=watch, timeout=timeout) as replacement:
+            pull_missing(
+                service.docker,
+                service.compose,
+                service.definition,
+                watch=watch,
+                timeout=timeout,
+                interactive=interactive,
+            )
+            try:
+                return replacement.up(recreate=recreate, build=build)
+            except TokenRefusedError:  # Compose does not see that a secret changed
+                if recreate:
+                    raise
+                return replacement.up(recreate=True)
+    except BaseException:
+        with suppress(TritonOpsError):
+            watch(describe(service.docker, service.definition, service.token))
+        raise
+
+
+def settle(service: Service, *, watch: Watch) -> None:
+    """Finish or undo a replacement that was killed, and tell `watch`; while another command is at work, only say so."""
+    containers = find_containers(service.docker, service.definition)
+    if len(containers) < 2 and not any(container.is_previous for container in containers):
+        return
+    try:
+        with _changing(service, watch=watch, timeout=UP_TIMEOUT, on_wait=_raise_busy) as replacement:
+            replacement.settle(wait=False)
+    except _BusyError as exc:
+        watch(f"{exc} is replacing the container")
 
 
 def down(service: Service, *, watch: Watch) -> None:
-    """Stop the container once requests under way are answered, and remove it."""
-    service.docker.watch(service.compose.down(), watch)
+    """Stop the container once in-flight requests are answered, and remove it."""
+    service.docker.require_compose()
+    with _changing(service, watch=watch, timeout=UP_TIMEOUT):
+        service.docker.watch(service.compose.remove(), watch)
 
 
-def pull(service: Service, *, interactive: bool = False) -> None:
+def pull(service: Service, *, watch: Watch, timeout: float | None = None, interactive: bool = False) -> None:
     """Fetch the image, if it is one to fetch; `interactive` draws progress at the terminal. Raises ImagePullError."""
-    image = _image(service) or "of the service"
-    command = service.compose.pull(quiet=not interactive)
-    try:
-        service.docker.show(command) if interactive else service.docker.output(command)
-    except DockerError as exc:
-        raise ImagePullError(image, str(exc), hint=_pull_hint(image)) from exc
+    pull_image(
+        service.docker, service.compose, service.definition, watch=watch, timeout=timeout, interactive=interactive
+    )
 
 
 def containers(service: Service) -> list[ContainerStatus]:
@@ -133,101 +163,57 @@ def logs(
     service: Service, *, watch: Watch, follow: bool = False, tail: int | None = None, since: str | None = None
 ) -> None:
     """Pass on what Triton wrote, line by line; ServiceError where there is no container."""
-    _container(service)
+    if not find_containers(service.docker, service.definition):
+        raise ServiceError(f"there is no container of {service.compose.service}", hint="`inv compose.up` makes one.")
     service.docker.watch(service.compose.logs(follow=follow, tail=tail, since=since), watch)
 
 
-def _image(service: Service) -> str | None:
-    """Ask Compose for the image, None where the files build it, and find out whether there is such a service."""
-    services = json.loads(service.docker.output(service.compose.config()))["services"]
-    if service.compose.service not in services:
-        raise InputError(
-            f"the Compose files have no service {service.compose.service!r}",
-            hint=near_misses(service.compose.service, services),
-        )
-    image: str | None = services[service.compose.service].get("image")
-    return image
+class _BusyError(TritonOpsError):
+    """Another command changes the service at this moment; the message names its process."""
 
 
-def _is_here(service: Service, image: str) -> bool:
-    found = service.docker.output(["docker", "image", "ls", "--quiet", image])
-    return bool(found.strip())
+def _raise_busy(owner: str) -> None:
+    raise _BusyError(owner)
 
 
-def _pull_hint(image: str) -> str:
-    if image.split(":")[0] == CPU_IMAGE:
-        return "Build it: `inv compose.build-cpu`."
-    return (
-        "Is TRITON_IMAGE right, and the registry within reach (`docker login`)? "
-        f"For a small CPU image: `inv compose.build-cpu`, and TRITON_IMAGE={CPU_IMAGE}."
+@contextmanager
+def _changing(
+    service: Service, *, watch: Watch, timeout: float, on_wait: OnWait | None = None
+) -> Iterator[Replacement]:
+    """Let one process at a time change the containers of the service; the others wait, and say for whom."""
+    definition = service.definition
+
+    def tell(owner: str) -> None:
+        watch(f"waiting for {owner}, which changes {definition.name} of {definition.project}")
+
+    with locked(_lock_path(service), on_wait=on_wait or tell), interruptible(watch) as interruption:
+        yield _replacement(service, watch, timeout, interruption)
+
+
+def _replacement(service: Service, watch: Watch, timeout: float, interruption: Interruption) -> Replacement:
+    return Replacement(
+        service.docker,
+        service.compose,
+        service.definition,
+        service.models_folder,
+        service.token,
+        watch,
+        timeout,
+        interruption,
     )
 
 
-def _wait_until_loaded(service: Service, *, timeout: float) -> Served:
-    container = _container(service)
-    deadline = Deadline.after(timeout)
-    with connect(_grpc_url(service, container), token=service.token) as client:
-        for _ in deadline.polls():
-            index = settled_index(client)
-            if index is not None:
-                return _served(service, client.url, container, index)
-            _require_running(service, container)
-    raise _not_up(service, container, f"it was not ready after {timeout:g} s")
-
-
-def _served(service: Service, url: str, container: Mapping[str, Any], index: list[ModelStatus]) -> Served:
-    started = container["State"]["StartedAt"]
-    Disk.of(service.models_dir, url).forget_before(datetime.fromisoformat(started).timestamp())
-    log = _log(service, container, tail=5000, since=started)
-    rows = with_reasons(index, Repository(service.models_dir).enabled_names(), log)
-    errors = [line for line in log.splitlines() if re.match(r"E\d{4} ", line)]
-    return Served(url, tuple(rows), tuple(errors[-_LOG_LINES:]))
-
-
-def _container(service: Service) -> Mapping[str, Any]:
-    """Inspect the container; ServiceError where there is none."""
-    found = service.docker.output(service.compose.container()).split()
-    if not found:
-        raise ServiceError(f"there is no container of {service.compose.service}", hint="`inv compose.up` makes one.")
-    return _inspect(service, found[0])
-
-
-def _inspect(service: Service, container_id: str) -> Mapping[str, Any]:
-    inspected: list[Mapping[str, Any]] = json.loads(service.docker.output(["docker", "inspect", container_id]))
-    return inspected[0]
-
-
-def _require_running(service: Service, container: Mapping[str, Any]) -> None:
-    now = _inspect(service, container["Id"])
-    if now["State"]["Status"] != "running" or now["RestartCount"] != container["RestartCount"]:
-        raise _not_up(service, now, f"it ended with exit code {now['State']['ExitCode']}")
-
-
-def _grpc_url(service: Service, container: Mapping[str, Any]) -> str:
-    _require_running(service, container)
-    published = container["NetworkSettings"]["Ports"].get("8001/tcp")
-    if not published:
-        raise InputError(
-            f"the service {service.compose.service} publishes no port for gRPC, 8001 in the container",
-            hint="tritonops controls Triton over gRPC: publish it, on 127.0.0.1.",
-        )
-    host, port = published[0]["HostIp"], published[0]["HostPort"]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
-
-
-def _not_up(service: Service, container: Mapping[str, Any], problem: str) -> ServiceError:
-    log = _log(service, container, tail=_LOG_LINES)
-    return ServiceError(
-        f"Triton did not come up: {problem}. Its log ends:\n{log}", hint="All of it: `inv compose.logs`"
-    )
-
-
-def _log(service: Service, container: Mapping[str, Any], *, tail: int, since: str | None = None) -> str:
-    lines: list[str] = []
-    options = ["--tail", str(tail), *(["--since", since] if since else [])]
-    service.docker.watch(["docker", "logs", *options, container["Id"]], lines.append)
-    return "\n".join(lines)
+def _lock_path(service: Service) -> Path:
+    """Beside the models, where whoever serves them may write; elsewhere in the folder for temporary files."""
+    name = f"compose-{service.definition.project}-{service.definition.name}.lock"
+    folder = service.models_dir.with_name(".server")
+    try:
+        folder.mkdir(exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder / name
+    except OSError:
+        pass
+    return Path(tempfile.gettempdir()) / f"tritonops-{name}"
 
 
 def _published(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonops.compose.serving import SERVING_NOW
 from tritonops.dotenv import format_line, parse, read_bytes
 from tritonops.errors import TritonOpsError, TritonUnreachableError
 from tritonops.remote.layout import Layout, Release
@@ -41,7 +42,8 @@ class Runtime:
         self._forget()
         facts = self.release.facts
         done = self._task(self.release, RESTART[facts.runtime], *facts.files)
-        if not self._answers(self.release):
+        is_rolled_back = done.returncode != 0 and SERVING_NOW in done.stdout
+        if is_rolled_back or not self._answers(self.release):
             raise TritonOpsError(f"Triton did not come up\n{_last(done.stdout)}")
         self.layout.runtime.write_text(defined, encoding="utf-8")
         return True

@@ -1,0 +1,323 @@
+"""What serves goes on serving until something better does, whatever goes wrong or whoever interrupts."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from tritonclient import grpc as triton_grpc
+
+from tests.compose.projects import Project, docker, remove_project, write_slow_model
+from tests.onnx_models import affine, write_model
+from tritonops.compose.container import PREVIOUS
+from tritonops.errors import (
+    DockerError,
+    GpuMissingError,
+    ImagePullError,
+    InputError,
+    PublishedPortTakenError,
+    ServiceError,
+)
+from tritonops.triton.waiting import Deadline
+
+pytestmark = pytest.mark.docker
+MODELS = {"first", "second"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A project that serves two models. Each test leaves it serving."""
+    project = Project.at(tmp_path_factory.mktemp("running"), *sorted(MODELS))
+    project.up()
+    yield project
+    remove_project(project.name)
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = Project.at(tmp_path, *sorted(MODELS))
+    yield made
+    remove_project(made.name)
+
+
+def override(tmp_path, text):
+    path = tmp_path / "override.yml"
+    path.write_text(f"services:\n  triton:\n{text}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def other_images(tmp_path_factory):
+    """An image without tritonserver, and one whose tritonserver is of another platform."""
+    folder = tmp_path_factory.mktemp("images")
+    tag = f"localhost/tritonops-test-{os.getpid()}"
+    made = {}
+    for kind, program in (("empty", None), ("foreign", b"\x7fELF of another machine")):
+        root = folder / kind
+        (root / "bin").mkdir(parents=True)
+        if program:
+            (root / "bin" / "tritonserver").write_bytes(program)
+            (root / "bin" / "tritonserver").chmod(0o755)
+        made[kind] = f"{tag}:{kind}"
+        archive = folder / f"{kind}.tar"
+        os.system(f"tar -C {root} -c . -f {archive}")
+        docker("import", "--change", "ENV PATH=/bin", str(archive), made[kind])
+    yield made
+    docker("image", "rm", *made.values())
+
+
+def identity(project):
+    """The container and the moment at which its program was started."""
+    found = project.container()
+    return found["Id"], found["Name"], found["State"]["StartedAt"]
+
+
+REFUSED = {
+    "a GPU on a machine without one": (GpuMissingError, "GPU", {}, None),
+    "a runtime that is unknown": (GpuMissingError, "nvidia", {}, "    runtime: nvidia\n"),
+    "an address of another machine": (InputError, "192.0.2.1.*not an address", {"TRITON_BIND": "192.0.2.1"}, None),
+    "an image without tritonserver": (InputError, "has no tritonserver", {"TRITON_IMAGE": "empty"}, None),
+    "an image of another platform": (
+        InputError,
+        "is for linux/amd64, the engine's machine is linux/amd64: exec format error",
+        {"TRITON_IMAGE": "foreign"},
+        None,
+    ),
+    "an image that is nowhere": (ImagePullError, "localhost/nowhere", {"TRITON_IMAGE": "localhost/nowhere"}, None),
+    "an image that may not be pulled": (
+        ImagePullError,
+        "pull_policy is never",
+        {"TRITON_IMAGE": "localhost/nowhere"},
+        "    pull_policy: never\n",
+    ),
+    "no memory to speak of": (InputError, "memory limit is too small", {"TRITON_MEMORY": "5m"}, None),
+    "a secret for a read-only container": (InputError, "read_only", {"TRITON_TOKEN": "new"}, "    read_only: true\n"),
+    "an external network that is missing": (
+        DockerError,
+        "external network",
+        {},
+        "    networks: [gone]\nnetworks:\n  gone: {external: true}\n",
+    ),
+    "several containers": (InputError, "wants 2 containers", {}, "    deploy: {replicas: 2}\n"),
+    "a name that lets no second container be": (
+        InputError,
+        "container_name",
+        {},
+        "    container_name: tritonops-test-fixed\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_container_that_cannot_start_is_refused_while_the_old_one_serves(running, other_images, tmp_path, case):
+    error, match, changed, extra = REFUSED[case]
+    before = identity(running)
+    changed = {name: other_images.get(value, value) for name, value in changed.items()}
+    files = [override(tmp_path, extra)] if extra else []
+    base = "docker-compose.yml" if case.startswith("a GPU") else "ml.yml"
+    with pytest.raises(error, match=match):
+        running.up(*files, base=base, **changed)
+    assert identity(running) == before
+    assert running.serving() == MODELS
+    assert running.lines[-1].startswith(f"serving now: {before[1][1:]} ")
+    assert running.lines[-1].endswith("models READY: first, second")
+
+
+def test_a_taken_port_is_refused_while_the_old_container_serves(running):
+    before = identity(running)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PublishedPortTakenError, match=f"127.0.0.1:{port}"):
+            running.up(TRITON_EXPOSE_HTTP=str(port))
+    assert identity(running) == before
+    assert running.serving() == MODELS
+
+
+ROLLED_BACK = {
+    "too little memory": (
+        r"(?s)killed it for memory: the limit is 20 MiB; TRITON_MEMORY",
+        {"TRITON_MEMORY": "20m"},
+        None,
+    ),
+    "too little shared memory": (r"(?s)no model.*64 KiB; TRITON_SHM_SIZE", {"TRITON_SHM_SIZE": "64k"}, None),
+    "a command that ends": (r"(?s)exit code 7.*this is why", {}, "    command: [sh, -c, 'echo this is why; exit 7']\n"),
+}
+
+
+@pytest.mark.parametrize("case", ROLLED_BACK)
+def test_where_the_new_container_does_not_come_up_the_old_one_is_started_again(running, tmp_path, case):
+    match, changed, extra = ROLLED_BACK[case]
+    before = identity(running)
+    with pytest.raises(ServiceError, match=match):
+        running.up(*([override(tmp_path, extra)] if extra else []), **changed)
+    assert identity(running)[:2] == before[:2]
+    assert running.serving() == MODELS
+    assert running.lines[-1].endswith("models READY: first, second")
+
+
+def test_a_replaced_container_has_the_name_of_the_old_one_and_is_what_compose_itself_would_have(running):
+    before = identity(running)
+    running.up(TRITON_MEMORY="3g")
+    after = identity(running)
+    assert (after[0] != before[0], after[1]) == (True, before[1])
+    assert running.container()["HostConfig"]["Memory"] == 3 << 30
+    chosen = running.service(TRITON_MEMORY="3g")
+    command = ["docker", "compose", "--file", "ml.yml", "up", "--detach", "--no-deps", "triton"]
+    chosen.docker.output(command)
+    assert identity(running) == after
+    running.up(TRITON_MEMORY="3g")
+    assert identity(running) == after
+
+
+def test_a_container_that_was_never_started_is_not_trusted(project):
+    """Compose leaves one without its secret behind, and its next `up` would start it, again and again."""
+    chosen = project.service(TRITON_TOKEN="a-token")
+    chosen.docker.output(chosen.compose.create(count=1))
+    (left,) = project.containers()
+    project.up(TRITON_TOKEN="a-token")
+    assert project.container()["Id"] != left["Id"]
+    assert project.serving(token="a-token") == MODELS
+
+
+def _left_behind(project, stage):
+    """Leave what a replacement that is killed at this stage leaves."""
+    name = project.container()["Name"][1:]
+    chosen = project.service(TRITON_MEMORY="3g")
+    chosen.docker.output(chosen.compose.create(count=2))
+    (new,) = [one["Id"] for one in project.containers() if one["State"]["Status"] == "created"]
+    if stage == "created":
+        return
+    docker("rename", name, name + PREVIOUS)
+    if stage == "renamed":
+        return
+    docker("stop", name + PREVIOUS)
+    if stage == "stopped":
+        return
+    if stage == "undoing":
+        docker("rm", new)
+        return
+    docker("rename", new, name)
+    if stage == "started":
+        docker("start", new)
+
+
+@pytest.mark.parametrize(
+    ("stage", "task", "memory"),
+    [
+        ("created", "compose.up", 8),
+        ("renamed", "compose.ps", 8),
+        ("stopped", "doctor", 8),
+        ("undoing", "compose.ps", 8),
+        ("ready", "compose.up", 8),
+        ("started", "compose.up", 3),
+    ],
+)
+def test_a_replacement_that_was_killed_is_named_and_finished_or_undone(running, stage, task, memory):
+    """8 GiB has the old container, 3 GiB the new one."""
+    running.up(TRITON_MEMORY="8g")
+    name = running.container()["Name"]
+    _left_behind(running, stage)
+    options = ["--cpu"] if task.startswith("compose") else []
+    changed = {"TRITON_MEMORY": "3g"} if memory == 3 else {"TRITON_MEMORY": "8g"}
+    done = running.inv(task, *options, **changed)
+    output = done.stdout + done.stderr
+    assert "interrupted" in output or (stage == "created" and "never started" in output), output
+    for _ in Deadline.after(20).polls():
+        if running.serving() == MODELS:
+            break
+    found = running.container()
+    assert (found["Name"], found["State"]["Status"]) == (name, "running")
+    assert found["HostConfig"]["Memory"] == memory << 30
+
+
+def test_of_two_at_once_one_waits_and_names_the_other(project):
+    project.up()
+    before = identity(project)
+    restarts = [project.start_inv("compose.restart", "--cpu") for _ in range(2)]
+    outputs = [restart.communicate(timeout=100) for restart in restarts]
+    assert [restart.returncode for restart in restarts] == [0, 0], outputs
+    waiting = [stderr for _, stderr in outputs if "waiting for process" in stderr]
+    assert len(waiting) == 1
+    assert any(f"process {restart.pid} " in waiting[0] for restart in restarts)
+    assert identity(project)[0] != before[0]
+    assert project.serving() == MODELS
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """A project with a model that takes two seconds to answer."""
+    made = Project.at(tmp_path_factory.mktemp("busy"), "first")
+    write_slow_model(made.models_dir, "slow", infer=2)
+    made.up()
+    yield made
+    remove_project(made.name)
+
+
+def infer(project, answers):
+    with triton_grpc.InferenceServerClient(f"127.0.0.1:{project.variables['TRITON_EXPOSE_GRPC']}") as client:
+        tensor = triton_grpc.InferInput("x", [3], "FP32")
+        tensor.set_data_from_numpy(np.ones(3, np.float32))
+        answers.append(client.infer("slow", [tensor]).as_numpy("y").tolist())
+
+
+def interrupt(project, number, wait_for, *, more=0.0):
+    """Restart with a request under way, and send a signal some time after the restart wrote a line."""
+    answers: list[list[float]] = []
+    request = threading.Thread(target=infer, args=(project, answers))
+    request.start()
+    with project.start_inv("compose.restart", "--cpu") as restart:
+        assert restart.stderr
+        lines = []
+        for line in restart.stderr:
+            lines.append(line)
+            if wait_for in line:
+                break
+        time.sleep(more)
+        os.kill(restart.pid, number)
+        _, errors = restart.communicate(timeout=100)
+    request.join()
+    return restart.returncode, "".join(lines) + errors, answers
+
+
+@pytest.mark.parametrize(
+    ("number", "stage", "code"),
+    [
+        (signal.SIGINT, "stopping", 130),
+        (signal.SIGTERM, "starting the new", 143),
+        (signal.SIGKILL, "stopping", -9),
+    ],
+)
+def test_a_restart_that_is_interrupted_is_finished_or_undone(busy, number, stage, code):
+    returncode, output, answers = interrupt(busy, number, stage)
+    assert answers == [[3, 3, 3]]
+    assert returncode == code, output
+    if number == signal.SIGKILL:
+        done = busy.inv("compose.up", "--cpu")
+        assert done.returncode == 0, done.stderr
+        assert "was interrupted" in done.stderr
+    else:
+        assert "serving now:" in output
+    assert busy.container()["State"]["Status"] == "running"
+    assert busy.serving() == {"first", "slow"}
+
+
+def test_an_empty_models_folder_does_not_take_the_place_of_one_that_serves(project):
+    """A typo in the folder's name gives an empty server that Triton calls ready."""
+    project.up()
+    empty = project.models_dir.with_name("empty")
+    empty.mkdir()
+    with pytest.raises(ServiceError, match="serves no model"):
+        project.up(TRITON_MODELS_DIR=str(empty))
+    assert project.serving() == MODELS
+
+
+def test_one_bad_model_does_not_keep_the_new_container_from_serving_the_others(project):
+    project.up()
+    write_model(project.models_dir, "bad", {1: affine(3)})
+    (project.models_dir / "bad" / "config.pbtxt").write_text("nonsense {")
+    served = project.up(recreate=True)
+    assert {row.name for row in served.models if row.state != "READY"} == {"bad"}
+    assert project.serving() == MODELS

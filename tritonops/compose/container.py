@@ -1,0 +1,152 @@
+"""The containers of a service, as `docker inspect` shows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tritonops.compose.definition import Definition
+from tritonops.compose.engine import Docker
+from tritonops.errors import DockerError, InputError
+
+PREVIOUS = "-previous"
+"""The end of the name of a container that is kept until its replacement serves."""
+_NEVER = "0001-01-01T"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container, at the moment of its inspection."""
+
+    data: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its full id."""
+        return str(self.data["Id"])
+
+    @property
+    def name(self) -> str:
+        """Its name without Docker's slash."""
+        return str(self.data["Name"]).removeprefix("/")
+
+    @property
+    def image(self) -> str:
+        """The name of its image as it was asked for."""
+        return str(self.data["Config"]["Image"])
+
+    @property
+    def status(self) -> str:
+        """In Docker's words: created, running, paused, restarting, exited."""
+        return str(self.data["State"]["Status"])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its program runs, or is about to run again."""
+        return self.status in ("running", "restarting", "paused")
+
+    @property
+    def was_started(self) -> bool:
+        """Whether its program ran at any time."""
+        return not str(self.data["State"]["StartedAt"]).startswith(_NEVER)
+
+    @property
+    def is_previous(self) -> bool:
+        """Whether it is kept for the case that its replacement does not serve."""
+        return self.name.endswith(PREVIOUS)
+
+    @property
+    def started_at(self) -> str:
+        """When its program was started last."""
+        return str(self.data["State"]["StartedAt"])
+
+    @property
+    def host_ports(self) -> set[str]:
+        """The ports of the machine that it has while it runs."""
+        bindings = (self.data["HostConfig"].get("PortBindings") or {}).values()
+        return {binding["HostPort"] for ports in bindings for binding in ports or ()}
+
+    @property
+    def memory_limit(self) -> int:
+        """In bytes; 0 for none."""
+        return int(self.data["HostConfig"].get("Memory") or 0)
+
+    @property
+    def shm_size(self) -> int:
+        """The size of /dev/shm in bytes."""
+        return int(self.data["HostConfig"].get("ShmSize") or 0)
+
+    @property
+    def config_hash(self) -> str | None:
+        """Compose's digest of the settings that it was created with, a secret's content apart."""
+        return self._labels.get("com.docker.compose.config-hash")
+
+    def is_defined_as(self, other: Container) -> bool:
+        """Whether both were created from the same settings and image."""
+        return self.config_hash == other.config_hash and self.data["Image"] == other.data["Image"]
+
+    def grpc_address(self) -> str:
+        """Where its gRPC port can be reached from here. Raises InputError where it publishes none."""
+        if self.data["HostConfig"].get("NetworkMode") == "host":
+            return "127.0.0.1:8001"
+        published = self.data["NetworkSettings"]["Ports"].get("8001/tcp")
+        if not published:
+            raise InputError(
+                f"the service {self._labels.get('com.docker.compose.service')} publishes no port for gRPC, 8001 in the"
+                " container",
+                hint="tritonops controls Triton over gRPC: publish it, on 127.0.0.1.",
+            )
+        host, port = published[0]["HostIp"], published[0]["HostPort"]
+        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+        return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
+    @property
+    def _labels(self) -> Mapping[str, str]:
+        labels: Mapping[str, str] = self.data["Config"].get("Labels") or {}
+        return labels
+
+
+def find_containers(docker: Docker, definition: Definition) -> list[Container]:
+    """List the containers of the service, stopped ones too, the newest first."""
+    labels = {"project": definition.project, "service": definition.name, "oneoff": "False"}
+    filters = [
+        word for name, value in labels.items() for word in ("--filter", f"label=com.docker.compose.{name}={value}")
+    ]
+    found = docker.output(["docker", "ps", "--all", "--no-trunc", "--quiet", *filters]).split()
+    if not found:
+        return []
+    containers = [Container(data) for data in json.loads(docker.output(["docker", "inspect", *found]))]
+    return sorted(containers, key=lambda container: str(container.data["Created"]), reverse=True)
+
+
+def inspect(docker: Docker, container: Container) -> Container:
+    """Inspect a container again. Raises DockerError where it is gone."""
+    (data,) = json.loads(docker.output(["docker", "inspect", container.id]))
+    return Container(data)
+
+
+def read_secret(docker: Docker, container: Container, name: str) -> str:
+    """Return the content of a secret that Compose put into the container; empty where there is none."""
+    import io
+    import tarfile
+
+    attempt = docker.attempt(["docker", "cp", f"{container.id}:/run/secrets/{name}", "-"])
+    if attempt.code:
+        return ""
+    with tarfile.open(fileobj=io.BytesIO(attempt.stdout.encode())) as archive:
+        member = archive.extractfile(name)
+        return member.read().decode() if member else ""
+
+
+def read_log(docker: Docker, container: Container, *, tail: int, since: str | None = None) -> str:
+    """Return the end of what the container wrote, or in one line why it cannot be had."""
+    lines: list[str] = []
+    options = ["--tail", str(tail), *(["--since", since] if since else [])]
+    try:
+        docker.watch(["docker", "logs", *options, container.id], lines.append)
+    except DockerError:
+        driver = container.data["HostConfig"].get("LogConfig", {}).get("Type")
+        return f"(no log: Docker keeps none with the logging driver {driver!r})"
+    return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""What the merged Compose files say of one service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tritonops.errors import InputError, near_misses
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One service of `docker compose config`, and the name of the project."""
+
+    project: str
+    name: str
+    service: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], name: str) -> Definition:
+        """Find the service. Raises InputError where the files lack it."""
+        services = config.get("services") or {}
+        if name not in services:
+            raise InputError(f"the Compose files have no service {name!r}", hint=near_misses(name, services))
+        return cls(config["name"], name, services[name])
+
+    def require_single(self) -> None:
+        """Raise InputError where the files want several containers of the service."""
+        deploy = self.service.get("deploy") or {}
+        replicas = int(self.service.get("scale") or deploy.get("replicas") or 1)
+        if replicas > 1:
+            raise InputError(
+                f"the service {self.name} wants {replicas} containers, but only one can have its ports",
+                hint="Remove `scale` or `deploy.replicas` from it.",
+            )
+
+    @property
+    def image(self) -> str | None:
+        """The image's name; None where the files only build it."""
+        image: str | None = self.service.get("image")
+        return image
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the files say how to build the image."""
+        return bool(self.service.get("build"))
+
+    @property
+    def pull_policy(self) -> str | None:
+        """`always`, `never`, `build`, …; None where the files leave it to Compose."""
+        policy: str | None = self.service.get("pull_policy")
+        return policy
+
+    @property
+    def has_fixed_name(self) -> bool:
+        """Whether no second container can exist beside the first one."""
+        return bool(self.service.get("container_name"))
+
+    @property
+    def has_fixed_address(self) -> bool:
+        """Whether a throw-away container would collide with the running one in a network."""
+        networks = [network or {} for network in (self.service.get("networks") or {}).values()]
+        return any({"ipv4_address", "ipv6_address", "mac_address"} & network.keys() for network in networks)
+
+    @property
+    def command(self) -> str:
+        """Entry point and command in one text; empty where they are the image's."""
+        words = [self.service.get("entrypoint") or [], self.service.get("command") or []]
+        return " ".join(" ".join([part] if isinstance(part, str) else part) for part in words).strip()
+
+    @property
+    def ports(self) -> tuple[Mapping[str, Any], ...]:
+        """The published ports, each with target, published, protocol and perhaps host_ip."""
+        return tuple(port for port in self.service.get("ports") or () if str(port.get("published", "")).isdecimal())
+
+    @property
+    def models_source(self) -> Path | None:
+        """The folder that is mounted as /models; None for a named volume, or where nothing is."""
+        for volume in self.service.get("volumes") or ():
+            if volume.get("target") == "/models" and volume.get("type") == "bind":
+                return Path(volume["source"])
+        return None

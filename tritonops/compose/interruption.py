@@ -1,0 +1,51 @@
+"""Signals during a change that is finished or undone, never left in the middle."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tritonops.compose.engine import Watch
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interruption:
+    """What the next signal does: raise an exception, or only say that it has to wait."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._deferred = False
+
+    def defer(self) -> None:
+        """Let no signal cut short what comes now."""
+        self._deferred = True
+
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt, or SystemExit with a shell's exit code; the second signal finds signals deferred."""
+        if self._deferred:
+            self._watch("one moment: the container is brought into a state that serves")
+            return
+        self._deferred = True
+        raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+
+
+@contextmanager
+def interruptible(watch: Watch) -> Iterator[Interruption]:
+    """Turn SIGINT, SIGTERM and SIGHUP into one exception; a signal that is ignored stays ignored."""
+    interruption = Interruption(watch)
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        for number, handler in handlers.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, interruption.handle)
+        yield interruption
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,139 @@
+"""The models folder as the container sees it, compared with the one that Compose was told to mount."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.compose.container import Container
+from tritonops.compose.engine import Docker
+from tritonops.errors import InputError, ServiceError
+from tritonops.models.repository import Repository
+
+_MODELS = "/models"
+_LOOK = """
+import json, os
+def names():
+    try:
+        return sorted(entry.name for entry in os.scandir("/models") if entry.is_dir())
+    except OSError:
+        return None
+def unreadable():
+    for folder, folders, files in os.walk("/models"):
+        for name in [*folders, *files]:
+            path = os.path.join(folder, name)
+            if not os.access(path, os.R_OK | (os.X_OK if name in folders else 0)) and os.path.exists(path):
+                yield os.path.relpath(path, "/models")
+stat = os.stat("/models")
+found = [name for name, _ in zip(unreadable(), range(20))]
+print(json.dumps({"names": names(), "inode": stat.st_ino, "unreadable": found}))
+"""
+_LOOKS = 2
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class View:
+    """What a container sees of its models: the folders (None where it may not look), and the files it may not read."""
+
+    names: tuple[str, ...] | None
+    inode: int
+    unreadable: tuple[str, ...]
+
+    @property
+    def cause(self) -> str | None:
+        """Say what keeps the container from reading the models."""
+        if self.names is not None and not self.unreadable:
+            return None
+        what = ", ".join(self.unreadable[:5]) or "the models folder"
+        return (
+            f"the container's user may not read {what}: `chmod -R a+rX` the models folder, or set "
+            "TRITON_USER to its owner"
+        )
+
+
+def look(docker: Docker, container: Container) -> View | None:
+    """Look through the container's eyes; None where its image has no Python, or it ended."""
+    attempt = docker.attempt(["docker", "exec", container.id, "python3", "-IS", "-c", _LOOK])
+    if attempt.code:
+        return None
+    found = json.loads(attempt.stdout)
+    names = found["names"]
+    return View(None if names is None else tuple(names), found["inode"], tuple(found["unreadable"]))
+
+
+def refuse_leaving_links(folder: Path) -> None:
+    """Raise InputError for links that lead out of the mount: one of them makes Triton unable to list any model."""
+    links = [f"{link.relative_to(folder)} -> {link.readlink()}" for link in _leaving_links(folder)]
+    if links:
+        more = f", and {len(links) - 5} more" if len(links) > 5 else ""
+        raise InputError(
+            f"{folder} has symbolic links that lead nowhere in the container, where it is mounted as {_MODELS}: "
+            f"{', '.join(links[:5])}{more}",
+            hint="Triton would serve no model at all. Copy what the link names into its place, make the link relative "
+            "within the folder, or take it out of the folder.",
+        )
+
+
+def require_same_folder(docker: Docker, container: Container, folder: Path, *, is_new: bool) -> View | None:
+    """Raise ServiceError where the container serves another folder than `folder` of this machine.
+
+    `is_new` says that the container was started just now: then no other folder was put in the place of its own.
+    """
+    for attempt in range(_LOOKS):
+        view, names = look(docker, container), Repository(folder).enabled_names()
+        if view is None or view.names is None:
+            return view
+        is_replaced = not is_new and view.inode != folder.stat().st_ino and _is_on_this_machine(docker)
+        if view.names == names and not is_replaced:
+            return view
+        if attempt == _LOOKS - 1:
+            raise _other_folder(view.names, names, folder, is_replaced=is_replaced)
+        time.sleep(_PAUSE)  # a model may have come or gone between the two looks
+    return None
+
+
+def _other_folder(
+    seen_names: tuple[str, ...], names: tuple[str, ...], folder: Path, *, is_replaced: bool
+) -> ServiceError:
+    if is_replaced:
+        return ServiceError(
+            f"{folder} was replaced while the container runs: it still serves the folder that was there before",
+            hint="Only a restart lets it see the new one: `inv compose.restart`",
+        )
+    seen = f"has {', '.join(seen_names)}" if seen_names else "is empty"
+    return ServiceError(
+        f"the container's {_MODELS} {seen} while {folder} has {_count(names)}: the engine sees another folder",
+        hint="The engine is on another machine, or this is a container itself: TRITON_MODELS_DIR must be a folder of "
+        "the engine's machine.",
+    )
+
+
+def _leaving_links(folder: Path) -> Iterator[Path]:
+    root = os.path.abspath(folder)
+    for parent, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            path = Path(parent, name)
+            if path.is_symlink() and _leaves(path, root):
+                yield path
+
+
+def _leaves(link: Path, root: str) -> bool:
+    target = link.readlink()
+    reached = os.path.normpath(link.parent / target)
+    return target.is_absolute() or os.path.commonpath([reached, root]) != root
+
+
+def _is_on_this_machine(docker: Docker) -> bool:
+    """Inode numbers agree only where the engine has the same kernel, and no file sharing in between."""
+    return docker.output(["docker", "info", "--format", "{{.Name}}"]).strip() == os.uname().nodename
+
+
+def _count(names: tuple[str, ...]) -> str:
+    if not names:
+        return "no models"
+    return f"{len(names)} models: {', '.join(names[:5])}" if len(names) > 1 else f"the model {names[0]}"
