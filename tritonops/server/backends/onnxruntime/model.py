@@ -39,6 +39,10 @@ _TYPES = {
 }
 
 
+_TRIALS = 3
+"""So many times joined requests are run one by one too, and the answers compared."""
+
+
 class Refused(Exception):
     """The configuration does not fit the graph, or asks for what this backend cannot do."""
 
@@ -65,14 +69,17 @@ class TritonPythonModel:
         inputs, outputs = _tensors(self._session.get_inputs()), _tensors(self._session.get_outputs())
         optional = _tensors(self._session.get_overridable_initializers())
         check(config, inputs, outputs, optional)
+        self._batching = config["max_batch_size"] > 0
+        self._trials = _TRIALS if _has_one_batch(self._session) else 0
+        self._joins = self._trials > 0
         self._inputs = {**inputs, **optional}
         self._outputs = [outputs[output["name"]] for output in config["output"]]
         self._dims = {tensor["name"]: tensor["dims"] for tensor in config["output"]}
         self._has_bfloat16 = "TYPE_BF16" in {tensor.datatype for tensor in (*self._inputs.values(), *self._outputs)}
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer requests that Triton's dynamic batcher put together in one run of the graph."""
-        if len(requests) > 1 and not self._has_bfloat16:
+        """Answer requests that Triton's dynamic batcher put together, in one run where the graph allows that."""
+        if len(requests) > 1 and self._joins and not self._has_bfloat16:
             try:
                 return self._answer_together(requests)
             except Exception:  # noqa: S110 (by itself, each request gets its own answer, or its own error)
@@ -81,15 +88,49 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         try:
-            values = self._run_bfloat16(request) if self._has_bfloat16 else self._run([request])
-            return pb_utils.InferenceResponse(self._respond(values))
+            return pb_utils.InferenceResponse(self._respond(self._values(request)))
         except Exception as exc:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(exc)))
 
+    def _values(self, request: Any) -> list[Any]:
+        values = self._run_bfloat16(request) if self._has_bfloat16 else self._run([request])
+        if self._batching:
+            self._require_rows(values, _rows([request])[0])
+        return values
+
     def _answer_together(self, requests: list[Any]) -> list[Any]:
-        sizes = [request.inputs()[0].shape()[0] for request in requests]
-        parts = [np.split(value, np.cumsum(sizes)[:-1]) for value in self._run(requests)]
-        return [pb_utils.InferenceResponse(self._respond(values)) for values in zip(*parts, strict=True)]
+        sizes = _rows(requests)
+        values = self._run(requests)
+        try:
+            self._require_rows(values, sum(sizes))
+        except ValueError:
+            self._joins = False
+            raise
+        parts = list(zip(*(np.split(value, np.cumsum(sizes)[:-1]) for value in values), strict=True))
+        if self._trials:
+            parts = self._compared(requests, parts)
+        return [pb_utils.InferenceResponse(self._respond(part)) for part in parts]
+
+    def _compared(self, requests: list[Any], together: list[Any]) -> list[Any]:
+        """Run the requests one by one too; where the answers differ, rows depend on each other and are never joined."""
+        alone = [self._values(request) for request in requests]
+        self._trials -= 1
+        self._joins = all(
+            _is_close(a, b)
+            for ours, theirs in zip(alone, together, strict=True)
+            for a, b in zip(ours, theirs, strict=True)
+        )
+        return alone
+
+    def _require_rows(self, values: list[Any], rows: int) -> None:
+        """Raise ValueError for an output that has not one row for each of the batch: it cannot be shared out."""
+        for output, value in zip(self._outputs, values, strict=True):
+            shape = tuple(value.shape() if callable(value.shape) else value.shape)
+            if shape[:1] != (rows,):
+                raise ValueError(
+                    f"output '{output.name}' has the shape {_shown(shape)} for a batch of {rows}: its first dimension "
+                    "is not the batch, and max_batch_size has to be 0"
+                )
 
     def _run(self, requests: list[Any]) -> list[Any]:
         feeds = [
@@ -123,6 +164,26 @@ class TritonPythonModel:
         if output.datatype == "TYPE_BF16":
             return pb_utils.Tensor.from_dlpack(output.name, value)
         return pb_utils.Tensor(output.name, value if output.shape else np.reshape(value, self._dims[output.name]))
+
+
+def _rows(requests: list[Any]) -> list[int]:
+    return [request.inputs()[0].shape()[0] for request in requests]
+
+
+def _has_one_batch(session: Any) -> bool:
+    """Whether all first dimensions have one name: without it, an output's may depend on what is in the batch."""
+    nodes = (*session.get_inputs(), *session.get_outputs())
+    firsts = {node.shape[0] if node.shape else None for node in nodes}
+    return len(firsts) == 1 and all(isinstance(first, str) and first for first in firsts)
+
+
+def _is_close(ours: Any, theirs: Any) -> bool:
+    """Whether two arrays are the same but for the rounding of another order of additions."""
+    if ours.shape != theirs.shape or ours.dtype.kind not in "fc":
+        return bool(np.array_equal(ours, theirs))
+    scale = float(np.max(np.abs(ours), initial=1.0, where=np.isfinite(ours)))
+    tolerance = 1e-2 if ours.dtype == np.float16 else 1e-4
+    return bool(np.allclose(ours, theirs, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
 
 
 def _to_runtime(array: Any, tensor: Tensor) -> Any:
