@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from invoke import Config, FilesystemLoader, Program
 
+from tests import programs
 from tests.hub.server import Hub
 from tritonops.environment import KNOWN, Environment
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
@@ -23,8 +25,20 @@ PROJECT = Path(__file__).resolve().parent.parent
 StartTriton = Callable[..., Server]
 
 
+def pytest_configure(config):
+    """Fetch what this machine lacks, once for all workers, which inherit the PATH."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        programs.fetch_missing(lambda line: print(line, file=sys.stderr, flush=True))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
-    """Count the tests with Docker by themselves: on a machine without an engine all of them are skipped."""
+    """Count in the last lines what was not tested, and why; and the tests with Docker by themselves."""
+    yield
+    reasons = Counter(str(report.longrepr[2]) for report in terminalreporter.getreports("skipped"))
+    if reasons:
+        counted = [f"{count}: {reason.removeprefix('Skipped: ')}" for reason, count in reasons.most_common()]
+        terminalreporter.write_line(f"tests skipped: {'; '.join(counted)}")
     counts = {
         outcome: sum("docker" in dict(report.user_properties) for report in terminalreporter.getreports(outcome))
         for outcome in ("passed", "failed", "error", "skipped")
@@ -56,9 +70,7 @@ def embedded_runtime() -> None:
         fetch_libpython(print)
         find_installation()
     except EmbeddedUnavailableError as exc:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(exc))
+        programs.unavailable(str(exc))
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import functools
 import os
 from pathlib import Path
 
-import pytest
-
+from tests import programs
 from tritonops.compose.engine import Docker
 from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource
-from tritonops.errors import TritonOpsError
+from tritonops.errors import DockerMissingError, EngineUnreachableError, TritonOpsError
 from tritonops.testing.fixtures import triton_container  # noqa: F401 (a fixture)
 
 PROJECT = Path(__file__).parents[2]
@@ -24,7 +23,7 @@ def pytest_runtest_setup(item):
         return
     item.user_properties.append(("docker", True))
     if missing := _missing():
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+        programs.unavailable(missing)
 
 
 @functools.cache
@@ -38,6 +37,8 @@ def _missing() -> str | None:
         if not docker.output(["docker", "image", "ls", "--quiet", CPU_IMAGE]).strip():
             return f"there is no image {CPU_IMAGE}: build it with `./inv compose.build-cpu`"
         made_of = docker.output(["docker", "image", "inspect", "--format", label, CPU_IMAGE]).strip()
+    except (DockerMissingError, EngineUnreachableError):
+        return "no Docker engine, `./inv dev.engine` starts one"
     except TritonOpsError as exc:
         return str(exc)
     is_current = made_of == ImageSource.of(PROJECT).digest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+from tests import programs
+
+_SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
+"""Options that say where OpenSSH 9.8 and 10.0 find what they start."""
 
 
 class Server:
@@ -25,7 +27,7 @@ class Server:
         """Where the Triton of this host listens, once it has one."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.new_host_key()
-        environment = {"HOME": str(self.home), **environment}
+        environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], **environment}
         settings = {
             "Port": self.port,
             "ListenAddress": "127.0.0.1",
@@ -41,6 +43,9 @@ class Server:
             "Subsystem": "sftp internal-sftp",
             "SetEnv": " ".join(f'"{key}={value}"' for key, value in environment.items()),
         }
+        if root := programs.fetched_root("sshd"):
+            paths = {option: root / "usr/lib/openssh" / name for option, name in _SESSION_PROGRAMS.items()}
+            settings |= {option: path for option, path in paths.items() if path.exists()}
         self.config = folder / "sshd_config"
         self.config.write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
         self.process: subprocess.Popen[bytes] | None = None
@@ -58,9 +63,8 @@ class Server:
         make_key(self.folder / "host_key")
 
     def start(self) -> None:
-        assert SSHD, "no sshd: apt-get install openssh-server"
         log = self.folder / "sshd.log"
-        command = [SSHD, "-D", "-f", str(self.config), "-E", str(log)]
+        command = [str(programs.find("sshd")), "-D", "-f", str(self.config), "-E", str(log)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         wait_until(lambda: answers(self.port), f"sshd of {self.name}: {log}")
 
@@ -73,15 +77,21 @@ class Server:
             self.process = None
 
     def cut(self) -> int:
-        """Kill the processes of sshd that serve connections, as kill -9 would; say how many there were."""
+        """Kill the processes of sshd that serve connections, as kill -9 would; say how many connections there were.
+
+        A connection has one process, and where sshd separates privileges a second one below it.
+        """
         assert self.process
-        return sum(_killed(pid) for pid in descendants(self.process.pid, "sshd"))
+        connections = set(children(self.process.pid))
+        killed = [pid for pid in descendants(self.process.pid, "sshd") if _killed(pid)]
+        return len(connections.intersection(killed))
 
 
 class Fleet:
     """Servers, and the ssh_config and known_hosts of a person who may log in to them."""
 
     def __init__(self, folder: Path) -> None:
+        programs.require("sshd", "ssh", "rsync")
         self.folder = folder
         self.config = folder / "ssh_config"
         self.known_hosts = folder / "known_hosts"
@@ -150,7 +160,7 @@ def wait_until(condition: Callable[[], object], what: str, *, timeout: float = 2
 
 
 def descendants(pid: int, name: str | None = None) -> Iterator[int]:
-    """The processes below `pid`, parents first; only those called `name` where it is given."""
+    """The processes below `pid`, parents first; only those whose names begin with `name` where it is given."""
     children: dict[int, list[tuple[int, str]]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -163,8 +173,13 @@ def descendants(pid: int, name: str | None = None) -> Iterator[int]:
     while below:
         number, comm = below.pop(0)
         below += children.get(number, [])
-        if name is None or comm == name:
+        if name is None or comm.startswith(name):
             yield number
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def _killed(pid: int) -> bool:
