@@ -67,6 +67,10 @@ def files(loader: Loader) -> Iterator[tuple[str, bytes]]:
             (b"", b'parameters{key:"k"value{}}', b""),
         ):
             yield f"{head + piece!r}…", head + piece * ((size - 32) // len(piece)) + tail
+    elif loader.name == ".env":
+        for piece in (b"A=1\n", b"A=$A\n", b"${A:-", b"A=", b"#", b"'", b'\\"', b"export ", b"\xe2\x80\xa8"):
+            for head in (b"", b"A=", b'A="'):
+                yield f"{head + piece!r}…", head + piece * ((1 << 20) // len(piece) - 1)
     elif loader.name == "model.onnx":
         for piece in (b"\x0a\x00", b"\x3a\x00", b"\x08\x00", b"\x72\x00", b"\x42\x00"):
             yield f"{piece!r} repeated", piece * (LARGE // len(piece))

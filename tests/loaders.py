@@ -23,6 +23,7 @@ from tritonops.remote.inventory import load_inventory
 from tritonops.remote.layout import Release, Switch
 from tritonops.remote.records import parse_audit_entry
 from tritonops.server import embedded
+from tritonops.settings import load_settings
 from tritonops.triton.client import ModelMetadata, TensorSpec
 from tritonops.triton.disk import Disk
 from tritonops.triton.infer import read_inputs
@@ -123,6 +124,12 @@ LOADERS = [
         exit_code=1,
     ),
     Loader("labels.txt", lambda path: read_text(path, MAX_LABELS), b"cat\ndog\n", "cat \n \r \ufeff"),
+    Loader(
+        ".env",
+        lambda path: load_settings(path.parent, environ={}, cwd=path.parent),
+        b"TRITON_EXPOSE_HTTP=8000\n",
+        "TRITON_EXPOSE_HTTP MODELS_TOML = : $ $$ ${ } - ? ' \" \\ \n \r # export ~ ~x 8000 \ufeff ${A:-${B:-",
+    ),
     Loader(
         ".server/loaded/a/m.json",
         lambda path: Disk(path.parents[3], path.parent, path).note("m"),

@@ -148,5 +148,5 @@ def test_any_bytes_are_values_or_an_error(data):
 
 def test_a_file_larger_than_one_mebibyte_is_not_read_to_its_end(tmp_path):
     (tmp_path / ".env").write_bytes(b"A=1\n" * MAX_BYTES)
-    with pytest.raises(EnvFileError, match="larger than 1 MiB"):
+    with pytest.raises(EnvFileError, match="too large: the limit is 1,048,576 bytes"):
         parse(read_bytes(tmp_path / ".env"), nothing, where="it")

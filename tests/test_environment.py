@@ -130,7 +130,7 @@ def test_named_env_files_replace_the_default_one_and_the_later_wins(project, tmp
     assert origin(settings, "TRITON_USER") is None
     named = f"{tmp_path}/one.env,{tmp_path}/two.env"
     assert Service.of(settings).docker.variables["COMPOSE_ENV_FILES"] == named
-    with pytest.raises(EnvFileError, match=r"cannot read the env file .*no\.env: No such file"):
+    with pytest.raises(EnvFileError, match=r"cannot read the env file .*no\.env: no such file"):
         load(project, tmp_path, COMPOSE_ENV_FILES="one.env,no.env")
 
 

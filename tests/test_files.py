@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import failing
+from tritonops import files
+from tritonops.errors import UnreadableFileError
 from tritonops.files import link_or_copy, locked, replace_text, write_json, write_text
 from tritonops.processes import start_time
 
@@ -395,3 +397,22 @@ def test_with_neither_flock_nor_links_the_error_names_the_file_and_the_setting(t
     said = output_of(python(script, tmp_path / "lock", env=env))
     assert said.startswith(f"cannot lock {tmp_path}/lock: No locks available")
     assert "TRITON_MODELS_DIR" in said
+
+
+def test_a_pipe_is_read_to_its_end_and_not_waited_for_for_ever(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with subprocess.Popen(
+        ["sh", "-c", 'sleep 0.3; printf "a=1\\n"; sleep 0.3; printf "b=2\\n"'], stdout=subprocess.PIPE
+    ) as p:
+        assert p.stdout
+        assert files.read_text(Path(f"/dev/fd/{p.stdout.fileno()}"), 100, pipe_timeout=5) == "a=1\nb=2\n"
+    with pytest.raises(UnreadableFileError, match=r"is a pipe into which nothing was written for 0\.1 seconds"):
+        files.read_bytes(path, 100, pipe_timeout=0.1)
+    with pytest.raises(UnreadableFileError, match="is a pipe, not a file"):
+        files.read_bytes(path, 100)
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as p:
+        assert p.stdout
+        with pytest.raises(UnreadableFileError, match="too large"):
+            files.read_bytes(Path(f"/dev/fd/{p.stdout.fileno()}"), 100_000, pipe_timeout=5)
+        p.kill()

@@ -64,9 +64,9 @@ def parse_toml(text: str, where: object) -> dict[str, Any]:
         raise _error(where, _deep_line(text), "nested too deeply") from exc
 
 
-def read_json(path: Path, limit: int = MAX_JSON) -> Any:
+def read_json(path: Path, *, pipe_timeout: float | None = None) -> Any:
     """Read and parse a JSON file. Raises UnreadableFileError, and InputError with line and column."""
-    return parse_json(read_text(path, limit), path)
+    return parse_json(read_text(path, MAX_JSON, pipe_timeout=pipe_timeout), path)
 
 
 def parse_json(text: str, where: object) -> Any:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonops.errors import EnvFileError
+from tritonops import files
+from tritonops.errors import EnvFileError, UnreadableFileError
 
 MAX_BYTES = 1 << 20
 """No file larger than this is read, and its values may not grow larger either by naming each other."""
@@ -44,13 +45,11 @@ class Variable(NamedTuple):
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file, or enough of it to see that it is too large. Raises EnvFileError."""
+    """Read a file, or a pipe, as password managers make them. Raises EnvFileError."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else exc
-        raise EnvFileError(f"cannot read the env file {path}: {reason}") from exc
+        return files.read_bytes(path, MAX_BYTES, pipe_timeout=files.PIPE_TIMEOUT)
+    except UnreadableFileError as exc:
+        raise EnvFileError(f"cannot read the env file {exc}") from exc
 
 
 def parse(data: bytes, lookup: Lookup, *, where: str, inherit: bool = True) -> dict[str, Variable]:

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import pwd
-import shutil
+import select
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +28,8 @@ _NO_FLOCK = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.
 _NO_SYMLINK = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _POLL = 0.1
+PIPE_TIMEOUT = 10.0
+"""Seconds that a file named by a person may be silent where it is a pipe: `--input <(make-inputs)`."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -99,8 +101,13 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """Read a regular file of at most `limit` bytes. Raises UnreadableFileError."""
+def read_bytes(path: Path, limit: int, *, pipe_timeout: float | None = None) -> bytes:
+    """Read a regular file of at most `limit` bytes. Raises UnreadableFileError.
+
+    With `pipe_timeout` a pipe will do too, as long as its bytes come within that many seconds of each other.
+    """
+    if pipe_timeout is not None and path.is_fifo():
+        return _read_pipe(path, limit, pipe_timeout)
     with open_regular(path) as file:
         try:
             expected = os.fstat(file.fileno()).st_size
@@ -110,12 +117,12 @@ def read_bytes(path: Path, limit: int) -> bytes:
                     return data
         except OSError as exc:
             raise _unreadable(path, exc) from exc
-    raise UnreadableFileError(path, f"too large: the limit is {limit:,} bytes")
+    raise _too_large(path, limit)
 
 
-def read_text(path: Path, limit: int) -> str:
+def read_text(path: Path, limit: int, *, pipe_timeout: float | None = None) -> str:
     """Read a UTF-8 file as it is, line ends and byte order mark included. Raises UnreadableFileError."""
-    data = read_bytes(path, limit)
+    data = read_bytes(path, limit, pipe_timeout=pipe_timeout)
     try:
         return data.decode()
     except UnicodeDecodeError as exc:
@@ -185,6 +192,31 @@ def _home_of(user: str) -> str:
     return home
 
 
+def _read_pipe(path: Path, limit: int, timeout: float) -> bytes:
+    """Read until every writer has closed it; a pipe that nobody writes to would be waited for for ever."""
+    data = bytearray()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            while len(data) <= limit:
+                if not poller.poll(timeout * 1000):
+                    raise UnreadableFileError(path, f"is a pipe into which nothing was written for {timeout:g} seconds")
+                if not (piece := os.read(descriptor, 1 << 16)):
+                    return bytes(data)
+                data += piece
+        finally:
+            os.close(descriptor)
+    except OSError as exc:
+        raise _unreadable(path, exc) from exc
+    raise _too_large(path, limit)
+
+
+def _too_large(path: Path, limit: int) -> UnreadableFileError:
+    return UnreadableFileError(path, f"too large: the limit is {limit:,} bytes")
+
+
 def _refuse_others(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UnreadableFileError(path, f"is {_KINDS.get(stat.S_IFMT(found.st_mode), 'not a file')}, not a file")
@@ -224,6 +256,8 @@ def _fsync(descriptor: int) -> None:
 
 
 def _copy(source: str | Path, target: str | Path) -> None:
+    import shutil
+
     try:
         shutil.copy2(source, target, follow_symlinks=False)
     except BaseException:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tritonops.documents import abbreviate, read_json
+from tritonops import files
 from tritonops.display_text import clip
 from tritonops.errors import InputError
-from tritonops.files import open_regular
 from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
 from tritonops.triton.control import naming_unknown
 
@@ -86,7 +86,7 @@ def _zero(datatype: str) -> tuple[Any, Any]:
 def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Read a file of input names and values: .json with nested lists, or .npz; an InputError says what is wrong."""
     try:
-        values = _read_npz(path) if path.suffix == ".npz" else read_json(path)
+        values = _read_npz(path) if path.suffix == ".npz" else read_json(path, pipe_timeout=files.PIPE_TIMEOUT)
     except InputError as exc:
         raise InputError(f"cannot read the inputs of {metadata.name} from {exc}", hint=exc.hint) from exc
     return as_tensors(values, metadata, where=str(path))
@@ -175,7 +175,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
     import numpy as np
 
-    with open_regular(path) as file:
+    with files.open_regular(path) as file:
         limit = 4 * os.fstat(file.fileno()).st_size + _UNPACKED
         try:
             size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
