@@ -1,4 +1,4 @@
-"""Processes of this machine, told apart from later ones with the same id."""
+"""Processes of this machine, told apart from later ones with the same id, and their users."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def start_time(pid: int) -> int | None:
     state, *fields = stat.rpartition(")")[2].split()
     threads, started = int(fields[16]), int(fields[18])
     return None if state in "ZX" and threads <= 1 else started
+
+
+def user_name(uid: int) -> str:
+    """Name a user; one that this machine does not know by its number."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tritonops.processes import start_time
 from tritonops.server import embedded, pid_file, process
+from tritonops.server.ports import free_ports
 from tritonops.server.process import Process
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -79,7 +81,8 @@ def test_whatever_the_file_is_no_server_is_found(tmp_path, kind):
 
 
 def run(folder, *arguments):
-    env = {**os.environ, "TRITON_MODELS_DIR": str(folder / "triton")}
+    ports = {f"TRITON_EXPOSE_{name.upper()}": str(number) for name, number in asdict(free_ports()).items()}
+    env = {**os.environ, **ports, "TRITON_MODELS_DIR": str(folder / "triton")}
     done = subprocess.run(
         [PROJECT / "inv", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60
     )

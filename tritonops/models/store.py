@@ -26,6 +26,7 @@ from tritonops.errors import SourceError, StoreError, VerificationError
 from tritonops.files import OnWait, link_or_copy, locked
 from tritonops.models.digest_cache import DigestCache
 from tritonops.models.replaced import ReplacedFiles, require_no_link
+from tritonops.processes import user_name
 
 _CHUNK = 1 << 20
 
@@ -89,11 +90,23 @@ class Store:
 
         Something else in its place, such as a damaged file, is moved to `replaced/`. Raises OSError.
         """
-        file.chmod(0o444)
+        try:
+            file.chmod(0o444)
+        except PermissionError:  # begun by another user, who shares the store and could go on writing to it
+            file = self._own_copy(file, sha256)
         blob = self._cleared_blob(sha256)
         file.replace(blob)
         self.digests.note(blob, sha256)
         return blob
+
+    def _own_copy(self, file: Path, sha256: str) -> Path:
+        copy = file.with_name(f"{file.name}.copy")
+        with file.open("rb", buffering=0) as reader:
+            if _copy_and_hash(reader, copy) != sha256:
+                raise StoreError(f"{file} was changed by another user while it was stored", hint="Run it again.")
+        copy.chmod(0o444)
+        file.unlink()
+        return copy
 
     def adopt(self, file: Path, sha256: str) -> None:
         """Take a file with these bytes into the store: as a link where nothing else shares it, else as a copy.
@@ -212,7 +225,11 @@ def disk_error(place: Path, error: OSError) -> StoreError:
     """Word what went wrong on the disk."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return no_space(place, "there is none left")
-    return StoreError(f"cannot write to {place}: {error}", hint="TRITON_STORE_DIR says where the store lies.")
+    hint = "TRITON_STORE_DIR says where the store lies."
+    if error.errno in (errno.EACCES, errno.EPERM) and place.exists():
+        owner = user_name(place.stat().st_uid)
+        hint = f"It belongs to {owner}. To share it: umask 002 for all, chmod -R g+rwX {place}. {hint}"
+    return StoreError(f"cannot write to {place}: {error}", hint=hint)
 
 
 def no_space(place: Path, what: str) -> StoreError:

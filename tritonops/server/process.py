@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import TritonOpsError
-from tritonops.processes import start_time
+from tritonops.processes import start_time, user_name
 
 _POLL = 0.05
 
@@ -89,18 +89,9 @@ def _signal(process: Process, number: signal.Signals) -> None:
         except ProcessLookupError:
             pass
         except PermissionError as exc:
-            owner = _user_name(Path(f"/proc/{process.pid}").stat().st_uid)
+            owner = user_name(Path(f"/proc/{process.pid}").stat().st_uid)
             hint = f"Ask its owner, or run the command as {owner}."
             raise TritonOpsError(f"cannot stop process {process.pid}: it belongs to {owner}", hint=hint) from exc
-
-
-def _user_name(uid: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def _wait_until_ended(process: Process, timeout: float, is_over: Callable[[], bool] = lambda: False) -> bool:
