@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
-from tritonops.files import write_json
+from tritonops.documents import MAX_RECORD, parse_json
+from tritonops.errors import InputError
+from tritonops.files import read_text, write_json
 
 
 class WrittenFiles:
@@ -31,7 +32,7 @@ class WrittenFiles:
 
     def _load(self) -> dict[str, str]:
         try:
-            digests = json.loads(self._path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            digests = parse_json(read_text(self._path, MAX_RECORD), self._path)
+        except InputError:
             return {}
         return digests if isinstance(digests, dict) else {}
