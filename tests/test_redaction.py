@@ -50,6 +50,7 @@ def test_passwords_and_queries_are_masked(text, shown):
         "is it up? `inv server.status`",
         "hf_transfer and hf_model_of_ours",
         "/a/path? yes",
+        "write socks5h://HOST:PORT or http://HOST:PORT.",
     ],
 )
 def test_everything_else_stays(text):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+SERVER_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://([^\s/?#@]+@)?([\w.-]+|\[[\da-f:.%]+\])(:\d{1,5})?(/[^\s?#@]*)?", re.IGNORECASE
+)
+"""A URL from which a password can be told: in it, a "/" or an "@" has to be written as %2F or %40."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S+)")
 _PATH_WITH_QUERY = re.compile(r"(/[^\s?]*)\?(?=\S*=)(\S*)")
 _TOKEN = re.compile(r"\b(hf_)[A-Za-z0-9]{30,}|\b((?:Bearer|Basic) )[\w.~+/=-]+")
-_PORT = re.compile(r"\d{0,5}['\")\]}>,.;:]*$")
+_PORT = re.compile(r"(\d{0,5}|PORT)['\")\]}>,.;:]*$")
 _CLOSING = re.compile(r"['\")\]}>,.;:]*$")
 """What follows a URL in a sentence."""
 

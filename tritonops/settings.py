@@ -11,12 +11,11 @@ from typing import TypeVar
 
 from tritonops.environment import Environment
 from tritonops.errors import SettingsError
+from tritonops.redaction import SERVER_URL
 
 _T = TypeVar("_T")
 
 RUNTIMES = ("embedded", "compose")
-# A password with a character that has a meaning in URLs, such as "/", has to be written with %2F.
-_ENDPOINT = re.compile(r"https?://([^\s/?#@]+@)?([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/[^\s?#@]*)?", re.IGNORECASE)
 DEFAULT_HF_ENDPOINT = "https://huggingface.co"
 DEFAULT_STALL_SECONDS = 30.0
 
@@ -169,7 +168,8 @@ class _Reader:
     def endpoint(self, name: str, default: str) -> str:
         """Read a URL that may hold a password: what is wrong with it is said without it."""
         value = self.get(name) or default
-        if not _ENDPOINT.fullmatch(value):
+        match = SERVER_URL.fullmatch(value)
+        if not match or match["scheme"].lower() not in ("http", "https"):
             raise SettingsError(f"{name} in {self._where(name)}: want http(s)://host or http(s)://host/path")
         return value.rstrip("/")
 

@@ -114,3 +114,25 @@ def test_a_mirror_may_have_a_port_a_path_and_a_password(tmp_path, endpoint):
     settings = load_settings(tmp_path, environ={"HF_ENDPOINT": endpoint})
     assert settings.hf_endpoint == endpoint.rstrip("/")
     assert "u:p" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://alice:hunter2@",
+        "alice:hunter2@",
+        "http://alice:hunter2@[::1",
+        "http://alice:hun hunter2@127.0.0.1:1",
+        "ftp://alice:hunter2@127.0.0.1:1",
+        "http://alice:hunter2@127.0.0.1:99999",
+        "http://alice:hunter2:1",
+        "http://alice:hunter2/x@127.0.0.1:1",
+        "://alice:hunter2@127.0.0.1",
+    ],
+)
+def test_a_proxy_that_is_none_is_named_by_its_variable_only(project, monkeypatch, proxy):
+    write_url(project, "http://host.invalid/x")
+    monkeypatch.setenv("http_proxy", proxy)
+    (failure,) = download(project).failed
+    assert "http_proxy" in failure.error
+    assert not [secret for secret in SECRETS if secret in failure.error]

@@ -15,7 +15,7 @@ from tritonops.display_text import one_line
 from tritonops.errors import SourceError
 from tritonops.models.address import origin
 from tritonops.models.transfer.watchdog import Watchdog, watched
-from tritonops.redaction import redact
+from tritonops.redaction import SERVER_URL, redact
 
 if TYPE_CHECKING:
     import urllib3
@@ -114,7 +114,10 @@ def find_proxy(url: str, environ: Mapping[str, str]) -> Proxy | None:
         return None
     variable = _variable_of(urlsplit(url).scheme, environ)
     proxy = Proxy(value if "://" in value else f"http://{value}", variable)
-    scheme = proxy.url.partition("://")[0].lower()
+    if not (match := SERVER_URL.fullmatch(proxy.url)):
+        hint = "Write http://HOST:PORT, and special characters of a user name or a password as %XX."
+        raise SourceError(f"{variable} is not the URL of a proxy", hint=hint)
+    scheme = match["scheme"].lower()
     if scheme not in _PROXY_SCHEMES:
         raise SourceError(
             f"{variable} names a proxy of an unknown kind, {scheme!r}",
