@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import stat
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tritonops.files import write_json
+from tritonops import documents
+from tritonops.errors import TritonOpsError
+from tritonops.files import read_text, write_json
 from tritonops.server.ports import Ports
 from tritonops.server.process import Process
 
-_MAX_BYTES = 1 << 16
 _MAX_PID = 1 << 22  # the kernel's own limit
 
 
@@ -41,17 +39,9 @@ def find_process(path: Path) -> Process | None:
 def read_json(path: Path) -> Any:
     """Read a small JSON file that this project wrote; None for anything else, a pipe or a folder too."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except (OSError, ValueError):
+        return documents.parse_json(read_text(path, documents.MAX_RECORD), path)
+    except TritonOpsError:
         return None
-    try:
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        data = os.read(descriptor, _MAX_BYTES + 1) if is_file else b""
-        return json.loads(data) if len(data) <= _MAX_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    finally:
-        os.close(descriptor)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
