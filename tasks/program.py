@@ -59,7 +59,7 @@ class TaskProgram(Program):
     def parse_collection(self) -> None:
         """Load the tasks."""
         super().parse_collection()
-        if self.args.debug.value:
+        if self.args.debug.value or os.environ.get("INVOKE_DEBUG"):
             _redact_logs()
 
     def parse_tasks(self) -> None:
