@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(autouse=True)
 def _settings_of_the_machine_stay_out(monkeypatch):
     """Neither a variable of the developer's own nor the .env of this clone may change what a test sees."""
-    for name in KNOWN:
+    for name in (*KNOWN, *_ROUTES, *map(str.lower, _ROUTES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", "/nonexistent")
     read = Environment._read
@@ -61,6 +61,12 @@ def _settings_of_the_machine_stay_out(monkeypatch):
             read(self, path, **options)
 
     monkeypatch.setattr(Environment, "_read", read_others)
+
+
+_ROUTES = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
 
 
 @pytest.fixture(scope="session")

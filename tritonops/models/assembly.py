@@ -55,6 +55,8 @@ class Assembly:
         """Where the bytes are, after redirects; None until a piece has found out."""
         self.in_one_piece = False
         """The server ignores Range: one connection fetches the whole file."""
+        self.idle_seconds = 0.0
+        """How long a piece that was put back had brought nothing; the one in its place has that much less time."""
         self.error: SourceError | None = None
         self.sha256: str | None = None
         """Set when the file is in the store."""

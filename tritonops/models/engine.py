@@ -223,7 +223,9 @@ class Engine:
                 self._note(assembly)
 
     def _fetch_patiently(self, piece: Piece, buffer: memoryview) -> None:
-        retries, before = Retries(self._transport, piece.assembly.wanted.label), piece.at
+        assembly, before = piece.assembly, piece.at
+        retries = Retries(self._transport, assembly.wanted.label, idle_seconds=assembly.idle_seconds)
+        assembly.idle_seconds = 0.0
         while piece.at < piece.end:
             try:
                 self._fetch_once(piece, buffer, retries)
@@ -233,6 +235,10 @@ class Engine:
                     before = piece.at
                     retries.progressed()
                 retries.pause(exc)
+            except _TryAgainError:
+                if retries.has_failed and piece.at == before:
+                    assembly.idle_seconds = retries.seconds  # what is tried otherwise is not a new beginning
+                raise
 
     def _fetch_once(self, piece: Piece, buffer: memoryview, retries: Retries) -> None:
         with self._open(piece, retries) as response:

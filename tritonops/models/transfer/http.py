@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import random
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -44,9 +43,9 @@ ATTEMPTS = 8
 """Failures in a row, without progress, until a file is given up."""
 ATTEMPTS_AT_FIRST = 4
 """The same for a host that has not answered once: its name may be wrong, or the network away."""
-PATIENCE = 55 / 30
+PATIENCE = 50 / 30
 """Times the seconds that a connection may stall: a whole listing may take so long, and a file be without progress. With
-the default of 30 seconds, a command whose server never answers ends within a minute."""
+the default of 30 seconds, a command whose server never answers ends within a minute, also on a busy machine."""
 
 
 class Transport:
@@ -62,7 +61,6 @@ class Transport:
         self._on_wait = on_wait
         self._pauses: dict[str, float] = {}
         self._met: set[str] = set()
-        self._thread = threading.local()
         self.shortest_wait: float | None = None
         """Seconds from a request to its answer, at best."""
 
@@ -83,11 +81,6 @@ class Transport:
         """Whether `close` was called."""
         return self._watchdog.stopped.is_set()
 
-    @property
-    def paused_seconds(self) -> float:
-        """How long this thread has waited because servers asked for it."""
-        return getattr(self._thread, "paused", 0.0)
-
     def wait(self, seconds: float) -> None:
         """Sleep, unless the download is stopped: then raise StoppedError."""
         if self._watchdog.stopped.wait(seconds):
@@ -106,7 +99,7 @@ class Transport:
         """
         self._watchdog.expect_answers_until(time.monotonic() + retries.window)
         for _ in range(MAX_HOPS):
-            response = Response(self, self._send(address, headers or {}), address, retries)
+            response = Response(self, self._send(address, headers or {}, retries), address, retries)
             location = response.headers.get("Location")
             if response.status in (200, 206):
                 return response
@@ -142,13 +135,14 @@ class Transport:
                 retries.pause(exc)
         raise AssertionError("pause() raises at the last failure")
 
-    def _send(self, address: Address, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _send(self, address: Address, headers: Mapping[str, str], retries: Retries) -> urllib3.BaseHTTPResponse:
         try:
             url = urlsplit(address.url)
         except ValueError as exc:
             raise SourceError(f"{redact(address.url)} is not a URL: {exc}") from exc
         if (pause := self._pauses.get(_host(url), 0.0) - time.monotonic()) > 0:
-            self.pause(pause)
+            retries.wait_as_asked(pause)
+            self._watchdog.expect_answers_until(time.monotonic() + retries.window)
         route = self._routes.to(address.url)
         started = time.monotonic()
         path = url._replace(scheme="", netloc="", path=url.path or "/", fragment="").geturl()
@@ -172,19 +166,15 @@ class Transport:
         self.shortest_wait = min(waited, self.shortest_wait or waited)
         return response
 
-    def pause(self, seconds: float) -> None:
-        """Wait because a server has asked for it."""
-        self._thread.paused = self.paused_seconds + seconds
-        self.wait(seconds)
-
     def _meaning(self, response: Response) -> Exception:
-        status = response.status
+        status, proxy = response.status, self._routes.to(response.address.url).proxy
+        through = f"through the proxy {proxy}: " if proxy else ""
         if status not in TRANSIENT_STATUSES:
-            return refusal(status, response.headers, response.address)
+            return refusal(status, response.headers, response.address, through)
         delay = retry_after(response.headers.get("Retry-After"))
         if delay is not None:
             self._pause_host(response.address.url, delay)
-        return TransientError(f"the server answered {status}", delay=delay)
+        return TransientError(f"{through}the server answered {status}", delay=delay)
 
     def translated(self, error: Exception, route: Route | None = None, *, is_first_contact: bool = False) -> Exception:
         """Turn what requests, urllib3 and http.client raise into TransientError, SourceError or StoppedError."""
@@ -215,15 +205,15 @@ class Transport:
 class Retries:
     """When to try again, and when to give up: after too many failures in a row, or too long without progress."""
 
-    def __init__(self, transport: Transport, what: str, *, is_listing: bool = False) -> None:
+    def __init__(self, transport: Transport, what: str, *, is_listing: bool = False, idle_seconds: float = 0.0) -> None:
         self._transport, self._what, self.is_listing = transport, what, is_listing
-        self._asked = 0.0
-        """Seconds that servers have asked to wait, without progress."""
-        self._failures = 0
-        self._begin()
+        self.progressed()
+        self._since -= idle_seconds
 
-    def _begin(self) -> None:
-        self._since, self._paused = time.monotonic(), self._transport.paused_seconds
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last try failed."""
+        return self._failures > 0
 
     @property
     def until(self) -> float | None:
@@ -234,7 +224,7 @@ class Retries:
     def seconds(self) -> float:
         """How long there was no progress; a listing has none before it is complete."""
         idle = time.monotonic() - self._since
-        return idle if self.is_listing else idle - (self._transport.paused_seconds - self._paused)
+        return idle if self.is_listing else idle - self._paused
 
     @property
     def window(self) -> float:
@@ -243,8 +233,16 @@ class Retries:
 
     def progressed(self) -> None:
         """Count from the beginning again."""
-        self._failures, self._asked = 0, 0.0
-        self._begin()
+        self._since, self._failures = time.monotonic(), 0
+        self._asked = 0.0
+        """Seconds that servers have asked to wait, without progress."""
+        self._paused = 0.0
+        """Those of them that have passed."""
+
+    def wait_as_asked(self, seconds: float) -> None:
+        """Wait because a server has asked for it: files get that much more time."""
+        self._paused += seconds
+        self._transport.wait(seconds)
 
     def pause(self, error: TransientError) -> None:
         """Wait before the next try, longer after each failure in a row; raise SourceError after too many."""
@@ -263,7 +261,7 @@ class Retries:
         if error.delay is None:
             transport.wait(backoff)
         else:
-            transport.pause(error.delay)
+            self.wait_as_asked(error.delay)
 
 
 class Response:

@@ -55,10 +55,10 @@ def translated(error: Exception, route: Route | None, *, is_first_contact: bool)
     return TransientError(_reason(causes, route), is_first_contact=is_first_contact)
 
 
-def refusal(status: int, headers: Mapping[str, str], address: Address) -> SourceError:
+def refusal(status: int, headers: Mapping[str, str], address: Address, through: str = "") -> SourceError:
     """Say what a status means that no other try will change, and what to do about it."""
     code = headers.get("X-Error-Code")
-    what = f"{redact(address.url)} answered {status}"
+    what = f"{through}{redact(address.url)} answered {status}"
     if code == "GatedRepo":
         hint = "The repository is gated: accept its terms on its page, then set HF_TOKEN to a token of that account."
         return AccessDeniedError(what, hint=hint)
