@@ -104,6 +104,8 @@ class _Run:
         """What models.lock said when the run began, and what it said last."""
         self._pins: dict[str, LockedVersion] = {}
         """What the versions of this run consist of, by label."""
+        self._folders: dict[str, Path] = {}
+        """Places of versions, looked up when the run began; each is good for one look."""
         self._due: set[str] = set()
         """Versions that are to be installed: their place was looked at."""
         self._listed: list[Listing] = []
@@ -180,6 +182,7 @@ class _Run:
         unread: dict[Path, int] = {}
         for listing in listings:
             folder = self._repository.version_dir(listing.version.name, listing.version.version)
+            self._folders[listing.version.label] = folder
             for file in listing.files:
                 placed = folder / file.path
                 path = placed if placed.exists() or not file.sha256 else self._store.blob(file.sha256)
@@ -200,7 +203,7 @@ class _Run:
             if pin is None:
                 return False
             self._pins[label] = pin
-            found = state(self._store, pin, self._repository)
+            found = state(self._store, pin, self._repository, folder=self._folders.pop(label, None))
             if found != "installed":
                 self._repository.refuse_link(pin.name)
             if found == "other bytes" and not (self._overwrite or self._verify):

@@ -22,13 +22,13 @@ State = Literal["absent", "incomplete", "installed", "other bytes"]
 """What is in a version's place. "incomplete" lacks pinned files, and has nothing else in their place."""
 
 
-def state(store: Store, pin: LockedVersion, repository: Repository) -> State:
+def state(store: Store, pin: LockedVersion, repository: Repository, *, folder: Path | None = None) -> State:
     """Compare the version's place with its pin, by content: who put the files there does not matter.
 
     Further files beside the pinned ones do not matter either. Only files that changed since they were last read are
-    read.
+    read. `folder` is the version's place, for a caller who has just looked it up.
     """
-    folder = repository.version_dir(pin.name, pin.version)
+    folder = folder or repository.version_dir(pin.name, pin.version)
     if all(store.digests.matches(folder / file.path, file.size, file.sha256) for file in pin.files):
         return "installed"
     if not os.path.lexists(folder):
@@ -87,6 +87,8 @@ def staged(
 
 def match_small_files(listing: Listing, repository: Repository) -> Listing:
     """Fill in the SHA-256 of small files that the Hub names by git's hash, where the same bytes are in place."""
+    if all(file.sha256 for file in listing.files):
+        return listing
     folder = repository.version_dir(listing.version.name, listing.version.version)
     files = tuple(_matched(file, folder / file.path) if file.sha256 is None else file for file in listing.files)
     return replace(listing, files=files)
