@@ -219,6 +219,8 @@ def test_a_pid_that_now_belongs_to_another_process_is_not_taken_for_the_server(m
 
 def test_a_server_leaves_nothing_in_the_home(start_triton, tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)  # a libpython may have been fetched there
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     write_model(tmp_path / "x" / "triton", "plain")
     server = start_triton(tmp_path / "x" / "triton")
