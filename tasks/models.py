@@ -13,6 +13,7 @@ from tasks.terminal import confirm, note, print_diff, print_json, print_table, s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tritonops.errors import TritonOpsError
     from tritonops.models.check.finding import Finding
     from tritonops.models.config import ConfigOutcome
     from tritonops.models.download import DownloadResult
@@ -29,10 +30,16 @@ def list_(c: Context, json: bool = False) -> None:
     from tritonops.models.catalog import load_catalog
     from tritonops.models.listing import list_versions
     from tritonops.models.lock import load_lock
+    from tritonops.models.sources.path_source import source_problems
+    from tritonops.models.store import Store
 
     at = settings()
-    sizes = {label: pin.size for label, pin in load_lock(at.lock_path).items()}
-    rows = list_versions(load_catalog(at.models_toml), _repository(), at.config_dir, sizes=sizes)
+    catalog, pins = load_catalog(at.models_toml), load_lock(at.lock_path)
+    problems = source_problems(catalog, pins, Store(at.store_dir).digests)
+    sizes = {label: pin.size for label, pin in pins.items()}
+    rows = list_versions(catalog, _repository(), at.config_dir, sizes=sizes)
+    for label, problem in problems.items():
+        note(f"{label}: {problem.in_one_line}")
     if json:
         print_json(rows)
         return
@@ -45,13 +52,21 @@ def list_(c: Context, json: bool = False) -> None:
                 row.revision and row.revision[:12],
                 row.source,
                 size(row.size),
-                _yes(row.installed),
+                _installed(row.installed, problems.get(f"{row.name}/{row.version}")),
                 _yes(row.enabled),
                 row.config,
             )
             for row in rows
         ],
     )
+
+
+def _installed(installed: bool, problem: TritonOpsError | None) -> str | None:
+    """Tell what is installed from what its source holds by now."""
+    from tritonops.errors import SourceChangedError
+
+    yes = _yes(installed)
+    return f"{yes}, source changed" if isinstance(problem, SourceChangedError) else yes
 
 
 def _yes(value: bool | None) -> str | None:
@@ -107,7 +122,7 @@ def _summary(result: DownloadResult) -> str:
 @task(
     help={
         "include": "Pin this model again, whatever its pin says; several times, or as a comma-separated list.",
-        "check": "Change nothing; exit 1 where models.toml and the lock disagree.",
+        "check": "Change nothing; exit 4 where models.lock does not agree with models.toml or with local files.",
         "json": "Print one JSON document.",
     },
     iterable=["include"],

@@ -15,8 +15,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
 ├── SourceError                     1  a model's files could not be had from where models.toml says
 │   ├── AccessDeniedError              the Hub, or another server, wants a token or refuses this one
+│   ├── SourceMissingError             a file of this machine that models.toml names is not there
 │   └── VerificationError              the bytes that came are not the bytes that were expected
-├── StaleLockError                  1  models.lock does not agree with models.toml
 ├── StoreError                      1  the store, or the disk below it, could not do what was asked
 ├── LockingError                    1  a filesystem on which no lock can be taken
 ├── DockerError                        a docker command failed; its last lines are shown
@@ -35,6 +35,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   │   └── EnvFileError               an env file that cannot be read, at a line
 │   ├── CatalogError                   models.toml, at an entry and a line
 │   ├── ConfigError                    a config.pbtxt, at a line and a column
+│   ├── SourceChangedError             a file of this machine is not what models.lock says it was
 │   ├── UnknownModelError              a name that is not there, with the near misses
 │   ├── UnknownReleaseError            a release that the host does not have
 │   └── UnknownHostError               a host or group that hosts.toml does not have
@@ -53,6 +54,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── DeployError                     1  a deploy or rollback failed
 │   └── PutBackError                   it failed under way, and what was served before is served again
 └── DifferenceError                 4  nothing failed, but there is a difference
+    └── StaleLockError                 models.lock does not agree with models.toml, or with the files that it names
 
 Modules add their own cases as subclasses of these, here, so that this page lists them all.
 """
@@ -94,8 +96,11 @@ class PartialFailureError(TritonOpsError):
 
     is_list = True
 
-    def __init__(self, what: str, failures: Mapping[str, str], *, hint: str | None = None) -> None:
+    def __init__(
+        self, what: str, failures: Mapping[str, str], *, hint: str | None = None, exit_code: int | None = None
+    ) -> None:
         self.failures = dict(failures)
+        self.exit_code = exit_code or type(self).exit_code
         lines = [f"  {name}: {reason}" for name, reason in self.failures.items()]
         super().__init__("\n".join([f"{what}:", *lines]), hint=hint)
 
@@ -148,10 +153,8 @@ class VerificationError(SourceError):
     """Bytes with another hash or size than the one known for them; they were not installed."""
 
 
-class StaleLockError(TritonOpsError):
-    """models.lock lacks a pin, or was made for another models.toml: a commit that forgot it is a failed check."""
-
-    is_list = True
+class SourceMissingError(SourceError):
+    """A file or folder of this machine that models.toml names, and that is not there."""
 
 
 class StoreError(TritonOpsError):
@@ -276,6 +279,10 @@ class ConfigError(InputError):
         self.where, self.line, self.column, self.problem = where, line, column, problem
         place = ":".join(str(part) for part in (where, line, column) if part is not None)
         super().__init__(f"{place}: {problem}")
+
+
+class SourceChangedError(InputError):
+    """A file or folder of this machine that changed since it was locked; the hint has the commands that resolve it."""
 
 
 class UnknownModelError(InputError):
@@ -422,6 +429,12 @@ class DifferenceError(TritonOpsError):
     """A comparison that found something: not a failure, but scripts want to know."""
 
     exit_code = 4
+
+
+class StaleLockError(DifferenceError):
+    """models.lock lacks a pin, or was made for another models.toml or for other files of this machine."""
+
+    is_list = True
 
 
 def near_misses(name: str, known: Iterable[str]) -> str:

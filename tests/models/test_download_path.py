@@ -107,7 +107,7 @@ def test_a_source_that_changed_since_it_was_locked_is_not_installed(settings):
         path.unlink()
     (settings.project / "digits.onnx").write_bytes(b"retrain")
     result = download(settings)
-    assert "not the file that was locked" in result.failed[0].error
+    assert "changed since it was locked" in result.failed[0].error
     assert files_below(settings.models_dir) == {}
 
 

@@ -92,7 +92,7 @@ def test_an_edited_source_is_resolved_again(hub, two):
 def test_check_names_what_is_not_locked(two):
     with pytest.raises(StaleLockError, match="a/1: is not locked") as caught:
         check_lock(two)
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 4
     lock_models(two)
     check_lock(two)
 

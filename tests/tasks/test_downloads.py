@@ -50,8 +50,8 @@ def test_an_unknown_model_and_a_wrong_number_are_refused(inv):
     assert (code, "want a whole number" in err) == (2, True)
 
 
-def test_lock_check_exits_1_until_everything_is_locked(inv):
-    assert inv("models.lock", "--check")[0] == 1
+def test_lock_check_exits_4_until_everything_is_locked(inv):
+    assert inv("models.lock", "--check")[0] == 4
     assert inv("models.lock")[0] == 0
     assert inv("models.lock", "--check") == (0, "", "")
 

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from tritonops.errors import PartialFailureError, StoreError, TritonOpsError
+from tritonops.errors import PartialFailureError, SourceChangedError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion
 from tritonops.models.commit import Commits
 from tritonops.models.fetch import JOBS, Supply, in_parallel
@@ -30,6 +31,14 @@ class Failure:
 
     model: str
     error: str
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class InputFailure(Failure):
+    """One that a person has to decide about: its source changed since it was locked."""
+
+    exit_code: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -71,15 +80,21 @@ def download(
         run = _Run(settings, commits, store, supply, progress, overwrite=overwrite, verify=verify)
         run.bring(commits.catalog.select(include))
     seconds = round(time.monotonic() - started, 3)
-    failed = tuple(Failure(label, error) for label, error in run.failed.items())
+    failed = tuple(run.failed.values())
     return DownloadResult(tuple(run.downloaded), tuple(run.skipped), failed, supply.received, seconds)
 
 
 def raise_unless_done(result: DownloadResult) -> None:
-    """Raise PartialFailureError with what failed; for a caller whose exit code depends on it."""
+    """Raise PartialFailureError with what failed; for a caller whose exit code depends on it.
+
+    The exit code is that of the failures where it is the same for all, and 1 otherwise.
+    """
     if result.failed:
         failures = {failure.model: failure.error for failure in result.failed}
-        raise PartialFailureError("not everything was downloaded", failures)
+        codes = {failure.exit_code for failure in result.failed}
+        raise PartialFailureError(
+            "not everything was downloaded", failures, exit_code=codes.pop() if len(codes) == 1 else 1
+        )
 
 
 class _Run:
@@ -113,7 +128,7 @@ class _Run:
         """The files that the store did not have before, by SHA-256."""
         self.downloaded: list[str] = []
         self.skipped: list[str] = []
-        self.failed: dict[str, str] = {}
+        self.failed: dict[str, Failure] = {}
         self._done: set[str] = set()
 
     def bring(self, versions: Sequence[ModelVersion]) -> None:
@@ -167,9 +182,9 @@ class _Run:
         """Read what is pinned from the lock, and ask the sources of the rest."""
         pins = {version.label: pin_of(version, self._before, self._commits.models_toml) for version in versions}
         answers = self._supply.list([version for version in versions if pins[version.label] is None])
-        for version in versions:
-            if pin := pins[version.label]:
-                answers[version.label] = self._supply.list_pinned(version, pin)
+        answers |= self._supply.list_pinned(
+            {version.label: (version, pin) for version in versions if (pin := pins[version.label])}
+        )
         for label, answer in answers.items():
             if isinstance(answer, TritonOpsError):
                 self._fail(label, answer)
@@ -247,7 +262,8 @@ class _Run:
         self._done.add(label)
 
     def _fail(self, label: str, error: TritonOpsError | OSError) -> None:
-        self.failed[label] = error.in_one_line if isinstance(error, TritonOpsError) else str(error)
+        text = error.in_one_line if isinstance(error, TritonOpsError) else str(error)
+        self.failed[label] = (InputFailure if isinstance(error, SourceChangedError) else Failure)(label, text)
         self._done.add(label)
 
     def _drop(self, listing: Listing, objection: str) -> None:

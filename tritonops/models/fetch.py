@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tritonops.errors import AccessDeniedError, SourceError, TritonOpsError
+from tritonops.errors import AccessDeniedError, SourceError, SourceMissingError, TritonOpsError
 from tritonops.models.address import Address
 from tritonops.models.catalog import ModelVersion, PathSource
 from tritonops.models.crew import FIRST, Crew
 from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.sources import Hub, ListedFile, Listing, list_path, list_pinned, list_remote
+from tritonops.models.sources.path_source import require_unchanged
 from tritonops.models.store import Store, file_sha256
 from tritonops.settings import DEFAULT_STALL_SECONDS
 
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from tritonops.models.engine import OnStored
     from tritonops.models.transfer.http import Transport
 
+Pinned = tuple[ModelVersion, LockedVersion]
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+CORES = os.cpu_count() or 1
 
 JOBS = 64
 """Connections at most. Over a long line a CDN gives one connection some 10 to 40 MB/s, so these fill a line of several
@@ -65,9 +71,26 @@ class Supply:
         answers = in_parallel(self._ask, wanted, threads=self._jobs)
         return {version.label: answer for version, answer in zip(wanted, answers, strict=True)}
 
-    def list_pinned(self, version: ModelVersion, pin: LockedVersion) -> Listing:
-        """Say what a pin consists of; nobody is asked."""
-        return list_pinned(version, pin, self._hub)
+    def list_pinned(self, pins: Mapping[str, Pinned]) -> dict[str, Listing | TritonOpsError]:
+        """Say what pins consist of, by label; no request is sent.
+
+        Files of this machine are compared with their pin: a SourceChangedError, or a SourceError for one that cannot be
+        read, takes the place of the listing. A missing file is no error: the store may have it.
+        """
+        local = [(version, pin) for version, pin in pins.values() if isinstance(version.source, PathSource)]
+        errors = dict(in_parallel(self._compare, local, threads=CORES, first=CORES)) if local else {}
+        return {label: errors.get(label) or list_pinned(*pinned, self._hub) for label, pinned in pins.items()}
+
+    def _compare(self, pinned: Pinned) -> tuple[str, TritonOpsError | None]:
+        version, pin = pinned
+        assert isinstance(version.source, PathSource)
+        try:
+            require_unchanged(version, version.source, pin, self._store.digests)
+        except SourceMissingError as exc:
+            self._progress.warned(f"{version.label}: {exc}; what is locked counts")
+        except TritonOpsError as exc:
+            return version.label, exc
+        return version.label, None
 
     def lacking(self, files: Iterable[ListedFile]) -> dict[str, ListedFile]:
         """Tell which of these files the store lacks, by key; a file whose SHA-256 nobody knows yet is one of them."""
@@ -118,7 +141,7 @@ class Supply:
     def _ask(self, version: ModelVersion) -> Listing | TritonOpsError:
         try:
             if isinstance(version.source, PathSource):
-                return list_path(version, version.source)
+                return list_path(version, version.source, self._store.digests)
             if self._hub.is_offline:
                 return _offline(version.label)
             return list_remote(version, self._hub, self._connect())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import PartialFailureError, StaleLockError, StoreError, TritonOpsError
+from tritonops.errors import PartialFailureError, SourceChangedError, StaleLockError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion, load_catalog
 from tritonops.models.commit import Commits
 from tritonops.models.fetch import Supply
@@ -15,6 +15,7 @@ from tritonops.models.lock import LockedVersion, differences, load_lock, pin_of
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.models.sources import Hub, Listing
+from tritonops.models.sources.path_source import source_problems
 from tritonops.models.store import Store
 from tritonops.settings import Settings
 
@@ -40,6 +41,8 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
     with store.locked(progress.waiting), Supply(store, hub, progress, stall_seconds=settings.stall_seconds) as supply:
         versions, before = commits.catalog.select(include), commits.pins
         stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
+        kept = {version.label: (version, before[version.label]) for version in versions if version not in stale}
+        changed = {label: exc for label, exc in supply.list_pinned(kept).items() if isinstance(exc, TritonOpsError)}
         resolved, errors = resolve(stale, settings.models_toml, supply, Repository(settings.models_dir))
         with commits.locked():
             try:
@@ -50,10 +53,11 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
                 pin = resolved.get(version.label)
                 if pin and (objection := commits.objection(version, pin)):
                     errors[version.label] = StoreError(f"not locked: {objection}")
-    if errors:
-        failures = {label: error.in_one_line for label, error in errors.items()}
-        raise PartialFailureError("not everything was locked", failures)
-    return LockResult(tuple(resolved), tuple(version.label for version in versions if version not in stale))
+    if errors or changed:
+        failures = {label: error.in_one_line for label, error in {**errors, **changed}.items()}
+        codes = {error.exit_code for error in [*errors.values(), *changed.values()]}
+        raise PartialFailureError("not everything was locked", failures, exit_code=max(codes) if len(codes) == 1 else 1)
+    return LockResult(tuple(resolved), tuple(kept))
 
 
 def resolve(
@@ -73,13 +77,25 @@ def resolve(
 
 
 def check_lock(settings: Settings, *, include: Sequence[str] = ()) -> None:
-    """Raise StaleLockError where models.toml and models.lock disagree, with a line for each version."""
-    catalog = load_catalog(settings.models_toml)
+    """Compare models.lock with models.toml, and with the files of this machine that it names.
+
+    Raises StaleLockError with a line for each version that differs, and PartialFailureError where files cannot be
+    compared. Nothing is written.
+    """
+    catalog, lock = load_catalog(settings.models_toml), load_lock(settings.lock_path)
     labels = {version.label for version in catalog.select(include)}
-    found = differences(catalog, load_lock(settings.lock_path))
-    lines = [f"  {label}: {what}" for label, what in found.items() if not include or label in labels]
-    if lines:
+    problems = source_problems(catalog, lock, Store(settings.store_dir).digests)
+    changed = {label: exc for label, exc in problems.items() if isinstance(exc, SourceChangedError)}
+    unknown = {label: str(exc) for label, exc in problems.items() if label not in changed}
+    found = {**differences(catalog, lock), **{label: str(exc) for label, exc in changed.items()}}
+    found, unknown = ({k: v for k, v in each.items() if not include or k in labels} for each in (found, unknown))
+    hints = ["inv models.lock pins what is not pinned."] * bool(found.keys() - changed.keys())
+    hints += [str(exc.hint) for label, exc in changed.items() if label in found]
+    if unknown:
+        raise PartialFailureError("not everything can be compared", {**found, **unknown}, hint=" ".join(hints) or None)
+    if found:
+        lines = [f"  {label}: {what}" for label, what in sorted(found.items())]
         raise StaleLockError(
-            "\n".join([f"{settings.lock_path} does not agree with models.toml:", *lines]),
-            hint="inv models.lock pins what is not pinned.",
+            "\n".join([f"{settings.lock_path} does not agree with {settings.models_toml.name}:", *lines]),
+            hint=" ".join(hints),
         )

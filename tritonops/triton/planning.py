@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tritonops.errors import ConfigError, RepositoryError, UnknownModelError
+from tritonops.errors import ConfigError, RepositoryError, SourceChangedError, UnknownModelError
 from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
 from tritonops.models.config import Variant
 from tritonops.models.install import state as install_state
 from tritonops.models.lock import load_lock, pin_of
+from tritonops.models.sources.path_source import source_problems
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store
 from tritonops.settings import Settings
@@ -80,6 +81,11 @@ class _Planner:
         self._variant, self._prune = variant, prune
         self._lock = load_lock(settings.lock_path)
         self._store = Store(settings.store_dir)
+        self._changed_sources = {
+            label: error
+            for label, error in source_problems(catalog, self._lock, self._store.digests).items()
+            if isinstance(error, SourceChangedError)
+        }
         self._repository = Repository(settings.models_dir)
         self._disk = Disk.of(settings.models_dir, client.url)
         self._server = _by_name(list_models(client))
@@ -128,13 +134,18 @@ class _Planner:
         wanted = about.wanted
         return PlannedModel(
             name,
-            (*_model_rows(about), *planned),
+            (*self._source_rows(name), *_model_rows(about), *planned),
             config=wanted.text if wanted.differs and not wanted.problem else None,
             config_there=wanted.there,
             diff=wanted.diff or about.served_diff,
             steps=wanted.steps,
             is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),
         )
+
+    def _source_rows(self, name: str) -> Iterator[PlannedVersion]:
+        for entry in self._catalog.versions_of(name):
+            if error := self._changed_sources.get(entry.label):
+                yield _blocked(name, f"{entry.label}: {error.in_one_line}")
 
     def _gather(self, name: str) -> _Declared:
         entries = {entry.version: entry for entry in self._catalog.versions_of(name)}

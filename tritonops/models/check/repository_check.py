@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonops.errors import ConfigError, RepositoryError, UnknownModelError
+from tritonops.errors import ConfigError, RepositoryError, SourceChangedError, TritonOpsError, UnknownModelError
 from tritonops.models.catalog import Catalog
 from tritonops.models.check.config_rules import config_problems
 from tritonops.models.check.ensemble_rules import ensemble_problems
@@ -16,9 +16,11 @@ from tritonops.models.check.graph_rules import graph_problems
 from tritonops.models.check.image import Image
 from tritonops.models.check.warmup_rules import warmup_problems
 from tritonops.models.config import VARIANTS, Variant, source_path, wanted_config
+from tritonops.models.digest_cache import DigestCache
 from tritonops.models.lock import differences, load_lock
 from tritonops.models.pbtxt import parse_config, read_text
 from tritonops.models.repository import Repository
+from tritonops.models.sources.path_source import source_problems
 
 _CORE_RULES = (config_problems, ensemble_problems)
 _LOADING_RULES = (files_problems, graph_problems, warmup_problems)
@@ -64,7 +66,8 @@ def check(checked: Checked, *, include: Sequence[str] = ()) -> tuple[Finding, ..
         if not include or name in include
         for finding in _merged(model.findings(others))
     ]
-    return (*findings, *([] if include else _general(checked)))
+    sources = [finding for finding in _sources(checked) if not include or finding.model in include]
+    return (*findings, *sources, *([] if include else _general(checked)))
 
 
 def _problems(subject: Subject) -> Iterator[Problem]:
@@ -195,6 +198,25 @@ def _general(checked: Checked) -> Iterator[Finding]:
 def _lock_finding(checked: Checked, model: str, what: str) -> Finding:
     why = "a download takes what the source has on that day"
     return _finding(model, (checked.lock_path,), Problem("not-locked", what, why, "`inv models.lock`", "warning"))
+
+
+def _sources(checked: Checked) -> Iterator[Finding]:
+    """Compare the files of this machine that models.toml names with their pins."""
+    digests = DigestCache(checked.repository.beside / "digests.json")
+    for label, error in source_problems(checked.catalog, load_lock(checked.lock_path), digests).items():
+        yield _source_finding(checked, label, error)
+
+
+def _source_finding(checked: Checked, label: str, error: TritonOpsError) -> Finding:
+    is_changed = isinstance(error, SourceChangedError)
+    problem = Problem(
+        "source-changed" if is_changed else "source-unreadable",
+        f"{label}: {error}",
+        "what was locked goes on being served" if is_changed else "nobody knows whether it is what was locked",
+        error.hint or f"see whether {checked.catalog.path.name} names the right path",
+        "error" if is_changed else "warning",
+    )
+    return _finding(label.rpartition("/")[0], (checked.lock_path,), problem)
 
 
 def _syntax(name: str, files: tuple[Path, ...], error: ConfigError) -> Finding:

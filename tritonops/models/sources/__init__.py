@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,8 +14,9 @@ from urllib.parse import quote
 from tritonops.errors import SourceError, TritonOpsError, near_misses
 from tritonops.models.address import Address
 from tritonops.models.catalog import HubSource, ModelVersion, PathSource, UrlSource
-from tritonops.models.lock import LockedFile, LockedVersion, is_inside, requested
-from tritonops.models.store import file_sha256
+from tritonops.models.digest_cache import DigestCache
+from tritonops.models.lock import LockedFile, LockedVersion, requested
+from tritonops.models.sources.path_source import list_local_files, unreadable
 from tritonops.redaction import redact
 
 if TYPE_CHECKING:
@@ -196,31 +197,12 @@ def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) ->
     return Listing(version, None, (ListedFile(version.label, version.local_name, size, address, source.sha256),))
 
 
-def list_path(version: ModelVersion, source: PathSource) -> Listing:
+def list_path(version: ModelVersion, source: PathSource, digests: DigestCache) -> Listing:
     """List files of this machine, and hash them. Raises SourceError."""
-    try:
-        files = tuple(
-            ListedFile(version.label, target, file.stat().st_size, file, file_sha256(file))
-            for target, file in _local_files(version, source)
-        )
-    except OSError as exc:
-        raise SourceError(f"cannot read {exc.filename}: {exc.strerror}", hint="models.toml names it as path.") from exc
-    return Listing(version, None, files)
-
-
-def _local_files(version: ModelVersion, source: PathSource) -> Iterator[tuple[str, Path]]:
-    if version.kind == "single_file":
-        if not source.path.is_file():
-            raise SourceError(f"{source.path} is not a file", hint="models.toml names it as path.")
-        yield version.local_name, source.path
-        return
-    if not source.path.is_dir():
-        raise SourceError(f"{source.path} is not a folder", hint="models.toml names it as path.")
-    found = sorted(path for path in source.path.rglob("*") if path.is_file())
-    if not found:
-        raise SourceError(f"{source.path} has no files")
-    for path in found:
-        target = f"{version.local_name}/{path.relative_to(source.path).as_posix()}"
-        if not is_inside(target):
-            raise SourceError(f"{path} has a name that cannot be installed")
-        yield target, path
+    files = []
+    for target, file in list_local_files(version, source).items():
+        try:
+            files.append(ListedFile(version.label, target, file.stat().st_size, file, digests.sha256(file)))
+        except OSError as exc:
+            raise unreadable(file, exc) from exc
+    return Listing(version, None, tuple(files))
