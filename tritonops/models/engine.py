@@ -236,7 +236,7 @@ class Engine:
                     retries.progressed()
                 retries.pause(exc)
             except _TryAgainError:
-                if retries.has_failed and piece.at == before:
+                if retries.has_failed and piece.at - before < MIN_SPEED * retries.seconds:
                     assembly.idle_seconds = retries.seconds  # what is tried otherwise is not a new beginning
                 raise
 
