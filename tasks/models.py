@@ -253,10 +253,19 @@ def enable(c: Context, model: str) -> None:
     note(f"`inv triton.load {model}` loads it into a running server.")
 
 
-@task(help={"model": "The model's name."}, positional=["model"])
-def disable(c: Context, model: str) -> None:
+@task(
+    help={"model": "The model's name.", "yes": "Do not ask, also where an ensemble needs the model."},
+    positional=["model"],
+)
+def disable(c: Context, model: str, yes: bool = False) -> None:
     """Hide a model from Triton: move it from triton/ to triton-disabled/."""
-    print(_repository().disable(model))
+    from tritonops.models.check.hazards import ensembles_with
+
+    repository = _repository()
+    ensembles = ", ".join(ensembles_with(repository.root, model))
+    if ensembles and not confirm(f"{model} is a step of {ensembles}, not served without it. Go ahead?", yes=yes):
+        return
+    print(repository.disable(model))
     note(f"A running server goes on serving it until `inv triton.unload {model}`.")
 
 

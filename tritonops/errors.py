@@ -36,6 +36,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── CatalogError                   models.toml, at an entry and a line
 │   ├── ConfigError                    a config.pbtxt, at a line and a column
 │   ├── SourceChangedError             a file of this machine is not what models.lock says it was
+│   ├── DependentError                 a change with which an ensemble could not be served any more
 │   ├── UnknownModelError              a name that is not there, with the near misses
 │   ├── UnknownReleaseError            a release that the host does not have
 │   └── UnknownHostError               a host or group that hosts.toml does not have
@@ -283,6 +284,17 @@ class ConfigError(InputError):
 
 class SourceChangedError(InputError):
     """A file or folder of this machine that changed since it was locked; the hint has the commands that resolve it."""
+
+
+class DependentError(InputError):
+    """A change of a model with which an ensemble could not be served any more; nothing was sent."""
+
+    def __init__(self, model: str, reasons: Iterable[str], ensembles: Iterable[str]) -> None:
+        names = list(ensembles)
+        super().__init__(
+            f"{model} was left as it is served: {'; '.join(reasons)}",
+            hint=f"Change {', '.join(names)} too, or take it out of service first: inv triton.unload {names[0]}",
+        )
 
 
 class UnknownModelError(InputError):

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from tests.onnx_models import affine
+from tests.onnx_models import affine, write_model
+from tests.triton.projects import ENSEMBLE
 
 CATALOG = """\
 [[models.clip]]
@@ -172,3 +173,14 @@ def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments,
     assert (code, out) == (2, "")
     assert said in err
     assert (project / "models.toml").read_text() == before
+
+
+def test_a_step_of_an_ensemble_is_not_disabled_unasked(project, inv):
+    write_model(project / "triton", "step")
+    (project / "triton/whole/1").mkdir(parents=True)
+    (project / "triton/whole/config.pbtxt").write_text(ENSEMBLE.replace("STEP", "step"))
+    code, _, err = inv("models.disable", "step")
+    assert code == 2
+    assert "step is a step of whole" in err
+    assert (project / "triton/step").is_dir()
+    assert inv("models.disable", "step", "--yes")[0] == 0

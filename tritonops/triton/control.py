@@ -25,6 +25,7 @@ from tritonops.models.check.hazards import load_hazard
 from tritonops.models.repository import CONFIG_NAME, Repository
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_versions, config_problem, ready, staleness, version_problem
+from tritonops.triton.dependents import ensemble_steps, lost, refuse_broken
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
 from tritonops.triton.load_call import LoadCall
 from tritonops.triton.served import failure_reasons, without_traceback
@@ -83,11 +84,14 @@ def load(
         note = disk.note(name)
         if note and staleness(client, rows, model, note) is None:
             return Outcome(name, "current", rows)
+        _refuse_hazard(disk, name)
+        before = list_models(client)
+        refuse_broken(client, disk, model, before)
         if note:  # What it says holds no longer, or not until the load has been verified.
             disk.remember(name, replace(note, files={}))
-        _refuse_hazard(disk, name)
         served = _load_from_disk(client, disk, model, note, rows, deadline, trust=trust)
         disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
+        _require_dependents(client, name, before, deadline)
     return Outcome(name, "loaded", _settled(client, name, deadline, disk))
 
 
@@ -116,11 +120,6 @@ def serving_ensembles(client: TritonClient, step: str) -> list[str]:
     """Name the ensembles that are served and have this model as a step."""
     names = {row.name for row in client.index() if row.state == "READY"} - {step}
     return sorted(name for name in names if step in ensemble_steps(client.config(name)))
-
-
-def ensemble_steps(config: Any) -> list[str]:
-    """Name the models that an ensemble consists of; none for the ModelConfig of any other model."""
-    return [step.model_name for step in config.ensemble_scheduling.step]
 
 
 def load_with_config(
@@ -219,6 +218,16 @@ def _load_from_disk(
 def _problem(client: TritonClient, model: ModelOnDisk, deadline: Deadline) -> str | None:
     rows = _settled(client, model.name, deadline)
     return version_problem(rows, model) or config_problem(client, model)
+
+
+def _require_dependents(client: TritonClient, name: str, before: list[ModelStatus], deadline: Deadline) -> None:
+    """Raise LoadError where the load took an ensemble out of service, and a load of that one does not bring it back."""
+    for ensemble in lost(before, list_models(client), name):
+        with suppress(TritonError):
+            client.load(ensemble, timeout=deadline.left)
+    if gone := lost(before, list_models(client), name):
+        reasons = "; ".join(f"{ensemble} went out of service: {reason}" for ensemble, reason in gone.items())
+        raise LoadError(f"{name} is loaded, but {reasons}", hint=f"Fix it, then: inv triton.load {next(iter(gone))}")
 
 
 def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | None = None) -> Rows:

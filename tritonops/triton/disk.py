@@ -96,6 +96,10 @@ class Disk:
         address = url.replace("localhost:", "127.0.0.1:")
         return cls(models_dir, beside / "loaded" / quote(address, safe=""), beside / "triton.log")
 
+    def config_text(self, name: str) -> str | None:
+        """Give config.pbtxt of a model as it is; None where there is none to read."""
+        return _read_config(self.models_dir / name / CONFIG_NAME)[0]
+
     def log_end(self) -> int:
         """Where the log ends now."""
         return self.log.stat().st_size if self.log.exists() else 0

@@ -81,7 +81,7 @@ class Plan:
     @property
     def pruned(self) -> list[str]:
         """The models that are to be moved out of Triton's sight, or are served without a folder."""
-        return [model.name for model in self.models if not model.rows[0].declared and model.is_different]
+        return [model.name for model in self.models if not model.rows[0].declared and model.has("unload", "disable")]
 
 
 def raise_if_different(plan: Plan) -> None:

@@ -16,7 +16,8 @@ from tritonops.models.store import Store
 from tritonops.settings import Settings
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_config, changed_versions, ready
-from tritonops.triton.control import ensemble_steps, list_models
+from tritonops.triton.control import list_models
+from tritonops.triton.dependents import ensemble_steps
 from tritonops.triton.disk import Disk
 from tritonops.triton.plan import Action, Plan, PlannedModel, PlannedVersion
 from tritonops.triton.wanted import WantedConfig, wanted_for, without_undeclared
@@ -106,7 +107,13 @@ class _Planner:
             return PlannedModel(name, (_blocked(name, str(exc)),))
 
     def _undeclared_rows(self, name: str) -> Iterator[PlannedVersion]:
-        """What models.toml does not have is left alone, or pruned; what is disabled is out of sight already."""
+        """What models.toml does not have is left alone, or pruned; what is disabled is hidden from Triton already.
+
+        An ensemble that Triton took out of service, because it lost a step, is to be loaded again.
+        """
+        if not self._prune and (reason := self._lost_step(name)):
+            yield PlannedVersion(name, None, False, "installed", "UNAVAILABLE", ("load",), f"not in models.toml; {reason}")
+            return
         disk = "installed" if name in self._enabled else "disabled" if name in self._disabled else None
         states = {row.version: row.state for row in self._rows(name) if row.version is not None}
         for version in sorted({*self._repository.versions(name), *states}) or _NO_VERSION:
@@ -115,6 +122,14 @@ class _Planner:
             pruned += ["disable"] if name in self._enabled else []
             actions: tuple[Action, ...] = tuple(pruned) if self._prune and pruned else ("keep",)
             yield PlannedVersion(name, version, False, disk, server, actions, "not in models.toml")
+
+    def _lost_step(self, name: str) -> str | None:
+        rows = self._rows(name)
+        if name not in self._enabled or any(row.state == "READY" for row in rows):
+            return None
+        reasons = [row.reason for row in rows if row.reason and row.reason != "unloaded"]
+        text = self._disk.config_text(name) if reasons else None
+        return reasons[-1] if text and "ensemble_scheduling" in text else None
 
     def _steps(self, name: str) -> tuple[str, ...]:
         model = self._disk.read(name) if self._prune else None

@@ -11,7 +11,7 @@ from tritonops.models.catalog import Catalog
 from tritonops.models.config import VARIANTS, Variant, keep_policy, served_policy, source_path, wanted_config
 from tritonops.models.pbtxt import ModelConfig, VersionPolicy, read_text, set_version_policy
 from tritonops.models.repository import Repository
-from tritonops.triton.control import ensemble_steps
+from tritonops.triton.dependents import ensemble_steps
 from tritonops.triton.disk import parse_once, policy_of
 
 @dataclass(frozen=True)

@@ -105,3 +105,8 @@ def steps_on_disk(model: Path) -> tuple[str, ...]:
     except TritonOpsError:
         return ()
     return tuple(step.model_name for step in config.ensemble_scheduling.step) if config else ()
+
+
+def ensembles_with(models_dir: Path, step: str) -> tuple[str, ...]:
+    """Name the ensembles in this folder that have the model as a step."""
+    return tuple(model.name for model in _folders(models_dir) if step in steps_on_disk(model))

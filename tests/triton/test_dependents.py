@@ -1,0 +1,191 @@
+"""No change of a model takes an ensemble out of service unsaid: it is refused with the ensemble's name, or all goes on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx
+import pytest
+from onnx import TensorProto
+
+from tests.onnx_models import affine, config_pbtxt, identity, write_model
+from tests.triton.projects import ENSEMBLE
+from tritonops.errors import DependentError, InputError, LoadError
+from tritonops.models.pbtxt import VersionPolicy
+from tritonops.triton import control
+from tritonops.triton.client import connect
+from tritonops.triton.disk import Disk
+from tritonops.triton.infer import infer
+from tritonops.triton.versions import load_version, serve, unload_version
+
+
+@pytest.fixture
+def client(triton):
+    with connect(triton.grpc_url) as client:
+        yield client
+
+
+@pytest.fixture
+def disk(triton):
+    return Disk.of(triton.models_dir, triton.grpc_url)
+
+
+def write_ensemble(models_dir, name, step, *, version=-1):
+    (models_dir / name / "1").mkdir(parents=True)
+    text = ENSEMBLE.replace("STEP", step).replace("model_version: -1", f"model_version: {version}")
+    (models_dir / name / "config.pbtxt").write_text(text)
+
+
+def pair(triton, client, disk, tag, *, version=-1, policy="version_policy: { all { } }"):
+    """A step with versions 1 and 2, and an ensemble of it, both served."""
+    step, ensemble = f"step_{tag}", f"ensemble_{tag}"
+    write_model(triton.models_dir, step, {1: affine(1, 1), 2: affine(1, 2)}, extra=policy)
+    write_ensemble(triton.models_dir, ensemble, step, version=version)
+    control.load(client, step, disk=disk)
+    control.load(client, ensemble, disk=disk)
+    return step, ensemble
+
+
+def answer(client, name):
+    return float(infer(client, name)[0].array[0, 0])
+
+
+@contextmanager
+def asked_all_the_time(url: str, name: str) -> Iterator[list[str]]:
+    """Infer on a model until the block ends; the list fills with what failed."""
+    failures: list[str] = []
+    answered, over = threading.Event(), threading.Event()
+
+    def ask():
+        with connect(url) as client:
+            while not over.is_set():
+                try:
+                    answer(client, name)
+                    answered.set()
+                except Exception as exc:
+                    failures.append(str(exc))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        assert answered.wait(20)
+        yield failures
+    finally:
+        over.set()
+        thread.join()
+
+
+def serve_2(client, step, disk):
+    serve(client, step, VersionPolicy.parse("2"), disk=disk)
+
+
+def unload_1(client, step, disk):
+    unload_version(client, step, 1, disk=disk)
+
+
+def load_with_policy_2(client, step, disk):
+    config = disk.models_dir / step / "config.pbtxt"
+    config.write_text(config.read_text().replace("all { }", "specific { versions: [2] }"))
+    control.load(client, step, disk=disk)
+
+
+def load_newest_only(client, step, disk):
+    config = disk.models_dir / step / "config.pbtxt"
+    config.write_text(config.read_text().replace("version_policy: { all { } }", ""))
+    control.load(client, step, disk=disk)
+
+
+CHANGES = [serve_2, unload_1, load_with_policy_2, load_newest_only]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_version_that_an_ensemble_pins_is_not_taken_out_of_service(triton, client, disk, change):
+    step, ensemble = pair(triton, client, disk, f"pinned_{change.__name__}", version=1)
+    with asked_all_the_time(triton.grpc_url, ensemble) as failures:
+        with pytest.raises(DependentError, match=f"{ensemble} needs version 1 of {step}") as caught:
+            change(client, step, disk)
+        assert f"inv triton.unload {ensemble}" in str(caught.value.hint)
+        assert answer(client, ensemble) == 1
+    assert not failures
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_an_ensemble_that_takes_the_newest_version_is_served_all_along(triton, client, disk, change):
+    step, ensemble = pair(triton, client, disk, f"newest_{change.__name__}")
+    with asked_all_the_time(triton.grpc_url, ensemble) as failures:
+        change(client, step, disk)
+    assert not failures
+    assert answer(client, ensemble) == 2
+
+
+def test_a_version_beside_the_pinned_one_comes_and_goes(triton, client, disk):
+    step, ensemble = pair(triton, client, disk, "beside", version=1, policy="version_policy: { specific { versions: [1] } }")
+    with asked_all_the_time(triton.grpc_url, ensemble) as failures:
+        load_version(client, step, 2, disk=disk)
+        unload_version(client, step, 2, disk=disk)
+    assert not failures
+
+
+def replace_step(triton, step, graph):
+    """Another graph and the config that fits it."""
+    for version in (1, 2):
+        onnx.save_model(graph, triton.models_dir / step / "new.onnx")
+        (triton.models_dir / step / "new.onnx").replace(triton.models_dir / step / str(version) / "model.onnx")
+    (triton.models_dir / step / "config.pbtxt").write_text(config_pbtxt(graph, extra="version_policy: { all { } }"))
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        (identity(TensorProto.INT64), "uses its input 'x', which would be TYPE_INT64"),
+        (affine(width=4), r"uses its input 'x', which would be TYPE_FP32 \[4\] instead of TYPE_FP32 \[3\]"),
+    ],
+)
+def test_a_step_with_another_signature_is_refused_before_it_is_loaded(triton, client, disk, graph, reason, request):
+    step, ensemble = pair(triton, client, disk, f"signature_{abs(hash(reason))}")
+    replace_step(triton, step, graph)
+    with asked_all_the_time(triton.grpc_url, ensemble) as failures, pytest.raises(DependentError, match=reason):
+        control.load(client, step, disk=disk)
+    assert not failures
+    assert answer(client, ensemble) == 2
+
+
+def test_two_ensembles_on_one_step_are_both_named(triton, client, disk):
+    step, first = pair(triton, client, disk, "two", version=1)
+    write_ensemble(triton.models_dir, "another_ensemble_two", step, version=1)
+    control.load(client, "another_ensemble_two", disk=disk)
+    with pytest.raises(DependentError) as caught:
+        serve_2(client, step, disk)
+    assert f"{first} needs version 1" in str(caught.value)
+    assert "another_ensemble_two needs version 1" in str(caught.value)
+
+
+def test_an_ensemble_on_disk_that_is_not_served_counts_too(triton, client, disk):
+    """It would not come up at the next start."""
+    step, ensemble = pair(triton, client, disk, "unserved", version=1)
+    control.unload(client, ensemble, disk=disk)
+    with pytest.raises(DependentError, match=f"{ensemble} needs version 1"):
+        serve_2(client, step, disk)
+
+
+def test_an_ensemble_without_a_folder_counts_as_long_as_it_is_served(triton, client, disk):
+    step, ensemble = pair(triton, client, disk, "no_folder", version=1)
+    (triton.models_dir / ensemble).rename(triton.models_dir.with_name(f"away_{ensemble}"))
+    with pytest.raises(DependentError, match=f"{ensemble} needs version 1"):
+        serve_2(client, step, disk)
+
+
+def test_the_whole_step_is_not_unloaded_under_its_ensemble(triton, client, disk):
+    step, ensemble = pair(triton, client, disk, "whole")
+    with asked_all_the_time(triton.grpc_url, ensemble) as failures, pytest.raises(InputError, match=ensemble):
+        control.unload(client, step, disk=disk)
+    assert not failures
+
+
+def test_an_ensemble_that_went_out_of_service_all_the_same_is_a_failed_load(triton, client, disk):
+    """Its own config has become one that Triton refuses, which shows when Triton reads it again with the step."""
+    step, ensemble = pair(triton, client, disk, "lost", version=1)
+    config = triton.models_dir / ensemble / "config.pbtxt"
+    config.write_text(config.read_text().replace("model_version: 1", "model_version: 3"))
+    with pytest.raises((DependentError, LoadError), match=ensemble):
+        serve_2(client, step, disk)
