@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -67,6 +68,15 @@ _ROUTES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
+
+_MACHINE = {name: os.environ[name] for route in _ROUTES for name in (route, route.lower()) if name in os.environ}
+
+
+@pytest.fixture
+def package_index(monkeypatch):
+    """For tests that install packages: the proxies and certificates by which this machine reaches the index."""
+    for name, value in _MACHINE.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("package_index")
+
 PROJECT = Path(__file__).resolve().parent.parent
 TASKS = '''from pathlib import Path
 from invoke import task

@@ -11,7 +11,7 @@ from tasks.cli import uv
 from tests.onnx_models import affine, write_model
 from tritonops.compose.image import CPU_IMAGE
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 PROJECT = Path(__file__).parents[2]
 
 CONFTEST = """

@@ -110,7 +110,7 @@ def test_an_image_is_drawn_two_characters_a_pixel():
 
 
 @pytest.mark.slow
-def test_a_fresh_clone_answers_within_a_minute_and_then_within_fifteen_seconds(tmp_path, environ):
+def test_a_fresh_clone_answers_within_a_minute_and_then_within_fifteen_seconds(tmp_path, environ, package_index):
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=PROJECT,
