@@ -164,6 +164,22 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
         _copy(source, target)
 
 
+def make_readable(path: Path) -> None:
+    """Let every user read a file, or a folder with all that is in it, whatever the umask was; follow no links.
+
+    A container reads the models as a user of its own. What belongs to somebody else is left as it is.
+    """
+    if path.is_symlink():
+        return
+    below = [Path(parent, name) for parent, folders, files in os.walk(path) for name in [*folders, *files]]
+    for found in [path, *below]:
+        mode = found.lstat().st_mode
+        wanted = mode | (0o555 if stat.S_ISDIR(mode) else 0o444)
+        if wanted != mode and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            with suppress(PermissionError):
+                found.chmod(stat.S_IMODE(wanted))
+
+
 @contextmanager
 def locked(path: Path, *, on_wait: OnWait | None = None) -> Iterator[None]:
     """Let one process, and one thread of it, run the block at a time; the others wait.

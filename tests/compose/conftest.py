@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests import programs
 from tritonops.compose.engine import Docker
-from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource
+from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource, inspect_image
 from tritonops.errors import DockerMissingError, EngineUnreachableError, TritonOpsError
 from tritonops.testing.fixtures import triton_container  # noqa: F401 (a fixture)
 
@@ -29,19 +29,18 @@ def pytest_runtest_setup(item):
 @functools.cache
 def _missing() -> str | None:
     """What a container test lacks here; None where it has all."""
-    label = f'{{{{ index .Config.Labels "{SOURCE_LABEL}" }}}}'
     docker = Docker(PROJECT)
     try:
         docker.output(["docker", "version"])
-        docker.output(["docker", "compose", "version"])
-        if not docker.output(["docker", "image", "ls", "--quiet", CPU_IMAGE]).strip():
+        docker.require_compose()
+        image = inspect_image(docker, CPU_IMAGE)
+        if image is None:
             return f"there is no image {CPU_IMAGE}: build it with `./inv compose.build-cpu`"
-        made_of = docker.output(["docker", "image", "inspect", "--format", label, CPU_IMAGE]).strip()
     except (DockerMissingError, EngineUnreachableError):
         return "no Docker engine, `./inv dev.engine` starts one"
     except TritonOpsError as exc:
         return str(exc)
-    is_current = made_of == ImageSource.of(PROJECT).digest()
+    is_current = (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == ImageSource.of(PROJECT).digest()
     return (
         None if is_current else f"the image {CPU_IMAGE} is not of these files: `./inv compose.build-cpu` makes it anew"
     )

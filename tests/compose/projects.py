@@ -109,6 +109,18 @@ class Project:
             return set()
 
 
+def infer(project: Project, model: str) -> list[float]:
+    """Ask a model for the triple of ones."""
+    import numpy as np
+    from tritonclient import grpc
+
+    with grpc.InferenceServerClient(f"127.0.0.1:{project.variables['TRITON_EXPOSE_GRPC']}") as client:
+        tensor = grpc.InferInput("x", [3], "FP32")
+        tensor.set_data_from_numpy(np.ones(3, np.float32))
+        answer: list[float] = client.infer(model, [tensor]).as_numpy("y").tolist()
+        return answer
+
+
 def docker(*arguments: str, check: bool = True) -> str:
     """Run docker for a test and return its stdout."""
     done = subprocess.run(["docker", *arguments], check=check, capture_output=True, text=True)

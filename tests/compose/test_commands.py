@@ -7,13 +7,11 @@ from tritonops.compose.commands import Compose
     ("command", "words"),
     [
         (
-            Compose().create(count=1),
-            "docker compose up --no-start --no-deps --no-recreate --scale triton=1 triton",
+            Compose(("ml.yml",), "ml").create(count=2),
+            "docker compose --file ml.yml up --no-start --no-deps --no-recreate --no-build --pull never"
+            " --scale ml=2 ml",
         ),
-        (
-            Compose(("ml.yml",), "ml").create(count=2, build=True, pull=False),
-            "docker compose --file ml.yml up --no-start --no-deps --no-recreate --build --pull never --scale ml=2 ml",
-        ),
+        (Compose().build(), "docker compose build triton"),
         (
             Compose().run("x-probe", "tritonserver", "--help", ports=["127.0.0.1::8000/tcp", "9001:8001/tcp"]),
             "docker compose run --rm --no-deps --no-TTY --name x-probe --publish 127.0.0.1::8000/tcp"

@@ -8,6 +8,7 @@ import pytest
 from tritonops.compose.engine import Docker
 from tritonops.errors import (
     ComposeMissingError,
+    ComposeTooOldError,
     DockerError,
     DockerMissingError,
     EnginePermissionError,
@@ -71,6 +72,21 @@ def test_the_old_compose_is_named_as_too_old(without_compose, monkeypatch, tmp_p
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(ComposeMissingError, match=r"version 1 is here.*too old"):
         without_compose.output(["docker", "compose", "ps"])
+
+
+@pytest.mark.parametrize("version", ["2.2.3", "v2.5.0", "2.19.1-4"])
+def test_a_compose_whose_commands_mean_something_else_is_refused_by_its_version(docker, tmp_path, version):
+    plugin = tmp_path / "config" / "cli-plugins" / "docker-compose"
+    plugin.parent.mkdir(parents=True)
+    metadata = '{"SchemaVersion":"0.1.0","Vendor":"x","Version":"x","ShortDescription":"x"}'
+    plugin.write_text(f"#!/bin/sh\ncase $1 in docker-cli*) echo '{metadata}' ;; *) echo {version} ;; esac\n")
+    plugin.chmod(0o755)
+    with pytest.raises(ComposeTooOldError, match=rf"Compose {version} is too old: 2\.20"):
+        docker(DOCKER_CONFIG=str(tmp_path / "config")).require_compose()
+
+
+def test_the_compose_of_this_machine_is_new_enough(docker):
+    docker().require_compose()
 
 
 def test_any_other_failure_shows_the_command_and_what_docker_said_last(docker):

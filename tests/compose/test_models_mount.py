@@ -1,5 +1,6 @@
 """Which models folder the container sees, and what is said where it is not the one that was meant."""
 
+import os
 import subprocess
 
 import pytest
@@ -116,6 +117,30 @@ def test_models_in_a_volume_are_those_that_are_expected(project, tmp_path):
     assert rows["stored"].state == "READY"
     assert "nonsense" in str(rows["broken"].reason)
     assert set(rows) == {"stored", "broken"}
+
+
+@pytest.mark.docker
+def test_models_that_were_downloaded_under_a_strict_umask_can_be_read_in_the_container(tmp_path):
+    project = Project.at(tmp_path)
+    source = write_model(tmp_path / "made", "first", {1: affine(3)})
+    (tmp_path / "models.toml").write_text(
+        f'[[models.first]]\npath = "{source / "1" / "model.onnx"}"\ntriton_version = 1\n'
+    )
+    config = tmp_path / "triton-config" / "first" / "cpu.pbtxt"
+    config.parent.mkdir(parents=True)
+    config.write_text((source / "config.pbtxt").read_text())
+    project.models_dir.rmdir()
+    changed = {"MODELS_TOML": str(tmp_path / "models.toml"), "TRITON_CONFIG_DIR": str(tmp_path / "triton-config")}
+    old = os.umask(0o077)
+    try:
+        for task in (["models.download"], ["models.config", "--cpu"]):
+            done = project.inv(*task, **changed)
+            assert done.returncode == 0, done.stderr
+        project.up()
+        assert project.serving() == {"first"}
+    finally:
+        os.umask(old)
+        remove_project(project.name)
 
 
 @pytest.mark.docker

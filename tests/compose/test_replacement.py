@@ -4,14 +4,14 @@ import os
 import signal
 import socket
 import threading
-import time
+from dataclasses import replace
 
-import numpy as np
 import pytest
-from tritonclient import grpc as triton_grpc
 
-from tests.compose.projects import Project, docker, remove_project, write_slow_model
+from tests.compose.projects import PROJECT, Project, docker, infer, remove_project, write_slow_model
 from tests.onnx_models import affine, write_model
+from tritonops.compose import service
+from tritonops.compose.commands import Compose
 from tritonops.compose.container import PREVIOUS
 from tritonops.errors import (
     DockerError,
@@ -256,17 +256,10 @@ def busy(tmp_path_factory):
     remove_project(made.name)
 
 
-def infer(project, answers):
-    with triton_grpc.InferenceServerClient(f"127.0.0.1:{project.variables['TRITON_EXPOSE_GRPC']}") as client:
-        tensor = triton_grpc.InferInput("x", [3], "FP32")
-        tensor.set_data_from_numpy(np.ones(3, np.float32))
-        answers.append(client.infer("slow", [tensor]).as_numpy("y").tolist())
-
-
-def interrupt(project, number, wait_for, *, more=0.0):
-    """Restart with a request under way, and send a signal some time after the restart wrote a line."""
+def interrupt(project, number, wait_for):
+    """Restart with a request under way, and send a signal once the restart has written a line."""
     answers: list[list[float]] = []
-    request = threading.Thread(target=infer, args=(project, answers))
+    request = threading.Thread(target=lambda: answers.append(infer(project, "slow")))
     request.start()
     with project.start_inv("compose.restart", "--cpu") as restart:
         assert restart.stderr
@@ -275,7 +268,6 @@ def interrupt(project, number, wait_for, *, more=0.0):
             lines.append(line)
             if wait_for in line:
                 break
-        time.sleep(more)
         os.kill(restart.pid, number)
         _, errors = restart.communicate(timeout=100)
     request.join()
@@ -320,4 +312,74 @@ def test_one_bad_model_does_not_keep_the_new_container_from_serving_the_others(p
     (project.models_dir / "bad" / "config.pbtxt").write_text("nonsense {")
     served = project.up(recreate=True)
     assert {row.name for row in served.models if row.state != "READY"} == {"bad"}
+    assert project.serving() == MODELS
+
+
+def test_a_paused_container_is_named_and_left_alone(project):
+    project.up()
+    name = project.container()["Name"][1:]
+    docker("pause", name)
+    for recreate in (False, True):
+        with pytest.raises(ServiceError, match=f"{name} is paused") as raised:
+            project.up(recreate=recreate)
+        assert raised.value.hint == f"docker unpause {name}"
+    assert project.lines[-1].endswith("but it is paused")
+    docker("unpause", name)
+    project.up()
+    assert project.serving() == MODELS
+
+
+def test_a_container_with_a_fixed_name_is_started_again_in_place_and_not_replaced(project, tmp_path):
+    fixed = override(tmp_path, f"    container_name: {project.name}-fixed\n    logging: {{driver: none}}\n")
+    project.up(fixed)
+    before = identity(project)
+    project.up(fixed)
+    assert identity(project) == before
+    project.up(fixed, recreate=True)
+    after = identity(project)
+    assert (after[:2], after[2] > before[2]) == (before[:2], True)
+    for changed in ({"TRITON_MEMORY": "3g"}, {"TRITON_TOKEN": "new"}):
+        with pytest.raises(InputError, match="container_name"):
+            project.up(fixed, **changed)
+        assert identity(project) == after
+        assert project.serving() == MODELS
+
+
+def test_down_takes_the_one_service_of_an_application(project, tmp_path):
+    app = tmp_path / "app.yml"
+    app.write_text(f"services:\n  app:\n    image: {project.variables['TRITON_IMAGE']}\n    command: [sleep, '100']\n")
+    chosen = project.service(app)
+    chosen.docker.output([*chosen.compose.config()[:-3], "up", "--detach", "app"])
+    (other,) = [found["Id"] for found in project.containers()]
+    project.up(app)
+    service.down(chosen, watch=print)
+    assert project.container()["Id"] == other
+    assert project.container()["State"]["Status"] == "running"
+    docker("kill", other)
+
+
+def test_a_token_in_the_env_file_of_an_included_folder_does_not_end_in_a_crash_loop(project, tmp_path):
+    """Compose reads that file for the included files alone, and not for their secrets."""
+    included = tmp_path / "ml"
+    included.mkdir()
+    (included / "ml.yml").write_text((PROJECT / "ml.yml").read_text())
+    (included / ".env").write_text("TRITON_TOKEN=of-the-included-folder\n")
+    app = tmp_path / "app.yml"
+    app.write_text("include: [ml/ml.yml]\n")
+    chosen = replace(project.service(), compose=Compose((app,)))
+    for _ in range(2):
+        with pytest.raises(InputError, match="TRITON_TOKEN is not set where Compose looks") as raised:
+            service.up(chosen, watch=project.lines.append, timeout=60)
+        assert ".env beside the first Compose file" in str(raised.value.hint)
+        assert project.containers() == []
+
+
+def test_a_stub_that_is_killed_for_memory_while_the_server_lives_is_named(project):
+    write_slow_model(project.models_dir, "hungry")
+    code = project.models_dir / "hungry" / "1" / "model.py"
+    code.write_text(code.read_text().replace("time.sleep(0)\n    def ex", "self.hoard = b'x' * (3 << 30)\n    def ex"))
+    assert "hoard" in code.read_text()
+    served = project.up(TRITON_MEMORY="1g")
+    assert {row.name for row in served.models if row.state != "READY"} == {"hungry"}
+    assert any("for memory: the limit is 1 GiB; TRITON_MEMORY" in cause for cause in served.causes)
     assert project.serving() == MODELS

@@ -29,13 +29,9 @@ class Compose:
         """Print the service's name and the digest of its settings, which its container has in a label."""
         return self._compose("config", "--hash", self.service)
 
-    def create(self, *, count: int, build: bool = False, pull: bool = True) -> list[str]:
-        """Create containers until the service has `count`, and start none.
-
-        The image is pulled or built as the files say; without `pull` it is not pulled.
-        """
-        options = ["--no-start", "--no-deps", "--no-recreate", *(["--build"] if build else [])]
-        options += [] if pull else ["--pull", "never"]
+    def create(self, *, count: int) -> list[str]:
+        """Create containers of an image that is here until the service has `count`, and start none."""
+        options = ["--no-start", "--no-deps", "--no-recreate", "--no-build", "--pull", "never"]
         return self._compose("up", *options, "--scale", f"{self.service}={count}", self.service)
 
     def run(self, name: str, entrypoint: str, *arguments: str, ports: Sequence[str] = ()) -> list[str]:
@@ -47,6 +43,10 @@ class Compose:
     def remove(self) -> list[str]:
         """Stop the containers and remove them; for old versions `down SERVICE` means all services."""
         return self._compose("rm", "--stop", "--force", self.service)
+
+    def build(self) -> list[str]:
+        """Build the image."""
+        return self._compose("build", self.service)
 
     def pull(self) -> list[str]:
         """Fetch the image."""

@@ -19,16 +19,34 @@ class Interruption:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._deferred = False
+        self._postponed = False
+        self._pending: int | None = None
 
     def defer(self) -> None:
         """Let no signal cut short what comes now."""
         self._deferred = True
 
+    @contextmanager
+    def postponed(self) -> Iterator[None]:
+        """Let a signal wait for the end of a short block whose command the engine would finish without us."""
+        self._postponed = True
+        try:
+            yield
+        finally:
+            self._postponed = False
+        if self._pending is not None:
+            self._raise(self._pending)
+
     def handle(self, signum: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt, or SystemExit with a shell's exit code; the second signal finds signals deferred."""
         if self._deferred:
             self._watch("one moment: the container is brought into a state that serves")
-            return
+        elif self._postponed:
+            self._pending = signum
+        else:
+            self._raise(signum)
+
+    def _raise(self, signum: int) -> None:
         self._deferred = True
         raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
 

@@ -64,7 +64,7 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
     ),
     (
         r"the container name \"/?(\S+)\" is already in use",
-        _explained("a container with the name {} exists already", "docker rename {} OTHER, or docker rm {}"),
+        _explained("a container with the name {} exists already", "docker rename {0} OTHER, or docker rm {0}"),
     ),
     (
         r"network (\S+) (?:declared as external, but could not be found|not found)",

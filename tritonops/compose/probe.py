@@ -16,6 +16,7 @@ from tritonops.errors import InputError
 _SERVER = "tritonserver"
 _ANSWER = f"Usage: {_SERVER}"  # Triton 2.51 exits with 1 after it, and has no --version
 _KILLED = 137
+_TIMEOUT = 120.0
 
 
 def probe(docker: Docker, compose: Compose, definition: Definition, *, running: Container, watch: Watch) -> None:
@@ -30,10 +31,10 @@ def probe(docker: Docker, compose: Compose, definition: Definition, *, running: 
         return
     if _SERVER not in (definition.command or _default_command(docker, image)):
         return
+    ports = _ports(definition, running)
     name = f"{definition.project}-{definition.name}-probe-{os.getpid()}"
     try:
-        ports = _ports(definition, running)
-        attempt = docker.attempt(compose.run(name, _SERVER, "--help", ports=ports))
+        attempt = docker.attempt(compose.run(name, _SERVER, "--help", ports=ports), timeout=_TIMEOUT)
     except BaseException:
         docker.attempt(["docker", "rm", "--force", name])
         raise

@@ -1,4 +1,4 @@
-"""The image of a service or of a build: is it here, and fetching it."""
+"""The image of a service: pulled or built where it is not here."""
 
 from __future__ import annotations
 
@@ -13,19 +13,31 @@ from tritonops.compose.image import CPU_IMAGE, inspect_image
 from tritonops.errors import DockerError, DockerTimeoutError, EngineUnreachableError, ImagePullError
 
 
-def pull_missing(
-    docker: Docker, compose: Compose, definition: Definition, *, watch: Watch, timeout: float, interactive: bool
+def provide_image(
+    docker: Docker,
+    compose: Compose,
+    definition: Definition,
+    *,
+    watch: Watch,
+    timeout: float,
+    interactive: bool,
+    build: bool = False,
 ) -> None:
-    """Fetch the image where Compose would: it is not here or should always be fetched, and nothing builds it."""
-    image = definition.image
-    if image is None or definition.is_built:
-        return
-    if inspect_image(docker, image) is not None and definition.pull_policy != "always":
-        return
-    if definition.pull_policy in ("never", "build"):
-        hint = "`docker pull` it, or remove `pull_policy` from the service."
-        raise ImagePullError(image, f"pull_policy is {definition.pull_policy}", hint=hint)
-    pull(docker, compose, definition, watch=watch, timeout=timeout, interactive=interactive)
+    """Pull or build the image where Compose would do it: it is not here, or the files want it each time.
+
+    `build` builds it in any case, where the files say how. Raises ImagePullError and DockerError.
+    """
+    image = definition.image or f"{definition.project}-{definition.name}"  # the name that Compose gives what it builds
+    is_here = inspect_image(docker, image) is not None
+    if definition.is_built:
+        if build or not is_here or definition.pull_policy == "build":
+            watch(f"building the image {image}")
+            docker.watch(compose.build(), watch)
+    elif not is_here or definition.pull_policy == "always":
+        if definition.pull_policy in ("never", "build"):
+            hint = "`docker pull` it, or remove `pull_policy` from the service."
+            raise ImagePullError(image, f"pull_policy is {definition.pull_policy}", hint=hint)
+        pull(docker, compose, definition, watch=watch, timeout=timeout, interactive=interactive)
 
 
 def pull(

@@ -37,7 +37,7 @@ class Replacement:
     """Seconds that loading the models may take."""
     interruption: Interruption
 
-    def up(self, *, recreate: bool = False, build: bool = False) -> Served:
+    def up(self, *, recreate: bool = False) -> Served:
         """Let a container with the settings of now serve; one that has them already is kept, unless `recreate`.
 
         Raises TritonOpsError where none comes up. What served before serves again, also after a signal.
@@ -47,7 +47,7 @@ class Replacement:
             raise ServiceError(f"the container {current.name} is paused", hint=f"docker unpause {current.name}")
         if current and self.definition.has_fixed_name:
             return self._up_in_place(current, recreate=recreate)
-        new = self._create(current, build=build)
+        new = self._create(current)
         if current is None:
             return self._start(new)
         if new.is_defined_as(current) and not recreate:
@@ -98,19 +98,22 @@ class Replacement:
         self.watch(f"finished it: {new.name} serves")
         return new
 
-    def _create(self, current: Container | None, *, build: bool) -> Container:
+    def _create(self, current: Container | None) -> Container:
         """Let Compose create a container beside the current one; nothing remains of one that it cannot complete."""
-        is_pulled = self.definition.pull_policy == "always" and not self.definition.is_built
-        command = self.compose.create(count=2 if current else 1, build=build, pull=not is_pulled)
+        known = {container.id for container in self._containers()}
         try:
-            self.docker.watch(command, self._note_creation)
-            unstarted = [container for container in self._containers() if not container.was_started]
-            if not unstarted:
-                raise DockerError(f"Compose created no container of {self.definition.name}")
-            return unstarted[0]
+            with self.interruption.postponed():
+                self.docker.watch(self.compose.create(count=2 if current else 1), self._note_creation)
+            new = [container for container in self._containers() if container.id not in known]
+            if len(new) != 1:
+                raise DockerError(
+                    f"Compose created {len(new)} containers of {self.definition.name} instead of one",
+                    hint="Does another docker compose command work on it at the same time?",
+                )
+            return new[0]
         except BaseException:
             self.interruption.defer()
-            self._remove(*(container for container in self._containers() if not container.was_started))
+            self._remove(*(container for container in self._containers() if container.id not in known))
             raise
 
     def _note_creation(self, line: str) -> None:
@@ -152,7 +155,8 @@ class Replacement:
             return self._start(new)
         served_before = ready_models(current, self.token)
         try:
-            probe(self.docker, self.compose, self.definition, running=current, watch=self.watch)
+            with self.interruption.postponed():
+                probe(self.docker, self.compose, self.definition, running=current, watch=self.watch)
         except BaseException:
             self.interruption.defer()
             self._remove(new)
@@ -171,12 +175,14 @@ class Replacement:
         return served
 
     def _swap(self, current: Container, new: Container) -> Served:
-        self._rename(current, current.name + PREVIOUS)
+        with self.interruption.postponed():
+            self._rename(current, current.name + PREVIOUS)
         self.watch(f"stopping {current.name} as soon as its in-flight requests are answered")
         self.docker.output(["docker", "stop", current.id])
-        self._rename(new, current.name)
         self.watch("starting the new container, and waiting for its models")
-        self.docker.output(["docker", "start", new.id])
+        with self.interruption.postponed():
+            self._rename(new, current.name)
+            self.docker.output(["docker", "start", new.id])
         return self._server(inspect(self.docker, new)).wait(self.timeout, is_new=True)
 
     def _undo(self, previous: Container) -> Container:
@@ -185,7 +191,10 @@ class Replacement:
         if previous.is_previous:
             # A stop that was cut short here goes on in the engine; a start before its end would be lost.
             self.docker.output(["docker", "stop", previous.id])
-            self.docker.output(["docker", "start", previous.id])
+            try:
+                self.docker.output(["docker", "start", previous.id])
+            except DockerError as exc:
+                self.watch(f"{_final_name(previous)} cannot be started again: {exc}")
             self._rename(previous, _final_name(previous))
         previous = inspect(self.docker, previous)
         try:

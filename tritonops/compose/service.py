@@ -18,8 +18,8 @@ from tritonops.compose.definition import Definition
 from tritonops.compose.engine import Docker, Watch
 from tritonops.compose.interruption import Interruption, interruptible
 from tritonops.compose.models_mount import refuse_leaving_links
+from tritonops.compose.pull import provide_image
 from tritonops.compose.pull import pull as pull_image
-from tritonops.compose.pull import pull_missing
 from tritonops.compose.replacement import Replacement
 from tritonops.compose.serving import Served, describe
 from tritonops.errors import ServiceError, TokenRefusedError, TritonOpsError
@@ -102,16 +102,17 @@ def up(
         if service.models_folder:
             refuse_leaving_links(service.models_folder)
         with _changing(service, watch=watch, timeout=timeout) as replacement:
-            pull_missing(
+            provide_image(
                 service.docker,
                 service.compose,
                 service.definition,
                 watch=watch,
                 timeout=timeout,
                 interactive=interactive,
+                build=build,
             )
             try:
-                return replacement.up(recreate=recreate, build=build)
+                return replacement.up(recreate=recreate)
             except TokenRefusedError:  # Compose does not see that a secret changed
                 if recreate:
                     raise

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from tritonops.files import link_or_copy
+from tritonops.files import link_or_copy, make_readable
 from tritonops.models.lock import LockedVersion
 from tritonops.models.replaced import leaves, require_no_link
 from tritonops.models.repository import Repository
@@ -140,6 +140,7 @@ def _is_taken(store: Store, folder: Path, pin: LockedVersion) -> Iterator[bool]:
 
 
 def _replace_version(new: Path, place: Path, repository: Repository, is_ours: Callable[[Path], bool]) -> None:
+    make_readable(new)
     carried = _carry_over(place, new, is_ours)
     if _is_no_folder(place) or any(place.glob("*")):
         with repository.replaced.moved_away(place, lambda path: path in carried or is_ours(path)):
@@ -179,6 +180,7 @@ def _make_folders(source: Path, target: Path) -> None:
 def _add_model(stage: Path, model: Path, repository: Repository) -> None:
     """A folder is a model to Triton, so it appears together with its first version, and with its config."""
     repository.copy_pending_config(model.name, stage)
+    make_readable(stage)
     with repository.replaced.moved_away(model) if os.path.lexists(model) else nullcontext():
         stage.rename(model)
     repository.drop_pending_config(model.name)

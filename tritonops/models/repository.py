@@ -19,7 +19,7 @@ from pathlib import Path
 from types import EllipsisType
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
-from tritonops.files import locked, write_text
+from tritonops.files import locked, make_readable, write_text
 from tritonops.models.replaced import ReplacedFiles, require_no_link
 from tritonops.models.written_files import WrittenFiles
 
@@ -123,7 +123,9 @@ class Repository:
         """
         self.refuse_mount_point()
         with _translated(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.root.exists():
+                self.root.mkdir(parents=True, exist_ok=True)
+                make_readable(self.root)
             self.beside.mkdir(exist_ok=True)
             with locked(self.beside / "repository.lock"):
                 yield
@@ -231,7 +233,10 @@ class Repository:
             was_ours = self.is_written(name, file_name)
             if not (was_ours or keeps_text):
                 self.replaced.keep_copy(target)
+            is_new = not target.exists()
             write_text(target, text, staging=self.beside, before_rename=compare)
+            if is_new:
+                make_readable(target)
             if is_ours is None:
                 is_ours = was_ours or not keeps_text
             if is_ours:
