@@ -20,6 +20,8 @@ MIN_SPEED = 1000.0
 """Bytes a second; a body that is slower for as long as it may stall has stalled."""
 MAX_INTERIM = 20
 """Interim answers (1xx) before the real one."""
+MAX_TRAILERS = 100
+"""Lines behind the last chunk."""
 
 
 class Watchdog:
@@ -119,6 +121,12 @@ class Answer(http.client.HTTPResponse):
         if found is None:
             raise ValueError("not a chunk size")
         return int(found[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        for _ in range(MAX_TRAILERS):
+            if self.fp.readline(1024) in (b"\r\n", b"\n", b""):
+                return
+        raise http.client.HTTPException(f"more than {MAX_TRAILERS} trailers")
 
 
 def watched(connection_class: type[Any], watchdog: Watchdog) -> type[Any]:
