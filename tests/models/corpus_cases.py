@@ -64,11 +64,21 @@ class Case:
             shutil.copytree(home / old, home / new)
         for path in self.data.get("remove", []):
             shutil.rmtree(home / path) if (home / path).is_dir() else (home / path).unlink()
+        for path, graph in self.data.get("graphs", {}).items():
+            self._write(home / path, _GRAPHS[graph]().SerializeToString())
+        for path, target in self.data.get("links", {}).items():
+            shutil.rmtree(home / path, ignore_errors=True)
+            (home / path).unlink(missing_ok=True)
+            (home / path).symlink_to(target)
         for path, text in self.data.get("files", {}).items():
-            (home / path).parent.mkdir(parents=True, exist_ok=True)
-            (home / path).write_text(text)
+            self._write(home / path, text.encode())
         for path, size in self.data.get("truncate", {}).items():
             (home / path).write_bytes((home / path).read_bytes()[:size])
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
     def _config(self) -> str:
         text = str(self.data.get("config", BASE_CONFIG))
@@ -127,6 +137,11 @@ def _with_a_default() -> onnx.ModelProto:
     )
 
 
+def _with_state() -> onnx.ModelProto:
+    adds = [helper.make_node("Add", ["x", "before"], [name]) for name in ("y", "after")]
+    return model(adds, {"x": _ROW, "before": _ROW}, {"y": _ROW, "after": _ROW})
+
+
 _ROW: tuple[int, list[int | str]] = (_F, ["n", 3])
 _GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
     "affine": affine,
@@ -144,6 +159,13 @@ _GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
     "opset-99": lambda: _stamped(opset=99),
     "custom-domain": lambda: _stamped(domain="com.acme"),
     "optional": _with_a_default,
+    "four": lambda: _copied(["n", 4]),
+    "strings": lambda: model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        {"x": (TensorProto.STRING, ["n", 1])},
+        {"y": (TensorProto.STRING, ["n", 1])},
+    ),
+    "state": _with_state,
 }
 
 BEGIN, END = "<!-- corpus -->\n", "<!-- /corpus -->\n"

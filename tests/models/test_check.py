@@ -1,8 +1,10 @@
+import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 
-from tests.onnx_models import affine, write_model
+from tests.onnx_models import affine, identity, write_model
 from tritonops.errors import TritonOpsError, UnknownModelError
 from tritonops.models.catalog import load_catalog
 from tritonops.models.check.finding import raise_on_errors
@@ -201,3 +203,111 @@ def test_gpus_are_counted_where_the_driver_says(tmp_path):
     assert count_gpus(tmp_path / "absent") is None
     (tmp_path / "0000:01:00.0").mkdir()
     assert count_gpus(tmp_path) == 1
+
+
+ENSEMBLE = """\
+platform: "ensemble"
+max_batch_size: 8
+input [ { name: "i" data_type: TYPE_FP32 dims: [ 3 ] } ]
+output [ { name: "o" data_type: TYPE_FP32 dims: [ 3 ] } ]
+ensemble_scheduling { step [
+  { model_name: "clip" model_version: VERSION input_map { key: "x" value: "i" } output_map { key: "y" value: "o" } }
+] }
+"""
+
+
+def ensemble(folder, version=-1, name="ens"):
+    (folder / name / "1").mkdir(parents=True)
+    (folder / name / "config.pbtxt").write_text(ENSEMBLE.replace("VERSION", str(version)))
+
+
+def test_a_disabled_step_is_an_error_of_an_enabled_ensemble_alone(project):
+    ensemble(project / "triton")
+    assert codes(project) == []
+    (project / "triton-disabled").mkdir()
+    (project / "triton/clip").rename(project / "triton-disabled/clip")
+    (finding,) = run(project)
+    assert (finding.model, finding.severity, finding.code) == ("ens", "error", "ensemble-step-disabled")
+    assert finding.fix == "`inv models.enable clip`, or `inv models.disable ens`"
+    (project / "triton/ens").rename(project / "triton-disabled/ens")
+    assert codes(project) == []
+
+
+def test_a_step_of_a_model_that_is_not_on_disk_yet_may_name_any_version_but_0(project):
+    ensemble(project / "triton", 1)
+    ensemble(project / "triton", 0, name="unset")
+    (project / "triton/clip").rename(project / "clip")
+    found = codes(project)
+    assert ("unset", "error", "ensemble-step-version") in found
+    assert [model for model, _, code in found if code == "ensemble-step-version"] == ["unset"]
+
+
+CLIP = "triton/clip"
+HAZARDS = {
+    "config.pbtxt": (lambda home: remade(home / "config.pbtxt"), "triton-crashes"),
+    "labels": (lambda home: labelled(home), "triton-crashes"),
+    "a version of 20 digits": (lambda home: (home / ("9" * 20)).mkdir(), "triton-crashes"),
+    "a version of 19 digits": (lambda home: (home / ("9" * 19)).mkdir(), "triton-crashes"),
+    "a warm-up text without its length": (lambda home: warmed_up(home, b"hello world"), "triton-crashes"),
+    "no model.py": (lambda home: python(home), "load-hangs"),
+    "model.py a folder": (lambda home: (python(home) / "model.py").mkdir(), "load-hangs"),
+    "model.py a dangling link": (lambda home: (python(home) / "model.py").symlink_to("/nonexistent"), "load-hangs"),
+}
+
+
+def remade(path):
+    path.unlink()
+    path.mkdir()
+
+
+def labelled(home):
+    text = (home / "config.pbtxt").read_text()
+    (home / "config.pbtxt").write_text(text.replace('name: "y"', 'name: "y" label_filename: "labels.txt"'))
+    (home / "labels.txt").mkdir()
+
+
+def warmed_up(home, data):
+    (home / "config.pbtxt").write_text(
+        'backend: "onnxruntime"\nmax_batch_size: 8\ninput [ { name: "x" data_type: TYPE_STRING dims: [ 3 ] } ]\n'
+        'output [ { name: "y" data_type: TYPE_STRING dims: [ 3 ] } ]\ninstance_group [ { kind: KIND_CPU } ]\n'
+        'model_warmup [ { name: "w" batch_size: 1 inputs { key: "x" value: '
+        '{ data_type: TYPE_STRING dims: [ 3 ] input_data_file: "text" } } } ]\n'
+    )
+    (home / "warmup").mkdir()
+    (home / "warmup/text").write_bytes(data)
+    onnx.save(identity(onnx.TensorProto.STRING), home / "1/model.onnx")
+
+
+def python(home):
+    (home / "config.pbtxt").write_text(
+        'backend: "python"\ninput [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]\n'
+        'output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]\ninstance_group [ { kind: KIND_CPU } ]\n'
+    )
+    (home / "1/model.onnx").unlink()
+    return home / "1"
+
+
+@pytest.mark.parametrize("name", HAZARDS)
+def test_what_hangs_a_load_or_crashes_triton_is_worded_as_that(project, name):
+    make, code = HAZARDS[name]
+    make(project / CLIP)
+    (project / "models.toml").write_text("")
+    shutil.rmtree(project / "triton-config")
+    (error,) = [finding for finding in run(project) if finding.severity == "error"]
+    assert (error.code, error.files) == (code, (project / CLIP,))
+    assert ("crashes" if code == "triton-crashes" else "the load never ends") in error.why
+
+
+def test_a_dangling_link_beside_models_is_an_error_because_triton_lists_nothing(project):
+    (project / "triton/gone").symlink_to("/nonexistent/model")
+    (finding,) = run(project)
+    assert (finding.model, finding.severity, finding.code) == ("gone", "error", "dangling-link")
+    assert finding.what == f"{project / 'triton/gone'} is a link to /nonexistent/model, which does not exist"
+    assert "Triton lists no model" in finding.why
+
+
+@pytest.mark.parametrize("name", ["lost+found", ".git", ".ipynb_checkpoints", "__pycache__", "@eaDir"])
+def test_junk_beside_models_is_no_model(project, name):
+    (project / "triton" / name / "1").mkdir(parents=True)
+    assert run(project) == []
+    assert Repository(project / "triton").names() == ("clip",)

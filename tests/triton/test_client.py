@@ -114,3 +114,9 @@ def test_a_server_that_is_up_and_busy_is_not_called_unreachable(status, message,
     with pytest.raises(error) as caught:
         TritonClient("there:8001", overloaded).config("clip")
     assert caught.value.exit_code == 1
+
+
+def test_junk_beside_the_models_is_not_listed(triton, client):
+    for name in ("lost+found", ".git", "@eaDir"):
+        (triton.models_dir / name).mkdir(exist_ok=True)
+    assert not {row.name for row in client.index()} & {"lost+found", ".git", "@eaDir"}

@@ -21,6 +21,7 @@ from types import EllipsisType
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
 from tritonops.files import locked, make_readable, write_text
 from tritonops.models.replaced import ReplacedFiles, require_no_link
+from tritonops.models.rules import MAX_VERSION, is_junk
 from tritonops.models.written_files import WrittenFiles
 
 CONFIG_NAME = "config.pbtxt"
@@ -49,11 +50,11 @@ class Repository:
 
     def enabled_names(self) -> tuple[str, ...]:
         """List the models that Triton is shown, installed by us or not."""
-        return _directories(self.root)
+        return tuple(name for name in _directories(self.root) if not is_junk(name))
 
     def disabled_names(self) -> tuple[str, ...]:
         """List the models that Triton is not shown."""
-        return _directories(self.disabled)
+        return tuple(name for name in _directories(self.disabled) if not is_junk(name))
 
     def names(self) -> tuple[str, ...]:
         """List every model on disk."""
@@ -75,11 +76,15 @@ class Repository:
         return homes[0] if homes else None
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """List the versions of a model on disk, lowest first. As Triton does, skip names like "01" and "new"."""
+        """List the versions of a model on disk, lowest first. As Triton does, skip names like "01" and "new".
+
+        A greater number than Triton can hold is no version either: models.check names it.
+        """
         home = self.home(name)
         if home is None:
             return ()
-        return tuple(sorted(int(folder) for folder in _directories(home) if re.fullmatch("[1-9][0-9]*", folder)))
+        numbers = (int(folder) for folder in _directories(home) if re.fullmatch("[1-9][0-9]{0,18}", folder))
+        return tuple(sorted(number for number in numbers if number <= MAX_VERSION))
 
     def version_dir(self, name: str, version: int) -> Path:
         """Where a version is, or would be installed."""

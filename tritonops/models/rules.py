@@ -35,7 +35,20 @@ def model_name(value: str) -> str:
     file_name(value)
     if "," in value or value != value.strip():
         raise ValueError("holds a comma, or a space at its end; `--include` could not name it")
+    if is_junk(value):
+        raise ValueError("is the name of a folder that is no model")
     return value
+
+
+def is_junk(name: str) -> bool:
+    """Whether a folder beside models is none: a hidden one, or what filesystems, storage boxes and tools leave."""
+    return name.startswith(".") or name in _JUNK
+
+
+_JUNK = {
+    *("lost+found", "__pycache__", "__MACOSX", "System Volume Information", "$RECYCLE.BIN", "RECYCLER"),
+    *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot"),
+}
 
 
 def relative_path(value: str) -> str:

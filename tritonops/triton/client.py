@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tritonops.errors import NotServedError, TokenRefusedError, TritonError, TritonTimeoutError, TritonUnreachableError
+from tritonops.models.rules import is_junk
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -112,11 +113,12 @@ class TritonClient:
         return bool(self._call(self._server.is_server_ready, timeout=timeout))
 
     def index(self) -> list[ModelStatus]:
-        """List every model of the repository, and each version that was ever loaded, sorted."""
+        """List every model of the repository, and each version that was ever loaded, sorted; junk folders are none."""
         answer = self._call(self._server.get_model_repository_index)
         rows = (
             ModelStatus(row.name, int(row.version) if row.version else None, row.state or None, row.reason or None)
             for row in answer.models
+            if row.state or not is_junk(row.name)
         )
         return sorted(rows, key=lambda row: (row.name, row.version or 0))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tritonops.errors import near_misses
 from tritonops.models.check.finding import Problem, Subject
-from tritonops.models.pbtxt import type_name
+from tritonops.models.pbtxt import VersionPolicy, type_name
 
 _REFUSED = "Triton refuses the ensemble"
 
@@ -83,6 +83,13 @@ def _step(subject: Subject, step: Any) -> Iterator[Problem]:
             f"{_REFUSED}: it 'contains models that are not available'",
             near_misses(step.model_name, subject.others),
         )
+    elif subject.enabled and not model.enabled:
+        yield Problem(
+            "ensemble-step-disabled",
+            f"step {step.model_name!r} is disabled, and the ensemble is not",
+            f"{_REFUSED}: it 'contains models that are not available'",
+            f"`inv models.enable {step.model_name}`, or `inv models.disable {subject.name}`",
+        )
     else:
         yield from _against_model(subject, step, model)
 
@@ -94,12 +101,12 @@ def _leads_to(name: str, model: Subject, others: Mapping[str, Subject], seen: fr
 
 def _against_model(subject: Subject, step: Any, model: Subject) -> Iterator[Problem]:
     config = model.config
-    if step.model_version not in (-1, 0) and model.versions and step.model_version not in model.versions:
+    if step.model_version != -1 and (what := _unserved(step, model)):
         yield Problem(
             "ensemble-step-version",
-            f"step {step.model_name!r} wants version {step.model_version}, which is not on disk",
-            f"{_REFUSED}: 'required version is not loaded'",
-            "write model_version: -1 for the newest, or download the version",
+            f"step {step.model_name!r} {what}",
+            f"{_REFUSED}: 'required version {step.model_version} is not loaded'",
+            "write model_version: -1 for the newest, or choose the served versions: `inv triton.serve`",
         )
     if subject.config.max_batch_size > config.max_batch_size:
         yield Problem(
@@ -111,6 +118,25 @@ def _against_model(subject: Subject, step: Any, model: Subject) -> Iterator[Prob
         )
     yield from _mapped("input", subject.config.input, step.model_name, step.input_map, config.input)
     yield from _mapped("output", subject.config.output, step.model_name, step.output_map, config.output)
+
+
+def _unserved(step: Any, model: Subject) -> str | None:
+    """Say why Triton would not have the version that a step asks for; None where it would, or nobody knows."""
+    version = step.model_version
+    has_zero = model.home is not None and (model.home / "0").is_dir()
+    versions = ((0,) if has_zero else ()) + model.versions
+    if version == 0 and not has_zero:
+        return "has no model_version, or 0, which is not the newest: there is no version 0"
+    if version < -1:
+        return f"wants version {version}, and no version is negative"
+    if not versions:
+        return None
+    served = (VersionPolicy.of(model.config) or VersionPolicy("latest")).served(versions)
+    if version not in versions:
+        return f"wants version {version}, which is not on disk"
+    if version not in served:
+        return f"wants version {version}, and `version_policy` serves {', '.join(map(str, served)) or 'none'}"
+    return None
 
 
 def _mapped(kind: str, own: Any, model: str, mapping: Mapping[str, str], declared: Any) -> Iterator[Problem]:

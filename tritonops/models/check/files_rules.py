@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tritonops.models.check.config_rules import effective_backend, served_versions
 from tritonops.models.check.finding import Problem, Subject
+from tritonops.models.check.warmup_data import warmup_data_problems
 from tritonops.models.pbtxt import VersionPolicy
 
 DEFAULT_FILES = {
@@ -30,9 +32,24 @@ def files_problems(subject: Subject) -> Iterator[Problem]:
     yield from _model_files(subject, subject.home)
 
 
+def absent(path: Path) -> str:
+    """Say that nothing is at a path; of a link to nothing, that it is one."""
+    return (
+        f"{path} is a link to {path.readlink()}, which does not exist" if path.is_symlink() else f"there is no {path}"
+    )
+
+
 def layout_problems(home: Path, versions: tuple[int, ...]) -> Iterator[Problem]:
     """Find what is wrong with the folders of a model, whatever its config says."""
-    if not versions and not (home / "0").is_dir():
+    links = [path for path in sorted(home.iterdir()) if path.is_symlink() and not path.exists()]
+    for path in links:
+        yield Problem(
+            "dangling-link",
+            absent(path),
+            "Triton does not load the model, in any version: 'failed to stat file'",
+            "restore what it links to, or remove the link",
+        )
+    if not versions and not (home / "0").is_dir() and not links:
         yield Problem(
             "no-version",
             f"{home} has no version",
@@ -68,11 +85,12 @@ def graph_file(subject: Subject, version: int) -> Path | None:
 def _model_files(subject: Subject, home: Path) -> Iterator[Problem]:
     for version in served_versions(subject):
         path = graph_file(subject, version) or model_file(subject, version)
-        if path is not None and not path.exists():
+        is_hazard = subject.config.backend == "python"
+        if path is not None and not path.exists() and not is_hazard:
             there = sorted(entry.name for entry in (home / str(version)).iterdir())
             yield Problem(
                 "model-file-missing",
-                f"there is no {path}; version {version} holds {', '.join(there) or 'nothing'}",
+                f"{absent(path)}; version {version} holds {', '.join(there) or 'nothing'}",
                 "Triton does not load the model: the file does not exist",
                 "set `default_model_filename`, or `local_name` in models.toml, to the file's name",
             )
@@ -102,10 +120,11 @@ def _policy(subject: Subject) -> Iterator[Problem]:
 
 def _labels(config: Any, home: Path) -> Iterator[Problem]:
     for output in config.output:
-        if output.label_filename and not (home / output.label_filename).is_file():
+        path = home / output.label_filename
+        if output.label_filename and not path.exists():
             yield Problem(
                 "label-file-missing",
-                f"output {output.name!r} names its labels in {output.label_filename!r}, which {home} does not have",
+                f"output {output.name!r} names its labels in {output.label_filename!r}: {absent(path)}",
                 "Triton does not load the model: 'failed to open text file'",
                 "put the file there, or take `label_filename` out",
             )
@@ -114,10 +133,14 @@ def _labels(config: Any, home: Path) -> Iterator[Problem]:
 def _warmup(config: Any, home: Path) -> Iterator[Problem]:
     for sample in config.model_warmup:
         for name, data in sample.inputs.items():
-            if data.input_data_file and not (home / "warmup" / data.input_data_file).is_file():
+            path = home / "warmup" / data.input_data_file
+            if data.input_data_file and not path.exists():
                 yield Problem(
                     "warmup-file-missing",
-                    f"warmup {sample.name!r}: there is no {home / 'warmup' / data.input_data_file} for input {name!r}",
+                    f"warmup {sample.name!r}: {absent(path)}, for input {name!r}",
                     "Triton does not load the model: 'failed to open text file'",
                     "put the file there, or write random_data: true",
                 )
+            elif data.input_data_file and path.is_file():
+                for problem in warmup_data_problems(data, path):
+                    yield replace(problem, what=f"warmup {sample.name!r}, input {name!r}: {problem.what}")

@@ -59,6 +59,8 @@ class Subject:
     image: Image
     gpus: int | None = None
     """How many the machine has; None where nobody knows."""
+    enabled: bool = True
+    """Whether Triton is shown the model."""
     others: Mapping[str, Subject] = field(default_factory=dict)
     """The other models of the repository, by name, for ensembles."""
 

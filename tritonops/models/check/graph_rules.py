@@ -7,6 +7,7 @@ The rules are those of NVIDIA's onnxruntime.cc (ValidateInputs, ValidateOutputs)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ def graph_problems(subject: Subject) -> Iterator[Problem]:
     if subject.is_ensemble or effective_backend(subject) != "onnxruntime":
         return
     yield from _parameters(subject.config)
-    for version in served_versions(subject):
-        path = graph_file(subject, version)
-        if path is not None and path.is_file():
-            yield from _version(subject, path)
+    found = {
+        version: list(_version(subject, path))
+        for version in served_versions(subject)
+        if (path := graph_file(subject, version)) is not None and path.is_file()
+    }
+    for version, problems in found.items():
+        for problem in problems:
+            is_of_all = all(problem in others for others in found.values())
+            yield problem if is_of_all else replace(problem, what=f"version {version}: {problem.what}")
 
 
 def _version(subject: Subject, path: Path) -> Iterator[Problem]:
@@ -40,6 +46,7 @@ def _version(subject: Subject, path: Path) -> Iterator[Problem]:
     yield from _external_data(graph, path)
     yield from _inputs(subject.config, graph)
     yield from _outputs(subject.config, graph)
+    yield from _states(subject.config, graph)
 
 
 def _runtime(graph: Graph, path: Path, image: Image, config: Any) -> Iterator[Problem]:
@@ -127,6 +134,36 @@ def _outputs(config: Any, graph: Graph) -> Iterator[Problem]:
     for tensor in config.output:
         if tensor.name not in scattered:
             yield from _tensor("output", tensor, tensors, batching=config.max_batch_size > 0)
+
+
+def _states(config: Any, graph: Graph) -> Iterator[Problem]:
+    """The state of a sequence comes back as an input of the next request. NVIDIA's backend only counts the inputs."""
+    inputs = {tensor.name: tensor for tensor in (*graph.inputs, *graph.optional_inputs)}
+    outputs = {tensor.name: tensor for tensor in graph.outputs}
+    for state in config.sequence_batching.state:
+        for kind, name, tensors in (("input", state.input_name, inputs), ("output", state.output_name, outputs)):
+            if what := _state(kind, name, state, tensors.get(name), batching=config.max_batch_size > 0):
+                yield Problem(
+                    "sequence-state",
+                    f"`state` {what}",
+                    "Triton refuses the model, or serves it and every request fails",
+                    near_misses(name, tensors) if name not in tensors else "declare the state as the graph has it",
+                )
+
+
+def _state(kind: str, name: str, state: Any, tensor: GraphTensor | None, *, batching: bool) -> str | None:
+    if tensor is None:
+        return f"names {kind} {name!r}, which the graph does not have"
+    if tensor.datatype != type_name(state):
+        return f"has {type_name(state)} for {kind} {name!r}, which is {tensor.datatype} in the graph"
+    dims, shape = list(state.dims), list(tensor.dims[1:] if batching else tensor.dims)
+    if tensor.shape is not None and not _is_alike(dims, shape):
+        return f"has dims {dims} for {kind} {name!r}, which is {list(tensor.dims)} in the graph"
+    return None
+
+
+def _is_alike(dims: Sequence[int], shape: Sequence[int]) -> bool:
+    return len(dims) == len(shape) and all(a == b or -1 in (a, b) for a, b in zip(dims, shape, strict=True))
 
 
 def _tensor(kind: str, declared: Any, tensors: dict[str, GraphTensor], *, batching: bool) -> Iterator[Problem]:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from tritonops.errors import TritonOpsError
-from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_config, read_text
+from tritonops.errors import TritonOpsError, UnreadableFileError
+from tritonops.files import read_bytes
+from tritonops.models.check.warmup_data import MAX_STRINGS, ends_inside_a_string
+from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_config, read_text, type_name
 from tritonops.models.repository import CONFIG_NAME
 
 CRASHES = "Triton crashes when it loads this, and serves nothing"
 CRASHES_LATER = "Triton crashes at the first request, and serves nothing"
+MAY_CRASH = "Triton refuses the model, or crashes over it and serves nothing"
 HANGS = "the load never ends: the model stays LOADING until the server is restarted"
 
 _GREATEST_VERSION = 2**63 - 1
@@ -23,31 +28,43 @@ _GREATEST_VERSION = 2**63 - 1
 _NUMBER = re.compile(r"\s*[+-]?([1-9][0-9]{18,})")
 
 
+class Hazard(NamedTuple):
+    """Something on disk that does more than fail one load."""
+
+    what: str
+    consequence: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.consequence}"
+
+
 def hazard(model: Path) -> str | None:
     """Say what in a model's folder would hang its load or crash the server; None where nothing known does.
 
     A config that does not parse is no hazard: Triton refuses that model alone.
     """
-    return next(_hazards(model), None)
+    return next(map(str, hazards(model)), None)
 
 
-def _hazards(model: Path) -> Iterator[str]:
+def hazards(model: Path) -> Iterator[Hazard]:
+    """Find all of them in a model's folder."""
     path = model / CONFIG_NAME
     if path.is_dir():
-        yield f"{path} is a folder; {CRASHES}"
+        yield Hazard(f"{path} is a folder", CRASHES)
         return
     for folder in _folders(model):
         if (found := _NUMBER.match(folder.name)) and int(found[1]) > _GREATEST_VERSION:
-            yield f"the version of {folder} is greater than {_GREATEST_VERSION}; {CRASHES}"
+            yield Hazard(f"the version of {folder} is greater than {_GREATEST_VERSION}", CRASHES)
     try:
         config = read_config(path)
     except TritonOpsError:
         return
     for text_file in _text_files(config, model):
         if text_file.is_dir():
-            yield f"{text_file} is a folder, and should be a file; {CRASHES}"
+            yield Hazard(f"{text_file} is a folder, and should be a file", CRASHES)
+    yield from _warmup_strings(config, model)
     if config.instance_group and all(group.passive for group in config.instance_group):
-        yield f"every instance_group of {path} is passive; {CRASHES_LATER}"
+        yield Hazard(f"every instance_group of {path} is passive", CRASHES_LATER)
     if config.backend == "python":
         yield from _python_files(config, model)
 
@@ -69,15 +86,25 @@ def _text_files(config: ModelConfig, model: Path) -> Iterator[Path]:
                 yield model / "warmup" / data.input_data_file
 
 
-def _python_files(config: ModelConfig, model: Path) -> Iterator[str]:
+def _warmup_strings(config: ModelConfig, model: Path) -> Iterator[Hazard]:
+    for sample in config.model_warmup:
+        for data in sample.inputs.values():
+            path = model / "warmup" / data.input_data_file
+            if data.input_data_file and type_name(data) == "TYPE_STRING" and path.is_file():
+                with suppress(UnreadableFileError):
+                    if ends_inside_a_string(read_bytes(path, MAX_STRINGS)):
+                        yield Hazard(f"{path} does not hold strings behind their lengths, 4 bytes each", MAY_CRASH)
+
+
+def _python_files(config: ModelConfig, model: Path) -> Iterator[Hazard]:
     names = (folder.name for folder in _folders(model))
     versions = tuple(sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]{0,18}", name)))
     policy = VersionPolicy.of(config) or VersionPolicy("latest")
     for version in policy.served(versions):
         file = model / str(version) / (config.default_model_filename or "model.py")
         if not file.is_file():
-            what = "is a folder" if file.is_dir() else "is missing"
-            yield f"{file} {what}; {HANGS}"
+            target = f"is a link to {file.readlink()}, which does not exist" if file.is_symlink() else "is missing"
+            yield Hazard(f"{file} {'is a folder' if file.is_dir() else target}", HANGS)
 
 
 def load_hazard(models_dir: Path, name: str) -> str | None:

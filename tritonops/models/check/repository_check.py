@@ -10,10 +10,12 @@ from tritonops.errors import ConfigError, RepositoryError, SourceChangedError, T
 from tritonops.models.catalog import Catalog
 from tritonops.models.check.config_rules import config_problems
 from tritonops.models.check.ensemble_rules import ensemble_problems
-from tritonops.models.check.files_rules import files_problems, layout_problems
+from tritonops.models.check.files_rules import absent, files_problems, layout_problems
 from tritonops.models.check.finding import Finding, Problem, Subject
 from tritonops.models.check.graph_rules import graph_problems
+from tritonops.models.check.hazards import HANGS, hazards
 from tritonops.models.check.image import Image
+from tritonops.models.check.python_rules import python_problems
 from tritonops.models.check.warmup_rules import warmup_problems
 from tritonops.models.config import VARIANTS, Variant, source_path, wanted_config
 from tritonops.models.digest_cache import DigestCache
@@ -23,7 +25,7 @@ from tritonops.models.repository import Repository
 from tritonops.models.sources.path_source import source_problems
 
 _CORE_RULES = (config_problems, ensemble_problems)
-_LOADING_RULES = (files_problems, graph_problems, warmup_problems)
+_LOADING_RULES = (files_problems, graph_problems, warmup_problems, python_problems)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class _Model:
             for problem in _problems(replace(subject, others=others)):
                 yield _finding(self._name, files, problem)
         if self._home:
-            for problem in layout_problems(self._home, self._versions):
+            for problem in (*_hazard_problems(self._home), *layout_problems(self._home, self._versions)):
                 yield _finding(self._name, (self._home,), problem)
 
     @property
@@ -135,13 +137,14 @@ class _Model:
         except ConfigError as exc:
             self._early.append(_syntax(self._name, files, exc))
             return
-        subject = Subject(self._name, config, self._home, self._versions, checked.image, checked.gpus)
+        enabled = self._home is None or self._home.parent == checked.repository.root
+        subject = Subject(self._name, config, self._home, self._versions, checked.image, checked.gpus, enabled)
         self.subjects.append(subject)
         self._files.append(files)
 
     def _missing_configs(self) -> Iterator[Finding]:
         sources = [source_path(self._checked.config_dir, self._name, variant) for variant in self._checked.variants]
-        on_disk = self._home is not None and (self._home / "config.pbtxt").is_file()
+        on_disk = self._home is not None and (self._home / "config.pbtxt").exists()  # a folder is a hazard
         absent = [path for path in sources if not path.is_file()]
         if self._name not in self._checked.catalog.names:
             absent = [] if on_disk else [(self._home or Path(self._name)) / "config.pbtxt"]
@@ -176,8 +179,17 @@ class _Model:
                 )
 
 
+def _hazard_problems(home: Path) -> Iterator[Problem]:
+    for found in hazards(home):
+        code = "load-hangs" if found.consequence == HANGS else "triton-crashes"
+        yield Problem(code, found.what, found.consequence, "move it away, or put the right thing in its place")
+
+
 def _general(checked: Checked) -> Iterator[Finding]:
-    """Find what belongs to no one model: the lock, and configs of models that are nowhere."""
+    """Find what belongs to no one model: the lock, configs of models that are nowhere, and links to nothing."""
+    for path in _dangling(checked.repository.root):
+        why = "Triton lists no model, good ones neither: 'failed to stat file'"
+        yield _finding(path.name, (path,), Problem("dangling-link", absent(path), why, "remove the link"))
     if not checked.lock_path.exists():
         yield _lock_finding(checked, checked.lock_path.name, "there is no such file, so nothing is pinned")
     else:
@@ -193,6 +205,10 @@ def _general(checked: Checked) -> Iterator[Finding]:
             "warning",
         )
         yield _finding(folder.name, (folder,), problem)
+
+
+def _dangling(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_symlink() and not path.exists())
 
 
 def _lock_finding(checked: Checked, model: str, what: str) -> Finding:
