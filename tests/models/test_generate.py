@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from tritonclient.grpc import InferenceServerClient
@@ -10,7 +11,8 @@ from tritonops.models.catalog import load_catalog
 from tritonops.models.check.image import parse_image
 from tritonops.models.check.repository_check import Checked, check
 from tritonops.models.config import copy_configs
-from tritonops.models.generate import Wishes, generate_configs, has_batches, written
+from tritonops.models.configs.batch_trial import PROVED, BatchTrial, try_batches
+from tritonops.models.generate import Wishes, generate_configs, why_not_batched, written
 from tritonops.models.onnx_graph import Graph, GraphTensor
 from tritonops.models.pbtxt import parse_config
 from tritonops.models.repository import Repository
@@ -27,22 +29,107 @@ def graph(inputs, outputs, optional=()):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "batches"),
+    ("inputs", "outputs", "reason"),
     [
-        ([("batch", 3)], [("batch", 5)], True),
-        ([("N", "seq")], [("N", "seq", 3)], True),
-        ([("", 3)], [("batch", 5)], True),
-        ([("batch",)], [("batch",)], True),
-        ([(1, 3, 640, 640)], [(1, 5, 8400)], False),
-        ([("batch", 3)], [(1, 5)], False),
-        ([("height", 3)], [("boxes", 4)], False),
-        ([()], [("batch", 4)], False),
-        ([], [], False),
+        ([("batch", 3)], [("batch", 5)], None),
+        ([("N", "seq")], [("N", "seq", 3)], None),
+        ([("unk__1", 3)], [("unk__2", 4)], None),
+        ([("batch",)], [("batch",)], None),
+        ([("", 3)], [("batch", 5)], "the first dimension of 'x' has no name"),
+        ([("batch", 3)], [("", 5)], "the first dimension of 'y' has no name"),
+        ([("samples",)], [("samples",)], "every tensor is a vector, and 'samples' its length"),
+        ([(1, 3, 640, 640)], [(1, 5, 8400)], "the first dimension of 'x' is fixed at 1"),
+        ([("batch", 3)], [(1, 5)], "the first dimension of 'y' is fixed at 1"),
+        ([()], [("batch", 4)], "'x' is a scalar"),
+        ([], [], "it has no input"),
     ],
 )
-def test_a_graph_takes_batches_where_every_first_dimension_varies_under_one_name(inputs, outputs, batches):
+def test_a_graph_may_take_batches_where_every_first_dimension_varies_under_a_name(inputs, outputs, reason):
     made = graph([tensor(*shape) for shape in inputs], [tensor(*shape, name="y") for shape in outputs])
-    assert has_batches(made) is batches
+    found = why_not_batched(made)
+    assert found is None if reason is None else reason in (found or "")
+
+
+def softmax_over_rows():
+    node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
+    return model([node], {"x": (F, ["seq_len", 3])}, {"y": (F, ["seq_len", 3])})
+
+
+def other_names():
+    return model([helper.make_node("Relu", ["x"], ["y"])], {"x": (F, ["unk__1", 3])}, {"y": (F, ["unk__2", 3])})
+
+
+def rows_chosen():
+    """The rows of x that are not all zero, under a name of their own: not the batch, for one row in two."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], axes=[1], keepdims=0),
+        helper.make_node("Greater", ["most", "limit"], ["keep"]),
+        helper.make_node("Compress", ["x", "keep"], ["y"], axis=0),
+    ]
+    limit = helper.make_tensor("limit", F, [], [0.7])
+    return model(nodes, {"x": (F, ["batch", 3])}, {"y": (F, ["chosen", 3])}, [limit])
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict", "reason"),
+    [
+        (affine(2, 1), "proved", ""),
+        (identity(TensorProto.STRING), "proved", ""),
+        (identity(TensorProto.INT8), "proved", ""),
+        (other_names(), "proved", ""),
+        (softmax_over_rows(), "refuted", "output 'y' is another for a row in company"),
+        (rows_chosen(), "refuted", "output 'y' has the shape"),
+        (identity(TensorProto.BFLOAT16), "unknown", "input 'x' is of type tensor(bfloat16)"),
+    ],
+)
+def test_a_trial_tells_batches_from_what_only_looks_like_them(tmp_path, made, verdict, reason):
+    onnx.save_model(made, tmp_path / "model.onnx")
+    found = try_batches(tmp_path / "model.onnx")
+    assert found.verdict == verdict
+    assert reason in found.reason
+
+
+def test_a_trial_that_takes_too_long_or_ends_badly_proves_nothing(tmp_path):
+    onnx.save_model(affine(), tmp_path / "model.onnx")
+    assert try_batches(tmp_path / "model.onnx", timeout=0.01) == BatchTrial(
+        "unknown", "the trial took longer than 0.01 s"
+    )
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    assert try_batches(tmp_path / "model.onnx").verdict == "unknown"
+
+
+REFUTED = BatchTrial("refuted", "output 'y' is another for a row in company: rows depend on each other")
+UNTRIED = BatchTrial("unknown", "onnxruntime is not installed")
+
+
+@pytest.mark.parametrize(
+    ("names", "trial", "wishes", "expected"),
+    [
+        (("batch", "batch"), PROVED, Wishes(), 8),
+        (("batch", "batch"), UNTRIED, Wishes(), 8),
+        (("seq_len", "seq_len"), REFUTED, Wishes(), 0),
+        (("unk__1", "unk__2"), PROVED, Wishes(), 8),
+        (("unk__1", "unk__2"), UNTRIED, Wishes(), 0),
+        (("unk__1", "unk__2"), UNTRIED, Wishes(max_batch_size=4), 4),
+        (("batch", "batch"), PROVED, Wishes(max_batch_size=0), 0),
+        (("seq_len", "seq_len"), REFUTED, Wishes(max_batch_size=4), "takes no batches: output 'y' is another"),
+        (("batch", ""), PROVED, Wishes(max_batch_size=4), "the first dimension of 'y' has no name"),
+        (
+            ("batch", "batch"),
+            UNTRIED,
+            Wishes(dynamic_batching=True),
+            "was not proved to give each request its own answer",
+        ),
+        (("seq_len", "seq_len"), REFUTED, Wishes(dynamic_batching=True), "takes no batches"),
+    ],
+)
+def test_batches_are_what_is_proved_and_a_wish_against_it_is_refused(names, trial, wishes, expected):
+    made = graph([tensor(names[0], 3)], [tensor(names[1], 3, name="y")])
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            written(made, "cpu", wishes, trial=trial)
+    else:
+        assert parse_config(written(made, "cpu", wishes, trial=trial)).max_batch_size == expected
 
 
 def test_the_config_leaves_the_batch_out_of_the_dims():
@@ -66,7 +153,7 @@ def test_a_fixed_batch_is_part_of_the_dims_and_an_optional_input_rules_batches_o
 def test_wishes_become_batches_batching_warmup_and_labels(tmp_path):
     made = graph([tensor("n", "w", datatype="TYPE_INT64")], [tensor("n", 2, name="y")])
     wishes = Wishes(32, dynamic_batching=True, warmup=True, labels=tmp_path / "classes")
-    config = parse_config(written(made, "cpu", wishes))
+    config = parse_config(written(made, "cpu", wishes, trial=PROVED))
     assert config.max_batch_size == 32
     assert config.HasField("dynamic_batching")
     assert list(config.model_warmup[0].inputs["x"].dims) == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from tritonops.errors import GraphError, InputError, UnknownModelError
 from tritonops.models.catalog import Catalog, ModelVersion
 from tritonops.models.commit import Commits
 from tritonops.models.config import VARIANTS, Variant, read_labels, source_path
+from tritonops.models.configs.batch_trial import BatchTrial, try_batches
 from tritonops.models.onnx_graph import Graph, GraphTensor, read_graph
 from tritonops.models.repository import Repository
 
 LABELS = "labels.txt"
+_DEFAULT_BATCH = 8
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Wishes:
     """What a graph cannot tell."""
 
     max_batch_size: int | None = None
-    """None: 8 where the graph's batch varies, else 0."""
+    """None: 8 where the graph takes batches, else 0."""
     dynamic_batching: bool = False
     """Let Triton join requests that wait."""
     warmup: bool = False
@@ -47,8 +51,10 @@ def generate_configs(
     wishes = wishes or Wishes()
     graph_path, default_name = find_graph(catalog, repository, name)
     graph = read_graph(graph_path)
+    trial = None if why_not_batched(graph) or wishes.max_batch_size == 0 else try_batches(graph_path)
     texts = {
-        source_path(config_dir, name, variant): written(graph, variant, wishes, default_name) for variant in VARIANTS
+        source_path(config_dir, name, variant): written(graph, variant, wishes, default_name, trial)
+        for variant in VARIANTS
     }
     if wishes.labels:
         texts[config_dir / name / LABELS] = read_labels(wishes.labels)
@@ -94,21 +100,67 @@ def _local_name(entries: tuple[ModelVersion, ...], version: int) -> str:
     return next((entry.local_name for entry in entries if entry.version == version), "model.onnx")
 
 
-def has_batches(graph: Graph) -> bool:
-    """Whether the first dimension of every tensor varies, under one name: then it is the batch."""
-    tensors = (*graph.inputs, *graph.optional_inputs, *graph.outputs)
-    firsts = [tensor.shape[0] if tensor.shape else 1 for tensor in tensors]
-    return bool(tensors) and all(isinstance(first, str) for first in firsts) and len({*firsts} - {""}) <= 1
+def why_not_batched(graph: Graph) -> str | None:
+    """Say why the first dimension of the tensors cannot be a batch; None where it may be one."""
+    tensors = (*graph.inputs, *graph.outputs)
+    if graph.optional_inputs:
+        return f"input {graph.optional_inputs[0].name!r} is optional"
+    if not graph.inputs or not graph.outputs:
+        return "it has no input, or no output"
+    for tensor in tensors:
+        first = tensor.shape[0] if tensor.shape else None
+        if not isinstance(first, str):
+            fixed = f"the first dimension of {tensor.name!r} is fixed at {first}"
+            return fixed if first is not None else f"{tensor.name!r} is a scalar, or of unknown rank"
+        if not first:
+            return f"the first dimension of {tensor.name!r} has no name, and may be any"
+    if all(len(tensor.shape or ()) == 1 and "batch" not in str(tensor.shape).lower() for tensor in tensors):
+        return f"every tensor is a vector, and {_firsts(graph)[0]!r} its length"
+    return None
 
 
-def written(graph: Graph, variant: Variant, wishes: Wishes, default_name: str = "model.onnx") -> str:
-    """Write a config for a graph. Raises GraphError for a tensor that Triton has no type for."""
-    batches = has_batches(graph) and not graph.optional_inputs
-    if wishes.max_batch_size and not batches:
-        raise InputError("the graph takes no batches: a tensor's first dimension is fixed, or an input is optional")
-    largest = wishes.max_batch_size if wishes.max_batch_size is not None else 8 if batches else 0
+def _firsts(graph: Graph) -> list[str]:
+    """The names of the first dimensions, each once."""
+    return sorted({str(tensor.shape[0]) for tensor in (*graph.inputs, *graph.outputs) if tensor.shape})
+
+
+def _largest_batch(graph: Graph, wishes: Wishes, trial: BatchTrial | None) -> int:
+    """Choose max_batch_size. Raises InputError where the graph cannot do what is wished for."""
+    if wishes.max_batch_size == 0:
+        return 0
+    trial = trial or BatchTrial("unknown", "it was not tried")
+    reason = why_not_batched(graph) or (trial.reason if trial.verdict == "refuted" else None)
+    if reason is None and trial.verdict == "unknown" and len(_firsts(graph)) > 1:
+        names = ", ".join(map(repr, _firsts(graph)))
+        reason = f"the first dimensions have different names ({names}), and a trial was not possible: {trial.reason}"
+        if wishes.max_batch_size:
+            _log.warning("max_batch_size is %d as asked, but %s", wishes.max_batch_size, reason)
+            return wishes.max_batch_size
+    if reason and (wishes.max_batch_size or wishes.dynamic_batching):
+        raise InputError(f"the graph takes no batches: {reason}")
+    return 0 if reason else wishes.max_batch_size or _DEFAULT_BATCH
+
+
+def written(
+    graph: Graph,
+    variant: Variant,
+    wishes: Wishes,
+    default_name: str = "model.onnx",
+    trial: BatchTrial | None = None,
+) -> str:
+    """Write a config for a graph; `trial` says what is known of its batches.
+
+    Raises GraphError for a tensor that Triton has no type for, and InputError for batches that it does not take.
+    """
+    largest = _largest_batch(graph, wishes, trial)
     if wishes.dynamic_batching and not largest:
         raise InputError("dynamic batching needs batches, and max_batch_size is 0")
+    if wishes.dynamic_batching and (trial is None or trial.verdict != "proved"):
+        reason = trial.reason if trial else "it was not tried"
+        raise InputError(
+            f"dynamic batching was not proved to give each request its own answer: {reason}",
+            hint="Write dynamic_batching { } into the config by hand where you know that it does.",
+        )
     lines = ['backend: "onnxruntime"', f"max_batch_size: {largest}"]
     lines += [f'default_model_filename: "{default_name}"'] if default_name != "model.onnx" else []
     lines += _tensors("input", graph.inputs, graph.optional_inputs, batches=largest > 0)

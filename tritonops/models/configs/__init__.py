@@ -1,0 +1,1 @@
+"""Configs: what they say, and what a graph allows them to say."""
