@@ -48,12 +48,17 @@ class Replacement:
         if current and self.definition.has_fixed_name:
             return self._up_in_place(current, recreate=recreate)
         new = self._create(current)
-        if current is None:
-            return self._start(new)
-        if new.is_defined_as(current) and not recreate:
-            self._remove(new)
-            return self._serve_unchanged(current)
-        return self._replace(current, new)
+        try:
+            if current is None:
+                return self._start(new)
+            if recreate or not new.is_defined_as(current):
+                return self._replace(current, new)
+        except BaseException:
+            self.interruption.defer()
+            self._remove_unstarted({new.id})
+            raise
+        self._remove(new)
+        return self._serve_unchanged(current)
 
     def settle(self, *, wait: bool = True) -> Container | None:
         """Finish or undo a replacement that was killed, and return the service's container.
@@ -113,7 +118,7 @@ class Replacement:
             return new[0]
         except BaseException:
             self.interruption.defer()
-            self._remove(*(container for container in self._containers() if container.id not in known))
+            self._remove_unstarted({container.id for container in self._containers()} - known)
             raise
 
     def _note_creation(self, line: str) -> None:
@@ -122,12 +127,7 @@ class Replacement:
             self.watch(line)
 
     def _start(self, new: Container) -> Served:
-        try:
-            self.docker.output(["docker", "start", new.id])
-        except BaseException:
-            self.interruption.defer()
-            self._remove(new)
-            raise
+        self.docker.output(["docker", "start", new.id])
         return self._wait_or_stop(new)
 
     def _serve_unchanged(self, current: Container) -> Served:
@@ -154,13 +154,8 @@ class Replacement:
             self._rename(new, current.name)
             return self._start(new)
         served_before = ready_models(current, self.token)
-        try:
-            with self.interruption.postponed():
-                probe(self.docker, self.compose, self.definition, running=current, watch=self.watch)
-        except BaseException:
-            self.interruption.defer()
-            self._remove(new)
-            raise
+        with self.interruption.postponed():
+            probe(self.docker, self.compose, self.definition, running=current, watch=self.watch)
         try:
             served = self._swap(current, new)
             if served_before and not served.serves_any:
@@ -247,6 +242,9 @@ class Replacement:
     def _remove(self, *containers: Container) -> None:
         if containers:
             self.docker.output(["docker", "rm", "--force", *(container.id for container in containers)])
+
+    def _remove_unstarted(self, ids: set[str]) -> None:
+        self._remove(*(found for found in self._containers() if found.id in ids and not found.was_started))
 
     def _rename(self, container: Container, name: str) -> None:
         if container.name != name:
