@@ -134,7 +134,7 @@ def remove_project(name: str) -> None:
         docker("rm", "--force", "--volumes", *found)
     for kind in ("network", "volume"):
         if found := docker(kind, "ls", "--quiet", *mine).split():
-            docker(kind, "rm", *found)
+            docker(kind, "rm", *found, check=False)  # a throw-away container may be on its way out still
 
 
 def write_slow_model(models_dir: Path, name: str, *, load: float = 0, infer: float = 0) -> None:

@@ -13,6 +13,7 @@ from tritonops.compose.container import Container
 from tritonops.compose.engine import Docker
 from tritonops.errors import InputError, ServiceError
 from tritonops.models.repository import Repository
+from tritonops.models.rules import is_junk
 
 _MODELS = "/models"
 _LOOK = """
@@ -63,7 +64,11 @@ def look(docker: Docker, container: Container) -> View | None:
         return None
     found = json.loads(attempt.stdout)
     names = found["names"]
-    return View(None if names is None else tuple(names), found["inode"], tuple(found["unreadable"]))
+    return View(
+        None if names is None else tuple(name for name in names if not is_junk(name)),
+        found["inode"],
+        tuple(found["unreadable"]),
+    )
 
 
 def refuse_leaving_links(folder: Path) -> None:
