@@ -185,7 +185,7 @@ class _Reader:
     def is_true(self, *names: str) -> bool:
         """Read a switch as huggingface_hub does: 1, ON, YES or TRUE turn it on. The first one set counts."""
         value = next((value for name in names if (value := self.get(name))), "")
-        return value.upper() in ("1", "ON", "YES", "TRUE")
+        return value.lower() in ("1", "on", "yes", "true")
 
     def seconds(self, name: str, default: float) -> float:
         return self._parsed(name, _parse_seconds) or default

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 
-from tritonops.errors import TritonOpsError
 from tritonops.triton.client import TritonClient
 
 _GRACE = 60.0
@@ -15,7 +14,7 @@ class LoadCall(threading.Thread):
     """Loads one model in a thread; it puts itself into `done` when it has ended, with `error` where it failed.
 
     `timeout` is the deadline of the caller, who stops waiting then. The call itself ends a minute later at the latest, or
-    when the client is closed.
+    when the client is closed. `error` may be anything that the call raised.
     """
 
     def __init__(
@@ -24,15 +23,13 @@ class LoadCall(threading.Thread):
         super().__init__(daemon=True)
         self.model, self.timeout = model, timeout
         self.done: queue.SimpleQueue[LoadCall] = done or queue.SimpleQueue()
-        self.error: TritonOpsError | None = None
+        self.error: BaseException | None = None
         self._client = client
 
     def run(self) -> None:
         """Make the call."""
         try:
             self._client.load(self.model, timeout=self.timeout + _GRACE)
-        except TritonOpsError as exc:
+        except BaseException as exc:  # for the thread that waits: it would wait for its whole deadline otherwise
             self.error = exc
-        except ValueError:  # the client was closed meanwhile
-            return
         self.done.put(self)
