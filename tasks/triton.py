@@ -11,7 +11,7 @@ from invoke import Context
 from tasks.cli import file_path, integer, names, seconds, settings, task
 from tasks.hosts import run_there
 from tasks.terminal import confirm, note, print_json, print_table
-from tasks.triton_output import show_models, show_outcome, show_outputs, show_plan, show_result
+from tasks.triton_output import show_answer, show_models, show_outcome, show_plan, show_result
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
@@ -208,6 +208,8 @@ def stats(
     | VERSION
     | {"input": "A .json or .npz file of input names and values; zeros otherwise."}
     | {"timeout": "Seconds that it may take; 60 otherwise."}
+    | {"top": "Only the N largest values of each output, with their labels."}
+    | {"max-responses": "Stop after N responses of a decoupled model (default: 100)."}
     | URL
     | JSON,
     positional=["model"],
@@ -218,22 +220,26 @@ def infer(
     version: str | None = None,
     input: str | None = None,
     timeout: str | None = None,
+    top: str | None = None,
+    max_responses: str | None = None,
     url: str | None = None,
     host: str | None = None,
     json: bool = False,
 ) -> None:
     """Ask a model and print its outputs."""
-    from tritonops.triton.infer import INFER_TIMEOUT, infer
+    from tritonops.triton.infer import INFER_TIMEOUT, MAX_RESPONSES, infer
 
     with _connect(url, host) as client:
-        outputs = infer(
+        answer = infer(
             client,
             model,
             version=integer("--version", version, at_least=1),
             inputs=file_path("--input", input),
             timeout=_timeout(timeout, INFER_TIMEOUT),
+            max_responses=integer("--max-responses", max_responses, at_least=1) or MAX_RESPONSES,
+            top=integer("--top", top, at_least=1),
         )
-    show_outputs(model, outputs, json=json)
+    show_answer(model, answer, json=json)
 
 
 @task(help=PLAN | URL | JSON, iterable=["include"])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from tasks.terminal import note, print_diff, print_json, print_table
 
 if TYPE_CHECKING:
+    from tritonops.triton.answer import Answer, Output
     from tritonops.triton.apply import ApplyResult
     from tritonops.triton.client import ModelStatus
     from tritonops.triton.control import Outcome
-    from tritonops.triton.infer import Output
     from tritonops.triton.plan import Plan, PlannedVersion
 
 
@@ -73,11 +73,29 @@ def show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
         print_table(["model", "version", "state", "reason"], [[r.name, r.version, r.state, r.reason] for r in rows])
 
 
-def show_outputs(model: str, outputs: list[Output], *, json: bool) -> None:
-    """Print what a model answered."""
+def show_answer(model: str, answer: Answer, *, json: bool) -> None:
+    """Print what a model answered; outputs that are not as declared are noted."""
+    for what in answer.undeclared:
+        note(f"{what}")
+    if not answer.is_complete:
+        note(f"stopped after {len(answer.responses)} responses; --max-responses N takes more")
     if json:
-        print_json({"model": model, "outputs": [output.as_json() for output in outputs]})
+        responses = [{"outputs": [output.as_json() for output in response]} for response in answer.responses]
+        several = {"responses": responses, "complete": answer.is_complete}
+        print_json({"model": model, **(several if answer.is_decoupled else responses[0])})
         return
-    for output in outputs:
+    for number, response in enumerate(answer.responses, start=1):
+        if answer.is_decoupled:
+            print(f"response {number}:")
+        for output in response:
+            _show_output(output)
+
+
+def _show_output(output: Output) -> None:
+    if not output.top:
         print(f"{output.name} {output.datatype} {list(output.array.shape)}")
         print(output.array)
+        return
+    for number, row in enumerate(output.top):
+        print(output.name if len(output.top) == 1 else f"{output.name}[{number}]")
+        print_table(["index", "label", "value"], [[found.index, found.label, found.value] for found in row])

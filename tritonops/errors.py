@@ -9,6 +9,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
 │   ├── TokenRefusedError              the server wants a token, or another one
+│   ├── DecoupledModelError            a model that answers over the stream alone
 │   ├── NotServedError                 a model or a version that the server does not serve
 │   ├── LoadError                      a model that Triton could not load, with its reason
 │   ├── NotAsOnDiskError               Triton says it is loaded, but serves something else than the disk holds
@@ -395,6 +396,10 @@ class TokenRefusedError(TritonError):
 
 class NotServedError(TritonError):
     """A question to a model, or to a version of it, that the server does not serve."""
+
+
+class DecoupledModelError(TritonError):
+    """A model that sends as many responses as it likes, and was asked for one."""
 
 
 class LoadError(TritonError):

@@ -51,7 +51,7 @@ class Project:
 
     def answer(self, name: str, version: int | None = None) -> float:
         """What y = x + offset says to zeros: the offset."""
-        return float(infer(self.client, name, version=version)[0].array[0, 0])
+        return float(infer(self.client, name, version=version).responses[0][0].array[0, 0])
 
     def __post_init__(self) -> None:
         self.entries: dict[str, str] = {}

@@ -33,7 +33,7 @@ def states(outcome):
 
 def answer(client, name, version=None):
     """What y = x + offset says to zeros: the offset."""
-    return float(infer(client, name, version=version)[0].array[0, 0])
+    return float(infer(client, name, version=version).responses[0][0].array[0, 0])
 
 
 def put(folder: Path, offset: float, version: int = 1) -> None:

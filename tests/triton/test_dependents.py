@@ -47,7 +47,7 @@ def pair(triton, client, disk, tag, *, version=-1, policy="version_policy: { all
 
 
 def answer(client, name):
-    return float(infer(client, name)[0].array[0, 0])
+    return float(infer(client, name).responses[0][0].array[0, 0])
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from onnx import TensorProto
 from tests.onnx_models import affine, identity, write_model
 from tritonops.errors import InputError, TritonError
 from tritonops.triton import control
+from tritonops.triton.answer import Output
 from tritonops.triton.client import ModelMetadata, TensorSpec, connect
-from tritonops.triton.infer import Output, as_array, as_tensors, infer, read_inputs, zeros
+from tritonops.triton.infer import as_array, as_tensors, infer, read_inputs, zeros
 
 TYPES = {
     "BOOL": TensorProto.BOOL,
@@ -40,7 +41,7 @@ def loaded(triton, client, name, *arguments, **options):
 @pytest.mark.parametrize("datatype", TYPES)
 def test_without_an_input_a_model_of_any_type_is_asked_with_zeros(triton, client, datatype):
     name = loaded(triton, client, f"zeros_{datatype}", {1: identity(TYPES[datatype])})
-    (output,) = infer(client, name)
+    ((output,),) = infer(client, name).responses
     assert (output.name, output.datatype, output.array.shape) == ("y", datatype, (1, 3))
     nothing = {"BYTES": "", "BOOL": False}.get(datatype, 0)
     assert json.loads(json.dumps(output.as_json()))["data"] == [[nothing] * 3]
@@ -54,7 +55,7 @@ def test_inputs_come_from_a_json_file(triton, client, tmp_path, datatype, values
     name = loaded(triton, client, f"json_{datatype}", {1: identity(TYPES[datatype])})
     path = tmp_path / "input.json"
     path.write_text(json.dumps({"x": values}), encoding="utf-8")
-    (output,) = infer(client, name, inputs=path)
+    ((output,),) = infer(client, name, inputs=path).responses
     assert output.as_json()["data"] == values
 
 
@@ -69,14 +70,14 @@ def test_inputs_come_from_a_json_file(triton, client, tmp_path, datatype, values
 def test_inputs_come_from_an_npz_file(triton, client, tmp_path, datatype, values):
     name = loaded(triton, client, f"npz_{datatype}", {1: identity(TYPES[datatype])})
     np.savez(tmp_path / "input.npz", x=values)
-    (output,) = infer(client, name, inputs=tmp_path / "input.npz")
+    ((output,),) = infer(client, name, inputs=tmp_path / "input.npz").responses
     assert output.as_json()["data"] == values.tolist()
 
 
 def test_one_version_of_several_can_be_asked(triton, client):
     policy = "version_policy { all {} }"
     name = loaded(triton, client, "two_versions", {1: affine(1, 10), 2: affine(1, 20)}, extra=policy)
-    answers = [infer(client, name, version=version)[0].array[0, 0] for version in (1, 2)]
+    answers = [infer(client, name, version=version).responses[0][0].array[0, 0] for version in (1, 2)]
     assert answers == [10, 20]
     with pytest.raises(TritonError, match="version 9 is not found"):
         infer(client, name, version=9)

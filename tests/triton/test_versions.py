@@ -64,7 +64,7 @@ def test_single_versions_come_and_go(triton, client, disk):
     with pytest.raises(InputError, match="version 3 is the last of singles") as caught:
         unload_version(client, "singles", 3, disk=disk)
     assert "--all" in str(caught.value.hint)
-    assert infer(client, "singles")[0].array[0, 0] == 3
+    assert infer(client, "singles").responses[0][0].array[0, 0] == 3
 
 
 def test_a_version_that_the_policy_picks_anyway_leaves_the_config_alone(triton, client, disk):
@@ -94,11 +94,11 @@ def test_a_version_that_does_not_load_leaves_config_and_server_as_they_were(trit
     with pytest.raises(LoadError, match="version 1 is at UNAVAILABLE"):
         serve(client, "put_back", VersionPolicy.parse("1"), disk=disk)
     assert (folder / "config.pbtxt").read_text() == text
-    assert infer(client, "put_back")[0].array[0, 0] == 2
+    assert infer(client, "put_back").responses[0][0].array[0, 0] == 2
     with pytest.raises(LoadError):
         load_version(client, "put_back", 1, disk=disk)
     assert (folder / "config.pbtxt").read_text() == text
-    assert infer(client, "put_back")[0].array[0, 0] == 2
+    assert infer(client, "put_back").responses[0][0].array[0, 0] == 2
 
 
 class InterruptedAtLoad:
@@ -146,7 +146,7 @@ class Caller(threading.Thread):
             metadata = client.metadata(self.name_)
             while not self.stopping.is_set():
                 try:
-                    (output,) = infer_tensors(client, metadata, zeros(metadata), version=self.version)
+                    ((output,),) = infer_tensors(client, metadata, zeros(metadata), version=self.version).responses
                     self.answers.append(float(output.array[0, 0]))
                 except TritonError as exc:
                     self.failures.append(str(exc))

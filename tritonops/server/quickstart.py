@@ -101,7 +101,7 @@ class Quickstart:
 
     def _ask(self) -> str:
         with self._client() as client:
-            outputs = {output.name: output.array for output in infer(client, MODEL, inputs=self.image)}
+            outputs = {output.name: output.array for output in infer(client, MODEL, inputs=self.image).responses[0]}
         digit = int(outputs["digit"][0, 0])
         self.answer = Answer(picture(read_image(self.image)), digit, float(outputs["probabilities"][0, digit]))
         return f"digit {digit}"

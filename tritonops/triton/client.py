@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tritonops.errors import NotServedError, TokenRefusedError, TritonError, TritonTimeoutError, TritonUnreachableError
+from tritonops.errors import (
+    DecoupledModelError,
+    NotServedError,
+    TokenRefusedError,
+    TritonError,
+    TritonTimeoutError,
+    TritonUnreachableError,
+)
 from tritonops.models.rules import is_junk
+from tritonops.triton.answer import Answer, Output, read_response
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -79,7 +89,10 @@ class InferenceServer(Protocol):
     def get_inference_statistics(self, name: str, version: str, /, **options: Any) -> Any: ...
     def load_model(self, name: str, /, **options: Any) -> None: ...
     def unload_model(self, name: str, /, **options: Any) -> None: ...
-    def infer(self, name: str, inputs: list[Any], version: str, /, **options: Any) -> Any: ...
+    def infer(self, name: str, inputs: list[Any], version: str, outputs: list[Any] | None, /, **options: Any) -> Any: ...
+    def start_stream(self, callback: Callable[[Any, Any], None], /, **options: Any) -> None: ...
+    def stop_stream(self, *, cancel_requests: bool) -> None: ...
+    def async_stream_infer(self, name: str, inputs: list[Any], /, **options: Any) -> None: ...
 
 
 @contextmanager
@@ -150,9 +163,72 @@ class TritonClient:
 
     def infer(self, name: str, inputs: Tensors, *, version: int | None = None, timeout: float) -> dict[str, Any]:
         """Run one inference; arrays in and out by name. BYTES are object arrays of bytes, BF16 those of ml_dtypes."""
+        return {output.name: output.array for output in self.ask(name, inputs, version=version, timeout=timeout)}
+
+    def ask(
+        self,
+        name: str,
+        inputs: Tensors,
+        *,
+        version: int | None = None,
+        timeout: float,
+        classes: Mapping[str, int] | None = None,
+    ) -> tuple[Output, ...]:
+        """Run one inference. Raises DecoupledModelError.
+
+        `classes` names the outputs to have, and how many of their largest values; 0 stands for the output as it is.
+        """
         tensors = [_infer_input(name, array) for name, array in inputs.items()]
-        result = self._call(self._server.infer, name, tensors, _written(version), timeout=timeout)
-        return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
+        result = self._call(
+            self._server.infer, name, tensors, _written(version), _requested(classes), timeout=timeout
+        )
+        return read_response(result.get_response(), classes)
+
+    def ask_stream(
+        self,
+        name: str,
+        inputs: Tensors,
+        *,
+        version: int | None = None,
+        timeout: float,
+        max_responses: int,
+        classes: Mapping[str, int] | None = None,
+    ) -> Answer:
+        """Ask a decoupled model, and take its responses until the last one, or so many. `timeout` is for all of them."""
+        arrived: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
+        self._server.start_stream(
+            lambda result, error: arrived.put((result, error)), headers=self._headers, stream_timeout=timeout
+        )
+        responses: list[tuple[Output, ...]] = []
+        try:
+            self._server.async_stream_infer(
+                name,
+                [_infer_input(name, array) for name, array in inputs.items()],
+                model_version=_written(version),
+                outputs=_requested(classes),
+                enable_empty_final_response=True,
+            )
+            for response in self._arriving(arrived, timeout):
+                if response.outputs and len(responses) == max_responses:
+                    return Answer(tuple(responses), is_decoupled=True, is_complete=False)
+                if response.outputs:
+                    responses.append(read_response(response, classes))
+                if response.parameters["triton_final_response"].bool_param:
+                    break
+        finally:
+            self._server.stop_stream(cancel_requests=True)
+        return Answer(tuple(responses), is_decoupled=True)
+
+    def _arriving(self, arrived: queue.SimpleQueue[tuple[Any, Any]], timeout: float) -> Iterator[Any]:
+        ends = time.monotonic() + timeout
+        while True:
+            try:
+                result, error = arrived.get(timeout=max(0.0, ends - time.monotonic()))
+            except queue.Empty:
+                raise TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s") from None
+            if error is not None:
+                raise self._translated(error, timeout) from error
+            yield result.get_response()
 
     def _call(self, method: Callable[..., Any], *args: Any, timeout: float = ANSWER_TIMEOUT) -> Any:
         from tritonclient.utils import InferenceServerException
@@ -167,6 +243,8 @@ class TritonClient:
         message, status = exc.message() or str(exc), exc.status()
         if "protocol is restricted" in message:
             return TokenRefusedError(self.url, token_sent=bool(self._headers))
+        if "decoupled transaction policy" in message:
+            return DecoupledModelError(f"Triton at {self.url}: {message}")
         # Triton itself says UNAVAILABLE too, of a full queue for one: whether it is there, only another call tells.
         if status in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED") and not self._is_there():
             return TritonUnreachableError(self.url, _why_unreachable(message, timeout))
@@ -210,6 +288,13 @@ def _infer_input(name: str, array: NDArray[Any]) -> Any:
 
     tensor = InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
     return tensor.set_data_from_numpy(array)
+
+
+def _requested(classes: Mapping[str, int] | None) -> list[Any] | None:
+    """Ask for these outputs, some with their largest values alone; None asks for all as they are."""
+    from tritonclient.grpc import InferRequestedOutput
+
+    return [InferRequestedOutput(name, class_count=count) for name, count in classes.items()] if classes else None
 
 
 def _specs(tensors: Any) -> tuple[TensorSpec, ...]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tritonops.documents import abbreviate, read_json
 from tritonops import files
 from tritonops.display_text import clip
-from tritonops.errors import InputError
+from tritonops.errors import DecoupledModelError, InputError, TritonError
+from tritonops.triton.answer import Answer, Output
 from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
 from tritonops.triton.control import naming_unknown
 
@@ -20,26 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INFER_TIMEOUT = 60.0
+MAX_RESPONSES = 100
 _UNPACKED = 48 << 20
 """Bytes that a compressed .npz file may unpack to beyond four times its own size."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """One output of a model, as a numpy array."""
-
-    name: str
-    datatype: str
-    array: NDArray[Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """Give what JSON can hold; bytes that are no UTF-8 are escaped, and NaN becomes "NaN", as in protobuf's JSON."""
-        return {
-            "name": self.name,
-            "datatype": self.datatype,
-            "shape": list(self.array.shape),
-            "data": _plain((self.array.astype("float32") if self.datatype == "BF16" else self.array).tolist()),
-        }
 
 
 def infer(
@@ -49,12 +33,20 @@ def infer(
     version: int | None = None,
     inputs: Path | None = None,
     timeout: float = INFER_TIMEOUT,
-) -> list[Output]:
-    """Run one inference with the tensors of a .json or .npz file, or with zeros; outputs in the model's order."""
+    max_responses: int = MAX_RESPONSES,
+    top: int | None = None,
+) -> Answer:
+    """Ask a model once, with the tensors of a .json or .npz file, or with zeros; outputs in the model's order.
+
+    A decoupled model is asked over the stream, for at most `max_responses`. With `top`, outputs of numbers give their
+    largest values. Raises TritonError where an output that the config declares is missing, or another one came.
+    """
     with naming_unknown(client, name):
         metadata = client.metadata(name, version=version)
     tensors = read_inputs(inputs, metadata) if inputs else zeros(metadata)
-    return infer_tensors(client, metadata, tensors, version=version, timeout=timeout)
+    return infer_tensors(
+        client, metadata, tensors, version=version, timeout=timeout, max_responses=max_responses, top=top
+    )
 
 
 def infer_tensors(
@@ -64,10 +56,51 @@ def infer_tensors(
     *,
     version: int | None = None,
     timeout: float = INFER_TIMEOUT,
-) -> list[Output]:
-    """Run one inference with arrays at hand."""
-    answers = client.infer(metadata.name, tensors, version=version, timeout=timeout)
-    return [Output(spec.name, spec.datatype, answers[spec.name]) for spec in metadata.outputs if spec.name in answers]
+    max_responses: int = MAX_RESPONSES,
+    top: int | None = None,
+) -> Answer:
+    """Ask a model once, with arrays at hand."""
+    classes = {spec.name: 0 if spec.datatype == "BYTES" else top for spec in metadata.outputs} if top else {}
+    try:
+        response = client.ask(metadata.name, tensors, version=version, timeout=timeout, classes=classes)
+        answer = Answer((response,))
+    except DecoupledModelError:
+        answer = client.ask_stream(
+            metadata.name, tensors, version=version, timeout=timeout, max_responses=max_responses, classes=classes
+        )
+    responses = tuple(_in_order(metadata, response) for response in answer.responses)
+    undeclared = dict.fromkeys(what for response in responses for what in _undeclared(metadata, response))
+    return replace(answer, responses=responses, undeclared=tuple(undeclared))
+
+
+def _in_order(metadata: ModelMetadata, response: tuple[Output, ...]) -> tuple[Output, ...]:
+    declared, came = [spec.name for spec in metadata.outputs], {output.name: output for output in response}
+    given = ", ".join(came) or "nothing"
+    if missing := [name for name in declared if name not in came]:
+        raise TritonError(f"{metadata.name} answered without output {missing[0]!r}, which it declares: it gave {given}")
+    if extra := [name for name in came if name not in declared]:
+        raise TritonError(f"{metadata.name} answered with output {extra[0]!r}, which it does not declare")
+    return tuple(came[name] for name in declared)
+
+
+def _undeclared(metadata: ModelMetadata, response: tuple[Output, ...]) -> list[str]:
+    """Say which outputs came as another type or shape than the model declares."""
+    specs = {spec.name: spec for spec in metadata.outputs}
+    return [
+        f"{output.name} is {output.datatype} {list(output.array.shape)}, and {metadata.name} declares {spec.datatype} "
+        f"{list(spec.shape)}"
+        for output in response
+        if (spec := specs.get(output.name)) and not output.top and not _is_as_declared(output, spec)
+    ]
+
+
+def _is_as_declared(output: Output, spec: TensorSpec) -> bool:
+    shape = output.array.shape
+    return (
+        output.datatype == spec.datatype
+        and len(shape) == len(spec.shape)
+        and all(theirs in (-1, ours) for ours, theirs in zip(shape, spec.shape, strict=True))
+    )
 
 
 def zeros(metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
@@ -194,13 +227,3 @@ def _read_npz(path: Path) -> dict[str, Any]:
 def describe(spec: TensorSpec) -> str:
     """Write a tensor as people read it: "images FP32 [-1, 3, 224, 224]"."""
     return f"{spec.name} {spec.datatype} {list(spec.shape)}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value

@@ -3,7 +3,8 @@
     {"inputs": {"image": [[0.0, 0.5]]},        values by name, or a .json or .npz file beside it; zeros where left out
      "outputs": {"label": [7]},                expected values
      "shapes": {"probabilities": [1, 10]},     expected shapes
-     "tolerance": 0.001}                       by which a number may differ, absolutely and relatively; 1e-5 otherwise
+     "tolerance": 0.001,                       by which a number may differ, absolutely and relatively; 1e-5 otherwise
+     "responses": 3}                           how many responses a decoupled model sends; the first one is compared
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import Any
 from tritonops.documents import abbreviate, read_json
 from tritonops.display_text import clip
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError
+from tritonops.triton.answer import Answer, Output
 from tritonops.triton.client import ModelMetadata, TritonClient
-from tritonops.triton.infer import INFER_TIMEOUT, Output, as_array, as_tensors, infer_tensors, read_inputs, zeros
+from tritonops.triton.infer import INFER_TIMEOUT, as_array, as_tensors, infer_tensors, read_inputs, zeros
 
 SMOKE_NAME = "smoke.json"
-_KEYS = {"inputs": (dict, str), "outputs": (dict,), "shapes": (dict,), "tolerance": (int, float)}
+_KEYS = {"inputs": (dict, str), "outputs": (dict,), "shapes": (dict,), "tolerance": (int, float), "responses": (int,)}
+_ENOUGH = 10_000
+"""Responses of a decoupled model; one that sends more is not waited for."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class SmokeTest:
     outputs: Mapping[str, Any]
     shapes: Mapping[str, Sequence[int]]
     tolerance: float
+    responses: int | None = None
+    """How many a decoupled model sends; None does not look."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,9 @@ def run_smoke_test(client: TritonClient, name: str, path: Path, *, timeout: floa
     try:
         test = read_smoke_test(path)
         metadata = client.metadata(name)
-        outputs = infer_tensors(client, metadata, _inputs(test, metadata), timeout=timeout)
-        problems = tuple(_problems(test, {output.name: output for output in outputs}))
+        answer = infer_tensors(client, metadata, _inputs(test, metadata), timeout=timeout, max_responses=_ENOUGH)
+        first = answer.responses[0] if answer.responses else ()
+        problems = (*_wrong_count(test, answer), *_problems(test, {output.name: output for output in first}))
     except TritonOpsError as exc:
         problems = (str(exc),)
     return SmokeResult(name, problems, round(time.monotonic() - started, 3))
@@ -101,6 +108,7 @@ def read_smoke_test(path: Path) -> SmokeTest:
         values.get("outputs", {}),
         values.get("shapes", {}),
         _tolerance(path, values.get("tolerance", 1e-5)),
+        values.get("responses"),
     )
 
 
@@ -117,6 +125,12 @@ def _inputs(test: SmokeTest, metadata: ModelMetadata) -> dict[str, Any]:
     if isinstance(test.inputs, str):
         return read_inputs(test.path.parent / test.inputs, metadata)
     return as_tensors(test.inputs, metadata, where=str(test.path))
+
+
+def _wrong_count(test: SmokeTest, answer: Answer) -> Iterator[str]:
+    count = len(answer.responses)
+    if test.responses not in (None, count):
+        yield f"sent {count} responses, expected {test.responses}"
 
 
 def _problems(test: SmokeTest, outputs: Mapping[str, Output]) -> Iterator[str]:
