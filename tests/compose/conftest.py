@@ -10,7 +10,7 @@ from tests import programs
 from tritonops.compose.engine import Docker
 from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource, inspect_image
 from tritonops.errors import DockerMissingError, EngineUnreachableError, TritonOpsError
-from tritonops.testing.fixtures import triton_container  # noqa: F401 (a fixture)
+from tritonops.testing.fixtures import triton_container, triton_options  # noqa: F401 (fixtures)
 
 PROJECT = Path(__file__).parents[2]
 

@@ -5,10 +5,13 @@ import json
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.network import Network
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
@@ -16,8 +19,10 @@ from tests.onnx_models import affine, write_model
 from tritonops.compose.engine import Docker
 from tritonops.compose.image import CPU_IMAGE
 from tritonops.errors import (
+    DockerError,
     EngineUnreachableError,
     ImagePullError,
+    InputError,
     LoadError,
     ServiceError,
     TokenRefusedError,
@@ -175,11 +180,17 @@ def test_a_container_killed_in_mid_load_ends_the_load_with_an_error(tmp_path):
 
 def write_slow_model(models_dir, name):
     """A Python-backend model that is not done loading before the test is."""
+    write_python_model(
+        models_dir,
+        name,
+        "import time\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(600)\n",
+    )
+
+
+def write_python_model(models_dir, name, code):
     version = models_dir / name / "1"
     version.mkdir(parents=True)
-    (version / "model.py").write_text(
-        "import time\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(600)\n"
-    )
+    (version / "model.py").write_text(code)
     tensor = '[{ name: "t" data_type: TYPE_FP32 dims: [ 1 ] }]'
     (models_dir / name / "config.pbtxt").write_text(f'backend: "python"\ninput {tensor}\noutput {tensor}\n')
 
@@ -195,6 +206,100 @@ def test_a_model_that_fails_at_the_start_fails_the_test_with_the_reason_and_the_
 def test_an_image_that_is_not_here_is_named(tmp_path):
     with pytest.raises(ImagePullError, match="localhost/no-such-image"):
         TritonContainer(tmp_path, image="localhost/no-such-image").start()
+
+
+def containers_over(folder):
+    return Docker(folder).output(["docker", "ps", "--all", "--quiet", "--filter", f"volume={folder}"]).split()
+
+
+@pytest.mark.parametrize("name", ["missing", "a file"])
+def test_a_models_folder_that_is_none_is_an_error_and_is_not_made(tmp_path, name):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(InputError, match=f"the model repository {tmp_path}/{name} ") as raised:
+        TritonContainer(tmp_path / name, image=CPU_IMAGE).start()
+    assert "<model>/config.pbtxt" in str(raised.value.hint)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_models_folder_without_models_is_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match=f"{tmp_path} has no models"), TritonContainer(tmp_path, image=CPU_IMAGE):
+        pass
+
+
+def test_a_second_start_leaves_one_container(tmp_path):
+    write_model(tmp_path, "good")
+    with TritonContainer(tmp_path, image=CPU_IMAGE).start() as triton:
+        assert len(containers_over(tmp_path)) == 1
+        first = triton.get_container_id()
+        triton.get_wrapped_container().kill()
+        assert triton.start().get_container_id() != first
+        assert len(containers_over(tmp_path)) == 1
+    assert containers_over(tmp_path) == []
+    triton.stop()
+
+
+def test_a_container_that_somebody_else_removed_is_no_error_at_the_end(tmp_path):
+    write_model(tmp_path, "good")
+    with TritonContainer(tmp_path, image=CPU_IMAGE) as triton:
+        triton.get_wrapped_container().remove(force=True)
+
+
+def test_a_stub_that_was_killed_for_memory_is_named_with_the_limit(tmp_path):
+    write_model(tmp_path, "good")
+    model = (
+        "class TritonPythonModel:\n    def initialize(self, args):\n        self.all = bytearray(b'x') * (1 << 30)\n"
+    )
+    write_python_model(tmp_path, "hungry", model)
+    with pytest.raises(
+        ServiceError, match=r"hungry: .*Stub process(?s:.*)for memory: its limit is 400 MiB; mem_limit="
+    ):
+        TritonContainer(tmp_path, image=CPU_IMAGE, mem_limit="400m", memswap_limit="400m").start()
+    assert containers_over(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"mem_limt": "1g"}, InputError, "mem_limt"),
+        ({"network": "host"}, InputError, "the host's network is refused"),
+        ({"network_mode": "host"}, InputError, "the host's network is refused"),
+        ({"network": "no-such-network"}, DockerError, "no-such-network"),
+        ({"bind": "203.0.113.9"}, DockerError, "203.0.113.9"),
+    ],
+)
+def test_an_option_that_is_wrong_is_named_and_nothing_is_left(tmp_path, options, error, message):
+    write_model(tmp_path, "good")
+    with pytest.raises(error, match=message):
+        TritonContainer(tmp_path, image=CPU_IMAGE, **options).start()
+    assert containers_over(tmp_path) == []
+
+
+def test_bind_memory_environment_and_network_reach_the_container(tmp_path):
+    write_model(tmp_path, "good", {1: affine(3)})
+    with Network() as network:
+        options: dict[str, Any] = {"bind": "127.0.0.2", "mem_limit": "1g", "env": {"A": "1"}, "token": TOKEN}
+        with TritonContainer(tmp_path, image=CPU_IMAGE, network=network, **options) as triton:
+            found = triton.get_wrapped_container().attrs
+            with connect(triton.grpc_address, token=TOKEN) as client:
+                assert asked(client, "good") == 3
+        with TritonContainer(tmp_path, image=CPU_IMAGE, network=network.name) as triton:
+            assert network.name in triton.get_wrapped_container().attrs["NetworkSettings"]["Networks"]
+    assert {binding["HostIp"] for ports in found["NetworkSettings"]["Ports"].values() for binding in ports} == {
+        "127.0.0.2"
+    }
+    assert (found["HostConfig"]["Memory"], "A=1" in found["Config"]["Env"]) == (1 << 30, True)
+    assert network.name in found["NetworkSettings"]["Networks"]
+
+
+def test_a_clean_up_container_that_cannot_be_had_is_named_with_the_switch(tmp_path, monkeypatch):
+    monkeypatch.setattr(testcontainers_config, "_ryuk_disabled", False)
+    monkeypatch.setattr(testcontainers_config, "ryuk_image", "localhost/no-such-ryuk:1")
+    write_model(tmp_path, "good")
+    with pytest.raises(DockerError, match="clean-up container of Testcontainers, localhost/no-such-ryuk:1,") as raised:
+        TritonContainer(tmp_path, image=CPU_IMAGE).start()
+    assert "TESTCONTAINERS_RYUK_DISABLED=true" in str(raised.value.hint)
+    assert "TESTCONTAINERS_RYUK_DISABLED=true" in raised.value.__notes__[0]
+    assert containers_over(tmp_path) == []
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,6 +1,8 @@
 """tritonops.testing as somebody else installs it: from a wheel, into an environment of its own."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,33 +10,63 @@ from pathlib import Path
 import pytest
 
 from tasks.cli import uv
-from tests.onnx_models import affine, write_model
 from tritonops.compose.image import CPU_IMAGE
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 PROJECT = Path(__file__).parents[2]
 
-CONFTEST = """
-import pathlib
-import pytest
+DIGITS = PROJECT / "examples" / "digits"
 
-pytest_plugins = ["tritonops.testing.fixtures"]
+# Each line is a failure that a person meets; none may send to the tasks, which are not in the wheel.
+FAILURES = """
+import os, pathlib, sys
+from tritonops.errors import TritonOpsError
+from tritonops.testing import TritonContainer
 
-@pytest.fixture(scope="session")
-def triton_models_dir():
-    return pathlib.Path(__file__).parent / "models"
+def fail(models_dir="triton", **options):
+    try:
+        TritonContainer(models_dir, **options).start()
+    except TritonOpsError as exc:
+        text = f"{type(exc).__name__}: {exc} ({exc.hint})"
+        print(text.splitlines()[0])
+        assert "inv " not in text and "compose." not in text and "server.up" not in text, text
+        return text
+    sys.exit("it started")
+
+image = os.environ["TRITON_IMAGE"]
+fail("nowhere", image=image)
+fail(image="localhost/no-such-image")
+assert "for memory: its limit is 30 MiB" in fail(image=image, mem_limit="30m", memswap_limit="30m")
+fail(image=image, bind="203.0.113.9")
+torn = pathlib.Path("torn/m/1")
+torn.mkdir(parents=True)
+(torn / "model.onnx").write_bytes(b"no graph")
+fail("torn", image=image)
+os.environ["DOCKER_HOST"] = "unix:///nowhere.sock"
+fail(image=image)
 """
 
-TEST = """
-import numpy as np
-import tritonclient.grpc as grpc
 
-def test_my_model_triples(triton_container):
-    with grpc.InferenceServerClient(triton_container.grpc_address) as client:
-        tensor = grpc.InferInput("x", [1, 3], "FP32")
-        tensor.set_data_from_numpy(np.ones((1, 3), np.float32))
-        assert client.infer("tripled", [tensor]).as_numpy("y").tolist() == [[3, 3, 3]]
-"""
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """An environment with nothing but the wheel and what it needs."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(uv(), "build", "--quiet", "--wheel", "--out-dir", folder, PROJECT)
+    (wheel,) = folder.glob("*.whl")
+    run(uv(), "venv", "--quiet", "--no-project", "--python", sys.executable, folder / "venv")
+    python = folder / "venv" / "bin" / "python"
+    versions = ["--constraint", PROJECT / "requirements" / "dev.txt"]
+    run(uv(), "pip", "install", "--quiet", "--python", python, *versions, f"tritonops[testing] @ {wheel.as_uri()}")
+    return python
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of somebody's tests, with the digits example as `models.download` would lay it out."""
+    (tmp_path / "triton" / "digits" / "1").mkdir(parents=True)
+    shutil.copy(DIGITS / "digits.onnx", tmp_path / "triton" / "digits" / "1" / "model.onnx")
+    shutil.copy(DIGITS / "triton-config" / "digits" / "cpu.pbtxt", tmp_path / "triton" / "digits" / "config.pbtxt")
+    return tmp_path
 
 
 def run(*command, **options):
@@ -43,16 +75,23 @@ def run(*command, **options):
     return done.stdout
 
 
-def test_the_fixtures_work_from_a_wheel_in_a_clean_environment(tmp_path):
-    run(uv(), "build", "--quiet", "--wheel", "--out-dir", tmp_path, PROJECT)
-    (wheel,) = tmp_path.glob("*.whl")
-    run(uv(), "venv", "--quiet", "--no-project", "--python", sys.executable, tmp_path / "venv")
-    python = tmp_path / "venv" / "bin" / "python"
-    versions = ["--constraint", PROJECT / "requirements" / "dev.txt"]
-    run(uv(), "pip", "install", "--quiet", "--python", python, *versions, f"tritonops[testing] @ {wheel.as_uri()}")
-    tests = tmp_path / "tests"
-    write_model(tests / "models", "tripled", {1: affine(3)})
-    (tests / "conftest.py").write_text(CONFTEST)
-    (tests / "test_mine.py").write_text(TEST)
+def test_the_examples_of_the_docs_work(python, folder):
+    text = (PROJECT / "docs" / "testing-your-models.md").read_text()
+    conftest, test, options, script = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (folder / "conftest.py").write_text(conftest + options)
+    (folder / "test_digits.py").write_text(test)
     environment = os.environ | {"TRITON_IMAGE": CPU_IMAGE}
-    assert "1 passed" in run(python, "-m", "pytest", "-q", tests, cwd=tests, env=environment)
+    assert "1 passed" in run(python, "-m", "pytest", "-q", folder, cwd=folder, env=environment)
+    run(python, "-c", script, cwd=folder, env=environment)
+
+
+def test_what_fails_is_named_without_tasks_that_the_wheel_does_not_have(python, folder):
+    shown = run(python, "-c", FAILURES, cwd=folder, env=os.environ | {"TRITON_IMAGE": CPU_IMAGE}).splitlines()
+    assert [line.partition(":")[0] for line in shown] == [
+        "InputError",
+        "ImagePullError",
+        "ServiceError",
+        "DockerError",
+        "ServiceError",
+        "EngineUnreachableError",
+    ]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from docker.errors import APIError, DockerException, ImageNotFound
-from testcontainers.core.container import DockerContainer
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer, Reaper
+from testcontainers.core.network import Network
 
 from tritonops.errors import (
     DockerError,
     EngineUnreachableError,
     ImagePullError,
+    InputError,
     PartialFailureError,
     ServiceError,
+    TritonOpsError,
 )
 from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.models.repository import Repository
@@ -28,16 +34,20 @@ from tritonops.triton.waiting import Deadline
 _HTTP, _GRPC, _METRICS = 8000, 8001, 8002
 _LOOPBACK = "127.0.0.1"
 _LOG_LINES = 40
+_KILLED = 137  # 128 + SIGKILL
+_LAYOUT = "It holds <model>/config.pbtxt and <model>/<version>/. A relative path starts at the working folder."
+_NO_REAPER = "TESTCONTAINERS_RYUK_DISABLED=true does without it; a run that is killed then leaves its containers."
 
 
 class TritonContainer(DockerContainer):
     """A Triton that serves a model repository in explicit mode, on free ports of the loopback interface.
 
     It is up when it answers and every model is READY; with `require_models=False` one that fails is no failure. Raises
-    ServiceError with Triton's reasons and the end of its log, and leaves no container. It runs as the user of this
-    process, who can read the models. Where the engine is on another machine, or these tests are in a container
-    themselves, `bind` has to be an address that can be reached from here, like "0.0.0.0". Other options are those of
-    DockerContainer.
+    InputError where `models_dir` does not exist or an option is wrong, ServiceError with Triton's reasons and the end
+    of its log, and leaves no container. It runs as the user of this process, who can read the models. Where the engine
+    is on another machine, or these tests are in a container themselves, `bind` has to be an address that can be reached
+    from here, like "0.0.0.0". `network` is a Testcontainers network or a name. Other options are those of
+    DockerContainer (`env`) and of Docker's Python client (`mem_limit`).
     """
 
     def __init__(
@@ -49,11 +59,19 @@ class TritonContainer(DockerContainer):
         timeout: float = 120.0,
         require_models: bool = True,
         bind: str = _LOOPBACK,
+        network: Network | str | None = None,
         **options: Any,
     ) -> None:
-        defaults = {"user": f"{os.getuid()}:{os.getgid()}", "shm_size": "1g"}
+        if "host" in (network, options.get("network_mode")):
+            raise InputError(
+                "the host's network is refused: it would open the control APIs to everybody",
+                hint='bind="0.0.0.0" publishes the ports instead.',
+            )
+        defaults: dict[str, Any] = {"user": f"{os.getuid()}:{os.getgid()}", "shm_size": "1g"}
         with _translated_errors(image):
-            super().__init__(image, **defaults | options)
+            super().__init__(image, network=None if isinstance(network, str) else network, **defaults | options)
+        if isinstance(network, str):
+            self._kwargs["network"] = network
         self.models_dir = Path(models_dir).resolve()
         self.token = token
         self._timeout, self._require_models, self._bind = timeout, require_models, bind
@@ -77,12 +95,25 @@ class TritonContainer(DockerContainer):
         return f"http://{self._address(_METRICS)}/metrics"
 
     def start(self) -> Self:
-        """Start the container and wait until it serves; without `with`, `stop()` is the caller's business."""
+        """Start the container and wait until it serves; without `with`, `stop()` is the caller's business.
+
+        Where it runs, this does nothing.
+        """
+        if self._is_running():
+            return self
         try:
+            self.stop()
+            self._require_models_dir()
             with _translated_errors(self.image):
                 self._pull_missing()
+                self._start_reaper()
                 super().start()
             self._require(self._wait())
+        except TritonOpsError as exc:
+            self.stop()
+            if exc.hint:
+                exc.add_note(f"hint: {exc.hint}")  # pytest shows the notes of an error
+            raise
         except BaseException:
             self.stop()
             raise
@@ -90,12 +121,28 @@ class TritonContainer(DockerContainer):
 
     def stop(self, force: bool = True, delete_volume: bool = True) -> None:
         """Remove the container; a second time does nothing."""
-        super().stop(force, delete_volume)
+        with suppress(NotFound):
+            super().stop(force, delete_volume)
         self._container = None
 
     def log(self) -> str:
         """Return what Triton wrote since it started."""
         return b"".join(self.get_logs()).decode(errors="replace")
+
+    def _is_running(self) -> bool:
+        if self._container is None:
+            return False
+        try:
+            self._container.reload()
+        except NotFound:
+            return False
+        return bool(self._container.status == "running")
+
+    def _require_models_dir(self) -> None:
+        """The engine would make a missing folder, as root, and Triton would serve nothing."""
+        if not self.models_dir.is_dir():
+            what = "is no folder" if self.models_dir.exists() else "does not exist"
+            raise InputError(f"the model repository {self.models_dir} {what}", hint=_LAYOUT)
 
     def _pull_missing(self) -> None:
         images = self.get_docker_client().client.images
@@ -105,13 +152,30 @@ class TritonContainer(DockerContainer):
             try:
                 images.pull(self.image)
             except APIError as exc:
-                hint = "For a small CPU image: `inv compose.build-cpu`."
+                hint = f"`docker pull {self.image}` tries again; `image` or TRITON_IMAGE names another."
                 raise ImagePullError(self.image, str(exc.explanation or exc), hint=hint) from exc
 
+    def _start_reaper(self) -> None:
+        """Start what removes our container after a crash: where Testcontainers does it, its failure looks like ours."""
+        if testcontainers_config.ryuk_disabled:
+            return
+        image = testcontainers_config.ryuk_image
+        try:
+            Reaper.get_instance()
+        except (APIError, OSError, RuntimeError, TimeoutError) as exc:
+            Reaper.delete_instance()
+            reason = getattr(exc, "explanation", None) or exc
+            raise DockerError(
+                f"the clean-up container of Testcontainers, {image}, cannot be pulled or started: {reason}",
+                hint=_NO_REAPER,
+            ) from exc
+
     def _address(self, port: int) -> str:
-        if self._bind == _LOOPBACK:  # what Testcontainers takes for a container may be a machine with its own engine
-            return f"{_LOOPBACK}:{self.get_docker_client().port(self.get_container_id(), port)}"
-        return f"{self.get_container_host_ip()}:{self.get_exposed_port(port)}"
+        if self._bind in ("0.0.0.0", "::", ""):  # noqa: S104
+            return f"{self.get_container_host_ip()}:{self.get_exposed_port(port)}"
+        # What Testcontainers takes for a container may be a machine with its own engine.
+        host = f"[{self._bind}]" if ":" in self._bind else self._bind
+        return f"{host}:{self.get_docker_client().port(self.get_container_id(), port)}"
 
     def _wait(self) -> list[ModelStatus]:
         self._require_running()
@@ -125,6 +189,8 @@ class TritonContainer(DockerContainer):
     def _require(self, rows: list[ModelStatus]) -> None:
         if not self._require_models:
             return
+        if not rows:
+            warnings.warn(f"the model repository {self.models_dir} has no models. {_LAYOUT}", stacklevel=3)
         try:
             raise_unserved(rows, hint="")
         except PartialFailureError as exc:
@@ -141,7 +207,26 @@ class TritonContainer(DockerContainer):
 
     def _with_log(self, problem: str) -> str:
         """In the message itself: that is what pytest shows."""
-        return "\n".join([problem, "Its log ends:", *self.log().splitlines()[-_LOG_LINES:]])
+        causes = [cause] if (cause := self._memory_kill()) else []
+        return "\n".join([problem, *causes, "Its log ends:", *self.log().splitlines()[-_LOG_LINES:]])
+
+    def _memory_kill(self) -> str | None:
+        """Name a process that the kernel killed for memory; the container goes on where it was a backend's."""
+        container = self.get_wrapped_container()
+        container.reload()
+        state, limit = container.attrs["State"], container.attrs["HostConfig"].get("Memory")
+        limited = f"its limit is {limit >> 20} MiB; mem_limit= raises it" if limit else "the machine has too little"
+        if state.get("OOMKilled") or self._oom_events():
+            return f"The kernel killed a process in it for memory: {limited}."
+        if state["ExitCode"] == _KILLED:
+            return f"Something killed it (exit {_KILLED}), `docker kill` or the kernel for memory: {limited}."
+        return None
+
+    def _oom_events(self) -> bool:
+        client = self.get_docker_client().client
+        filters = {"container": self.get_container_id(), "event": "oom"}
+        since = time.time() - self._timeout - 60
+        return any(True for _ in client.events(since=int(since), until=int(time.time()) + 1, filters=filters))
 
 
 def _command(token: str | None) -> list[str]:
@@ -164,4 +249,10 @@ def _translated_errors(image: str) -> Iterator[None]:
     except APIError as exc:
         raise DockerError(f"a container of {image} could not be started: {exc.explanation or exc}") from exc
     except DockerException as exc:
-        raise EngineUnreachableError(str(exc)) from exc
+        error = EngineUnreachableError(str(exc))
+        error.hint = "Start Docker, or set DOCKER_HOST to where it is."
+        raise error from exc
+    except TypeError as exc:
+        if "unexpected keyword" not in str(exc):
+            raise
+        raise InputError(f"Docker's Python client does not know an option: {exc}") from exc

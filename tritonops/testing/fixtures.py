@@ -1,6 +1,6 @@
 """Fixtures for pytest: `pytest_plugins = ["tritonops.testing.fixtures"]` in the conftest.py at the top of your tests.
 
-Say what is served by a fixture of your own, `triton_models_dir`; `triton_image` may be replaced too.
+Say what is served by a fixture of your own, `triton_models_dir`; replace `triton_image` and `triton_options` as needed.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,15 @@ def triton_models_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def triton_container(triton_models_dir: Path, triton_image: str) -> Iterator[TritonContainer]:
+def triton_options() -> dict[str, Any]:
+    """Options of TritonContainer, such as token, timeout, bind, mem_limit, env, network: replace this fixture."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def triton_container(
+    triton_models_dir: Path, triton_image: str, triton_options: dict[str, Any]
+) -> Iterator[TritonContainer]:
     """A Triton over `triton_models_dir`, with every model READY; one for all tests of a session."""
-    with TritonContainer(triton_models_dir, image=triton_image) as triton:
+    with TritonContainer(triton_models_dir, **{"image": triton_image, **triton_options}) as triton:
         yield triton
