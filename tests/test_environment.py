@@ -7,7 +7,6 @@ import shutil
 import pytest
 
 from tests.compose_env import missing
-from tritonops.compose.commands import Compose
 from tritonops.compose.engine import Docker
 from tritonops.compose.service import Service
 from tritonops.environment import KNOWN
@@ -177,7 +176,7 @@ def test_robotoffs_two_lines_drive_three_files(project, application, place):
     else:
         folder(where, {".env": ROBOTOFF})
     service = Service.of(load(project, where, **environ))
-    assert (service.compose, service.docker.folder) == (Compose(), where)
+    assert (service.compose.files, service.docker.folder) == ((), where)
     labels = config(service.compose.config(), where, **service.docker.variables)["services"]["triton"]["labels"]
     assert labels == {"one": "here", "two": "here", "three": "here"}
     assert config(PLAIN, where, **environ)["services"]["triton"]["labels"] == labels

@@ -8,8 +8,7 @@ from tritonops.compose.commands import Compose
     [
         (
             Compose(("ml.yml",), "ml").create(count=2),
-            "docker compose --file ml.yml up --no-start --no-deps --no-recreate --no-build --pull never"
-            " --scale ml=2 ml",
+            "docker compose --file ml.yml up --no-start --no-recreate --no-build --pull never --scale ml=2 ml",
         ),
         (Compose().build(), "docker compose build triton"),
         (

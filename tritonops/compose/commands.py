@@ -20,6 +20,8 @@ class Compose:
 
     files: tuple[Path | str, ...] = ()
     service: str = SERVICE
+    profiles: tuple[str, ...] = ()
+    """They count in place of COMPOSE_PROFILES."""
 
     def config(self) -> list[str]:
         """Print the merged and interpolated files as JSON."""
@@ -30,9 +32,24 @@ class Compose:
         return self._compose("config", "--hash", self.service)
 
     def create(self, *, count: int) -> list[str]:
-        """Create containers of an image that is here until the service has `count`, and start none."""
-        options = ["--no-start", "--no-deps", "--no-recreate", "--no-build", "--pull", "never"]
+        """Create containers of an image that is here until the service has `count`, and start none.
+
+        What it depends on counts in the digest of its settings: with `--no-deps` plain Compose would replace it later.
+        """
+        options = ["--no-start", "--no-recreate", "--no-build", "--pull", "never"]
         return self._compose("up", *options, "--scale", f"{self.service}={count}", self.service)
+
+    def complete(self, service: str) -> list[str]:
+        """Start another service that ends by itself, like one that fetches models."""
+        return self._compose("up", "--detach", "--no-deps", service)
+
+    def start_others(self, *services: str) -> list[str]:
+        """Start other services and what they depend on; what runs already stays as it is."""
+        return self._compose("up", "--detach", "--no-recreate", "--wait", *services)
+
+    def container_of(self, service: str) -> list[str]:
+        """Print the id of another service's container."""
+        return self._compose("ps", "--all", "--quiet", service)
 
     def run(self, name: str, entrypoint: str, *arguments: str, ports: Sequence[str] = ()) -> list[str]:
         """Run another program in a throw-away container with the settings of the service, on other ports."""
@@ -65,4 +82,5 @@ class Compose:
 
     def _compose(self, *arguments: str) -> list[str]:
         files = [word for file in self.files for word in ("--file", str(file))]
-        return ["docker", "compose", *files, *arguments]
+        profiles = [word for profile in self.profiles for word in ("--profile", profile)]
+        return ["docker", "compose", *files, *profiles, *arguments]

@@ -63,6 +63,15 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
         _explained("the image is for another platform: exec format error", "TRITON_IMAGE chooses the image."),
     ),
     (
+        r"refers to undefined secret (triton_token\S*):",
+        _explained(
+            "the Compose files have no secret {}, which the service of ml.yml needs",
+            "`extends` takes a service without its secrets: docs/docker.md has the lines to add.",
+            InputError,
+        ),
+    ),
+    (r"(\S.*): invalid compose project", InputError),
+    (
         r"the container name \"/?(\S+)\" is already in use",
         _explained("a container with the name {} exists already", "docker rename {0} OTHER, or docker rm {0}"),
     ),

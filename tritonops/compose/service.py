@@ -15,6 +15,7 @@ from typing import Any
 from tritonops.compose.commands import CPU_FILE, GPU_FILE, SERVICE, Compose
 from tritonops.compose.container import find_containers
 from tritonops.compose.definition import Definition
+from tritonops.compose.dependencies import start_dependencies
 from tritonops.compose.engine import Docker, Watch
 from tritonops.compose.interruption import Interruption, interruptible
 from tritonops.compose.models_mount import refuse_leaving_links
@@ -47,12 +48,19 @@ class Service:
         folder = None if cpu else settings.environment.compose_folder
         files = () if folder else (settings.project / (CPU_FILE if cpu else GPU_FILE),)
         docker = Docker(folder or settings.project, _variables(settings))
-        return cls(docker, Compose(files, name), settings.models_dir, settings.triton_token)
+        compose = Compose(files, name, _profiles(settings))
+        return cls(docker, compose, settings.models_dir, settings.triton_token)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The merged files, with the services of every profile: to name a service enables its own."""
+        config: Mapping[str, Any] = json.loads(self.docker.output(self.compose.config()))
+        return config
 
     @cached_property
     def definition(self) -> Definition:
         """The service in the merged files. Raises InputError where there is none of that name."""
-        return Definition.of(json.loads(self.docker.output(self.compose.config())), self.compose.service)
+        return Definition.of(self.config, self.compose.service)
 
     @cached_property
     def models_folder(self) -> Path | None:
@@ -66,6 +74,13 @@ def _variables(settings: Settings) -> dict[str, str]:
     variables = settings.environment.for_compose()
     checked = {"TRITON_MODELS_DIR": str(settings.models_dir), "TRITON_BIND": settings.bind}
     return variables | {name: value for name, value in checked.items() if variables.get(name)}
+
+
+def _profiles(settings: Settings) -> tuple[str, ...]:
+    """All profiles; first those of COMPOSE_PROFILES, for versions of Compose that take `*` for a name."""
+    given = settings.environment.get("COMPOSE_PROFILES")
+    named = given.value.split(",") if given else []
+    return (*filter(None, map(str.strip, named)), "*")
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,9 @@ def up(
                 timeout=timeout,
                 interactive=interactive,
                 build=build,
+            )
+            start_dependencies(
+                service.docker, service.compose, service.config["services"], watch=watch, timeout=timeout
             )
             try:
                 return replacement.up(recreate=recreate)
