@@ -221,6 +221,14 @@ def test_a_models_folder_that_is_none_is_an_error_and_is_not_made(tmp_path, name
     assert not (tmp_path / "missing").exists()
 
 
+def test_a_link_that_leads_out_of_the_models_folder_is_named_before_the_start(tmp_path):
+    write_model(tmp_path / "elsewhere", "linked")
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton" / "linked").symlink_to(tmp_path / "elsewhere" / "linked")
+    with pytest.raises(InputError, match="linked -> "):
+        TritonContainer(tmp_path / "triton", image=CPU_IMAGE).start()
+
+
 def test_a_models_folder_without_models_is_a_warning(tmp_path):
     with pytest.warns(UserWarning, match=f"{tmp_path} has no models"), TritonContainer(tmp_path, image=CPU_IMAGE):
         pass

@@ -15,6 +15,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer, Reaper
 from testcontainers.core.network import Network
 
+from tritonops.compose.models_mount import refuse_leaving_links
 from tritonops.errors import (
     DockerError,
     EngineUnreachableError,
@@ -143,6 +144,7 @@ class TritonContainer(DockerContainer):
         if not self.models_dir.is_dir():
             what = "is no folder" if self.models_dir.exists() else "does not exist"
             raise InputError(f"the model repository {self.models_dir} {what}", hint=_LAYOUT)
+        refuse_leaving_links(self.models_dir)
 
     def _pull_missing(self) -> None:
         images = self.get_docker_client().client.images
