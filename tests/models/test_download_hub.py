@@ -11,7 +11,9 @@ import pytest
 from tests.conftest import PROJECT
 from tests.hub.server import GOOD_TOKEN, OTHER_TOKEN, Link
 from tests.models.catalogs import files_below, one_file, one_folder, with_token, write
+from tritonops.errors import SettingsError
 from tritonops.models.download import download
+from tritonops.models.sources import stored_token
 
 
 def test_huggingface_hub_itself_works_against_the_test_hub(hub, tmp_path):
@@ -199,3 +201,11 @@ def test_a_url_with_other_bytes_than_its_sha256_is_not_installed(hub, project):
     [failure] = download(project).failed
     assert "another hash" in failure.error
     assert files_below(project.models_dir) == {}
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN_PATH", "HF_HOME"])
+def test_a_home_that_is_not_there_is_no_place_for_a_token(monkeypatch, name):
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.setenv(name, "~nosuchuser/hf")
+    with pytest.raises(SettingsError, match=f"{name}='~nosuchuser/hf'.*'nosuchuser'"):
+        stored_token.__wrapped__()

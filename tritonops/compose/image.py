@@ -20,6 +20,7 @@ from typing import Any
 from tritonops.compose.engine import Docker, Watch, last_lines
 from tritonops.compose.known_failures import known_failure
 from tritonops.errors import DockerError, ImagePullError, InputError, TritonOpsError
+from tritonops.files import read_text
 
 # Docker asks no registry of strangers for a name under localhost.
 CPU_IMAGE = "localhost/triton-cpu"
@@ -50,7 +51,7 @@ class ImageSource:
 
     def default_base(self) -> str:
         """Read the base image that the Dockerfile names."""
-        found = re.search(r"^ARG BASE_IMAGE=(\S+)", self.dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.search(r"^ARG BASE_IMAGE=(\S+)", read_text(self.dockerfile, 1 << 20), re.MULTILINE)
         if found is None:
             raise InputError(f"{self.dockerfile} names no BASE_IMAGE")
         return found[1]

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.compose.serving import SERVING_NOW
+from tritonops.documents import MAX_RECORD
 from tritonops.dotenv import format_line, parse, read_bytes
-from tritonops.errors import TritonOpsError, TritonUnreachableError
+from tritonops.errors import TritonOpsError, TritonUnreachableError, UnreadableFileError
+from tritonops.files import read_text_if_present
 from tritonops.remote.layout import Layout, Release
 from tritonops.settings import load_settings
 from tritonops.triton.client import connect
@@ -84,9 +86,9 @@ class Runtime:
 
     def _started_with(self) -> str | None:
         try:
-            return self.layout.runtime.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+            return read_text_if_present(self.layout.runtime, MAX_RECORD)
+        except UnreadableFileError:
+            return "unreadable"  # no definition has this digest
 
     def _forget(self) -> None:
         self.layout.runtime.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tritonops.errors import SourceError, TritonOpsError, near_misses
+from tritonops.errors import SettingsError, SourceError, TritonOpsError, near_misses
+from tritonops.files import expand_home
 from tritonops.models.address import Address
 from tritonops.models.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.digest_cache import DigestCache
@@ -93,10 +94,14 @@ def stored_token() -> str | None:
 
 
 def _token_path() -> Path:
-    """Where huggingface_hub keeps it."""
-    cache_dir = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{cache_dir}/huggingface"
-    return Path(os.path.expandvars(Path(os.environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()))
+    """Where huggingface_hub keeps it. Raises SettingsError for the home of a user who does not exist."""
+    for name, rest in (("HF_TOKEN_PATH", ""), ("HF_HOME", "/token"), ("XDG_CACHE_HOME", "/huggingface/token")):
+        if folder := os.environ.get(name):
+            try:
+                return Path(os.path.expandvars(expand_home(f"{folder}{rest}")))
+            except ValueError as exc:
+                raise SettingsError(f"{name}={folder!r} in the environment: {exc}") from exc
+    return Path(os.path.expanduser("~/.cache/huggingface/token"))  # noqa: PTH111 (Path.expanduser fails without a home)
 
 
 @dataclass(frozen=True)
