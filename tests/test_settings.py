@@ -46,6 +46,24 @@ def test_a_wrong_value_names_the_variable_and_where_it_was_set(tmp_path, name, v
         load_settings(tmp_path, environ={name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRITON_EXPOSE_HTTP", "8000=" * 1000),
+        ("TRITON_RUNTIME", "x" * 5000),
+        ("TRITON_MODELS_DIR", f"~{'x' * 5000}/triton"),
+        ("TRITON_URL", f"user:secret@{'x' * 5000}"),
+    ],
+)
+def test_a_long_wrong_value_leaves_room_for_where_it_was_set(tmp_path, name, value):
+    (tmp_path / ".env").write_text(f"{name}={value}\n")
+    with pytest.raises(SettingsError) as raised:
+        load_settings(tmp_path, environ={})
+    assert str(raised.value).startswith(f"{name}=")
+    assert f"{tmp_path / '.env'}:1: " in str(raised.value)
+    assert len(str(raised.value)) < 400 + len(str(tmp_path))
+
+
 @pytest.mark.parametrize("token", ["geheim ", "schlüssel", "two\nlines"])
 def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(tmp_path, token):
     with pytest.raises(SettingsError, match="TRITON_TOKEN in the environment: want printable ASCII") as caught:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from tritonops.display_text import clip
 from tritonops.environment import Environment
 from tritonops.errors import SettingsError
 from tritonops.redaction import SERVER_URL
@@ -207,7 +208,7 @@ class _Reader:
     def _error(self, name: str, problem: str) -> SettingsError:
         _, at, host = (value := self.get(name) or "").rpartition("@")
         shown = f"***@{host}" if at else value
-        return SettingsError(f"{name}={shown!r} in {self._where(name)}: {problem}")
+        return SettingsError(f"{name}={clip(shown, 80)!r} in {self._where(name)}: {clip(problem, 200)}")
 
     def _where(self, name: str) -> str:
         given = self._environment.get(name)
