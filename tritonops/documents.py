@@ -38,9 +38,9 @@ _JSON_COSTS = {",": 40, '"': 20, ":": 120, "[": 80, "{": 250}
 _MEMORY_FLOOR = 40 << 20
 _BOM = "\ufeff"
 
-# A word starts where no word goes on: otherwise a line of a million letters would be looked at from each of them.
+# It begins at a dot, which a search finds far faster than the start of a word: this looks through every models.lock.
 _LONG_KEY = re.compile(
-    r"""(?:(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" + f"{{{_MAX_KEY_PARTS}}}", re.ASCII
+    r"""\.[ \t]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" + f"{{{_MAX_KEY_PARTS - 1}}}", re.ASCII
 )
 # Numbers end in int()'s ValueError; tomllib takes 120 bytes of memory for one of their digits.
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z_])[0-9A-Za-z_]{4000}")

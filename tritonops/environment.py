@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tritonops.dotenv import Variable, parse, read_bytes
+from tritonops.display_text import clip
 from tritonops.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tritonops.dotenv import Variable
 
 KNOWN = (
     *("MODELS_TOML", "TRITON_MODELS_DIR", "TRITON_CONFIG_DIR", "TRITON_STORE_DIR", "TRITON_URL", "TRITON_TOKEN"),
@@ -100,6 +102,8 @@ class Environment:
     def warnings(self) -> Iterator[str]:
         """What the env files say and hardly mean."""
         strange = [(name, given) for name, given in self._given.items() if name not in KNOWN and name not in _OTHERS]
+        if strange:
+            from difflib import get_close_matches
         for name, given in strange[:_MOST_COMPARED]:
             if near := get_close_matches(name.upper(), KNOWN, 1, 0.86):
                 yield f"{given.origin}: {name} is not a setting; did you mean {near[0]}?"
@@ -112,7 +116,9 @@ class Environment:
         name = "COMPOSE_DISABLE_ENV_FILE"
         value = self._environ.get(name, "false")
         if value not in _BOOLEANS:
-            raise SettingsError(f"{name}={value!r} in the environment: expected true or false, as for Compose")
+            raise SettingsError(
+                f"{name}={clip(value, 80)!r} in the environment: expected true or false, as for Compose"
+            )
         return _BOOLEANS[value]
 
     def _read_application(self) -> None:
@@ -148,12 +154,16 @@ class Environment:
         """
         if path.is_dir() or not path.exists() or (only and path.parent == self._project):
             return
+        from tritonops.dotenv import parse, read_bytes
+
         data = read_bytes(path)
         if only is None or only.search(data.decode(errors="replace")):
             self._add(path, parse(data, self._lookup, where=str(path)), base=path.parent, only=only)
 
     def _read_named(self, paths: Sequence[Path]) -> None:
         """Read the files of COMPOSE_ENV_FILES: a later one wins, and may name variables of an earlier one."""
+        from tritonops.dotenv import parse, read_bytes
+
         for path in paths:
             found = parse(read_bytes(path), self._lookup, where=str(path))
             self._given = {name: given for name, given in self._given.items() if name not in found}

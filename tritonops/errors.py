@@ -64,7 +64,6 @@ Modules add their own cases as subclasses of these, here, so that this page list
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from tritonops.display_text import clip_lines, printable
@@ -459,6 +458,8 @@ def near_misses(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     if not names:
         return "It has no models at all."
+    from difflib import get_close_matches
+
     if near := get_close_matches(name, names, n=3, cutoff=0.6):
         return f"Did you mean {' or '.join(repr(match) for match in near)}?"
     more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""

@@ -137,3 +137,8 @@ def test_a_lock_that_is_none_is_refused_with_what_to_do(two, text):
 @pytest.mark.parametrize("path", ["", ".", "..", "a/../b", "/a", "a//b", "./a", "a/", "a\\b", "a\x1b[2Jb", "a\nb"])
 def test_a_path_that_leaves_its_folder_or_steers_a_terminal_is_not_inside(path):
     assert not is_inside(path)
+
+
+@pytest.mark.parametrize("path", ["a", "a/b/c", ".a", "a..b", "...", "é/ü.onnx", "a b/c"])
+def test_any_other_path_is_inside(path):
+    assert is_inside(path)

@@ -185,6 +185,18 @@ def test_the_list_of_tasks_imports_no_heavy_library():
     assert not imported & HEAVY
 
 
+def test_settings_load_nothing_that_only_a_wrong_or_a_present_env_file_needs(tmp_path):
+    program = (
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from pathlib import Path\n"
+        "from tritonops.settings import load_settings\n"
+        "load_settings(Path.cwd(), environ={})\n"
+        "print(*{'difflib', 'json', 'tomllib', 'tritonops.dotenv'} & sys.modules.keys())\n"
+    )
+    command = [sys.executable, "-I", "-c", program]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "\n"
+
+
 def test_a_task_may_import_what_invoke_was_kept_from_importing(tmp_path):
     task = 'from invoke import task\n@task\ndef go(c):\n    """Go."""\n    '
     (tmp_path / "tasks.py").write_text(f"{task}from unittest.mock import Mock\n    print(Mock().call_count)\n")

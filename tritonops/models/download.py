@@ -200,6 +200,8 @@ class _Run:
             self._folders[listing.version.label] = folder
             for file in listing.files:
                 placed = folder / file.path
+                if digests.known(placed):
+                    continue
                 path = placed if placed.exists() or not file.sha256 else self._store.blob(file.sha256)
                 if digests.is_unread(path, file.size):
                     unread[path] = file.size

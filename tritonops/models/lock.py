@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from tritonops.display_text import clip
@@ -172,16 +172,12 @@ def _inside(value: object) -> str:
     return path
 
 
+_NO_PARTS = frozenset(("", ".", ".."))
+
+
 def is_inside(path: str) -> bool:
     """Whether a POSIX path, taken below a folder, stays there: relative, no `..`, nothing that a terminal obeys."""
-    parts = PurePosixPath(path).parts
-    return (
-        bool(parts)
-        and str(PurePosixPath(path)) == path
-        and ".." not in parts
-        and path.isprintable()
-        and (not path.startswith("/") and "\\" not in path)
-    )
+    return path.isprintable() and "\\" not in path and _NO_PARTS.isdisjoint(path.split("/"))
 
 
 def format_lock(pins: Iterable[LockedVersion]) -> str:
