@@ -111,6 +111,40 @@ def test_a_pin_that_is_written_by_somebody_else_during_the_download_is_kept(hub,
     assert files_below(two.models_dir) == {"a/1/model.onnx": b"a weights"}
 
 
+def test_many_versions_are_installed_in_few_commits_and_those_that_fail_take_no_other_along(hub, project, monkeypatch):
+    hub.push("team/same", {"model.onnx": b"same"})
+    names = [f"m{number}" for number in range(30)]
+    entries = [one_file(name, "team/same", version=version) for name in names for version in (1, 2)]
+    write(project, *entries)
+    elsewhere = project.project / "elsewhere"
+    elsewhere.mkdir()
+    (project.models_dir / "m7").mkdir(parents=True)
+    (project.models_dir / "m7/2").write_text("somebody's")
+
+    def link_and_edit():
+        (project.models_dir / "m3").symlink_to(elsewhere)
+        gone = (one_file("m5", "team/same", version=2), one_file("m9", "team/same", version=1))
+        write(project, *(entry for entry in entries if entry not in gone))
+
+    commits, changing = [], Repository.changing
+
+    def count(repository):
+        commits.append(repository)
+        return changing(repository)
+
+    monkeypatch.setattr(Repository, "changing", count)
+    result = download(project, progress=Meanwhile(link_and_edit))
+    assert {failure.model for failure in result.failed} == {"m3/1", "m3/2", "m5/2", "m7/2", "m9/1"}
+    expected = {f"{name}/{version}/model.onnx" for name in names for version in (1, 2)}
+    expected -= {f"{failure.model}/model.onnx" for failure in result.failed}
+    installed = files_below(project.models_dir)
+    assert installed == {**dict.fromkeys(expected, b"same"), "m7/2": b"somebody's"}
+    assert {f"{label}/model.onnx" for label in result.downloaded} == expected
+    assert list(elsewhere.iterdir()) == list((project.store_dir / "staging").iterdir()) == []
+    assert len(commits) <= 6
+    assert download(project, include=["m0", "m9"]).failed == ()
+
+
 def test_edits_of_other_entries_during_a_download_stay(two):
     more = two.models_toml.read_text() + "# by hand\n" + one_file("c", "team/a")
     result = download(two, progress=Meanwhile(lambda: two.models_toml.write_text(more)))

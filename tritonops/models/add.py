@@ -128,7 +128,8 @@ class _Addition:
             try:
                 self._pin(pin)
                 if found != "installed":
-                    swap()
+                    with self._repository.changing():
+                        swap()
             except BaseException:
                 self._commits.edit_catalog(lambda text: _without(self._settings.models_toml, text, {entry.label}))
                 self._commits.drop_stale_pins()

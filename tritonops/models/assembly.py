@@ -109,8 +109,10 @@ class Assembly:
         """Take the next piece, of about `limit` bytes, that nobody is fetching."""
         if self._partial is None or self.is_spoiled or (self.in_one_piece and self._in_flight):
             return None
-        if any(piece.is_locating for piece in self._in_flight):
-            return None
+        for piece in self._in_flight:
+            # With many small files at once, most are looked at in vain, again and again.
+            if piece.is_locating or piece.end - piece.start == self.wanted.size:
+                return None
         taken = [(piece.start, piece.end) for piece in self._in_flight]
         open_gaps = gaps(joined([*self._arrived, *taken]), self.wanted.size)
         if not open_gaps:

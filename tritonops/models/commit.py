@@ -113,7 +113,10 @@ class Commits:
             catalog, now = self.catalog, self._parse_pins(text)
             after = {version.label: self._newer(version, now, pins, before) for version in catalog.versions}
             kept = {label: pin for label, pin in after.items() if pin}
-            return text if kept == now else format_lock(kept.values())
+            if kept == now:
+                return text
+            self._pins = format_lock(kept.values()), kept  # not parsed again, where the file says just that
+            return self._pins[0]
 
         _edit(self.lock_path, lambda: read_lock_text(self.lock_path), change)
 
@@ -131,14 +134,20 @@ class Commits:
             return now.get(label)
         return pin
 
-    def objection(self, version: ModelVersion, pin: LockedVersion) -> str | None:
-        """Say why a version is not to be installed with this pin; None where models.toml and models.lock ask for it."""
-        entry = next((entry for entry in self.catalog.versions if entry.label == version.label), None)
+    def objections(self, pins: Lock) -> dict[str, str]:
+        """Say, by label, which of these pins are not to be installed, as models.toml or models.lock ask for others."""
+        if not pins:
+            return {}
+        entries, now = {entry.label: entry for entry in self.catalog.versions}, self.pins
+        found = {label: self._objection(entries.get(label), pin, now) for label, pin in pins.items()}
+        return {label: objection for label, objection in found.items() if objection}
+
+    def _objection(self, entry: ModelVersion | None, pin: LockedVersion, now: Lock) -> str | None:
         if entry is None:
             return f"it was removed from {self.models_toml.name} meanwhile"
         if why := mismatch(entry, pin, self.models_toml):
             return f"{self.models_toml.name} was changed meanwhile: {why}"
-        if (pin_of(entry, self.pins, self.models_toml) or pin) != pin:
+        if (pin_of(entry, now, self.models_toml) or pin) != pin:
             return f"{self.lock_path.name} was changed meanwhile, and pins other files"
         return None
 

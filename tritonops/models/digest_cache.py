@@ -39,9 +39,13 @@ class DigestCache:
     def known(self, path: Path) -> str | None:
         """Give the digest of a file that was read before and did not change since; None without one."""
         try:
-            return self._known(_identity(path.stat()))
+            return self.of(path.stat())
         except OSError:
             return None
+
+    def of(self, found: os.stat_result) -> str | None:
+        """Give the digest of the file that looks like this; None where it is not known."""
+        return self._known(_identity(found))
 
     def matches(self, path: Path, size: int, sha256: str) -> bool:
         """Whether this is a file with these bytes, which are read where their digest is not known."""

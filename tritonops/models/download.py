@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +24,8 @@ from tritonops.settings import Settings
 
 _LONG_READ = 1_000_000_000
 """Bytes that take so long to read that it is worth a message."""
+_BATCH = 16
+"""Versions of one commit at most: each commit costs as much as a rename or two, and keeps others waiting meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +164,15 @@ class _Run:
             for key in awaited.get(listing.version.label, ()):
                 waiting.setdefault(key, []).append(listing)
 
-        def on_stored(key: str) -> None:
-            for listing in waiting.get(key, ()):
-                label = listing.version.label
-                awaited[label].discard(key)
-                if not awaited[label]:
-                    self._install(listing)
+        def on_stored(keys: Sequence[str]) -> None:
+            complete = []
+            for key in keys:
+                for listing in waiting.get(key, ()):
+                    label = listing.version.label
+                    awaited[label].discard(key)
+                    if not awaited[label]:
+                        complete.append(listing)
+            self._install(complete)
 
         outcomes = self._supply.fetch(lacking.values(), on_stored)
         self._fetched |= {sha256 for sha256 in outcomes.values() if isinstance(sha256, str)}
@@ -174,9 +180,7 @@ class _Run:
         complete = [listing for listing in rest if not self._has_failed(listing, outcomes)]
         due = [listing for listing in complete if not self._is_settled(listing, outcomes)]
         self._pin(due)
-        for listing in due:
-            if listing.version.label not in self._done:
-                self._install(listing)
+        self._install([listing for listing in due if listing.version.label not in self._done])
 
     def _listings(self, versions: Sequence[ModelVersion]) -> list[Listing]:
         """Read what is pinned from the lock, and ask the sources of the rest."""
@@ -245,20 +249,38 @@ class _Run:
             self._fail(listing.version.label, error)
         return bool(errors)
 
-    def _install(self, listing: Listing) -> None:
-        """Put a version where it belongs, unless models.toml or models.lock ask for another one by now."""
-        label = listing.version.label
+    def _install(self, listings: Sequence[Listing]) -> None:
+        """Put versions where they belong, but those for which models.toml or models.lock ask for others by now."""
+        for batch in _batches(listings):
+            objections: dict[str, str] = {}
+            try:
+                with ExitStack() as stages:
+                    swaps = {label: swap for label in batch if (swap := self._staged(label, stages))}
+                    stages.enter_context(self._commits.locked())
+                    stages.enter_context(self._repository.changing())
+                    objections = self._commits.objections({label: self._pins[label] for label in swaps})
+                    for label, swap in swaps.items():
+                        if label not in objections:
+                            self._swap(label, swap)
+            except TritonOpsError as exc:
+                for label in batch.keys() - self._done:
+                    self._fail(label, exc)
+            for label, objection in objections.items():
+                self._drop(batch[label], objection)
+
+    def _staged(self, label: str, stages: ExitStack) -> Callable[[], None] | None:
         pin, earlier = self._pins[label], self._earlier.get(label)
         try:
-            with staged(self._store, pin, self._repository, earlier=earlier) as swap, self._commits.locked():
-                objection = self._commits.objection(listing.version, pin)
-                if objection is None:
-                    swap()
+            return stages.enter_context(staged(self._store, pin, self._repository, earlier=earlier))
         except TritonOpsError as exc:
             self._fail(label, exc)
-            return
-        if objection:
-            self._drop(listing, objection)
+            return None
+
+    def _swap(self, label: str, swap: Callable[[], None]) -> None:
+        try:
+            swap()
+        except TritonOpsError as exc:
+            self._fail(label, exc)
             return
         self.downloaded.append(label)
         self._done.add(label)
@@ -290,7 +312,14 @@ class _Run:
             except OSError as exc:
                 self._progress.warned(f"cannot write {self._commits.lock_path} ({exc.strerror}): nothing is pinned")
             self._before = self._commits.pins
-            for listing in listings:
-                pin = self._pins.get(listing.version.label)
-                if pin and (objection := self._commits.objection(listing.version, pin)):
-                    self._drop(listing, objection)
+            due = {listing.version.label: listing for listing in listings if listing.version.label in self._pins}
+            for label, objection in self._commits.objections({label: self._pins[label] for label in due}).items():
+                self._drop(due[label], objection)
+
+
+def _batches(listings: Sequence[Listing]) -> Iterator[dict[str, Listing]]:
+    """Divide versions, by label, into those of one commit, each of another model: a model is staged in one folder."""
+    left = {listing.version.label: listing for listing in listings}
+    while left:
+        of_each_model = {listing.version.name: label for label, listing in reversed(left.items())}
+        yield {label: left.pop(label) for label in [*reversed(of_each_model.values())][:_BATCH]}

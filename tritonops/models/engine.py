@@ -29,8 +29,8 @@ BEGUN_AHEAD = 16
 """So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
 several round trips, and at the end of a download nothing else would hide them."""
 
-OnStored = Callable[[str], None]
-"""Called, in the thread that called `fetch`, with a file's key when the store has it."""
+OnStored = Callable[[Sequence[str]], None]
+"""Called, in the thread that called `fetch`, with the keys of files that the store has since the last call."""
 
 
 class _TryAgainError(Exception):
@@ -98,10 +98,13 @@ class Engine:
         self._report()
 
     def _report(self) -> None:
+        keys = []
         while self._finished:
             transfer, key = self._finished.popleft()
             self._progress.arrived(transfer)
-            self._on_stored(key)
+            keys.append(key)
+        if keys:
+            self._on_stored(keys)
         with self._changed:
             active = [assembly.transfer for assembly in self._assemblies if assembly.is_active]
             received = sum(assembly.received for assembly in self._assemblies)
@@ -154,8 +157,9 @@ class Engine:
         for assembly in self._begun:
             if interval := assembly.next_to_hash():
                 return assembly, interval
+        share = self._share
         for assembly in self._candidates():
-            if job := assembly.next_to_hash() or assembly.claim(self._share):
+            if job := assembly.next_to_hash() or assembly.claim(share):
                 return assembly, job
         piece = self._part_of_the_slowest()
         return (piece.assembly, piece) if piece else None

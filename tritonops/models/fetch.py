@@ -97,11 +97,11 @@ class Supply:
         return {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
 
     def fetch(
-        self, files: Iterable[ListedFile], on_stored: OnStored = lambda key: None
+        self, files: Iterable[ListedFile], on_stored: OnStored = lambda keys: None
     ) -> dict[str, str | TritonOpsError]:
         """Bring files that the store lacks; by key, each one's SHA-256 or why it could not be had.
 
-        `on_stored` is called, in this thread, with the key of each that was fetched, while others come.
+        `on_stored` is called, in this thread, with the keys of those that were fetched, while others come.
         Raises StoreError where the disk is full; what has arrived is kept.
         """
         lacking = {file.key: file for file in files}

@@ -56,16 +56,17 @@ def staged(
 ) -> Iterator[Callable[[], None]]:
     """Put a version, whose files are all in the store, together beside the models directory.
 
-    Calling what this gives puts it where the model lives, complete, by one rename. Further files of the version that it
-    replaces stay; what is replaced and is neither a stored file nor as `earlier` says is moved to `.store/replaced/`.
-    The caller has locked the store. Raises RepositoryError and StoreError.
+    Calling what this gives, under `repository.changing()`, puts it where the model lives, complete, by one rename.
+    Further files of the version that it replaces stay; what is replaced and is neither a stored file nor as `earlier`
+    says is moved to `.store/replaced/`. The caller has locked the store. Raises RepositoryError and StoreError.
     """
     stage = repository.beside / "staging" / pin.name
     new = stage / str(pin.version)
     _clear(store, stage, repository)
     with staging(stage):
+        for folder in {(new / file.path).parent: None for file in pin.files}:
+            folder.mkdir(parents=True, exist_ok=True)
         for file in pin.files:
-            (new / file.path).parent.mkdir(parents=True, exist_ok=True)
             store.link(file.sha256, new / file.path)
 
         # What the swap wants to know of the files that it replaces is read now: it keeps other commits waiting.
@@ -74,7 +75,7 @@ def staged(
             _Ours(store, present, pin, earlier)(path)
 
         def swap() -> None:
-            with repository.changing():
+            with repository.translated_errors():
                 repository.refuse_link(pin.name)
                 place = repository.version_dir(pin.name, pin.version)
                 if os.path.lexists(place.parent) and not _is_no_folder(place.parent):

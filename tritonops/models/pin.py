@@ -49,10 +49,8 @@ def lock_models(settings: Settings, *, include: Sequence[str] = (), progress: Pr
                 commits.pin(resolved, before=before)
             except OSError as exc:
                 raise StoreError(f"cannot write {settings.lock_path}: {exc.strerror}") from exc
-            for version in stale:
-                pin = resolved.get(version.label)
-                if pin and (objection := commits.objection(version, pin)):
-                    errors[version.label] = StoreError(f"not locked: {objection}")
+            for label, objection in commits.objections(resolved).items():
+                errors[label] = StoreError(f"not locked: {objection}")
     if errors or changed:
         failures = {label: error.in_one_line for label, error in {**errors, **changed}.items()}
         codes = {error.exit_code for error in [*errors.values(), *changed.values()]}

@@ -65,9 +65,9 @@ class Repository:
 
         Raises RepositoryError where it is in both: nobody can say which one is meant.
         """
-        if name in ("", "..") or Path(name).name != name:
+        if name in ("", ".", "..") or "/" in name:
             return None
-        homes = [folder / name for folder in (self.root, self.disabled) if (folder / name).is_dir()]
+        homes = [home for folder in (self.root, self.disabled) if (home := folder / name).is_dir()]
         if len(homes) > 1:
             raise RepositoryError(
                 f"{name} is in two places: {homes[0]} and {homes[1]}",

@@ -53,7 +53,8 @@ class Store:
         """Whether the file is there, undamaged; a link to a file elsewhere is not."""
         blob = self.blob(sha256)
         try:
-            return stat.S_ISREG(os.lstat(blob).st_mode) and self.digests.sha256(blob) == sha256
+            found = os.lstat(blob)
+            return stat.S_ISREG(found.st_mode) and (self.digests.of(found) or self.digests.sha256(blob)) == sha256
         except OSError:
             return False
 
@@ -129,10 +130,8 @@ class Store:
             raise StoreError(
                 f"{self.blob(sha256)} is damaged, or gone", hint="Run it again: what is damaged is fetched again."
             )
-        blob = self.blob(sha256)
-        link_or_copy(blob, target)
-        self.digests.note(blob, sha256)
-        self.digests.note(target, sha256)
+        link_or_copy(self.blob(sha256), target)
+        self.digests.note(target, sha256)  # a link's ctime is the stored file's too
 
     def _cleared_blob(self, sha256: str) -> Path:
         blob = self.blob(sha256)

@@ -16,6 +16,7 @@ MAX_SIZE = 1 << 50
 MAX_URL = 1 << 14
 
 _DIGITS = re.compile("[0-9]{1,19}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _RANGE = re.compile("bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|[*])", re.IGNORECASE)
 
 
@@ -69,7 +70,7 @@ def location(value: str) -> str:
     """Check where a redirect leads, absolute or relative, and quote what a URL cannot hold. Raises SourceError."""
     if len(value) > MAX_URL:
         raise SourceError(f"redirected to a URL of {len(value):,} characters; refused")
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
+    if _CONTROL.search(value):
         raise _refused(value, "control characters")
     # http.client has read bytes as Latin-1: servers that quote nothing send UTF-8.
     target = quote(value.strip().encode("latin-1", errors="replace"), safe="!#$%&'()*+,/:;=?@[]~")
