@@ -90,6 +90,7 @@ SETUPS = (
         "named env files",
         {"shop/one.env": f"{_BOTH}TRITON_MEMORY=1g\n", "shop/two.env": "TRITON_MEMORY=2g\n"},
         {"COMPOSE_ENV_FILES": "one.env,two.env"},
+        in_ci=True,
     ),
     Setup(
         "no env files",
