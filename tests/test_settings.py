@@ -97,3 +97,9 @@ def test_a_home_that_is_not_there_is_an_error_by_name(tmp_path, monkeypatch, nam
         monkeypatch.setenv("HOME", home)
         with pytest.raises(SettingsError, match=f"{name}='~/x'.*needs HOME"):
             load_settings(tmp_path, environ={name: "~/x"})
+
+
+def test_a_long_value_hides_neither_its_line_nor_what_is_wrong(tmp_path):
+    (tmp_path / ".env").write_text(f"# ports\nTRITON_EXPOSE_HTTP={'8' * 5000}\n")
+    with pytest.raises(SettingsError, match=r"TRITON_EXPOSE_HTTP='8{79}…' in .*\.env:2: want a port number"):
+        load_settings(tmp_path, environ={})

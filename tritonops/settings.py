@@ -127,7 +127,7 @@ def _parse_ip_address(value: str) -> str:
 
 
 def _parse_port(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
+    if not re.fullmatch("[0-9]{1,5}", value) or not 0 < int(value) < 65536:
         raise ValueError("want a port number from 1 to 65535")
     return int(value)
 
