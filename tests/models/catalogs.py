@@ -1,6 +1,26 @@
 """Catalogues and settings for the tests of downloads."""
 
+import os
+import subprocess
+from contextlib import contextmanager
 from dataclasses import replace
+
+
+@contextmanager
+def read_only(folder):
+    """Let nobody write to a folder. For root by a bind mount, as root may write everywhere else."""
+    if os.geteuid() == 0:
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+    else:
+        folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", folder], check=True)
+        else:
+            folder.chmod(0o755)
 
 
 def files_below(folder):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.models.catalogs import files_below, one_file, one_folder, write
+from tests.models.catalogs import files_below, one_file, one_folder, read_only, write
 from tests.onnx_models import affine
 from tritonops.errors import CatalogError, PartialFailureError, RepositoryError, TritonOpsError, UnknownModelError
 from tritonops.files import locked
@@ -319,37 +319,28 @@ def test_no_commit_is_locked_while_bytes_come(two):
 
 
 @pytest.fixture
-def read_only(two):
-    """The project with models.toml in a folder that cannot be written to. A bind mount, as root writes everywhere."""
+def read_only_catalog(two):
+    """The project with models.toml in a folder that cannot be written to."""
     folder = two.project / "catalog"
     folder.mkdir()
     two.models_toml.rename(folder / "models.toml")
-    settings = replace(two, models_toml=folder / "models.toml")
-    if os.geteuid() == 0:
-        subprocess.run(["mount", "--bind", folder, folder], check=True)
-        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-    else:
-        folder.chmod(0o555)
-    yield settings
-    if os.geteuid() == 0:
-        subprocess.run(["umount", folder], check=True)
-    else:
-        folder.chmod(0o755)
+    with read_only(folder):
+        yield replace(two, models_toml=folder / "models.toml")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a bind mount")
-def test_a_read_only_models_toml_is_downloaded_from_and_edits_say_why_they_cannot_be(read_only, tmp_path):
+def test_a_read_only_models_toml_is_downloaded_from_and_edits_say_why_they_cannot_be(read_only_catalog, tmp_path):
     progress = Warnings()
-    assert sorted(download(read_only, progress=progress).downloaded) == ["a/1", "b/1"]
+    assert sorted(download(read_only_catalog, progress=progress).downloaded) == ["a/1", "b/1"]
     assert {message.rpartition(": ")[2] for message in progress.messages} == {"nothing is pinned"}
-    before = files_below(read_only.project)
+    before = files_below(read_only_catalog.project)
     (tmp_path / "x.onnx").write_bytes(b"x")
     with pytest.raises(TritonOpsError, match=r"cannot write .*catalog/models.toml: ") as caught:
-        add_model(read_only, "c", {"path": str(tmp_path / "x.onnx")}, variant="cpu")
+        add_model(read_only_catalog, "c", {"path": str(tmp_path / "x.onnx")}, variant="cpu")
     assert "MODELS_TOML" in str(caught.value.hint)
     with pytest.raises(TritonOpsError, match=r"cannot write .*catalog/models.toml: "):
-        remove(read_only, "a")
-    after = files_below(read_only.project)
+        remove(read_only_catalog, "a")
+    after = files_below(read_only_catalog.project)
     assert {path: content for path, content in after.items() if not path.startswith(".store/")} == {
         path: content for path, content in before.items() if not path.startswith(".store/")
     }
