@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import select
 import stat
 import time
@@ -46,16 +47,21 @@ def write_text(
     *,
     staging: Path | None = None,
     sync: bool = True,
+    only_writer: bool = False,
     before_rename: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a file by one rename. Raises OSError; then the file is as it was.
 
     An existing file keeps its mode and owner. The new content is prepared in `staging`, a folder of the same
     filesystem; without one, beside the file, and a symbolic link is followed to the file that it stands for. `sync`
-    makes the content survive a power cut. `before_rename` may raise to keep what stands there.
+    makes the content survive a power cut. An `only_writer`, one that has locked the file, deletes what killed ones
+    left. `before_rename` may raise to keep what stands there.
     """
     target = path if staging else Path(os.path.realpath(path))
-    partial = (staging or target.parent) / f".{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.partial"
+    folder, prefix = staging or target.parent, f".{target.name[:40]}."
+    if only_writer:
+        _delete_unfinished(folder, prefix)
+    partial = folder / f"{prefix}{os.getpid()}-{os.urandom(4).hex()}.partial"
     try:
         with partial.open("x", encoding="utf-8", newline="") as file:
             _keep_mode(target, file.fileno())
@@ -70,9 +76,18 @@ def write_text(
         raise
 
 
-def write_json(path: Path, value: object, *, indent: int | None = None, sync: bool = True) -> None:
+def _delete_unfinished(folder: Path, prefix: str) -> None:
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if re.fullmatch(re.escape(prefix) + r"[0-9]+-[0-9a-f]{8}\.partial", path.name):
+                path.unlink()
+
+
+def write_json(
+    path: Path, value: object, *, indent: int | None = None, sync: bool = True, only_writer: bool = False
+) -> None:
     """Write a JSON document by one rename. Raises OSError."""
-    write_text(path, json.dumps(value, indent=indent) + "\n", sync=sync)
+    write_text(path, json.dumps(value, indent=indent) + "\n", sync=sync, only_writer=only_writer)
 
 
 def replace_text(path: Path, text: str) -> None:

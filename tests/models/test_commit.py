@@ -1,7 +1,6 @@
 """Changes made at once: no edit that was reported done is lost, and nothing that was removed comes back."""
 
 import os
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor

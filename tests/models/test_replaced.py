@@ -230,6 +230,20 @@ def test_a_run_that_was_killed_while_it_replaced_a_version_loses_nothing(single,
     assert kept(single) == {".store/staging/clip/replaced/labels.txt": b"mine"}
 
 
+def test_further_files_come_back_where_a_run_was_killed_between_its_two_renames(folder):
+    download(folder)
+    version = folder.models_dir / "big/1"
+    put(version / "labels.txt", b"cat")
+    put(version / "more/deep", b"deep")
+    staged = folder.project / ".store/staging/big/1"
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    version.rename(staged)
+    download(folder)
+    assert (version / "labels.txt").read_bytes() == b"cat"
+    assert (version / "more/deep").read_bytes() == b"deep"
+    assert download(folder).skipped == ("big/1",)
+
+
 # Links
 
 

@@ -170,7 +170,7 @@ def _edit(path: Path, read: Callable[[], str], change: Callable[[str], str]) -> 
                 raise _SavedMeanwhileError
 
         with suppress(_SavedMeanwhileError):
-            write_text(path, after, before_rename=compare)
+            write_text(path, after, only_writer=True, before_rename=compare)
             return
     raise TritonOpsError(f"cannot edit {path}: it changes all the time", hint="Who else writes to it?")
 

@@ -62,7 +62,7 @@ def staged(
     """
     stage = repository.beside / "staging" / pin.name
     new = stage / str(pin.version)
-    _clear(store, stage, repository)
+    left = _clear(store, stage, repository)
     with staging(stage):
         for folder in {(new / file.path).parent: None for file in pin.files}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +79,8 @@ def staged(
                 repository.refuse_link(pin.name)
                 place = repository.version_dir(pin.name, pin.version)
                 if os.path.lexists(place.parent) and not _is_no_folder(place.parent):
+                    if left and not os.path.lexists(place):  # killed between the two renames of a replacement
+                        _carry_over(left / new.name, new, lambda path: False)
                     _replace_version(new, place, repository, _Ours(store, place, pin, earlier))
                 else:
                     _add_model(stage, place.parent, repository)
@@ -187,9 +189,13 @@ def _add_model(stage: Path, model: Path, repository: Repository) -> None:
     repository.drop_pending_config(model.name)
 
 
-def _clear(store: Store, stage: Path, repository: Repository) -> None:
-    """Remove what a killed run left where a version is put together; what it did not make is kept."""
+def _clear(store: Store, stage: Path, repository: Repository) -> Path | None:
+    """Remove what a killed run left where a version is put together; what it did not make is kept.
+
+    Returns where that is kept.
+    """
     with repository.translated_errors():
         require_no_link(stage.parent)
-        if os.path.lexists(stage):
-            repository.replaced.move_away(stage, store.is_ours)
+        if not os.path.lexists(stage):
+            return None
+        return repository.replaced.move_away(stage, lambda path: path.is_dir() or store.is_ours(path))

@@ -46,10 +46,10 @@ class ReplacedFiles:
             link_or_copy(path, target)
 
     @contextmanager
-    def moved_away(self, path: Path, is_ours: IsOurs = lambda path: False) -> Iterator[None]:
+    def moved_away(self, path: Path, is_ours: IsOurs = lambda path: False) -> Iterator[Path]:
         """Move a file or folder away for the block, which may put another in its place; afterwards drop what is ours.
 
-        Where the block fails, it is moved back. Raises OSError.
+        The block is told where it is now. Where the block fails, it is moved back. Raises OSError.
         """
         target, files = self._target(path), leaves(path)
         ours = [file.relative_to(path) for file in files if _is_bytecode(file) or is_ours(file)]
@@ -57,7 +57,7 @@ class ReplacedFiles:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             _move(path, target)
-            yield
+            yield target
         except BaseException:
             if os.path.lexists(target) and not os.path.lexists(path):
                 _move(target, path)
@@ -68,10 +68,13 @@ class ReplacedFiles:
                 delete_leaf(target / name)
             _remove_empty((target / name).parent, self._replaced_dir)
 
-    def move_away(self, path: Path, is_ours: IsOurs = lambda path: False) -> None:
-        """Move a file or folder away for good; what of it is ours is deleted. Raises OSError."""
-        with self.moved_away(path, is_ours):
-            pass
+    def move_away(self, path: Path, is_ours: IsOurs = lambda path: False) -> Path:
+        """Move a file or folder away for good; what of it is ours is deleted.
+
+        Returns where it would be now, were nothing of it ours. Raises OSError.
+        """
+        with self.moved_away(path, is_ours) as target:
+            return target
 
     def _target(self, path: Path) -> Path:
         """Choose a free path for what lies at `path`; outside of the store's parent the whole path is kept."""

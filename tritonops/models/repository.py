@@ -239,7 +239,7 @@ class Repository:
             if not (was_ours or keeps_text):
                 self.replaced.keep_copy(target)
             is_new = not target.exists()
-            write_text(target, text, staging=self.beside, before_rename=compare)
+            write_text(target, text, staging=self.beside, only_writer=True, before_rename=compare)
             if is_new:
                 make_readable(target)
             if is_ours is None:
@@ -259,7 +259,7 @@ class Repository:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not self._written.is_current(str(target), target):
                 self.replaced.keep_copy(target)
-            write_text(target, text)
+            write_text(target, text, only_writer=True)
             self._written.add(str(target), text)
 
     @cached_property

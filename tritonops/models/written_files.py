@@ -28,7 +28,7 @@ class WrittenFiles:
         """Note what was written. Raises OSError."""
         before, digest = self._load(), hashlib.sha256(text.encode()).hexdigest()
         if before.get(key) != digest:
-            write_json(self._path, {**before, key: digest}, indent=1, sync=False)
+            write_json(self._path, {**before, key: digest}, indent=1, sync=False, only_writer=True)
 
     def _load(self) -> dict[str, str]:
         try:
