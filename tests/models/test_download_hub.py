@@ -13,6 +13,7 @@ from tests.hub.server import GOOD_TOKEN, OTHER_TOKEN, Link
 from tests.models.catalogs import files_below, one_file, one_folder, with_token, write
 from tritonops.errors import SettingsError
 from tritonops.models.download import download
+from tritonops.models.pin import lock_models
 from tritonops.models.sources import stored_token
 
 
@@ -209,3 +210,15 @@ def test_a_home_that_is_not_there_is_no_place_for_a_token(monkeypatch, name):
     monkeypatch.setenv(name, "~nosuchuser/hf")
     with pytest.raises(SettingsError, match=f"{name}='~nosuchuser/hf'.*'nosuchuser'"):
         stored_token.__wrapped__()
+
+
+def test_a_model_in_two_places_fails_alone(hub, project):
+    hub.push("team/a", {"model.onnx": b"a weights"})
+    hub.push("team/b", {"onnx/model.onnx": b"b weights"}, small={"onnx/config.json": b"{}"})
+    write(project, one_file("a", "team/a"), one_folder("b", "team/b"))
+    for folder in (project.models_dir, project.models_dir.with_name("triton-disabled")):
+        (folder / "b").mkdir(parents=True)
+    result = download(project)
+    assert result.downloaded == ("a/1",)
+    assert [(failure.model, "is in two places" in failure.error) for failure in result.failed] == [("b/1", True)]
+    assert lock_models(project, include=["b"]).locked == ("b/1",)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from tritonops.errors import PartialFailureError, SourceChangedError, StoreError, TritonOpsError
+from tritonops.errors import PartialFailureError, RepositoryError, SourceChangedError, StoreError, TritonOpsError
 from tritonops.models.catalog import ModelVersion
 from tritonops.models.commit import Commits
 from tritonops.models.fetch import JOBS, Supply, in_parallel
@@ -200,7 +200,10 @@ class _Run:
         digests, cores = self._store.digests, os.cpu_count() or 1
         unread: dict[Path, int] = {}
         for listing in listings:
-            folder = self._repository.version_dir(listing.version.name, listing.version.version)
+            try:
+                folder = self._repository.version_dir(listing.version.name, listing.version.version)
+            except RepositoryError:
+                continue  # the version's own failure, later
             self._folders[listing.version.label] = folder
             for file in listing.files:
                 placed = folder / file.path

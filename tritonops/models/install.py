@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from tritonops.errors import RepositoryError
 from tritonops.files import link_or_copy, make_readable
 from tritonops.models.lock import LockedVersion
 from tritonops.models.replaced import leaves, require_no_link
@@ -92,7 +93,10 @@ def match_small_files(listing: Listing, repository: Repository) -> Listing:
     """Fill in the SHA-256 of small files that the Hub names by git's hash, where the same bytes are in place."""
     if all(file.sha256 for file in listing.files):
         return listing
-    folder = repository.version_dir(listing.version.name, listing.version.version)
+    try:
+        folder = repository.version_dir(listing.version.name, listing.version.version)
+    except RepositoryError:
+        return listing
     files = tuple(_matched(file, folder / file.path) if file.sha256 is None else file for file in listing.files)
     return replace(listing, files=files)
 
