@@ -186,13 +186,13 @@ def make_readable(path: Path) -> None:
     """
     if path.is_symlink():
         return
-    below = [Path(parent, name) for parent, folders, files in os.walk(path) for name in [*folders, *files]]
-    for found in [path, *below]:
-        mode = found.lstat().st_mode
+    below = [f"{parent}/{name}" for parent, folders, files in os.walk(path) for name in [*folders, *files]]
+    for found in [str(path), *below]:
+        mode = os.lstat(found).st_mode
         wanted = mode | (0o555 if stat.S_ISDIR(mode) else 0o444)
         if wanted != mode and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             with suppress(PermissionError):
-                found.chmod(stat.S_IMODE(wanted))
+                Path(found).chmod(stat.S_IMODE(wanted))
 
 
 @contextmanager

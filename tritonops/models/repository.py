@@ -186,6 +186,8 @@ class Repository:
         """Delete the config that waited for a model, which has it now. The caller holds `changing()`."""
         for path in self._pending_files(name):
             path.unlink()
+        if not os.path.lexists(self._pending):
+            return
         with suppress(OSError):
             self.pending_config(name).parent.rmdir()
 
@@ -198,6 +200,8 @@ class Repository:
 
     def _pending_files(self, name: str) -> list[Path]:
         require_no_link(self._pending)
+        if not os.path.lexists(self._pending):
+            return []
         require_no_link(self._pending / name)
         with suppress(FileNotFoundError):
             return [path for path in (self._pending / name).iterdir() if path.is_symlink() or path.is_file()]
