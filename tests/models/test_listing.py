@@ -73,3 +73,23 @@ def test_the_config_is_named_by_the_source_that_it_comes_from(rows, tmp_path):
     for text, named in ((wanted, "cpu"), (served, "gpu"), ("# mine\n", "other"), ("# cpu\n", "other")):
         write(tmp_path / "triton" / "clip" / "config.pbtxt", text)
         assert {row.config for row in rows()} == {named}
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_the_models_directory_is_read_as_often_for_many_models_as_for_one(tmp_path, monkeypatch, count):
+    entries = [f'[[models.m{i}]]\npath = "m{i}.onnx"\ntriton_version = 1\n' for i in range(count)]
+    (tmp_path / "models.toml").write_text("\n".join(entries))
+    for i in range(count):
+        (tmp_path / f"triton/m{i}/1").mkdir(parents=True)
+        (tmp_path / f"triton/m{i}/1/model.onnx").touch()
+    repository, reads = Repository(tmp_path / "triton"), []
+    enabled_names = Repository.enabled_names
+
+    def counted(self):
+        reads.append(self)
+        return enabled_names(self)
+
+    monkeypatch.setattr(Repository, "enabled_names", counted)
+    listed = list_versions(load_catalog(tmp_path / "models.toml"), repository, tmp_path / "triton-config")
+    assert [each.enabled for each in listed] == [True] * count
+    assert len(reads) == 2

@@ -76,7 +76,8 @@ def _source(entry: ModelVersion) -> str:
 
 
 def _enabled(repository: Repository, name: str) -> bool | None:
-    return None if repository.home(name) is None else name in repository.enabled_names()
+    home = repository.home(name)
+    return None if home is None else home.parent == repository.root
 
 
 def _size(folder: Path) -> int:
