@@ -311,3 +311,16 @@ def test_ensembles_come_behind_their_steps_however_they_are_listed():
     assert [model.name for model in in_load_order(models)] == ["c", "b", "a"]
     circular = [PlannedModel("a", (), steps=("b",)), PlannedModel("b", (), steps=("a",))]
     assert sorted(model.name for model in in_load_order(circular)) == ["a", "b"]
+
+
+def test_a_source_that_changed_since_it_was_locked_blocks_its_model_and_no_other(project):
+    project.declare("moved_on", 10)
+    brought(project)
+    onnx.save_model(affine(1, 11), project.settings.project / "sources" / "moved_on-10.onnx")
+    project.declare("beside_moved_on", 20)
+    assert rows(project)["moved_on", None][2] == ("blocked",)
+    done, failed = brought(project)
+    assert "download" in done["beside_moved_on"]
+    assert list(failed) == ["moved_on"]
+    assert "inv models.lock --include moved_on" in failed["moved_on"]
+    assert (project.answer("moved_on"), project.answer("beside_moved_on")) == (10, 20)
