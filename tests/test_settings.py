@@ -101,5 +101,5 @@ def test_a_home_that_is_not_there_is_an_error_by_name(tmp_path, monkeypatch, nam
 
 def test_a_long_value_hides_neither_its_line_nor_what_is_wrong(tmp_path):
     (tmp_path / ".env").write_text(f"# ports\nTRITON_EXPOSE_HTTP={'8' * 5000}\n")
-    with pytest.raises(SettingsError, match=r"TRITON_EXPOSE_HTTP='8{79}…' in .*\.env:2: want a port number"):
+    with pytest.raises(SettingsError, match=r"TRITON_EXPOSE_HTTP='8{78}… in .*\.env:2: want a port number"):
         load_settings(tmp_path, environ={})

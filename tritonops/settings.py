@@ -208,7 +208,7 @@ class _Reader:
     def _error(self, name: str, problem: str) -> SettingsError:
         _, at, host = (value := self.get(name) or "").rpartition("@")
         shown = f"***@{host}" if at else value
-        return SettingsError(f"{name}={clip(shown, 80)!r} in {self._where(name)}: {clip(problem, 200)}")
+        return SettingsError(f"{name}={clip(repr(shown), 80)} in {self._where(name)}: {clip(problem, 200)}")
 
     def _where(self, name: str) -> str:
         given = self._environment.get(name)
