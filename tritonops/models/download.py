@@ -205,12 +205,14 @@ class _Run:
             except RepositoryError:
                 continue  # the version's own failure, later
             self._folders[listing.version.label] = folder
+            is_there = folder.is_dir()
             for file in listing.files:
-                placed = folder / file.path
-                if digests.known(placed):
+                placed = folder / file.path if is_there else None
+                if placed and digests.known(placed):
                     continue
-                path = placed if placed.exists() or not file.sha256 else self._store.blob(file.sha256)
-                if digests.is_unread(path, file.size):
+                path = placed if placed and (placed.exists() or not file.sha256) else None
+                path = path or (self._store.blob(file.sha256) if file.sha256 else None)
+                if path and digests.is_unread(path, file.size):
                     unread[path] = file.size
         if sum(unread.values()) > _LONG_READ:
             self._progress.reading(len(unread), sum(unread.values()))

@@ -44,11 +44,13 @@ def take_in(store: Store, listing: Listing, repository: Repository) -> None:
 
     The caller has locked the store. Raises SourceError and StoreError.
     """
-    for file in listing.files:
-        if file.sha256 and not store.has(file.sha256):
-            placed = repository.version_dir(listing.version.name, listing.version.version) / file.path
-            if store.digests.matches(placed, file.size, file.sha256):
-                store.adopt(placed, file.sha256)
+    lacking = [(file, file.sha256) for file in listing.files if file.sha256 and not store.has(file.sha256)]
+    folder = repository.version_dir(listing.version.name, listing.version.version) if lacking else None
+    if folder is None or not folder.is_dir():
+        return
+    for file, sha256 in lacking:
+        if store.digests.matches(folder / file.path, file.size, sha256):
+            store.adopt(folder / file.path, sha256)
 
 
 @contextmanager
@@ -96,6 +98,8 @@ def match_small_files(listing: Listing, repository: Repository) -> Listing:
     try:
         folder = repository.version_dir(listing.version.name, listing.version.version)
     except RepositoryError:
+        return listing
+    if not folder.is_dir():
         return listing
     files = tuple(_matched(file, folder / file.path) if file.sha256 is None else file for file in listing.files)
     return replace(listing, files=files)
