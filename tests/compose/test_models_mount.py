@@ -24,6 +24,10 @@ LEAVING = {
     "a link to a model beside the folder": ("second", "../outside/second"),
     "a version in the store": ("first/2", "../../.store/first-2"),
     "a file in the store": ("first/1/weights.bin", "../../../.store/0123"),
+    "a link to nothing within the folder": ("second", "third"),
+    "a file to nothing within the folder": ("first/1/model.onnx", "../2/model.onnx"),
+    "a way over the folder's own name": ("second", "../triton/first"),
+    "a loop": ("second", "second"),
 }
 
 

@@ -160,6 +160,38 @@ def test_a_service_that_triton_depends_on_is_started_and_a_running_one_is_left_a
     assert of_service(shop.containers(), "other")["Id"] == first["Id"]
 
 
+def test_a_service_that_only_has_to_be_started_may_end_or_be_unhealthy_as_for_plain_compose(shop):
+    once = "    image: IMAGE\n    entrypoint: []\n    command: ['true']\n"
+    sick = "    image: IMAGE\n    entrypoint: []\n    command: [sleep, '600']\n    init: true\n"
+    sick += "    healthcheck: {test: ['CMD', 'false'], interval: 100ms, retries: 1}\n"
+    shop.write(
+        {
+            "shop/.env": "COMPOSE_FILE=compose.yml:../tritonops/ml.yml:more.yml\n",
+            "shop/more.yml": f"services:\n  once:\n{once}  sick:\n{sick}  triton:\n    depends_on: [once, sick]\n",
+        }
+    )
+    served = compose.up(shop.service({}), watch=print, timeout=120)
+    assert [row.state for row in served.models] == ["READY"]
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"), [("[sleep, '600']", "needed is unhealthy"), ("['true']", "needed is ended")]
+)
+def test_a_service_that_has_to_be_healthy_and_is_not_is_named_before_triton_starts(shop, command, problem):
+    needed = f"    image: IMAGE\n    entrypoint: []\n    command: {command}\n    init: true\n"
+    needed += "    healthcheck: {test: ['CMD', 'false'], interval: 100ms, retries: 1}\n"
+    depends = "    depends_on: {needed: {condition: service_healthy}}\n"
+    files = {
+        "shop/.env": "COMPOSE_FILE=compose.yml:../tritonops/ml.yml:more.yml\n",
+        "shop/more.yml": f"services:\n  needed:\n{needed}  triton:\n{depends}",
+    }
+    shop.write(files)
+    said: list[str] = []
+    with pytest.raises(ServiceError, match=problem):
+        compose.up(shop.service({}), watch=said.append, timeout=120)
+    assert said[-1] == "serving now: nothing"
+
+
 def test_extends_without_the_secrets_is_refused_with_their_name(shop):
     text = "services:\n  triton:\n    extends: {file: ../tritonops/ml.yml, service: triton}\n"
     shop.write({"shop/compose.yml": text})

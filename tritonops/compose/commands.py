@@ -45,7 +45,7 @@ class Compose:
 
     def start_others(self, *services: str) -> list[str]:
         """Start other services and what they depend on; what runs already stays as it is."""
-        return self._compose("up", "--detach", "--no-recreate", "--wait", *services)
+        return self._compose("up", "--detach", "--no-recreate", *services)
 
     def container_of(self, service: str) -> list[str]:
         """Print the id of another service's container."""

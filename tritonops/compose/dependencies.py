@@ -7,10 +7,13 @@ from typing import Any
 
 from tritonops.compose.commands import Compose
 from tritonops.compose.engine import Docker, Watch, last_lines
-from tritonops.errors import DockerTimeoutError, ServiceError
+from tritonops.errors import DockerTimeoutError, ServiceError, TritonOpsError
+from tritonops.triton.waiting import Deadline
 
 _COMPLETED = "service_completed_successfully"
+_HEALTHY = "service_healthy"
 _LOG_LINES = 15
+_HEALTH = "{{if .State.Running}}{{if .State.Health}}{{.State.Health.Status}}{{else}}healthy{{end}}{{else}}ended{{end}}"
 
 
 def start_dependencies(
@@ -18,20 +21,23 @@ def start_dependencies(
 ) -> None:
     """Run the services that have to end before ours, such as one that fetches models, and start the others.
 
-    A running one is left as it is. Raises ServiceError with the end of the log where one fails, before ours is touched.
+    A running one is left as it is, and waited for only where ours wants it healthy. Raises ServiceError with the end
+    of the log where one fails, before ours is touched; one with `required: false` is a warning then.
     """
-    for names, completed in _in_order(services, compose.service):
-        if completed:
-            _complete(docker, compose, names, watch=watch, timeout=timeout)
-        else:
-            docker.watch(compose.start_others(names), watch)
+    for name, how in _in_order(services, compose.service):
+        try:
+            _start(docker, compose, name, str(how.get("condition")), watch=watch, timeout=timeout)
+        except TritonOpsError as exc:
+            if how.get("required", True):
+                raise
+            watch(f"warning: {name} is not required: {exc}")
 
 
-def _in_order(services: Mapping[str, Any], name: str) -> Iterator[tuple[str, bool]]:
-    """Give each dependency of a service after its own, and whether it has to end."""
+def _in_order(services: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give each dependency of a service after its own, and how it has to be before the service starts."""
     given: set[str] = set()
 
-    def visit(service: str) -> Iterator[tuple[str, bool]]:
+    def visit(service: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         depends_on = services[service].get("depends_on") or {}
         for other, how in depends_on.items():
             if other not in services or other in given:
@@ -39,24 +45,48 @@ def _in_order(services: Mapping[str, Any], name: str) -> Iterator[tuple[str, boo
             given.add(other)
             if how.get("condition") == _COMPLETED:
                 yield from visit(other)
-                yield other, True
-            else:
-                yield other, False
+            yield other, how
 
     yield from visit(name)
 
 
-def _complete(docker: Docker, compose: Compose, name: str, *, watch: Watch, timeout: float) -> None:
-    watch(f"running {name}, which {compose.service} waits for")
-    docker.watch(compose.complete(name), lambda line: None)
+def _start(docker: Docker, compose: Compose, name: str, condition: str, *, watch: Watch, timeout: float) -> None:
+    if condition == _COMPLETED:
+        watch(f"running {name}, which {compose.service} waits for")
+        docker.watch(compose.complete(name), lambda line: None)
+        _wait_for_end(docker, compose, name, timeout)
+        return
+    docker.watch(compose.start_others(name), watch)
+    if condition == _HEALTHY:
+        watch(f"waiting until {name} is healthy")
+        _wait_for_health(docker, compose, name, timeout)
+
+
+def _wait_for_end(docker: Docker, compose: Compose, name: str, timeout: float) -> None:
     container = docker.output(compose.container_of(name)).split()[-1]
     try:
         code = docker.output(["docker", "wait", container], timeout=timeout).strip()
     except DockerTimeoutError as exc:
         raise ServiceError(f"{name} did not end within {timeout:g} s", hint=f"docker logs {container[:12]}") from exc
     if code != "0":
-        log = docker.attempt(["docker", "logs", "--tail", str(_LOG_LINES), container])
-        raise ServiceError(
-            f"{name} ended with exit code {code}, so {compose.service} was not started. Its log ends:\n"
-            + last_lines(f"{log.stdout}\n{log.stderr}", _LOG_LINES)
-        )
+        raise _failure(docker, compose, container, f"{name} ended with exit code {code}")
+
+
+def _wait_for_health(docker: Docker, compose: Compose, name: str, timeout: float) -> None:
+    containers = docker.output(compose.container_of(name)).split()
+    for _ in Deadline.after(timeout).polls():
+        states = docker.output(["docker", "inspect", "--format", _HEALTH, *containers]).split()
+        if all(state == "healthy" for state in states):
+            return
+        for container, state in zip(containers, states, strict=True):
+            if state in ("ended", "unhealthy"):
+                raise _failure(docker, compose, container, f"{name} is {state}")
+    raise _failure(docker, compose, containers[-1], f"{name} was not healthy after {timeout:g} s")
+
+
+def _failure(docker: Docker, compose: Compose, container: str, problem: str) -> ServiceError:
+    log = docker.attempt(["docker", "logs", "--tail", str(_LOG_LINES), container])
+    return ServiceError(
+        f"{problem}, so {compose.service} was not started. Its log ends:\n"
+        + last_lines(f"{log.stdout}\n{log.stderr}", _LOG_LINES)
+    )

@@ -72,7 +72,7 @@ def look(docker: Docker, container: Container) -> View | None:
 
 
 def refuse_leaving_links(folder: Path) -> None:
-    """Raise InputError for links that lead out of the mount: one of them makes Triton unable to list any model."""
+    """Raise InputError for links that lead out of the mount or to nothing: with one, Triton may list no model."""
     links = [f"{link.relative_to(folder)} -> {link.readlink()}" for link in _leaving_links(folder)]
     if links:
         more = f", and {len(links) - 5} more" if len(links) > 5 else ""
@@ -123,14 +123,19 @@ def _leaving_links(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(root):
         for name in [*folders, *files]:
             path = Path(parent, name)
-            if path.is_symlink() and _leaves(path, root):
+            if path.is_symlink() and _leads_nowhere(path, root):
                 yield path
 
 
-def _leaves(link: Path, root: str) -> bool:
+def _leads_nowhere(link: Path, root: str) -> bool:
+    """Whether the container cannot follow a link; the root has another name there, so no way leads over its parent."""
     target = link.readlink()
-    reached = os.path.normpath(link.parent / target)
-    return target.is_absolute() or os.path.commonpath([reached, root]) != root
+    depth = len(link.parent.relative_to(root).parts)
+    for part in target.parts:
+        depth += -1 if part == os.pardir else 1
+        if depth < 0:
+            return True
+    return target.is_absolute() or not link.exists()
 
 
 def _is_on_this_machine(docker: Docker) -> bool:
