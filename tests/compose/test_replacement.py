@@ -1,6 +1,7 @@
 """What serves goes on serving until something better does, whatever goes wrong or whoever interrupts."""
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -233,10 +234,15 @@ def test_a_replacement_that_was_killed_is_named_and_finished_or_undone(running, 
     assert found["HostConfig"]["Memory"] == memory << 30
 
 
-def test_of_two_at_once_one_waits_and_names_the_other(project):
+def test_of_two_at_once_one_waits_and_names_the_other_whatever_each_would_serve(project, tmp_path):
     project.up()
     before = identity(project)
-    restarts = [project.start_inv("compose.restart", "--cpu") for _ in range(2)]
+    folders = [project.models_dir, tmp_path / "elsewhere" / "models"]
+    shutil.copytree(project.models_dir, folders[1])
+    restarts = [
+        project.start_inv("compose.restart", "--cpu", TRITON_MODELS_DIR=str(folder), TMPDIR=str(folder.parent))
+        for folder in folders
+    ]
     outputs = [restart.communicate(timeout=100) for restart in restarts]
     assert [restart.returncode for restart in restarts] == [0, 0], outputs
     waiting = [stderr for _, stderr in outputs if "waiting for process" in stderr]
