@@ -14,7 +14,7 @@ from tritonops.errors import DeployError, PutBackError
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(tmp_path, package_index):
     """gpu-01, with no Python environment of its own yet; only the cache of packages is there."""
     uv = [str(Path(sys.prefix, "bin", "uv")), "uv"]
     uv_command = next(command for command in uv if Path(command).exists() or command == "uv")
