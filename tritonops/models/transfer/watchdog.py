@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tritonops.models.transfer.header_fields import begin, read_header_fields
 from tritonops.models.transfer.http_errors import StalledError, TransientError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Answer(http.client.HTTPResponse):
     """http.client's answer, which takes for a number only what is one, and waits for no end of interim answers."""
 
     _interim = 0
+    begin = begin
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -113,7 +115,7 @@ class Answer(http.client.HTTPResponse):
                 raise http.client.HTTPException(f"more than {MAX_INTERIM} interim answers")
             if status == http.client.CONTINUE:
                 return version, status, reason  # http.client itself skips it
-            http.client.parse_headers(self.fp)
+            read_header_fields(self.fp)
 
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline(1024)
