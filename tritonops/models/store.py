@@ -147,6 +147,9 @@ class Store:
                 found = (self.partial_dir / name).lstat()
                 if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                     self._replaced.move_away(self.partial_dir / name)
+                elif not found.st_mode & stat.S_IWUSR:  # killed when it was complete, just before it was stored
+                    with suppress(PermissionError):  # another user's
+                        (self.partial_dir / name).chmod(stat.S_IMODE(found.st_mode) | stat.S_IWUSR)
         return self.partial_dir / key
 
     @cached_property
