@@ -17,9 +17,9 @@ def fleet(tmp_path) -> Iterator[Fleet]:
     made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[Site]:
-    """A clone and one host, gpu-01, that serves alpha and beta of it: what the tests of a worker share.
+    """A clone and one host, gpu-01, that serves alpha and beta of it: what the tests of a file share.
 
     A test leaves the host serving what the clone says, whatever that is by then.
     """
