@@ -20,6 +20,12 @@ if __name__ == "__main__":
     gc.set_threshold(20_000, 20, 20)
     sys.modules["unittest.mock"] = ModuleType("unittest.mock")
     vars(sys.modules["unittest.mock"])["Mock"] = object
+    if sys.version_info >= (3, 13) and not sys.prefix.isascii():
+        try:
+            sys.prefix.encode()
+        except UnicodeEncodeError:  # compiled modules, PyYAML's for one, cannot be imported from there
+            print(f"inv: Python 3.13 needs a path that is UTF-8; rename the folder: {sys.prefix!a}", file=sys.stderr)
+            raise SystemExit(2) from None
 
 from collections.abc import Iterator
 from contextlib import contextmanager

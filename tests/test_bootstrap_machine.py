@@ -106,11 +106,12 @@ def test_any_name_of_a_folder_will_do(tmp_path, name):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other filesystems refuse the name")
-def test_a_name_that_is_no_text_will_do(tmp_path):
+def test_a_name_that_is_no_text_will_do_or_is_refused_where_python_cannot(tmp_path):
     clone = copy_to(tmp_path / os.fsdecode(b"latin-\xfc"))
     done = run("./inv", "models.download", "--include=nothing", cwd=clone, MODELS_TOML="")
     assert_clean(done, 2)
-    assert "models.toml has no model 'nothing'" in done.stderr
+    refused = "needs a path that is UTF-8" if sys.version_info >= (3, 13) else "models.toml has no model 'nothing'"
+    assert refused in done.stderr
 
 
 def test_a_colon_in_the_path_is_refused_before_anything_is_made(tmp_path):
