@@ -148,7 +148,7 @@ def test_a_stalled_connection_is_given_up_and_its_piece_fetched_on_another(hub, 
         store.root.mkdir()
         started = time.monotonic()
         outcomes = supply.fetch(listing.files)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 5
     [sha256] = outcomes.values()
     assert store.blob(str(sha256)).read_bytes() == CONTENT
 

@@ -242,7 +242,7 @@ def project(tmp_path):
 def test_configs_that_are_there_are_replaced_only_if_asked(project):
     cpu, _ = sorted(project.generate("clip"))
     cpu.write_text("# mine\n")
-    with pytest.raises(InputError, match="there already") as caught:
+    with pytest.raises(InputError, match="not overwritten") as caught:
         project.generate("clip")
     assert "--overwrite" in (caught.value.hint or "")
     assert cpu.read_text() == "# mine\n"

@@ -142,7 +142,7 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
     assert inv("models.check", "--include", "new")[0] == 0
     code, _, err = inv("models.generate-config", "new")
     assert code == 2
-    assert "--overwrite writes them anew" in err
+    assert "--overwrite replaces them" in err
     assert inv("models.generate-config", "new", "--max-batch-size", "32", "--overwrite")[0] == 0
     assert "max_batch_size: 32" in (project / "configs" / "new" / "gpu.pbtxt").read_text()
     code, _, err = inv("models.remove", "new", "--files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from tritonops.models.commit import Commits
 from tritonops.models.config import Variant, copy_configs, raise_unless_done, source_path
 from tritonops.models.entries import with_entry, without_entries
 from tritonops.models.fetch import Supply
-from tritonops.models.generate import Wishes, generate_configs
-from tritonops.models.install import match_small_files, staged, state, take_in
+from tritonops.models.generate import LABELS, Wishes, config_texts, graph_file
+from tritonops.models.install import match_small_files, staged, staged_version, state, take_in
 from tritonops.models.lock import LockedVersion
 from tritonops.models.progress import Progress
 from tritonops.models.replaced import leaves
@@ -54,16 +54,30 @@ def add_model(
     progress = progress or Progress()
     if "path" in values:
         values = {**values, "path": os.path.relpath(str(values["path"]), settings.models_toml.parent)}
-    addition = _Addition(settings, name, values, progress)
+    addition = _Addition(settings, name, values, progress, variant, wishes)
     addition.preview()  # wrong input is not worth a wait
-    return _configured(settings, addition.add(), variant, wishes)
+    entry = addition.add()
+    return Added(entry, addition.written, addition.note or _copy_config(settings, entry, variant))
 
 
 class _Addition:
     """One new version: everything is fetched first, and then one commit writes the entry, pins it and installs it."""
 
-    def __init__(self, settings: Settings, name: str, values: Mapping[str, str | int], progress: Progress) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        values: Mapping[str, str | int],
+        progress: Progress,
+        variant: Variant,
+        wishes: Wishes | None,
+    ) -> None:
         self._settings, self._name, self._values, self._progress = settings, name, values, progress
+        self._variant, self._wishes = variant, wishes
+        self.written: tuple[Path, ...] = ()
+        """The configs that were written from the graph."""
+        self.note: str | None = None
+        """Why none could be."""
         self._commits = Commits(settings.models_toml, on_wait=progress.waiting)
         self._store = Store(settings.store_dir)
         self._repository = Repository(settings.models_dir)
@@ -120,21 +134,54 @@ class _Addition:
         if found == "other bytes":
             folder = self._repository.version_dir(pin.name, pin.version)
             raise StoreError(f"{entry.label} was not added: {folder} holds other files", hint="Move them away first.")
-        with staged(self._store, pin, self._repository) as swap, self._commits.locked():
+        with staged(self._store, pin, self._repository) as swap:
+            texts = self._config_texts(pin, entry)  # trying batches takes seconds, and is done before the commit
+            return self._commit_staged(entry, pin, texts, None if found == "installed" else swap)
+
+    def _commit_staged(
+        self, entry: ModelVersion, pin: LockedVersion, texts: Mapping[Path, str], swap: Callable[[], None] | None
+    ) -> ModelVersion | None:
+        with self._commits.locked():
             if self.preview().label != entry.label:
                 return None
             values = {**self._values, "triton_version": entry.version}
             self._commits.edit_catalog(lambda text: with_entry(self._settings.models_toml, text, self._name, values)[0])
             try:
                 self._pin(pin)
-                if found != "installed":
+                if swap:
                     with self._repository.changing():
                         swap()
             except BaseException:
                 self._commits.edit_catalog(lambda text: _without(self._settings.models_toml, text, {entry.label}))
                 self._commits.drop_stale_pins()
                 raise
+            self._write_configs(texts)  # in the commit: nobody sees the entry without its configs
         return entry
+
+    def _config_texts(self, pin: LockedVersion, entry: ModelVersion) -> Mapping[Path, str]:
+        """Work out the configs from the graph, unless there are some; `note` says why that was not possible."""
+        self.note = None
+        if source_path(self._settings.config_dir, entry.name, self._variant).exists():
+            return {}
+        model_file = staged_version(pin, self._repository) / entry.local_name
+        try:
+            graph = graph_file(entry.name, model_file)
+            return config_texts(graph, entry.local_name, self._settings.config_dir / entry.name, wishes=self._wishes)
+        except TritonOpsError as exc:
+            self.note = str(exc)
+            return {}
+
+    def _write_configs(self, texts: Mapping[Path, str]) -> None:
+        if present := [str(path) for path in texts if path.exists() and path.name != LABELS]:
+            self.note = f"not overwritten: {', '.join(present)}"
+            return
+        try:
+            for path, text in texts.items():
+                self._repository.write_source(path, text)
+        except (TritonOpsError, OSError) as exc:
+            self.note = str(exc)
+            return
+        self.written = tuple(path for path in texts if path.name != LABELS)
 
     def _pin(self, pin: LockedVersion) -> None:
         try:
@@ -148,17 +195,15 @@ def _without(path: Path, text: str, labels: set[str]) -> str:
     return without_entries(path, text, entries)
 
 
-def _configured(settings: Settings, entry: ModelVersion, variant: Variant, wishes: Wishes | None) -> Added:
+def _copy_config(settings: Settings, entry: ModelVersion, variant: Variant) -> str | None:
+    """Copy the config to where Triton reads; gives the reason where that failed."""
     catalog, repository = load_catalog(settings.models_toml), Repository(settings.models_dir)
-    written: tuple[Path, ...] = ()
     try:
-        if not source_path(settings.config_dir, entry.name, variant).exists():
-            written = generate_configs(catalog, repository, settings.config_dir, entry.name, wishes=wishes)
         outcomes = copy_configs(catalog, repository, settings.config_dir, variant=variant, include=[entry.name])
         raise_unless_done(outcomes)
     except TritonOpsError as exc:
-        return Added(entry, written, str(exc))
-    return Added(entry, written, None)
+        return str(exc)
+    return None
 
 
 @dataclass(frozen=True)

@@ -48,25 +48,32 @@ def generate_configs(
     Raises InputError where one is there already and `overwrite` was not asked for, and GraphError where the model is
     no ONNX graph that Triton can serve; then nothing is written.
     """
-    wishes = wishes or Wishes()
     graph_path, default_name = find_graph(catalog, repository, name)
-    graph = read_graph(graph_path)
-    trial = None if why_not_batched(graph) or wishes.max_batch_size == 0 else try_batches(graph_path)
-    texts = {
-        source_path(config_dir, name, variant): written(graph, variant, wishes, default_name, trial)
-        for variant in VARIANTS
-    }
-    if wishes.labels:
-        texts[config_dir / name / LABELS] = read_labels(wishes.labels)
+    texts = config_texts(graph_path, default_name, config_dir / name, wishes=wishes)
     commits = Commits(catalog.path)
     with commits.locked():
         _require_known(commits.catalog, repository, name)  # a removal meanwhile has taken its configs too
         there = [str(path) for path, text in texts.items() if path.exists() and not _is_same_labels(path, text)]
         if there and not overwrite:
-            raise InputError(f"there already: {', '.join(there)}", hint="--overwrite writes them anew.")
+            raise InputError(f"not overwritten: {', '.join(there)}", hint="--overwrite replaces them.")
         for path, text in texts.items():
             repository.write_source(path, text)
     return tuple(path for path in texts if path.name != LABELS)
+
+
+def config_texts(graph_path: Path, default_name: str, folder: Path, *, wishes: Wishes | None = None) -> dict[Path, str]:
+    """Work out a model's files in triton-config/ from its graph, on which batches are tried; none is written.
+
+    `default_name` is the model file's name below its version. Raises InputError and GraphError.
+    """
+    wishes = wishes or Wishes()
+    graph = read_graph(graph_path)
+    trial = None if why_not_batched(graph) or wishes.max_batch_size == 0 else try_batches(graph_path)
+    texts = {
+        source_path(folder.parent, folder.name, variant): written(graph, variant, wishes, default_name, trial)
+        for variant in VARIANTS
+    }
+    return texts | ({folder / LABELS: read_labels(wishes.labels)} if wishes.labels else {})
 
 
 def _is_same_labels(path: Path, text: str) -> bool:
@@ -83,11 +90,15 @@ def find_graph(catalog: Catalog, repository: Repository, name: str) -> tuple[Pat
     if not versions:
         raise InputError(f"{name} is not on disk", hint=f"Run: inv models.download --include {name}")
     local_name = _local_name(catalog.versions_of(name), versions[-1])
-    path = repository.version_dir(name, versions[-1]) / local_name
+    return graph_file(name, repository.version_dir(name, versions[-1]) / local_name), local_name
+
+
+def graph_file(name: str, path: Path) -> Path:
+    """Find the ONNX file of a model file, which may be a folder around it. Raises InputError where there is none."""
     path = path / "model.onnx" if path.is_dir() else path
     if path.suffix != ".onnx" or not path.is_file():
         raise InputError(f"{name}: {path} is not an ONNX file", hint="Other backends' configs are written by hand.")
-    return path, local_name
+    return path
 
 
 def _require_known(catalog: Catalog, repository: Repository, name: str) -> None:

@@ -63,8 +63,8 @@ def staged(
     Further files of the version that it replaces stay; what is replaced and is neither a stored file nor as `earlier`
     says is moved to `.store/replaced/`. The caller has locked the store. Raises RepositoryError and StoreError.
     """
-    stage = repository.beside / "staging" / pin.name
-    new = stage / str(pin.version)
+    new = staged_version(pin, repository)
+    stage = new.parent
     left = _clear(store, stage, repository)
     with staging(stage):
         for folder in {(new / file.path).parent: None for file in pin.files}:
@@ -89,6 +89,11 @@ def staged(
                     _add_model(stage, place.parent, repository)
 
         yield swap
+
+
+def staged_version(pin: LockedVersion, repository: Repository) -> Path:
+    """Where `staged` puts a version together."""
+    return repository.beside / "staging" / pin.name / str(pin.version)
 
 
 def match_small_files(listing: Listing, repository: Repository) -> Listing:
