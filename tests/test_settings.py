@@ -66,7 +66,7 @@ def test_a_long_wrong_value_leaves_room_for_where_it_was_set(tmp_path, name, val
 
 @pytest.mark.parametrize("token", ["geheim ", "schlüssel", "two\nlines"])
 def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(tmp_path, token):
-    with pytest.raises(SettingsError, match="TRITON_TOKEN in the environment: want printable ASCII") as caught:
+    with pytest.raises(SettingsError, match="TRITON_TOKEN in the environment: expected printable ASCII") as caught:
         load_settings(tmp_path, environ={"TRITON_TOKEN": token})
     assert token not in str(caught.value)
 
@@ -101,5 +101,5 @@ def test_a_home_that_is_not_there_is_an_error_by_name(tmp_path, monkeypatch, nam
 
 def test_a_long_value_hides_neither_its_line_nor_what_is_wrong(tmp_path):
     (tmp_path / ".env").write_text(f"# ports\nTRITON_EXPOSE_HTTP={'8' * 5000}\n")
-    with pytest.raises(SettingsError, match=r"TRITON_EXPOSE_HTTP='8{78}… in .*\.env:2: want a port number"):
+    with pytest.raises(SettingsError, match=r"TRITON_EXPOSE_HTTP='8{78}… in .*\.env:2: expected a port number"):
         load_settings(tmp_path, environ={})

@@ -110,7 +110,7 @@ def parse_address(value: str) -> str:
     """Check a gRPC address of the form host:port (or [v6]:port) and return it; ValueError says what is wrong."""
     host, colon, port = value.rpartition(":")
     if "/" in value or "@" in value or not colon or not host:
-        raise ValueError("want host:port, without a scheme")
+        raise ValueError("expected host:port, without a scheme")
     _parse_port(port)
     return value
 
@@ -122,13 +122,13 @@ def _parse_ip_address(value: str) -> str:
     try:
         address = ip_address(value.strip("[]"))
     except ValueError:
-        raise ValueError("want an IP address, like 127.0.0.1") from None
+        raise ValueError("expected an IP address, like 127.0.0.1") from None
     return f"[{address}]" if address.version == 6 else str(address)
 
 
 def _parse_port(value: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", value) or not 0 < int(value) < 65536:
-        raise ValueError("want a port number from 1 to 65535")
+        raise ValueError("expected a port number from 1 to 65535")
     return int(value)
 
 
@@ -180,7 +180,7 @@ class _Reader:
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.get(name) or choices[0]
         if value not in choices:
-            raise self._error(name, f"want one of {', '.join(choices)}")
+            raise self._error(name, f"expected one of {', '.join(choices)}")
         return value
 
     def is_true(self, *names: str) -> bool:
@@ -195,7 +195,9 @@ class _Reader:
         """Refuse what no header can carry; the value is not shown."""
         value = self.get(name)
         if value and not re.fullmatch(r"[!-~]+", value):
-            raise SettingsError(f"{name} in {self._where(name)}: want printable ASCII without spaces, as headers do")
+            raise SettingsError(
+                f"{name} in {self._where(name)}: expected printable ASCII without spaces, as headers do"
+            )
         return value
 
     def _parsed(self, name: str, parse: Callable[[str], _T]) -> _T | None:

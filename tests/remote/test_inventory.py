@@ -36,7 +36,7 @@ def test_hosts_and_groups_are_selected_once_each_in_order(tmp_path):
         ("[hosts.a]\nruntime = 'podman'\n", "a: runtime must be one of compose, embedded"),
         ("[hosts.a]\nruntime = 'embedded'\n", "a: the embedded runtime serves on CPU only"),
         ("[hosts.a]\ngroups = 'gpu'\n", "a: groups must be a list of names"),
-        ("hosts = ['a']\n", "want one table a host"),
+        ("hosts = ['a']\n", "expected one table for each host"),
         ("[host.a]\n", "unknown key 'host'"),
         ("[hosts.a\n", "hosts.toml"),
     ],

@@ -54,7 +54,11 @@ def test_versions_are_chosen_on_the_disk_of_this_machine(triton, inv, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["triton.list", "--url", "http://localhost:8001"], 2, "error: --url http://localhost:8001: want host:port"),
+        (
+            ["triton.list", "--url", "http://localhost:8001"],
+            2,
+            "error: --url http://localhost:8001: expected host:port",
+        ),
         (["triton.ready", "--wait", "soon"], 2, "error: --wait soon: want a number of seconds"),
         (["triton.infer", "clip", "--version", "0"], 2, "error: --version 0: want a whole number of at least 1"),
         (["triton.serve", "clip"], 2, "error: versions ''"),

@@ -16,17 +16,6 @@ from tritonops.triton.disk import Disk
 from tritonops.triton.infer import infer
 
 
-@pytest.fixture
-def client(triton):
-    with connect(triton.grpc_url) as client:
-        yield client
-
-
-@pytest.fixture
-def disk(triton):
-    return Disk.of(triton.models_dir, triton.grpc_url)
-
-
 def states(outcome):
     return [(row.version, row.state) for row in outcome.versions]
 

@@ -19,17 +19,6 @@ from tritonops.triton.infer import infer
 from tritonops.triton.versions import load_version, serve, unload_version
 
 
-@pytest.fixture
-def client(triton):
-    with connect(triton.grpc_url) as client:
-        yield client
-
-
-@pytest.fixture
-def disk(triton):
-    return Disk.of(triton.models_dir, triton.grpc_url)
-
-
 def write_ensemble(models_dir, name, step, *, version=-1):
     (models_dir / name / "1").mkdir(parents=True)
     text = ENSEMBLE.replace("STEP", step).replace("model_version: -1", f"model_version: {version}")

@@ -14,17 +14,6 @@ from tritonops.triton.infer import infer, infer_tensors, zeros
 from tritonops.triton.versions import load_version, serve, unload_version
 
 
-@pytest.fixture
-def client(triton):
-    with connect(triton.grpc_url) as client:
-        yield client
-
-
-@pytest.fixture
-def disk(triton):
-    return Disk.of(triton.models_dir, triton.grpc_url)
-
-
 def write_versions(triton, name, versions, **options):
     return write_model(triton.models_dir, name, {number: affine(1, number) for number in versions}, **options)
 

@@ -56,7 +56,7 @@ class Assembly:
         self.in_one_piece = False
         """The server ignores Range: one connection fetches the whole file."""
         self.idle_seconds = 0.0
-        """How long a piece that was put back had brought nothing; the one in its place has that much less time."""
+        """Seconds without a byte of a piece that is fetched again; its next connection has that much less time."""
         self.error: SourceError | None = None
         self.sha256: str | None = None
         """Set when the file is in the store."""

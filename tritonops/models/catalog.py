@@ -253,7 +253,7 @@ def _version(entry: _Entry) -> ModelVersion:
 def _hosts(entry: _Entry) -> tuple[str, ...]:
     hosts = entry.values.get("hosts", [])
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise entry.error("hosts", f"want a list of hosts and groups of hosts.toml, not {abbreviate(hosts)}")
+        raise entry.error("hosts", f"expected a list of hosts and groups of hosts.toml, got {abbreviate(hosts)}")
     return tuple(hosts)
 
 

@@ -34,7 +34,7 @@ OnStored = Callable[[Sequence[str]], None]
 
 
 class _TryAgainError(Exception):
-    """The piece is put back: what was learned about the server changes how it is fetched."""
+    """The piece is fetched again: what was learned about the server changes how it is fetched."""
 
 
 class Engine:

@@ -68,7 +68,7 @@ def load_inventory(path: Path) -> Inventory:
         if key != "hosts":
             raise _error(path, text, (key,), f"unknown key {abbreviate(key)}", hint=near_misses(key, {"hosts"}))
     if not isinstance(hosts, dict) or not all(isinstance(entry, dict) for entry in hosts.values()):
-        raise _error(path, text, ("hosts",), "want one table a host: [hosts.gpu-01]")
+        raise _error(path, text, ("hosts",), "expected one table for each host: [hosts.gpu-01]")
     return Inventory({name: _host(path, text, name, entry) for name, entry in hosts.items()})
 
 

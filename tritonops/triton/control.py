@@ -132,7 +132,7 @@ def load_with_config(
     expected: str | EllipsisType | None = ...,
     keeps_text: bool = False,
 ) -> Outcome:
-    """Write config.pbtxt and load. Where the load fails, or is interrupted, the config that was there is put back.
+    """Write config.pbtxt and load. Where the load fails, or is interrupted, the earlier config is restored.
 
     `expected` is the config that `text` was made from, None for none: raises RepositoryError where another one stands
     there by now. A config that somebody else has written since is never overwritten. `keeps_text` says that nothing that
