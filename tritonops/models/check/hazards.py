@@ -6,14 +6,16 @@ folder where Triton reads a text file aborts it with std::length_error (server#6
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonops.errors import TritonOpsError, UnreadableFileError
-from tritonops.files import read_bytes
+from tritonops.files import open_regular, read_bytes
 from tritonops.models.check.warmup_data import MAX_STRINGS, ends_inside_a_string
 from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_config, read_text, type_name
 from tritonops.models.repository import CONFIG_NAME
@@ -27,6 +29,9 @@ _GREATEST_VERSION = 2**63 - 1
 # Triton hands the names of folders to std::stoll, which reads the number that they begin with.
 _NUMBER = re.compile(r"\s*[+-]?([1-9][0-9]{18,})")
 
+# e_machine of an ELF header, little-endian: its bytes 18 and 19.
+_ELF_MACHINES = {"x86_64": b"\x3e\x00", "aarch64": b"\xb7\x00"}
+
 
 class Hazard(NamedTuple):
     """Something on disk that does more than fail one load."""
@@ -39,11 +44,11 @@ class Hazard(NamedTuple):
 
 
 def hazard(model: Path) -> str | None:
-    """Say what in a model's folder would hang its load or crash the server; None where nothing known does.
+    """Say what in a model's folder would hang its load or crash a server of this machine; None for nothing known.
 
     A config that does not parse is no hazard: Triton refuses that model alone.
     """
-    return next(map(str, hazards(model)), None)
+    return next(map(str, chain(hazards(model), _foreign_stub(model))), None)
 
 
 def hazards(model: Path) -> Iterator[Hazard]:
@@ -67,6 +72,22 @@ def hazards(model: Path) -> Iterator[Hazard]:
         yield Hazard(f"every instance_group of {path} is passive", CRASHES_LATER)
     if config.backend == "python":
         yield from _python_files(config, model)
+
+
+def _foreign_stub(model: Path) -> Iterator[Hazard]:
+    """Find a stub of the model's own that this machine cannot run.
+
+    Once Triton has tried it, the log may not say so: it takes everybody's right to read the file away.
+    """
+    stub = model / "triton_python_backend_stub"
+    try:
+        with open_regular(stub) as file:
+            head = file.read(20)
+    except (OSError, UnreadableFileError):
+        return
+    machine = _ELF_MACHINES.get(platform.machine())
+    if head[:4] == b"\x7fELF" and machine and head[18:20] != machine:
+        yield Hazard(f"{stub} is a program for another processor than {platform.machine()}", HANGS)
 
 
 def _folders(model: Path) -> list[Path]:
