@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tritonops.errors import TritonUnreachableError
+from tritonops.errors import TritonOpsError, TritonUnreachableError
 from tritonops.models.check.hazards import hazard, steps_on_disk
 from tritonops.models.repository import Repository
 from tritonops.triton.client import TritonClient, connect
@@ -161,6 +161,8 @@ class _Run:
             return self._is_alive()
         if isinstance(call.error, TritonUnreachableError) and not self._survives():
             return False
+        if call.error and not isinstance(call.error, TritonOpsError):
+            raise call.error
         self._active.pop(call.model, None)
         return True
 
