@@ -15,10 +15,18 @@ _NAME = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 class HeaderFields(http.client.HTTPMessage):
     """The fields in their order; names are compared without regard to case."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, str] = {}
+
+    def add(self, name: str, value: str) -> None:
+        """Add a field behind those that are there."""
+        self.set_raw(name, value)
+        self._first.setdefault(name.lower(), value)
+
     def get(self, name: str, failobj: Any = None) -> Any:
         """Give the first field of that name."""
-        wanted = name.lower()
-        return next((value for field, value in self.raw_items() if field.lower() == wanted), failobj)
+        return self._first.get(name.lower(), failobj)
 
     def get_all(self, name: str, failobj: Any = None) -> Any:
         """Give all fields of that name."""
@@ -46,7 +54,7 @@ def read_header_fields(stream: BinaryIO) -> HeaderFields:
             value = f"{value} {_text(line)}"
             continue
         if name:
-            fields.set_raw(name, value)
+            fields.add(name, value)
         if line in (b"\r\n", b"\n", b""):
             return fields
         name, colon, value = _text(line).partition(":")
