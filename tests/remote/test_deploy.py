@@ -299,3 +299,11 @@ def test_the_audit_log_says_who_did_what_and_what_came_of_it(site, scale):
     assert lines[-1]["release"] == release
     assert (lines[-1]["what"], lines[-1]["result"], lines[-1]["changed"]) == ("deploy", "done", ["alpha"])
     assert "@" in lines[-1]["by"]
+
+
+def test_deploys_of_one_second_are_releases_of_their_own_in_their_order(site):
+    here = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01")
+    source = read_source(site.clone.folder)
+    names = [source.facts(here).id for _ in range(5)]
+    assert names == sorted(set(names))
+    assert len(names) == 5
