@@ -214,6 +214,17 @@ def test_after_crashes_the_server_starts_again_without_the_culprits(tmp_path, st
         assert "Triton crashed while it loaded this model" in (rows[name].reason or "")
 
 
+def test_a_server_that_hangs_in_its_crash_is_one_that_crashed(tmp_path, start_triton):
+    """The handler of the fault may wait for a lock for ever: the server writes of its signal, and stays."""
+    models_dir = tmp_path / "triton"
+    write_model(models_dir, "a", {1: affine(3)})
+    python_model(models_dir, "b", initialize="print('Signal (6) received.', flush=True); __import__('time').sleep(60)")
+    server = start_triton(models_dir)
+    rows = {row.name: row for row in report(server.server_dir).models}
+    assert rows["a"].state == "READY"
+    assert "Triton crashed while it loaded this model" in (rows["b"].reason or "")
+
+
 def test_models_load_beside_one_whose_environment_is_being_unpacked(tmp_path, start_triton):
     """Triton changes its directory meanwhile: with relative paths the stubs of other models were not found."""
     models_dir = tmp_path / "my $(models)" / "triton"

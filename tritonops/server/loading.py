@@ -28,6 +28,7 @@ MODEL_TIMEOUT = 60.0
 _BYTES_PER_SECOND = 20_000_000
 _MAX_CRASHES = 8
 _POLL = 0.05
+_LAST_WORDS_SECONDS = 5.0
 
 
 @dataclass
@@ -130,6 +131,7 @@ class _Run:
         self._ends: dict[str, float] = {}
         self._done: queue.SimpleQueue[LoadCall] = queue.SimpleQueue()
         self._load_log, self._position = LoadLog(), 0
+        self._crashing_since: float | None = None
         self.reasons: dict[str, str] = {}
 
     def load(self, width: int) -> list[str] | None:
@@ -158,13 +160,20 @@ class _Run:
         try:
             call = self._done.get(timeout=_POLL)
         except queue.Empty:
-            return self._is_alive()
+            return self._is_alive() and not self._hangs_in_a_crash()
         if isinstance(call.error, TritonUnreachableError) and not self._survives():
             return False
         if call.error and not isinstance(call.error, TritonOpsError):
             raise call.error
         self._active.pop(call.model, None)
         return True
+
+    def _hangs_in_a_crash(self) -> bool:
+        """Triton writes a stack trace when it crashes, and may wait for ever for a lock that it holds itself."""
+        if not self._load_log.is_crashing:
+            return False
+        self._crashing_since = self._crashing_since or time.monotonic()
+        return time.monotonic() - self._crashing_since > _LAST_WORDS_SECONDS
 
     def _survives(self) -> bool:
         """Whether the server is there; one that crashes closes its connections a moment before it is gone."""

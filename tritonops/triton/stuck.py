@@ -12,6 +12,8 @@ RESTART_HINT = "Fix the model, then restart the server: Triton never ends this l
 
 _BEGUN = re.compile(r'"loading: (?P<name>.+):\d+"$')
 _ENDED = re.compile(r"(?:successfully loaded|failed to load) '(?P<name>[^']+)'")
+# SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV.
+_FAULT = re.compile(r"Signal \((?:4|6|7|8|11)\) received")
 # The stub found no model file, and ended before it told Triton that it is there.
 _NO_FILE = "Failed to preinitialize Python stub: "
 # The shell could not run a model's own stub: another architecture, a missing library, no permission.
@@ -24,6 +26,8 @@ class LoadLog:
     def __init__(self) -> None:
         self.stuck: dict[str, str] = {}
         """The models whose load cannot end, with what the log says."""
+        self.is_crashing = False
+        """Whether the server wrote that it got the signal of a fault; it may hang while it writes its last words."""
         self._loading: set[str] = set()
         self._rest = ""
 
@@ -34,6 +38,7 @@ class LoadLog:
             self._read(line)
 
     def _read(self, line: str) -> None:
+        self.is_crashing = self.is_crashing or bool(_FAULT.match(line))
         if found := _BEGUN.search(line) or _ENDED.search(line):
             name = found["name"]
             self.stuck.pop(name, None)
