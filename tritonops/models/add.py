@@ -116,7 +116,7 @@ class _Addition:
         if not isinstance(answer, Listing):
             raise answer
         listing = match_small_files(answer, self._repository)
-        take_in(self._store, listing, self._repository)
+        take_in(self._store, listing, self._repository.version_dir(entry.name, entry.version))
         outcomes = supply.fetch(supply.lacking(listing.files).values())
         for outcome in outcomes.values():
             if isinstance(outcome, TritonOpsError):

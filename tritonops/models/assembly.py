@@ -35,7 +35,10 @@ class Wanted:
 
 
 class Assembly:
-    """The state of one file. Its methods are called under the engine's lock, but for `digest` and `hash_ahead`."""
+    """The state of one file.
+
+    Its methods are called under the engine's lock, but for `open`, `digest` and `hash_ahead`.
+    """
 
     def __init__(self, wanted: Wanted, store: Store) -> None:
         self.wanted = wanted
@@ -99,11 +102,14 @@ class Assembly:
         return bool(self._in_flight)
 
     def open(self) -> None:
-        """Open the file on disk, with what an earlier run left of it. Raises OSError where there is no space."""
-        if self._partial is None and not self.is_over:
-            self._partial = Partial(self._store.partial(self.wanted.key), self.wanted.size)
-            self._arrived = self._partial.arrived()
-            self._began, self._earlier = time.monotonic(), self.received
+        """Open the file on disk, with what an earlier run left of it. Raises OSError where there is no space.
+
+        Called without the lock, once; until then nothing of the file can be claimed.
+        """
+        partial = Partial(self._store.partial(self.wanted.key), self.wanted.size)
+        self._arrived = partial.arrived()
+        self._began, self._earlier = time.monotonic(), self.received
+        self._partial = partial
 
     def claim(self, limit: int) -> Piece | None:
         """Take the next piece, of about `limit` bytes, that nobody is fetching."""

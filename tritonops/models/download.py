@@ -201,7 +201,7 @@ class _Run:
         unread: dict[Path, int] = {}
         for listing in listings:
             try:
-                folder = self._repository.version_dir(listing.version.name, listing.version.version)
+                folder = self._place(listing)
             except RepositoryError:
                 continue  # the version's own failure, later
             self._folders[listing.version.label] = folder
@@ -224,16 +224,16 @@ class _Run:
         if label in self._due:
             return False
         try:
-            take_in(self._store, listing, self._repository)
+            place = self._folders.pop(label, None) or self._place(listing)
+            take_in(self._store, listing, place)
             pin = listing.locked(self._commits.models_toml, outcomes)
             if pin is None:
                 return False
             self._pins[label] = pin
-            found = state(self._store, pin, self._repository, folder=self._folders.pop(label, None))
+            found = state(self._store, pin, self._repository, folder=place)
             if found != "installed":
                 self._repository.refuse_link(pin.name)
             if found == "other bytes" and not (self._overwrite or self._verify):
-                place = self._repository.version_dir(pin.name, pin.version)
                 raise StoreError(
                     f"{place} holds other files than the pinned ones",
                     hint="--overwrite replaces them, and keeps them in .store/replaced/.",
@@ -247,6 +247,9 @@ class _Run:
             return True
         self._due.add(label)
         return False
+
+    def _place(self, listing: Listing) -> Path:
+        return self._repository.version_dir(listing.version.name, listing.version.version)
 
     def _has_failed(self, listing: Listing, outcomes: Outcomes) -> bool:
         errors = [error for file in listing.files if isinstance(error := outcomes.get(file.key), TritonOpsError)]

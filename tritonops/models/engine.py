@@ -6,7 +6,7 @@ import mmap
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tritonops.errors import AccessDeniedError, SourceError
 from tritonops.models.address import Address
@@ -29,6 +29,8 @@ BEGUN_AHEAD = 16
 """So many of the largest files are begun before one of them gets a second connection: finding out where a file is takes
 several round trips, and at the end of a download nothing else would hide them."""
 
+Job = tuple[Assembly, Piece | Interval | None]
+"""A file, and what is to be done: to fetch a piece, to hash an interval, or, for None, to open it first."""
 OnStored = Callable[[Sequence[str]], None]
 """Called, in the thread that called `fetch`, with the keys of files that the store has since the last call."""
 
@@ -123,9 +125,10 @@ class Engine:
             buffer = memoryview(mmap.mmap(-1, MAX_READ))  # memory that is not taken before it is used
             while job := self._next_job():
                 assembly, todo = job
+                todo = todo or self._open_file(assembly)
                 if isinstance(todo, Piece):
                     self._fetch(todo, buffer)
-                else:
+                elif todo:
                     self._hash(assembly, todo, buffer)
         except StoppedError:
             pass
@@ -140,7 +143,7 @@ class Engine:
             self._over.set()
             self._changed.notify_all()
 
-    def _next_job(self) -> tuple[Assembly, Piece | Interval] | None:
+    def _next_job(self) -> Job | None:
         """Wait for something to do; None when everything is over.
 
         Whoever finds a job wakes one other to look for one: to wake all of them each time costs more than the jobs.
@@ -153,16 +156,21 @@ class Engine:
                 self._changed.wait()
         return None
 
-    def _find_job(self) -> tuple[Assembly, Piece | Interval] | None:
+    def _find_job(self) -> Job | None:
         for assembly in self._begun:
             if interval := assembly.next_to_hash():
                 return assembly, interval
+        if self._new and len(self._begun) < BEGUN_AHEAD:
+            return self._begin()
         share = self._share
-        for assembly in self._candidates():
-            if job := assembly.next_to_hash() or assembly.claim(share):
-                return assembly, job
-        piece = self._part_of_the_slowest()
-        return (piece.assembly, piece) if piece else None
+        # Files that no connection is at come first: two threads that write to one file wait for each other.
+        for assembly in sorted(self._begun, key=lambda assembly: assembly.is_active):
+            if piece := assembly.claim(share):
+                return assembly, piece
+        if self._new:
+            return self._begin()
+        part = self._part_of_the_slowest()
+        return (part.assembly, part) if part else None
 
     @property
     def _share(self) -> int:
@@ -173,24 +181,23 @@ class Engine:
     def _part_of_the_slowest(self) -> Piece | None:
         """Take over half of what a connection has left that would be the last: all finish together."""
         now = time.monotonic()
-        pieces = [piece for assembly in self._begun for piece in assembly.divisible]
-        slowest = max(pieces, key=lambda piece: piece.seconds_left(now), default=None)
         worth = max(WORTH_DIVIDING_SECONDS, 4 * (self._transport.shortest_wait or 0.0))
-        return slowest.assembly.divide(slowest) if slowest and slowest.seconds_left(now) > worth else None
+        pieces = [piece for assembly in self._begun for piece in assembly.divisible if piece.seconds_left(now) > worth]
+        slowest = max(pieces, key=lambda piece: piece.seconds_left(now), default=None)
+        return slowest.assembly.divide(slowest) if slowest and not slowest.is_behind else None
 
-    def _candidates(self) -> Iterator[Assembly]:
-        """Files that no connection is at come first: two threads that write to one file wait for each other."""
-        if self._new and len(self._begun) < BEGUN_AHEAD:
-            yield self._begin()
-        yield from sorted(self._begun, key=lambda assembly: assembly.is_active)
-        if self._new:
-            yield self._begin()
-
-    def _begin(self) -> Assembly:
+    def _begin(self) -> Job:
+        """Take the next file; the first job is to open it, without the lock: a disk may take its time to make one."""
         assembly = self._new.popleft()
-        assembly.open()
         self._begun.append(assembly)
-        return assembly
+        return assembly, None
+
+    def _open_file(self, assembly: Assembly) -> Piece | Interval | None:
+        """Open a file, and take its first piece; None where another thread was faster."""
+        assembly.open()
+        with self._changed:
+            self._changed.notify()
+            return assembly.next_to_hash() or assembly.claim(self._share)
 
     def _note(self, assembly: Assembly) -> None:
         """Finish a file that is complete, and take one that is over off the list."""
@@ -246,7 +253,7 @@ class Engine:
 
     def _fetch_once(self, piece: Piece, buffer: memoryview, retries: Retries) -> None:
         with self._open(piece, retries) as response:
-            piece.begin(is_range=response.status == 206)
+            piece.begin(response)
             self._copy(response, piece, buffer, skip=piece.at if response.status == 200 else 0)
 
     def _copy(self, response: Response, piece: Piece, buffer: memoryview, *, skip: int) -> None:

@@ -39,14 +39,13 @@ def state(store: Store, pin: LockedVersion, repository: Repository, *, folder: P
     return "incomplete" if any(folder.iterdir()) else "absent"
 
 
-def take_in(store: Store, listing: Listing, repository: Repository) -> None:
-    """Take files that are in the version's place, and not in the store, into the store. They stay in place.
+def take_in(store: Store, listing: Listing, folder: Path) -> None:
+    """Take files that are in the version's place, `folder`, and not in the store, into the store. They stay in place.
 
     The caller has locked the store. Raises SourceError and StoreError.
     """
     lacking = [(file, file.sha256) for file in listing.files if file.sha256 and not store.has(file.sha256)]
-    folder = repository.version_dir(listing.version.name, listing.version.version) if lacking else None
-    if folder is None or not folder.is_dir():
+    if not lacking or not folder.is_dir():
         return
     for file, sha256 in lacking:
         if store.digests.matches(folder / file.path, file.size, sha256):
@@ -67,10 +66,12 @@ def staged(
     stage = new.parent
     left = _clear(store, stage, repository)
     with staging(stage):
-        for folder in {(new / file.path).parent: None for file in pin.files}:
+        new.mkdir()
+        targets = {new / file.path: file.sha256 for file in pin.files}
+        for folder in {target.parent: None for target in targets}:
             folder.mkdir(parents=True, exist_ok=True)
-        for file in pin.files:
-            store.link(file.sha256, new / file.path)
+        for target, sha256 in targets.items():
+            store.link(sha256, target)
 
         # What the swap wants to know of the files that it replaces is read now: it keeps other commits waiting.
         present = repository.version_dir(pin.name, pin.version)

@@ -10,6 +10,7 @@ from tritonops.models.address import Address
 
 if TYPE_CHECKING:
     from tritonops.models.assembly import Assembly
+    from tritonops.models.transfer.http import Response
 
 MIN_PIECE, MAX_PIECE = 1 << 20, 64 << 20
 MIN_READ, MAX_READ = 1 << 16, 1 << 19
@@ -35,16 +36,16 @@ class Piece:
     at: int = field(init=False)
     room: int = MIN_READ
     """Bytes of its next read."""
-    _is_range: bool = False
+    _response: Response | None = None
     _began_at: int = 0
     _began: float = 0.0
 
     def __post_init__(self) -> None:
         self.at = self.start
 
-    def begin(self, *, is_range: bool) -> None:
+    def begin(self, response: Response) -> None:
         """Note that its bytes begin to come, as the range that was asked for or as the whole file."""
-        self._is_range, self._began_at, self._began = is_range, self.at, time.monotonic()
+        self._response, self._began_at, self._began = response, self.at, time.monotonic()
 
     def seconds_left(self, now: float) -> float:
         """How long it will take at the speed that it has had; at most as long as it has been seen for."""
@@ -60,4 +61,13 @@ class Piece:
     @property
     def is_divisible(self) -> bool:
         """Whether another connection can take over its second half, which its own is still far from."""
-        return self._is_range and self.end - self.at > 4 * self.room
+        return self._response is not None and self._response.status == 206 and self.end - self.at > 4 * self.room
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more has arrived than its next read takes: not the connection is slow then, but whoever reads it.
+
+        What the server sends until it hears of a division is fetched twice: as much as fits into the buffers that are
+        full then.
+        """
+        return self._response is not None and self._response.waiting > self.room

@@ -67,13 +67,18 @@ class Repository:
         """
         if name in ("", ".", "..") or "/" in name:
             return None
-        homes = [home for folder in (self.root, self.disabled) if (home := folder / name).is_dir()]
+        # With names, not paths: this is asked several times of each of thousands of models.
+        homes = [home for folder in self._folders if os.path.isdir(home := f"{folder}/{name}")]  # noqa: PTH112
         if len(homes) > 1:
             raise RepositoryError(
                 f"{name} is in two places: {homes[0]} and {homes[1]}",
                 hint="Compare them, and move one of them away by hand.",
             )
-        return homes[0] if homes else None
+        return Path(homes[0]) if homes else None
+
+    @cached_property
+    def _folders(self) -> tuple[str, str]:
+        return str(self.root), str(self.disabled)
 
     def versions(self, name: str) -> tuple[int, ...]:
         """List the versions of a model on disk, lowest first. As Triton does, skip names like "01" and "new".
@@ -184,10 +189,10 @@ class Repository:
 
     def drop_pending_config(self, name: str) -> None:
         """Delete the config that waited for a model, which has it now. The caller holds `changing()`."""
-        for path in self._pending_files(name):
-            path.unlink()
         if not os.path.lexists(self._pending):
             return
+        for path in self._pending_files(name):
+            path.unlink()
         with suppress(OSError):
             self.pending_config(name).parent.rmdir()
 
@@ -199,9 +204,9 @@ class Repository:
                 self.replaced.move_away(waiting, lambda path: self.is_written(name, path.name))
 
     def _pending_files(self, name: str) -> list[Path]:
-        require_no_link(self._pending)
         if not os.path.lexists(self._pending):
             return []
+        require_no_link(self._pending)
         require_no_link(self._pending / name)
         with suppress(FileNotFoundError):
             return [path for path in (self._pending / name).iterdir() if path.is_symlink() or path.is_file()]

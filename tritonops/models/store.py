@@ -142,7 +142,7 @@ class Store:
     def partial(self, key: str) -> Path:
         """Where a file is put together. What is no file of ours there is moved to `replaced/`. Raises OSError."""
         for name in {key, f"{key}.journal"} & self._left_partials:
-            self._left_partials.remove(name)
+            self._left_partials.discard(name)
             with suppress(FileNotFoundError):
                 found = (self.partial_dir / name).lstat()
                 if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:

@@ -214,6 +214,8 @@ class _JsonText:
 
     def _peek(self) -> str:
         """Skip white space, and look at what comes next; nothing at the end."""
+        if (sign := self._text[self._at : self._at + 1]) and sign not in _SPACE:
+            return sign
         while True:
             if found := _MORE.search(self._text, self._at):
                 self._at = found.start()
@@ -240,7 +242,8 @@ class _JsonText:
 
 _TAIL = 3
 """Characters behind a value that tell it is over: a number may go on with "e-1"."""
-_MORE = re.compile(r"[^ \t\n\r]")
+_SPACE = " \t\n\r"
+_MORE = re.compile(f"[^{_SPACE}]")
 
 
 def _refuse_constant(name: str) -> Any:

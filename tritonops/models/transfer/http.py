@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import random
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -340,6 +343,14 @@ class Response:
         if count == 0 and self._ended_by:
             raise self._ended_by
         return count
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that have arrived and were not read yet, as far as the kernel holds them."""
+        try:
+            return int.from_bytes(ioctl(self._body.fp.fileno(), FIONREAD, bytes(4)), sys.byteorder)
+        except (OSError, ValueError, AttributeError):
+            return 0  # closed meanwhile
 
     def chunks(self) -> Iterator[bytes]:
         """Read the body, decompressed, as a document: of MAX_DOCUMENT bytes at most."""
