@@ -171,7 +171,11 @@ def doctor(c: Context, host: list[str], group: list[str], json: bool = False) ->
 
 
 @task(
-    help=HOSTS | {"hold": "Keep everybody from deploying, for this reason.", "release": "Give it free."} | YES | JSON,
+    help=HOSTS
+    | {"hold": "Lock it against deploys, for this reason."}
+    | {"release": "Unlock it; a deploy at work is rolled back."}
+    | YES
+    | JSON,
     iterable=HOST_LISTS,
 )
 def lock(
@@ -183,12 +187,12 @@ def lock(
     yes: bool = False,
     json: bool = False,
 ) -> None:
-    """Show who holds each host and since when; hold it, or give it free. A deploy at work is then put back."""
+    """Show, take or release the deploy lock of each host."""
     from tritonops.remote import operate
     from tritonops.remote.survey import survey
 
     directory = settings().remote_dir
-    if release and not confirm(f"Give {_named(host, group)} free? A deploy at work is interrupted.", yes=yes):
+    if release and not confirm(f"Unlock {_named(host, group)}? A deploy at work is rolled back.", yes=yes):
         return
 
     def rows(on: Host) -> list[dict[str, Any]]:
@@ -197,9 +201,9 @@ def lock(
         if release:
             operate.release_hold(on, directory)
         holder = survey(on, directory).holder
-        return [{"held by": holder and holder.who, "since": holder and holder.since, "for": holder and holder.what}]
+        return [{"locked by": holder and holder.who, "since": holder and holder.since, "for": holder and holder.what}]
 
-    _show_from_each(host, group, rows, ("host", "held by", "since", "for"), json=json)
+    _show_from_each(host, group, rows, ("host", "locked by", "since", "for"), json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
@@ -245,7 +249,7 @@ def env(c: Context, host: list[str], group: list[str], from_: str | None = None,
     positional=["release"],
 )
 def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy") -> None:
-    """What remote.deploy and remote.rollback start on the host: switch to a release there, or put back what was."""
+    """What remote.deploy and remote.rollback start on the host: switch to a release there, or roll back."""
     from tritonops.remote.activation import activate as activate_release
     from tritonops.remote.layout import Layout
 

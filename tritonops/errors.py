@@ -52,9 +52,9 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │       └── ChangedHostKeyError        it shows another key than the known one
 ├── ConnectionLostError             1  an SSH connection ended under way
 ├── CommandError                    1  a command on a host failed; its last lines are shown
-├── HeldError                       1  somebody else is at work on the host
+├── HostLockedError                       1  somebody else is at work on the host
 ├── DeployError                     1  a deploy or rollback failed
-│   └── PutBackError                   it failed under way, and what was served before is served again
+│   └── RolledBackError                   it failed under way, and what was served before is served again
 └── DifferenceError                 4  nothing failed, but there is a difference
     └── StaleLockError                 models.lock does not agree with models.toml, or with the files that it names
 
@@ -366,15 +366,15 @@ class CommandError(TritonOpsError):
         super().__init__(f"{host}: exit {code}" + (f"\n{last}" if last else ""), hint=hint)
 
 
-class HeldError(TritonOpsError):
-    """The lock of a host is held by somebody else; the message says by whom and since when."""
+class HostLockedError(TritonOpsError):
+    """The lock of a host is locked by somebody else; the message says by whom and since when."""
 
 
 class DeployError(TritonOpsError):
     """A deploy or a rollback that failed; unless the message says otherwise, nothing that serves was touched."""
 
 
-class PutBackError(DeployError):
+class RolledBackError(DeployError):
     """A deploy or a rollback that failed while switching; what was served before is served again."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.project import Site, activated
-from tritonops.errors import HeldError
+from tritonops.errors import HostLockedError
 from tritonops.files import write_json
 from tritonops.remote.activation import activate, prune
 from tritonops.remote.hold import Holder, hold
@@ -30,7 +30,7 @@ def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
             os.kill(os.getpid(), signal.SIGTERM)
 
     outcome = activated(layout, name, report)
-    assert outcome.result == ("put back" if step.startswith(("install", "load")) else "failed")
+    assert outcome.result == ("rolled back" if step.startswith(("install", "load")) else "failed")
     assert "interrupted" in outcome.message
     assert site.answers() == before
     assert not layout.journal.exists()
@@ -106,7 +106,7 @@ def test_a_second_activation_is_refused_while_one_is_at_work(tmp_path):
     layout = Layout(tmp_path)
     with (
         hold(layout.lock, Holder("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())),
-        pytest.raises(HeldError, match="held by somebody@laptop, since 2026"),
+        pytest.raises(HostLockedError, match="locked by somebody@laptop, since 2026"),
     ):
         activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", report=print)
 
@@ -117,7 +117,7 @@ def test_the_lock_of_a_process_that_ended_is_free_and_one_by_hand_is_not(tmp_pat
     with hold(lock, Holder("me", "now", "deploy", os.getpid())):
         pass
     lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": null}')
-    with pytest.raises(HeldError, match="held by a"), hold(lock, Holder("me", "now", "deploy", os.getpid())):
+    with pytest.raises(HostLockedError, match="locked by a"), hold(lock, Holder("me", "now", "deploy", os.getpid())):
         pass
 
 
@@ -134,7 +134,7 @@ def test_pruning_keeps_the_newest_that_served_the_current_one_and_what_is_under_
     layout = Layout(tmp_path)
     for number in range(8):
         release(layout, f"2026010{number}T000000Z-abc", venv="old" if number == 1 else "one")
-    release(layout, "20260105T120000Z-abc", result="put back")
+    release(layout, "20260105T120000Z-abc", result="rolled back")
     release(layout, "20260110T000000Z-abc", result=None, venv="new")
     layout.point_current_to(layout.release("20260100T000000Z-abc"))
     prune(layout)

@@ -14,9 +14,9 @@ from tests.remote.sshd import wait_until
 from tritonops.errors import (
     ConnectionLostError,
     DeployError,
-    HeldError,
+    HostLockedError,
     HostUnreachableError,
-    PutBackError,
+    RolledBackError,
     UnknownReleaseError,
 )
 from tritonops.remote.deploy import rollback
@@ -121,7 +121,7 @@ def test_a_config_that_triton_would_refuse_is_found_before_anything_is_touched(s
     with broken(site, lambda text: text.replace('name: "x"', 'name: "no_such_input"')):
         with pytest.raises(DeployError, match="no_such_input") as caught:
             site.deploy()
-        assert not isinstance(caught.value, PutBackError)
+        assert not isinstance(caught.value, RolledBackError)
     assert site.answers() == before
 
 
@@ -130,7 +130,7 @@ def test_a_model_that_does_not_load_is_put_back_with_tritons_words(site, scale):
     before = site.answers()
     site.serve(alpha=scale)
     with broken(site, lambda text: f"{text}{REFUSED}"):
-        with pytest.raises(PutBackError, match="sequence batching") as caught:
+        with pytest.raises(RolledBackError, match="sequence batching") as caught:
             site.deploy()
         assert "The server's last lines" in str(caught.value)
         failed = failed_release(site)
@@ -147,7 +147,7 @@ def test_a_model_that_answers_wrong_is_put_back(site, scale):
     smoke = site.clone.folder / "triton-config/alpha/smoke.json"
     smoke.write_text(json.dumps({"inputs": {"x": [[1, 1, 1]]}, "outputs": {"y": [[scale, scale, scale]]}}))
     site.serve(alpha=scale + 500)
-    with pytest.raises(PutBackError, match="smoke tests failed"):
+    with pytest.raises(RolledBackError, match="smoke tests failed"):
         site.deploy()
     assert site.answers() == before
     site.serve(alpha=scale)
@@ -183,7 +183,7 @@ def failed_release(site: Site) -> str:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
         newest = releases(host, "tritonops")[-1]
     assert newest.outcome
-    assert newest.outcome.result == "put back"
+    assert newest.outcome.result == "rolled back"
     return newest.facts.id
 
 
@@ -222,7 +222,7 @@ def test_a_connection_cut_at_any_step_leaves_the_old_release_or_the_new_one_and_
 def test_a_host_that_cannot_be_reached_again_finishes_by_itself(site, scale):
     server = site.servers["gpu-01"]
     site.serve(alpha=scale, beta=scale)
-    with pytest.raises(ConnectionLostError, match="finishes, or puts back"):
+    with pytest.raises(ConnectionLostError, match="finishes, or rolls back"):
         site.deploy(report=lambda line: server.stop() if line == "download models" else None)
     server.start()
     wait_until(lambda: site.answers()["beta"] == scale, "the host to finish")
@@ -266,7 +266,7 @@ def test_two_deploys_at_once_the_second_is_told_who_is_first(site, scale):
 
     def second(line: str) -> None:
         if line == "download models":
-            with pytest.raises(HeldError, match=r"gpu-01 is held by .*@.*, since .*: deploy of") as caught:
+            with pytest.raises(HostLockedError, match=r"gpu-01 is locked by .*@.*, since .*: deploy of") as caught:
                 site.deploy()
             refusals.append(caught.value)
 

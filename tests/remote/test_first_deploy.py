@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.project import Site
-from tritonops.errors import DeployError, PutBackError
+from tritonops.errors import DeployError, RolledBackError
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_first_deploy_that_fails_leaves_nothing_running_and_the_next_one_succe
         smoke = site.clone.folder / "triton-config/alpha/smoke.json"
         smoke.write_text('{"outputs": {"y": [[9, 9, 9]]}}')
         site.clone.commit("expects nine")
-        with pytest.raises(PutBackError, match="smoke tests failed"):
+        with pytest.raises(RolledBackError, match="smoke tests failed"):
             site.deploy()
         root = site.servers["gpu-01"].root
         assert not (root / "current").exists()

@@ -65,7 +65,7 @@ def test_the_rest_is_not_touched_when_the_canary_fails(pair):
     pair.clone.inv("remote.lock", "--host", "gpu-01", "--hold", "a test")
     pair.serve(alpha=pair.answers("gpu-01")["alpha"] + 1)
     found = results(pair, "remote.deploy", *BOTH, "--canary", code=1)
-    assert found == {"gpu-01": "held", "gpu-02": "failed"}
+    assert found == {"gpu-01": "locked", "gpu-02": "failed"}
     assert pair.answers("gpu-02") == before
     pair.clone.inv("remote.lock", "--host", "gpu-01", "--release", "--yes")
     assert set(results(pair, "remote.deploy", *BOTH, "--canary").values()) == {"deployed"}

@@ -81,6 +81,20 @@ def test_status_releases_and_audit_agree_on_what_serves(site, inv):
     assert (last["host"], last["release"], last["result"]) == ("gpu-01", status["release"], "done")
 
 
+def test_records_of_an_earlier_version_are_shown_in_the_words_of_today(site, inv):
+    root = site.servers["gpu-01"].root
+    old = root / "releases/20200101T000000Z-abc"
+    old.mkdir()
+    facts = {"id": old.name, "commit": "abc", "subject": "s", "fingerprint": "f", "by": "me", "at": "2020"}
+    (old / "release.json").write_text(json.dumps(facts))
+    (old / "outcome.json").write_text('{"result": "put back", "at": "2020"}')
+    with (root / "audit.log").open("a") as log:
+        log.write('{"at": "2020", "by": "me", "what": "deploy", "release": "abc", "result": "put back"}\n')
+    kept = json.loads(inv("remote.releases", *HOST, "--json").stdout)
+    assert [release["result"] for release in kept if release["id"] == old.name] == ["rolled back"]
+    assert json.loads(inv("remote.audit", *HOST, "--json").stdout)[-1]["result"] == "rolled back"
+
+
 def test_logs_show_the_server_and_the_deploy(inv):
     assert "Started GRPCInferenceService" in inv("remote.logs", *HOST, "--lines", "1000").stdout
     assert "download models" in inv("remote.logs", *HOST, "--deploy").stdout

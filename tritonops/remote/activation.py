@@ -1,4 +1,4 @@
-"""What happens on the host once a release lies there: prepare it, switch to it, and put back what was if that fails.
+"""What happens on the host once a release lies there: prepare it, switch to it, and roll back if that fails.
 
 It runs in a process of its own, which no lost connection ends. Where it stands is on disk:
 
@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tritonops.documents import MAX_RECORD
-from tritonops.errors import DeployError, InputError, PutBackError, TritonOpsError, UnreadableFileError
+from tritonops.errors import DeployError, InputError, RolledBackError, TritonOpsError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
 from tritonops.models.repository import Repository
 from tritonops.remote.hold import Holder, hold
@@ -47,7 +47,7 @@ Report = Callable[[str], None]
 def activate(layout: Layout, name: str, *, by: str, kind: str, report: Report) -> Outcome:
     """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
 
-    The outcome says whether that was done; where it was not, what was served before is. Raises HeldError.
+    The outcome says whether that was done; where it was not, what was served before is. Raises HostLockedError.
     """
     release, started = layout.release(name), time.monotonic()
     holder = Holder(by, _now(), f"{kind} of {name}", os.getpid())
@@ -55,7 +55,7 @@ def activate(layout: Layout, name: str, *, by: str, kind: str, report: Report) -
         try:
             changed, served = _steps(layout, release, report)
         except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
-            result = "put back" if isinstance(exc, PutBackError) else "failed"
+            result = "rolled back" if isinstance(exc, RolledBackError) else "failed"
             outcome = Outcome(result, _now(), _since(started), message=_worded(exc))
             _record(layout, release, outcome, by=by, kind=kind)
             return outcome
@@ -98,10 +98,10 @@ def repair(layout: Layout, *, report: Report) -> None:
     if current is None or current.id != interrupted.to:
         report(f"the switch to {interrupted.to} was interrupted: go back")
         try:
-            put_back(layout, current, list(interrupted.changed), report=report)
+            roll_back(layout, current, list(interrupted.changed), report=report)
         except TritonOpsError as exc:
             # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
-            report(f"not all of it could be put back: {exc}")
+            report(f"not all of it could be rolled back: {exc}")
     layout.journal.unlink()
 
 
@@ -128,13 +128,13 @@ def switch(
         smoke(release, {name for name, _ in served}, report=report)
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt) as exc:
-        raise _put_back_after(exc, layout, before, release, changed, report) from exc
+        raise _roll_back_after(exc, layout, before, release, changed, report) from exc
     layout.journal.unlink()
     layout.reserve.unlink()
     return tuple(changed), served
 
 
-def _put_back_after(
+def _roll_back_after(
     exc: BaseException, layout: Layout, before: Release | None, release: Release, changed: list[str], report: Report
 ) -> DeployError:
     """Put back what was served, and word what happened with the server's own last lines."""
@@ -142,15 +142,15 @@ def _put_back_after(
     said = Runtime(layout, release).last_lines()
     message = _worded(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
     try:
-        put_back(layout, before, changed, report=report)
+        roll_back(layout, before, changed, report=report)
     except (TritonOpsError, OSError) as again:
-        message += f"\nWhat was served before could not be put back: {again}"
+        message += f"\nThe rollback to what was served before failed too: {again}"
         return DeployError(message, hint="The next deploy or rollback tries that again.")
     layout.journal.unlink()
-    return PutBackError(message, hint=getattr(exc, "hint", None))
+    return RolledBackError(message, hint=getattr(exc, "hint", None))
 
 
-def put_back(layout: Layout, before: Release | None, changed: list[str], *, report: Report) -> None:
+def roll_back(layout: Layout, before: Release | None, changed: list[str], *, report: Report) -> None:
     """Serve again what was served before a switch; where nothing was, stop the runtime."""
     layout.reserve.unlink(missing_ok=True)
     if before is None:
@@ -228,7 +228,7 @@ def _digests(layout: Layout) -> tuple[str, str]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which what was served is put back."""
+    """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which the switch is rolled back."""
     signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
     def interrupt(*_: Any) -> None:

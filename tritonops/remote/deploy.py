@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tritonops.errors import ConnectionLostError, DeployError, HostUnreachableError, PutBackError
+from tritonops.errors import ConnectionLostError, DeployError, HostUnreachableError, RolledBackError
 from tritonops.remote.endpoint import served_now
-from tritonops.remote.hold import held
+from tritonops.remote.hold import host_locked
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 from tritonops.remote.layout import Outcome
@@ -59,8 +59,8 @@ def deploy(
 ) -> Result:
     """Bring a host to what the clone says; where that fails it serves what it served before.
 
-    Raises HostUnreachableError, HeldError, DeployError (nothing that serves was touched), PutBackError (it was, and
-    was put back), and ConnectionLostError, after which the host has finished or put back by itself.
+    Raises HostUnreachableError, HostLockedError, DeployError (nothing that serves was touched), RolledBackError (it
+    was, and was rolled back), and ConnectionLostError, after which the host has finished or rolled back by itself.
     """
     state = survey(host, settings.remote_dir)
     if serves_already(host, state, source.fingerprint(here)):
@@ -94,9 +94,9 @@ def serves_already(host: Host, state: State, fingerprint: str) -> bool:
 
 
 def require_free(host: Host, state: State) -> None:
-    """Raise HeldError where somebody is at work on the host; activation itself asks again, and then holds it."""
+    """Raise HostLockedError where somebody is at work on the host; activation itself asks again, and then holds it."""
     if state.holder:
-        raise held(host.name, state.holder)
+        raise host_locked(host.name, state.holder)
 
 
 def rollback(host: Host, directory: str, *, to: str | None, report: Report) -> Result:
@@ -158,7 +158,7 @@ def _follow_again(host: Host, follow: str, lines: _Lines) -> None:
             continue
         raise ConnectionLostError(f"{host.name}: the connection was lost before the host began; nothing was changed")
     raise ConnectionLostError(
-        f"{host.name}: the connection was lost while the host was switching; it finishes, or puts back what it served",
+        f"{host.name}: the connection was lost while the host was switching; it finishes, or rolls back",
         hint=f"inv remote.status --host {host.name}",
     )
 
@@ -166,7 +166,7 @@ def _follow_again(host: Host, follow: str, lines: _Lines) -> None:
 def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str) -> Result:
     """Look from here at what the server answers, whatever the host said."""
     if outcome.result != "done":
-        raise (PutBackError if outcome.result == "put back" else DeployError)(f"{host.name}: {outcome.message}")
+        raise (RolledBackError if outcome.result == "rolled back" else DeployError)(f"{host.name}: {outcome.message}")
     served = served_now(host, survey(host, state.root))
     if served != tuple(sorted(outcome.served)):
         raise DeployError(f"{host.name}: {name} is active, but its Triton serves {served}, not {outcome.served}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tritonops.errors import HeldError, PartialFailureError, PutBackError, TritonOpsError, UnreachableError
+from tritonops.errors import HostLockedError, PartialFailureError, RolledBackError, TritonOpsError, UnreachableError
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 
@@ -29,10 +29,10 @@ class Outcome(Generic[_T]):
 
     @property
     def failure(self) -> str | None:
-        """One word for the error: "unreachable", "held", "put back" or "failed"."""
+        """One word for the error: "unreachable", "locked", "rolled back" or "failed"."""
         if self.error is None:
             return None
-        kinds = ((UnreachableError, "unreachable"), (HeldError, "held"), (PutBackError, "put back"))
+        kinds = ((UnreachableError, "unreachable"), (HostLockedError, "locked"), (RolledBackError, "rolled back"))
         return next((word for kind, word in kinds if isinstance(self.error, kind)), "failed")
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tritonops.documents import parse_record
-from tritonops.errors import HeldError, LockingError
+from tritonops.errors import HostLockedError, LockingError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Holder:
 
 @contextmanager
 def hold(path: Path, holder: Holder) -> Iterator[None]:
-    """Be the only one who changes the host. Raises HeldError, naming who does."""
+    """Be the only one who changes the host. Raises HostLockedError, naming who does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _take(descriptor, path)
@@ -55,11 +55,11 @@ def parse_holder(text: str) -> Holder | None:
         return Holder("somebody", "an unknown time", "the lock file cannot be read", None)
 
 
-def held(host: str, holder: Holder) -> HeldError:
+def host_locked(host: str, holder: Holder) -> HostLockedError:
     """Word the refusal."""
-    by_hand = f"inv remote.lock --host {host} --release gives it free."
+    by_hand = f"inv remote.lock --host {host} --release unlocks it."
     working = f"It ends by itself. `inv remote.logs --host {host} --deploy` shows what it does; {by_hand}"
-    return HeldError(f"{host} is held by {holder}", hint=by_hand if holder.pid is None else working)
+    return HostLockedError(f"{host} is locked by {holder}", hint=by_hand if holder.pid is None else working)
 
 
 def _take(descriptor: int, path: Path) -> None:
@@ -67,13 +67,13 @@ def _take(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        raise held(os.uname().nodename, said or Holder("somebody", "just now", str(path), 0)) from exc
+        raise host_locked(os.uname().nodename, said or Holder("somebody", "just now", str(path), 0)) from exc
     except OSError as exc:
         hint = "TRITON_REMOTE_DIR needs a filesystem with file locks."
         raise LockingError(path, exc, hint=hint) from exc
     # Nobody has the lock: a holder with a process has died, and only one by hand counts.
     if said and said.pid is None:
-        raise held(os.uname().nodename, said)
+        raise host_locked(os.uname().nodename, said)
 
 
 def _write(descriptor: int, text: str) -> None:

@@ -14,7 +14,7 @@ lock, audit.log             who is at work, and who did what
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ from tritonops.files import read_text, write_json
 DIGESTS = r"""{ find shared/triton shared/triton-disabled -type f -printf '%P %i %s %T@\n' 2>/dev/null | LC_ALL=C sort
 } | sha256sum | cut -c1-16
 { cat env 2>/dev/null || true; } | sha256sum | cut -c1-16"""
+
+# Records of earlier versions stay as they were written.
+_EARLIER_WORDS = {"put back": "rolled back"}
+
+
+def result_word(word: str) -> str:
+    """Give today's word for a recorded result."""
+    return _EARLIER_WORDS.get(word, word)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Outcome:
     """What became of a release when it was last activated."""
 
     result: str
-    """"done", "failed" (nothing that serves was touched), or "put back" (the release before serves again)."""
+    """"done", "failed" (nothing that serves was touched), or "rolled back" (the release before serves again)."""
     at: str
     seconds: float = 0.0
     message: str = ""
@@ -80,7 +88,8 @@ class Outcome:
     @classmethod
     def parse(cls, text: str) -> Outcome:
         """Read outcome.json; ValueError where it is not one."""
-        return parse_record(cls, text)
+        outcome = parse_record(cls, text)
+        return replace(outcome, result=result_word(outcome.result))
 
 
 @dataclass(frozen=True)

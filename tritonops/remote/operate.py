@@ -63,7 +63,7 @@ def restart(host: Host, directory: str, *, show: Show, show_error: Show) -> None
 
 
 def hold_by_hand(host: Host, directory: str, *, why: str) -> Holder:
-    """Keep everybody from deploying to the host until it is released. Raises HeldError where somebody else has it."""
+    """Lock the host against deploys until it is unlocked. Raises HostLockedError where somebody else locked it."""
     state = survey(host, directory)
     require_free(host, state)
     holder = Holder(who(), now_for_people(), why)
@@ -73,7 +73,7 @@ def hold_by_hand(host: Host, directory: str, *, why: str) -> Holder:
 
 
 def release_hold(host: Host, directory: str) -> Holder | None:
-    """Give a host free, and return who held it. A deploy that is at work is interrupted: it puts back what it began."""
+    """Unlock a host, and return who had locked it. A deploy at work is interrupted, and rolled back."""
     state = survey(host, directory)
     if state.holder is None:
         return None

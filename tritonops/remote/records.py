@@ -9,7 +9,7 @@ from typing import Any
 from tritonops.documents import abbreviate, parse_json
 from tritonops.errors import InputError, TritonOpsError, UnknownReleaseError
 from tritonops.remote.host import Host
-from tritonops.remote.layout import Facts, Outcome
+from tritonops.remote.layout import Facts, Outcome, result_word
 from tritonops.remote.survey import State, parse, with_root
 
 _RELEASES = r"""
@@ -74,4 +74,7 @@ def parse_audit_entry(line: str) -> Mapping[str, Any]:
         entry = parse_json(line, "the entry")
     except InputError:
         entry = None
-    return entry if isinstance(entry, dict) else {"what": "unreadable entry", "message": abbreviate(line)}
+    if not isinstance(entry, dict):
+        return {"what": "unreadable entry", "message": abbreviate(line)}
+    result = entry.get("result")
+    return {**entry, "result": result_word(result)} if isinstance(result, str) else entry
