@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from google.protobuf.json_format import MessageToJson
 
 from tests.onnx_models import affine, config_pbtxt
 from tritonops.settings import Settings, load_settings
@@ -70,6 +71,13 @@ def project_over(client: TritonClient, models_dir: Path, folder: Path) -> Projec
     models_dir.mkdir()
     environ = {"TRITON_MODELS_DIR": str(models_dir), "TRITON_URL": client.url}
     return Project(load_settings(folder, environ=environ), client)
+
+
+def load_with_another_config(client, name, change):
+    """What another client does who passes a config of its own to the load call."""
+    config = client.config(name)
+    change(config)
+    client._server.load_model(name, config=MessageToJson(config, preserving_proto_field_name=True))
 
 
 ENSEMBLE = """

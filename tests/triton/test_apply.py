@@ -5,7 +5,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from tests.onnx_models import affine
-from tests.triton.projects import ENSEMBLE, project_over
+from tests.triton.projects import ENSEMBLE, load_with_another_config, project_over
 from tritonops.errors import DifferenceError, PartialFailureError, UnknownModelError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.models.repository import Repository
@@ -94,6 +94,21 @@ def test_files_that_somebody_else_changed_are_put_right(project):
     assert rows(project)["tampered", 1][:3] == ("other bytes", "READY", ("download", "load"))
     brought(project)
     assert project.answer("tampered") == 10
+
+
+def test_the_config_of_another_clients_load_is_a_difference_and_replaced(project):
+    project.declare("overridden", 1)
+    brought(project)
+    load_with_another_config(
+        project.client, "overridden", lambda config: setattr(config.dynamic_batching, "max_queue_delay_microseconds", 500)
+    )
+    reason = "the config that is served is another one"
+    assert rows(project)["overridden", 1] == ("installed", "READY", ("load",), reason)
+    (planned,) = plan(project).models
+    batching = "{ preferred_batch_size: [8] max_queue_delay_microseconds: 500 }"
+    assert planned.diff == f"--- served\n+++ as it was loaded\n-dynamic_batching: {batching}"
+    assert brought(project) == ({"overridden": ("load",)}, {})
+    raise_if_different(plan(project))
 
 
 def test_a_change_of_the_source_config_is_shown_as_a_diff_and_applied(project):

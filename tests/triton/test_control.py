@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from tests.onnx_models import affine, write_model
+from tests.triton.projects import load_with_another_config
 from tritonops.errors import InputError, LoadError, NotAsOnDiskError, RepositoryError, UnknownModelError
 from tritonops.models.pbtxt import VersionPolicy, set_version_policy
 from tritonops.server import embedded
@@ -116,6 +117,18 @@ def test_a_config_on_an_older_tree_is_touched_and_served(triton, client, disk, t
     live.symlink_to(older)
     assert control.load(client, name, disk=disk).verdict == "loaded"
     assert client.config(name).parameters["which"].string_value == "older"
+
+
+def test_the_config_of_another_clients_load_is_replaced(triton, client, disk):
+    """It is on no disk, the file says nothing of this field, and a plain load leaves it as it is."""
+    write_model(triton.models_dir, "overridden")
+    control.load(client, "overridden", disk=disk)
+    load_with_another_config(client, "overridden", lambda config: config.dynamic_batching.SetInParent())
+    client.load("overridden", timeout=30)
+    assert client.config("overridden").HasField("dynamic_batching")
+    assert control.load(client, "overridden", disk=disk).verdict == "loaded"
+    assert not client.config("overridden").HasField("dynamic_batching")
+    assert control.load(client, "overridden", disk=disk).verdict == "current"
 
 
 def test_a_load_that_fails_gives_tritons_own_reason_and_says_what_goes_on_being_served(triton, client, disk):

@@ -9,8 +9,8 @@ from tritonops.errors import ConfigError
 from tritonops.models.pbtxt import ModelConfig, parse_config
 from tritonops.models.repository import CONFIG_NAME
 from tritonops.triton.client import ModelStatus, TritonClient
-from tritonops.triton.disk import ModelOnDisk, Note, config_hash
-from tritonops.triton.model_config import as_diff, differences
+from tritonops.triton.disk import ModelOnDisk, Note, packed, unpacked
+from tritonops.triton.model_config import as_diff, changed_fields, differences
 
 
 def ready(rows: Iterable[ModelStatus]) -> set[int]:
@@ -59,9 +59,19 @@ def changed_config(client: TritonClient, model: ModelOnDisk, note: Note | None) 
         return config_problem(client, model)
     if model.text != note.config and (diff := _meaning_changed(note.config or "", model)):
         return diff
-    # The hash spares comparing two configs, field by field, for every model that nobody touched.
+    return override(client, model, note)
+
+
+def override(client: TritonClient, model: ModelOnDisk, note: Note) -> str | None:
+    """Show, as a diff, how another client's load changed the config that is served; None where none did.
+
+    Such a config is on no disk, and outlives a plain load.
+    """
     served = client.config(model.name)
-    return None if config_hash(served) == note.served else config_problem(client, model)
+    if packed(served) == note.served_config:
+        return None
+    found = changed_fields(unpacked(note.served_config), served)
+    return config_problem(client, model) or as_diff(found, disk="as it was loaded")
 
 
 def versions(numbers: Collection[int]) -> str:

@@ -24,9 +24,9 @@ from tritonops.errors import (
 from tritonops.models.check.hazards import load_hazard
 from tritonops.models.repository import CONFIG_NAME, Repository
 from tritonops.triton.client import ModelStatus, TritonClient
-from tritonops.triton.compare import changed_versions, config_problem, ready, staleness, version_problem
+from tritonops.triton.compare import changed_versions, config_problem, override, ready, staleness, version_problem
 from tritonops.triton.dependents import ensemble_steps, lost, refuse_broken
-from tritonops.triton.disk import Disk, ModelOnDisk, Note, config_hash, newest_time, touch
+from tritonops.triton.disk import Disk, ModelOnDisk, Note, newest_time, packed, touch
 from tritonops.triton.load_call import LoadCall
 from tritonops.triton.served import failure_reasons, without_traceback
 from tritonops.triton.stuck import RESTART_HINT, crash_words, stuck_loads
@@ -90,7 +90,7 @@ def load(
         if note:  # What it says holds no longer, or not until the load has been verified.
             disk.remember(name, replace(note, files={}))
         served = _load_from_disk(client, disk, model, note, rows, deadline, trust=trust)
-        disk.remember(name, Note(model.files, model.text, config_hash(served), newest_time(model)))
+        disk.remember(name, Note(model.files, model.text, packed(served), newest_time(model)))
         _require_dependents(client, name, before, deadline)
     return Outcome(name, "loaded", _settled(client, name, deadline, disk))
 
@@ -197,7 +197,7 @@ def _load_from_disk(
 ) -> Any:
     """Load, and return the ModelConfig that is served once it was found to be as on disk."""
     before = ready(rows)
-    if before and (changed_versions(model, note) if note else not trust):
+    if before and (changed_versions(model, note) or override(client, model, note) if note else not trust):
         touch(model, note)
     _load(client, model.name, disk, model, deadline)
     problem = _problem(client, model, deadline)

@@ -6,6 +6,7 @@ below the model grew. So what was loaded is written down, and a model whose file
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
@@ -74,8 +75,8 @@ class Note:
     files: Mapping[str, str]
     config: str | None
     """config.pbtxt as it was."""
-    served: str
-    """A hash of the ModelConfig that was served."""
+    served_config: str
+    """The ModelConfig that was served, as `packed` gives it."""
     newest: int
     """The newest time of anything below the model, in nanoseconds; Triton takes no notice of what is not newer."""
 
@@ -151,9 +152,21 @@ class Disk:
         return self.notes_dir / f"{quote(name, safe='')}.json"
 
 
-def config_hash(served: ModelConfig) -> str:
-    """Hash a ModelConfig, to see later whether it is served still."""
-    return hashlib.sha256(served.SerializeToString(deterministic=True)).hexdigest()
+def packed(served: ModelConfig) -> str:
+    """Write a ModelConfig as a text that is the same for the same config, to see later whether it is served still."""
+    return base64.b64encode(served.SerializeToString(deterministic=True)).decode()
+
+
+def unpacked(served: str) -> ModelConfig:
+    """Read a ModelConfig that `packed` wrote; an empty one where the text is damaged."""
+    from google.protobuf.message import DecodeError
+    from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
+
+    try:
+        config: ModelConfig = Message.FromString(base64.b64decode(served))
+    except (ValueError, DecodeError):
+        return cast("ModelConfig", Message())
+    return config
 
 
 def newest_time(model: ModelOnDisk) -> int:

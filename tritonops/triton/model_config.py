@@ -41,6 +41,13 @@ def differences(disk: Message, served: Message) -> list[FieldDifference]:
     return [*_different("", wanted, there), *added]
 
 
+def changed_fields(loaded: Message, served: Message) -> list[FieldDifference]:
+    """Compare two whole configs, field by field: the one that was served once, and the one that is served now."""
+    before, now = as_dict(loaded), as_dict(served)
+    names = sorted({*before, *now})
+    return [FieldDifference(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
+
+
 def as_diff(found: list[FieldDifference], *, disk: str) -> str:
     """Write differences as a unified diff from the served config to the one on disk."""
     lines = ["--- served", f"+++ {disk}"]

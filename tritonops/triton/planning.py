@@ -232,8 +232,10 @@ def _decision(
         return ("load",), (row.reason if row and row.reason != "unloaded" else None) or "not served"
     if version in about.changed:
         return ("load",), about.changed[version]
-    if wanted.differs or about.served_diff:
+    if wanted.differs:
         return ("load",), "its config changes"
+    if about.served_diff:
+        return ("load",), "the config that is served is another one"
     return ("keep",), policy if wanted.is_chosen else None
 
 
