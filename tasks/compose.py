@@ -9,6 +9,7 @@ from invoke import Context
 
 from tasks.cli import PROJECT, integer, seconds, settings, task, uv
 from tasks.terminal import note, print_json, print_table
+from tasks.triton_output import show_models
 
 if TYPE_CHECKING:
     from tritonops.compose.service import Service
@@ -143,8 +144,7 @@ def _up(service: Service, *, timeout: float | None, json: bool, recreate: bool =
 
 def _show(served: Served) -> None:
     note(f"Triton is running: gRPC {served.url}")
-    rows = [[model.name, model.version, model.state, model.reason] for model in served.models]
-    print_table(["model", "version", "state", "reason"], rows)
+    show_models(served.models, json=False)
 
 
 def _line(line: str) -> None:

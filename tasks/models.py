@@ -215,8 +215,10 @@ def check(
     from tritonops.models.check.image import DEFAULT_IMAGE, parse_image
     from tritonops.models.check.repository_check import Checked, count_gpus
     from tritonops.models.check.repository_check import check as check_models
+    from tritonops.models.misplaced import refuse_misplaced
 
     at = settings()
+    refuse_misplaced(at.models_dir)
     checked = Checked(
         load_catalog(at.models_toml),
         _repository(),

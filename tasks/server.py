@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.cli import integer, seconds, settings, task
-from tasks.terminal import note, print_json, print_table
+from tasks.terminal import note, print_json
+from tasks.triton_output import show_models
 
 if TYPE_CHECKING:
     from tritonops.server.report import Report
@@ -105,5 +106,4 @@ def _show(options: Settings, *, json: bool) -> None:
 
 def _show_table(found: Report) -> None:
     note(f"Triton is up, process {found.pid}: gRPC {found.grpc_url}, HTTP {found.http_url}")
-    rows = [[model.name, model.version, model.state, model.reason] for model in found.models]
-    print_table(["model", "version", "state", "reason"], rows)
+    show_models(found.models, json=False)

@@ -351,10 +351,14 @@ def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
 
 def _disk(client: TritonClient) -> Disk | None:
     """The models directory, where the server can be the one that reads it: on this machine."""
+    from tritonops.models.misplaced import refuse_misplaced
     from tritonops.triton.disk import Disk
 
     host = client.url.rpartition(":")[0]
-    return Disk.of(settings().models_dir, client.url) if host in _THIS_MACHINE else None
+    if host not in _THIS_MACHINE:
+        return None
+    refuse_misplaced(settings().models_dir)
+    return Disk.of(settings().models_dir, client.url)
 
 
 def _own_disk(client: TritonClient) -> Disk:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.terminal import note, print_diff, print_json, print_table
+from tritonops.display_text import shorten
 
 if TYPE_CHECKING:
     from tritonops.triton.answer import Answer, Output
@@ -41,7 +42,10 @@ def show_plan(plan: Plan, *, json: bool) -> None:
     print_table(
         columns,
         [
-            (row.name, row.version, "yes" if row.declared else "no", row.disk, row.server, _actions(row), row.reason)
+            (
+                *(row.name, row.version, "yes" if row.declared else "no", row.disk, row.server, _actions(row)),
+                _reason_cell(row.reason),
+            )
             for row in plan.rows
         ],
     )
@@ -70,7 +74,14 @@ def show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(["model", "version", "state", "reason"], [[r.name, r.version, r.state, r.reason] for r in rows])
+        cells = [[row.name, row.version, row.state, _reason_cell(row.reason)] for row in rows]
+        print_table(["model", "version", "state", "reason"], cells)
+
+
+def _reason_cell(reason: str | None) -> str | None:
+    from tritonops.triton.served import without_traceback
+
+    return shorten(without_traceback(reason), "--json").replace("\n", " ") if reason else None
 
 
 def show_answer(model: str, answer: Answer, *, json: bool) -> None:

@@ -24,6 +24,12 @@ def clip(text: str, limit: int = MAX_LINE) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def shorten(reason: str, rest: str) -> str:
+    """Make one line of a reason that a server worded; where it is longer than a line may be, say where the rest is."""
+    line = one_line(reason)
+    return line if len(line) <= MAX_LINE else f"{clip(line)}\n(the rest: {rest})"
+
+
 def clip_lines(text: str) -> str:
     """Cut each line, and leave out the middle where there are too many: a message has its point first, a log last."""
     lines = text.split("\n")

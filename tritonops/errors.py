@@ -12,6 +12,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── DecoupledModelError            a model that answers over the stream alone
 │   ├── NotServedError                 a model or a version that the server does not serve
 │   ├── LoadError                      a model that Triton could not load, with its reason
+│   ├── ServerDiedError                a server that a load took down
 │   ├── NotAsOnDiskError               Triton says it is loaded, but serves something else than the disk holds
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
 ├── SourceError                     1  a model's files could not be had from where models.toml says
@@ -100,7 +101,8 @@ class PartialFailureError(TritonOpsError):
     def __init__(
         self, what: str, failures: Mapping[str, str], *, hint: str | None = None, exit_code: int | None = None
     ) -> None:
-        self.failures = dict(failures)
+        # Some reasons begin with the name, for where they stand alone.
+        self.failures = {name: reason.removeprefix(f"{name}: ") for name, reason in failures.items()}
         self.exit_code = exit_code or type(self).exit_code
         lines = [f"  {name}: {reason}" for name, reason in self.failures.items()]
         super().__init__("\n".join([f"{what}:", *lines]), hint=hint)
@@ -379,7 +381,11 @@ class RolledBackError(DeployError):
 
 
 class TritonError(TritonOpsError):
-    """Triton refused or failed what it was asked to do; the message holds its reason."""
+    """Triton refused or failed what it was asked to do; the message holds its reason, `answer` the whole of it."""
+
+    def __init__(self, message: str, *, hint: str | None = None, answer: str | None = None) -> None:
+        self.answer = message if answer is None else answer
+        super().__init__(message, hint=hint)
 
 
 class TokenRefusedError(TritonError):
@@ -405,6 +411,10 @@ class LoadError(TritonError):
     """A model that Triton could not load; what it served of it before goes on being served."""
 
 
+class ServerDiedError(TritonError):
+    """A server that answered before a load, and answers no more since; the message has its last lines."""
+
+
 class NotAsOnDiskError(TritonError):
     """A load that Triton calls done, after which it serves something else than the disk holds."""
 
@@ -416,10 +426,12 @@ class TritonTimeoutError(TritonError):
 class TritonUnreachableError(UnreachableError):
     """No Triton answers at `url`."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, *, speaks_http: bool = False) -> None:
+        up = "Is it up? Try `inv server.status` or `inv compose.ps`. TRITON_URL or --url sets the address."
+        grpc = "TRITON_URL or --url: give the port of its gRPC API, 8001 unless TRITON_EXPOSE_GRPC says otherwise."
         super().__init__(
-            f"no Triton answers at {url}: {reason}",
-            hint="Is it up? Try `inv server.status` or `inv compose.ps`. TRITON_URL or --url sets the address.",
+            f"no Triton answers at {url}: {'it speaks HTTP, and this needs gRPC' if speaks_http else reason}",
+            hint=grpc if speaks_http else up,
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.onnx_models import affine, write_model
+from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
 from tritonops.errors import LoadError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
@@ -22,26 +23,6 @@ from tritonops.triton.disk import Disk
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
 
 GOOD = [f"good{number}" for number in range(10)]
-CONFIG = """backend: "python"
-input [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]
-output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]
-instance_group [ { kind: KIND_CPU } ]
-"""
-ECHO = """import triton_python_backend_utils as pb_utils
-class TritonPythonModel:
-    def initialize(self, args):
-        {initialize}
-    def execute(self, requests):
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", r.inputs()[0].as_numpy())]) for r in requests]
-"""
-
-
-def python_model(models_dir: Path, name: str, *, initialize: str = "pass", config: str = CONFIG) -> Path:
-    folder = models_dir / name
-    (folder / "1").mkdir(parents=True)
-    folder.joinpath("config.pbtxt").write_text(config)
-    folder.joinpath("1", "model.py").write_text(ECHO.format(initialize=initialize))
-    return folder
 
 
 def make_folder_of(path: Path) -> None:
@@ -195,9 +176,6 @@ def test_stubs_do_not_outlive_a_server_that_was_killed(tmp_path):
     again = embedded.start(models_dir, tmp_path / ".server", ports=free_ports())
     embedded.kill(again)
     assert not processes_in(tmp_path)
-
-
-ABORT_THE_SERVER = "import os, signal, time; os.kill(os.getsid(0), signal.SIGABRT); time.sleep(60)"
 
 
 def test_after_crashes_the_server_starts_again_without_the_culprits(tmp_path, start_triton):

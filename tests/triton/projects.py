@@ -88,3 +88,10 @@ output { name: "y" data_type: TYPE_FP32 dims: [3] }
 ensemble_scheduling { step [ { model_name: "STEP" model_version: -1
   input_map { key: "x" value: "x" } output_map { key: "y" value: "y" } } ] }
 """
+
+
+def write_ensemble(models_dir, name, step, *, version=-1):
+    """Write an ensemble of one step, at a version of it; -1 is the newest."""
+    (models_dir / name / "1").mkdir(parents=True)
+    text = ENSEMBLE.replace("STEP", step).replace("model_version: -1", f"model_version: {version}")
+    (models_dir / name / "config.pbtxt").write_text(text)

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from tests.onnx_models import affine, config_pbtxt, identity, write_model
-from tests.triton.projects import ENSEMBLE
+from tests.triton.projects import write_ensemble
 from tritonops.errors import DependentError, InputError, LoadError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.triton import control
@@ -17,12 +17,6 @@ from tritonops.triton.client import connect
 from tritonops.triton.disk import Disk
 from tritonops.triton.infer import infer
 from tritonops.triton.versions import load_version, serve, unload_version
-
-
-def write_ensemble(models_dir, name, step, *, version=-1):
-    (models_dir / name / "1").mkdir(parents=True)
-    text = ENSEMBLE.replace("STEP", step).replace("model_version: -1", f"model_version: {version}")
-    (models_dir / name / "config.pbtxt").write_text(text)
 
 
 def pair(triton, client, disk, tag, *, version=-1, policy="version_policy: { all { } }"):

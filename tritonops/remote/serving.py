@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from tritonops.errors import PartialFailureError, TritonOpsError
+from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError
 from tritonops.models.repository import Repository
 from tritonops.triton import control
 from tritonops.triton.client import TritonClient
@@ -16,7 +16,8 @@ def serve(
 ) -> tuple[tuple[str, int], ...]:
     """Load what changed or is not served, then unload what is no longer there; return what is served now.
 
-    New things are up before old ones go. Raises PartialFailureError with Triton's reasons, after trying all.
+    New things are up before old ones go. Raises PartialFailureError with Triton's reasons, after trying all, or
+    ServerDiedError at once.
     """
     wanted = Repository(disk.models_dir).enabled_names()
     before = _names(served(client))
@@ -46,5 +47,7 @@ def _names(rows: tuple[tuple[str, int], ...]) -> set[str]:
 def _attempt(failures: dict[str, str], name: str, change: Callable[[], object]) -> None:
     try:
         change()
+    except ServerDiedError:
+        raise
     except TritonOpsError as exc:
         failures[name] = str(exc)

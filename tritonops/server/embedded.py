@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tritonops.errors import RepositoryError, ServerStartError
 from tritonops.files import locked, write_json
+from tritonops.models.misplaced import refuse_misplaced
 from tritonops.models.repository import Repository
 from tritonops.server import pid_file, process
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
@@ -91,7 +92,8 @@ def start(
     end within `model_timeout` seconds (a minute, or longer for large files) is given up, and after a crash the server
     starts again without the model that caused it. `not_loaded` has the reasons. A server that is running already is
     returned as it is. In `server_dir` are the pid file, the log and the backends. Raises EmbeddedUnavailableError,
-    RepositoryError, PortTakenError or ServerStartError; after an error, or an interruption, nothing is left running.
+    RepositoryError, InputError, PortTakenError or ServerStartError; after an error, or an interruption, nothing is left
+    running.
     """
     installation = installation or find_installation()
     _check_folder(models_dir)
@@ -263,6 +265,7 @@ def _check_folder(models_dir: Path) -> None:
     if not models_dir.is_dir():
         hint = "Try `inv models.download`, or set TRITON_MODELS_DIR."
         raise RepositoryError(f"{models_dir}: there is no such folder", hint=hint)
+    refuse_misplaced(models_dir)
 
 
 def _refused_name(name: str) -> str | None:

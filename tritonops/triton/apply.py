@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tritonops.errors import LoadError, PartialFailureError, TritonOpsError, UnreachableError
+from tritonops.errors import LoadError, PartialFailureError, ServerDiedError, TritonOpsError, UnreachableError
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
@@ -58,8 +58,8 @@ def apply(
 
     `timeout` is for each load; `report` is told of each step. A model that fails does not keep the others from being
     done; but where one failed to come up, none goes out of service. What was done is kept if it is interrupted, and
-    the next plan goes on from there. Raises what concerns the server as a whole, such as
-    TritonUnreachableError.
+    the next plan goes on from there. Raises what concerns the server as a whole:
+    TritonUnreachableError, or ServerDiedError.
     """
     run = _Run(client, settings, timeout, report, progress)
     started = time.monotonic()
@@ -173,10 +173,11 @@ class _Run:
     def _try(self, name: str, step: Callable[[], None]) -> None:
         try:
             step()
-        except UnreachableError:
+        except (UnreachableError, ServerDiedError):
             raise
         except TritonOpsError as exc:
-            self.failed[name] = " ".join([str(exc), *([exc.hint] if isinstance(exc, LoadError) and exc.hint else [])])
+            reason = str(exc).removeprefix(f"{name}: ")
+            self.failed[name] = " ".join([reason, *([exc.hint] if isinstance(exc, LoadError) and exc.hint else [])])
 
     def _note_done(self, name: str, action: str) -> None:
         actions = self.done.setdefault(name, [])

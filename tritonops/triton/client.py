@@ -83,6 +83,7 @@ class InferenceServer(Protocol):
 
     def is_server_live(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
     def is_server_ready(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
+    def is_model_ready(self, name: str, version: str, /, **options: Any) -> bool: ...
     def get_model_repository_index(self, *, headers: Mapping[str, str], client_timeout: float) -> Any: ...
     def get_model_metadata(self, name: str, version: str, /, **options: Any) -> Any: ...
     def get_model_config(self, name: str, version: str, /, **options: Any) -> Any: ...
@@ -134,6 +135,10 @@ class TritonClient:
             if row.state or not is_junk(row.name)
         )
         return sorted(rows, key=lambda row: (row.name, row.version or 0))
+
+    def is_model_ready(self, name: str, version: int) -> bool:
+        """Ask a version whether it is ready. Releases since 2025 ask the model itself; others read the index."""
+        return bool(self._call(self._server.is_model_ready, name, str(version)))
 
     def load(self, name: str, *, timeout: float) -> None:
         """Ask for a model to be loaded, and wait for the answer. That it came is no proof that anything changed."""
@@ -247,13 +252,13 @@ class TritonClient:
             return DecoupledModelError(f"Triton at {self.url}: {message}")
         # Triton itself says UNAVAILABLE too, of a full queue for one: whether it is there, only another call tells.
         if status in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED") and not self._is_there():
-            return TritonUnreachableError(self.url, _why_unreachable(message, timeout))
+            return TritonUnreachableError(self.url, _why_unreachable(message, timeout), speaks_http=_speaks_http(self.url))
         if status == "StatusCode.DEADLINE_EXCEEDED":
             return TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s")
         if status == "StatusCode.NOT_FOUND" or _NOT_AVAILABLE.search(message):
             hint = "`inv triton.list` shows what is served, `inv triton.load` loads a model."
             return NotServedError(f"Triton at {self.url}: {message}", hint=hint)
-        return TritonError(f"Triton at {self.url}: {message}")
+        return TritonError(f"Triton at {self.url}: {message}", answer=message)
 
     def _is_there(self) -> bool:
         from tritonclient.utils import InferenceServerException
@@ -280,6 +285,21 @@ def _why_unreachable(message: str, timeout: float) -> str:
     if message == "Deadline Exceeded":
         return f"no answer within {timeout:g} s"
     return message.rpartition(": ")[2] if message.startswith("failed to connect") else message
+
+
+def _speaks_http(url: str) -> bool:
+    """Whether an HTTP server answers there, such as Triton's own on another port than gRPC's."""
+    import http.client
+
+    host, _, port = url.rpartition(":")
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PROBE_TIMEOUT)
+    try:
+        connection.request("GET", "/v2")
+        return bool(connection.getresponse().status)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _infer_input(name: str, array: NDArray[Any]) -> Any:

@@ -28,14 +28,13 @@ from tritonops.triton.compare import changed_versions, config_problem, override,
 from tritonops.triton.dependents import ensemble_steps, lost, refuse_broken
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, newest_time, packed, touch
 from tritonops.triton.load_call import LoadCall
-from tritonops.triton.served import failure_reasons, without_traceback
-from tritonops.triton.stuck import RESTART_HINT, crash_words, stuck_loads
+from tritonops.triton.reasons import load_error, server_died, unserved_reason
+from tritonops.triton.stuck import RESTART_HINT, stuck_loads
 from tritonops.triton.waiting import Deadline, wait_until_settled
 
 LOAD_TIMEOUT = 600.0
 ORPHAN = "served, but no longer in the repository"
 _SERVED = ("READY", "LOADING", "UNLOADING")
-_RESTART = "Fix the model or disable it (inv models.disable), then start Triton again: inv server.up"
 _POLL = 0.05
 
 Rows = tuple[ModelStatus, ...]
@@ -75,16 +74,19 @@ def load(
     LoadError with Triton's reason, NotAsOnDiskError, UnknownModelError or TritonTimeoutError.
     """
     deadline = Deadline.after(timeout)
-    require_known(client, name)
-    rows = _settled(client, name, deadline, disk)
     model = disk.read(name) if disk else None
+    if model is None:  # A model whose load failed may be in the index no longer, until its folder is looked at again.
+        require_known(client, name)
+    rows = _settled(client, name, deadline, disk)
     if disk is None or model is None:
         _load(client, name, disk, model, deadline)
     else:
         note = disk.note(name)
         if note and staleness(client, rows, model, note) is None:
+            _require_ready(client, model)
             return Outcome(name, "current", rows)
         _refuse_hazard(disk, name)
+        _refuse_missing_step(disk, model)
         before = list_models(client)
         refuse_broken(client, disk, model, before)
         if note:  # What it says holds no longer, or not until the load has been verified.
@@ -200,24 +202,39 @@ def _load_from_disk(
     if before and (changed_versions(model, note) or override(client, model, note) if note else not trust):
         touch(model, note)
     _load(client, model.name, disk, model, deadline)
-    problem = _problem(client, model, deadline)
-    if problem and before:
+    error = _not_as_on_disk(client, disk, model, deadline)
+    if error and before:
         # Triton called it done and did nothing: to it, the files are not newer than those that it has loaded.
         touch(model, note)
         _load(client, model.name, disk, model, deadline)
-        problem = _problem(client, model, deadline)
-    if problem:
-        raise NotAsOnDiskError(
+        error = _not_as_on_disk(client, disk, model, deadline)
+    if error:
+        raise error
+    _require_ready(client, model)
+    return client.config(model.name)
+
+
+def _not_as_on_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadline: Deadline) -> TritonError | None:
+    """Give the error of a load that Triton calls done, where it does not serve what the disk holds."""
+    rows = _settled(client, model.name, deadline)
+    if reason := unserved_reason(rows, model, disk):
+        return LoadError(f"{model.name}: {reason}")
+    if problem := version_problem(rows, model) or config_problem(client, model):
+        return NotAsOnDiskError(
             f"{model.name}: Triton at {client.url} calls it loaded, but serves something else than {model.folder}: "
             f"{problem}",
             hint="Does the server read this very folder? TRITON_MODELS_DIR says which one it should be.",
         )
-    return client.config(model.name)
+    return None
 
 
-def _problem(client: TritonClient, model: ModelOnDisk, deadline: Deadline) -> str | None:
-    rows = _settled(client, model.name, deadline)
-    return version_problem(rows, model) or config_problem(client, model)
+def _require_ready(client: TritonClient, model: ModelOnDisk) -> None:
+    """Raise LoadError where a version is loaded, and says by a check of its own that it is not ready."""
+    if unready := [version for version in model.served if not client.is_model_ready(model.name, version)]:
+        raise LoadError(
+            f"{model.name}: version {', '.join(map(str, unready))} is loaded, and says itself that it is not ready",
+            hint="The model's own readiness check decides that; Triton's log may say more.",
+        )
 
 
 def _require_dependents(client: TritonClient, name: str, before: list[ModelStatus], deadline: Deadline) -> None:
@@ -251,6 +268,17 @@ def _refuse_hazard(disk: Disk, name: str) -> None:
         raise LoadError(f"{name} was not loaded: {reason}", hint="Fix the model; the server was not asked.")
 
 
+def _refuse_missing_step(disk: Disk, model: ModelOnDisk) -> None:
+    """Raise LoadError for a step that Triton would not find; of which it gives no reason but in its log, and once."""
+    repository = Repository(disk.models_dir)
+    for step in ensemble_steps(model.config) if model.config is not None else ():
+        if step not in repository.enabled_names():
+            if step in repository.disabled_names():
+                raise LoadError(f"{model.name}: its step {step} is disabled", hint=f"Try: inv models.enable {step}")
+            hint = f"Try: inv models.download --include {step}"
+            raise LoadError(f"{model.name}: its step {step} is not in {disk.models_dir}", hint=hint)
+
+
 def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk | None, deadline: Deadline) -> None:
     log_end = disk.log_end() if disk else 0
     try:
@@ -263,12 +291,9 @@ def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk
             hint="It goes on there; look with `inv triton.list`, or give it longer with --timeout.",
         ) from exc
     except TritonUnreachableError as exc:
-        if disk and (words := crash_words(disk.logged_since(log_end))):
-            raise LoadError(f"Triton at {client.url} crashed while it loaded {name}: {words}", hint=_RESTART) from exc
-        raise
+        raise server_died(client, name, disk, log_end) from exc
     except TritonError as exc:
-        reason = _reason(exc, client, name, model, disk.logged_since(log_end) if disk else "")
-        raise LoadError(reason, hint=_what_is_served(client, name)) from exc
+        raise load_error(exc, client, name, model, disk) from exc
 
 
 def _call(client: TritonClient, name: str, disk: Disk | None, log_end: int, deadline: Deadline) -> None:
@@ -291,23 +316,3 @@ def _call(client: TritonClient, name: str, disk: Disk | None, log_end: int, dead
             raise TritonTimeoutError(f"Triton at {client.url} did not answer within {deadline.timeout:g} s")
     if call.error:
         raise call.error
-
-
-def _reason(error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, logged: str) -> str:
-    """Give Triton's reason; where it keeps that to its log or its index, theirs, or what the file itself shows."""
-    if "metadata size exceeds hard limit" in str(error):  # the reason was too long for gRPC
-        reasons = [row.reason for row in client.index() if row.name == name and row.state == "UNAVAILABLE"]
-        return f"{name}: {next(filter(None, reasons), 'its reason is too long for gRPC, and not in the index')}"
-    if "failed to poll" not in str(error):
-        return without_traceback(str(error))
-    if model and model.config_error:
-        return f"{name}: Triton cannot read its configuration: {model.config_error}"
-    if reason := failure_reasons(logged).get(name):
-        return f"{name}: {reason}"
-    return f"{error}; the reason stands in Triton's log"
-
-
-def _what_is_served(client: TritonClient, name: str) -> str | None:
-    rows = [row for row in client.index() if row.name == name and row.state == "READY"]
-    served = ", ".join(str(row.version) for row in rows)
-    return f"What was loaded before goes on being served: version {served}." if served else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from tritonops.display_text import shorten
 from tritonops.errors import PartialFailureError, TokenRefusedError, TritonError, TritonUnreachableError
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.stuck import stuck_loads
@@ -18,6 +19,8 @@ _FAILED = re.compile(
         '(?P<name>[^']+)'(?:\ version\ \d+)?:\ (?P<reason>.*)"$""",
     re.VERBOSE,
 )
+_ENSEMBLE = re.compile(r"""ensemble\ '?(?P<name>.+?)'?\ (?P<reason>(?:depends\ on|contains\ models)\ .*)"$""", re.VERBOSE)
+_WITHOUT_REASON = re.compile(r" Model '[^']+' loading failed with error: $")
 _LOADED = re.compile(r"""successfully loaded '(?P<name>[^']+)'""")
 # The parser of config.pbtxt says where and what, on a line before the one that names the model.
 _UNPARSED = re.compile(r"Error parsing text-format inference\.ModelConfig: (?P<where>\d+:\d+): (?P<what>.*)$")
@@ -39,6 +42,11 @@ def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[s
         elif found := _FAILED.search(line):
             reasons[found["name"]] = explain(found["reason"].replace("\\n", "\n") + unparsed)
             unparsed = ""
+        elif found := _ENSEMBLE.search(line):
+            reason = explain(_WITHOUT_REASON.sub("", found["reason"]).replace("\\n", "\n"))
+            # It is repeated at each later load of another model, without what the step failed of.
+            if not reasons.get(found["name"], "").startswith(reason):
+                reasons[found["name"]] = reason
         elif found := _LOADED.search(line):
             reasons.pop(found["name"], None)
     return reasons
@@ -97,9 +105,13 @@ def _answers(client: TritonClient) -> bool:
 def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:
     """Raise PartialFailureError, naming every model that should be served and is not."""
     failures = {
-        row.name: row.reason or f"it was never loaded: try `inv triton.load {row.name}`"
+        row.name: _worded(row.reason) or f"it was never loaded: try `inv triton.load {row.name}`"
         for row in rows
         if row.state != "READY" and row.reason != _UNLOADED
     }
     if failures:
         raise PartialFailureError("Triton is up, but does not serve", failures, hint=hint)
+
+
+def _worded(reason: str | None) -> str | None:
+    return shorten(reason, "in the log, and with --json") if reason else None

@@ -7,13 +7,15 @@ Triton goes on waiting for that process, the model stays LOADING, and only a res
 from __future__ import annotations
 
 import re
+import signal
 
 RESTART_HINT = "Fix the model, then restart the server: Triton never ends this load, nor unloads the model."
 
 _BEGUN = re.compile(r'"loading: (?P<name>.+):\d+"$')
 _ENDED = re.compile(r"(?:successfully loaded|failed to load) '(?P<name>[^']+)'")
 # SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV.
-_FAULT = re.compile(r"Signal \((?:4|6|7|8|11)\) received")
+_FAULT = re.compile(r"^Signal \((4|6|7|8|11)\) received")
+_STACK = re.compile(r"\s*[0-9]+# ")
 # The stub found no model file, and ended before it told Triton that it is there.
 _NO_FILE = "Failed to preinitialize Python stub: "
 # The shell could not run a model's own stub: another architecture, a missing library, no permission.
@@ -68,9 +70,17 @@ def stuck_loads(log: str) -> dict[str, str]:
 
 
 def crash_words(log: str) -> str | None:
-    """Give the words of a server that aborted: what was thrown, and what it says; None where it did not say."""
-    found = re.search(r"^(terminate called .*)(?:\n\s*(what\(\): .*))?", log, re.MULTILINE)
-    return ", ".join(words.strip() for words in found.groups() if words) if found else None
+    """Give the words of a server that crashed: what was thrown, and what it says, or the signal; None for no words."""
+    if found := re.search(r"^(terminate called .*)(?:\n\s*(what\(\): .*))?", log, re.MULTILINE):
+        return ", ".join(words.strip() for words in found.groups() if words)
+    fault = re.search(_FAULT.pattern, log, re.MULTILINE)
+    return f"it got the signal {signal.Signals(int(fault[1])).name}" if fault else None
+
+
+def last_lines(log: str, count: int = 5) -> list[str]:
+    """Give the last lines of a server that crashed, without those of the stack that it writes then."""
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not _STACK.match(line)]
+    return lines[-count:]
 
 
 def waits_for_loads_only(log: str) -> bool:
