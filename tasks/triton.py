@@ -17,6 +17,7 @@ from tritonops.settings import parse_address
 
 if TYPE_CHECKING:
     from tritonops.triton.client import TritonClient
+    from tritonops.triton.control import Outcome
     from tritonops.triton.disk import Disk
 
 MODEL = {"model": "The model's name."}
@@ -74,6 +75,7 @@ def load(
             outcome = versions.load_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
             outcome = control.load(client, model, disk=_disk(client), timeout=within)
+        outcome = _smoke_tested(client, outcome)
     show_outcome(outcome, json=json)
 
 
@@ -114,6 +116,7 @@ def unload(
             outcome = versions.unload_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
             outcome = control.unload(client, model, disk=_disk(client), timeout=within)
+        outcome = _smoke_tested(client, outcome)
     show_outcome(outcome, json=json)
 
 
@@ -141,6 +144,7 @@ def serve(
     policy = VersionPolicy.parse(versions or "")
     with _connect(url, host) as client:
         outcome = serve(client, model, policy, disk=_own_disk(client), timeout=_timeout(timeout, LOAD_TIMEOUT))
+        outcome = _smoke_tested(client, outcome)
     show_outcome(outcome, json=json)
 
 
@@ -368,6 +372,12 @@ def _own_disk(client: TritonClient) -> Disk:
         f"{client.url} is not on this machine, and versions are chosen in config.pbtxt on the server's own disk",
         hint="Run it there: inv remote.run --host HOST",
     )
+
+
+def _smoke_tested(client: TritonClient, outcome: Outcome) -> Outcome:
+    from tritonops.triton.smoke import smoke_tested
+
+    return smoke_tested(client, outcome, settings().config_dir)
 
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")

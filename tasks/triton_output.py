@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 def show_outcome(outcome: Outcome, *, json: bool) -> None:
-    """Print what became of a model, and its versions."""
+    """Print what became of a model, of its steps and of the models that use it. Raises for a smoke test that failed."""
+    from tritonops.triton.smoke import raise_if_failed
+
     if json:
         print_json(outcome)
-        return
-    note(f"{outcome.model}: {_VERDICTS[outcome.verdict]}")
-    show_models(outcome.versions, json=False)
+    else:
+        note(f"{outcome.model}: {_VERDICTS[outcome.verdict]}")
+        for names, what in ((outcome.steps, "loaded with it"), (outcome.dependents, "still in service, and using it")):
+            if names:
+                note(f"{what}: {', '.join(names)}")
+        if passed := [result.model for result in outcome.smoke_tests if not result.problems]:
+            note(f"smoke test passed: {', '.join(passed)}")
+        show_models(outcome.versions, json=False)
+    raise_if_failed(outcome.smoke_tests)
 
 
 _VERDICTS = {

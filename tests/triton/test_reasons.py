@@ -1,5 +1,7 @@
 """The reason of a failed load is the true one, in whole or with where the rest is, and names nobody else."""
 
+from typing import cast
+
 import pytest
 
 from tests.onnx_models import affine, write_model
@@ -8,8 +10,9 @@ from tests.triton.projects import load_with_another_config, write_ensemble
 from tritonops.errors import LoadError, ServerDiedError, TritonUnreachableError
 from tritonops.server import embedded
 from tritonops.triton import control
-from tritonops.triton.client import TritonClient, connect
+from tritonops.triton.client import InferenceServer, ModelStatus, TritonClient, connect
 from tritonops.triton.disk import Disk
+from tritonops.triton.reasons import unserved_reason
 
 
 def reason_of_load(client, name, disk):
@@ -42,15 +45,34 @@ def test_a_model_without_a_version_is_not_called_unknown_the_second_time(triton,
         assert "versionless: at least one version must be available" in reason_of_load(client, "versionless", disk)
 
 
-def test_what_an_ensemble_lost_is_said_of_it_also_where_triton_calls_it_loaded(triton, client, disk):
+def test_an_ensemble_that_lost_its_step_to_another_client_is_loaded_with_the_step(triton, client, disk):
     write_model(triton.models_dir, "lost_step", {1: affine(), 2: affine()}, extra="version_policy: { all { } }")
     write_ensemble(triton.models_dir, "losing", "lost_step", version=1)
-    control.load(client, "losing", disk=disk)
+    assert control.load(client, "losing", disk=disk).steps == ("lost_step",)
     load_with_another_config(client, "lost_step", lambda config: config.version_policy.specific.versions.append(2))
-    for _ in range(2):
-        reason = reason_of_load(client, "losing", disk)
-        assert "depends on 'lost_step' whose required version 1 is not loaded" in reason
-        assert "serves something else" not in reason
+    assert not any(row.state == "READY" for row in client.index() if row.name == "losing")
+    outcome = control.load(client, "losing", disk=disk)
+    assert (outcome.verdict, outcome.steps) == ("loaded", ("lost_step",))
+
+
+def test_a_version_that_is_not_served_after_a_load_has_the_reason_of_the_index_or_the_log(tmp_path):
+    """Triton may call a load done, of an ensemble that lost a step for one."""
+    model = write_model(tmp_path / "triton", "lost")
+    disk = Disk.of(model.parent, "127.0.0.1:1")
+    on_disk = disk.read("lost")
+    assert on_disk is not None
+    indexed = ModelStatus("lost", 1, "UNAVAILABLE", "the reason\n\nAt:\n  a.py(1): f\n")
+    assert unserved_reason([indexed], on_disk, disk) == "version 1 is not served: the reason"
+    unloaded = ModelStatus("lost", 1, "UNAVAILABLE", "unloaded")
+    assert unserved_reason([unloaded], on_disk, disk) is None
+    disk.log.parent.mkdir()
+    disk.log.write_text(
+        "E1 x.cc:1] \"Invalid argument: ensemble 'lost' depends on 'a' whose required version 1 is gone\"\n"
+    )
+    assert unserved_reason([unloaded], on_disk, disk) == (
+        "version 1 is not served: depends on 'a' whose required version 1 is gone"
+    )
+    assert unserved_reason([ModelStatus("lost", 1, "READY", None)], on_disk, disk) is None
 
 
 def test_a_long_reason_is_cut_and_says_where_the_rest_is(triton, client, disk):
@@ -103,7 +125,7 @@ class Unready:
 
 def test_a_model_that_says_itself_that_it_is_not_ready_is_a_failed_load(triton, client, disk):
     write_model(triton.models_dir, "unready", {1: affine(), 2: affine()}, extra="version_policy: { all { } }")
-    later = TritonClient(client.url, Unready(client._server))
+    later = TritonClient(client.url, cast("InferenceServer", Unready(client._server)))
     for _ in range(2):
         expected = "unready: version 2 is loaded, and says itself that it is not ready"
         assert reason_of_load(later, "unready", disk) == expected

@@ -28,6 +28,25 @@ def test_the_last_word_on_each_model_that_failed_is_found():
     assert reasons["torn"] == "Internal: InvalidProtobuf: Protobuf parsing failed."
 
 
+ENSEMBLES = r"""E1129 07:37:18.741921 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'e' depends on 'a' whose required version 3 is not loaded."
+E1129 07:37:26.021552 8743 model_repository_manager.cc:703] "Invalid argument: ensemble e 2 contains models that are not available or ambiguous: a"
+E1129 07:38:33.697955 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'deep' depends on 'st' which has no loaded version. Model 'st' loading failed with error: version 1 is at UNAVAILABLE state: Internal: no;"
+E1129 07:38:34.455474 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'deep' depends on 'st' which has no loaded version. Model 'st' loading failed with error: "
+E1129 07:38:34.455481 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'curt' depends on 'st' which has no loaded version. Model 'st' loading failed with error: "
+E1129 07:38:34.455499 8743 ensemble_scheduler.cc:1468] "unable to create stream for en: CUDA driver version is insufficient for CUDA runtime version"
+"""  # noqa: E501
+
+
+def test_an_ensembles_reason_is_found_and_not_replaced_by_its_repetition_without_one():
+    assert failure_reasons(ENSEMBLES) == {
+        "e": "depends on 'a' whose required version 3 is not loaded.",
+        "e 2": "contains models that are not available or ambiguous: a",
+        "deep": "depends on 'st' which has no loaded version. "
+        "Model 'st' loading failed with error: version 1 is at UNAVAILABLE state: Internal: no;",
+        "curt": "depends on 'st' which has no loaded version.",
+    }
+
+
 def test_a_reason_is_put_as_the_server_wants_it():
     assert failure_reasons(LOG, explain=str.upper)["tf"].startswith("INVALID ARGUMENT")
 

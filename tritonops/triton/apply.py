@@ -15,7 +15,7 @@ from tritonops.triton.client import TritonClient
 from tritonops.triton.control import LOAD_TIMEOUT
 from tritonops.triton.disk import Disk
 from tritonops.triton.plan import Plan, PlannedModel, in_load_order
-from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
+from tritonops.triton.smoke import SMOKE_NAME, affected, run_smoke_test
 
 _HELD_BACK = "was left as it is, since something else failed to come up; `inv models.disable` does it all the same"
 
@@ -66,6 +66,7 @@ def apply(
     run.download([model for model in plan.models if model.has("download")])
     for model in in_load_order(plan.models):
         run.bring(model)
+    run.smoke_test()
     for model in reversed(in_load_order(plan.models)):
         run.take_away(model)
     done = tuple(Applied(name, tuple(actions)) for name, actions in run.done.items() if actions)
@@ -92,6 +93,8 @@ class _Run:
     done: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    affected: dict[str, None] = field(default_factory=dict)
+    """The models to ask once all are loaded: those that were, and those that use them."""
 
     def __post_init__(self) -> None:
         self.disk = Disk.of(self.settings.models_dir, self.client.url)
@@ -113,7 +116,7 @@ class _Run:
             self._note_done(label.rpartition("/")[0], "download")
 
     def bring(self, model: PlannedModel) -> None:
-        """Write the model's config, load it and ask it, where the plan says so."""
+        """Write the model's config and load it, where the plan says so."""
         if model.problem:
             self.blocked[model.name] = model.problem
         elif model.name in self.failed:
@@ -135,7 +138,7 @@ class _Run:
     def _load(self, model: PlannedModel) -> None:
         self.report(f"load {model.name}")
         if model.config is not None:
-            control.load_with_config(
+            outcome = control.load_with_config(
                 self.client,
                 model.name,
                 model.config,
@@ -145,21 +148,24 @@ class _Run:
             )
             self._note_done(model.name, "config")
         else:
-            control.load(self.client, model.name, disk=self.disk, timeout=self.timeout)
-        self._note_done(model.name, "load")
-        self._smoke_test(model.name)
+            outcome = control.load(self.client, model.name, disk=self.disk, timeout=self.timeout)
+        for name in (model.name, *outcome.steps):
+            self._note_done(name, "load")
+        self.affected |= dict.fromkeys(affected(outcome))
 
     def _check(self, name: str) -> None:
         """Have Triton load what is newer than what it serves, and note what it serves then."""
         control.load(self.client, name, disk=self.disk, timeout=self.timeout, trust=True)
 
-    def _smoke_test(self, name: str) -> None:
-        path = self.settings.config_dir / name / SMOKE_NAME
-        if path.exists():
-            result = run_smoke_test(self.client, name, path)
-            self._note_done(name, "smoke test")
-            if result.problems:
-                self.failed[name] = f"is loaded, but answers wrong: {'; '.join(result.problems)}"
+    def smoke_test(self) -> None:
+        """Ask what was loaded, and the models that use it: an ensemble's answer may be right once all steps are new."""
+        paths = {name: self.settings.config_dir / name / SMOKE_NAME for name in self.affected}
+        for name, path in paths.items():
+            if path.exists():
+                result = run_smoke_test(self.client, name, path)
+                self._note_done(name, "smoke test")
+                if result.problems:
+                    self.failed.setdefault(name, f"is loaded, but answers wrong: {'; '.join(result.problems)}")
 
     def _take_away(self, model: PlannedModel) -> None:
         if model.has("unload"):

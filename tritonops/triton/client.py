@@ -137,7 +137,7 @@ class TritonClient:
         return sorted(rows, key=lambda row: (row.name, row.version or 0))
 
     def is_model_ready(self, name: str, version: int) -> bool:
-        """Ask a version whether it is ready. Releases since 2025 ask the model itself; others read the index."""
+        """Ask a version whether it is ready. Releases from 2026 on let the model itself answer; others read the index."""
         return bool(self._call(self._server.is_model_ready, name, str(version)))
 
     def load(self, name: str, *, timeout: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import EllipsisType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from tritonops.errors import (
     InputError,
@@ -25,12 +25,15 @@ from tritonops.models.check.hazards import load_hazard
 from tritonops.models.repository import CONFIG_NAME, Repository
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_versions, config_problem, override, ready, staleness, version_problem
-from tritonops.triton.dependents import ensemble_steps, lost, refuse_broken
+from tritonops.triton.dependents import ensemble_steps, lost, refuse_broken, served_dependents
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, newest_time, packed, touch
 from tritonops.triton.load_call import LoadCall
 from tritonops.triton.reasons import load_error, server_died, unserved_reason
 from tritonops.triton.stuck import RESTART_HINT, stuck_loads
 from tritonops.triton.waiting import Deadline, wait_until_settled
+
+if TYPE_CHECKING:
+    from tritonops.triton.smoke import SmokeResult
 
 LOAD_TIMEOUT = 600.0
 ORPHAN = "served, but no longer in the repository"
@@ -48,6 +51,11 @@ class Outcome:
     model: str
     verdict: Verdict
     versions: Rows
+    steps: tuple[str, ...] = ()
+    """Of an ensemble: the models that were loaded with it, since they were not served as they are on disk."""
+    dependents: tuple[str, ...] = ()
+    """The models in service that use what was loaded, and were seen to be served still."""
+    smoke_tests: tuple[SmokeResult, ...] = ()
 
 
 def list_models(client: TritonClient) -> list[ModelStatus]:
@@ -69,32 +77,28 @@ def load(
     """Have a model served as it is on disk; where no `disk` is at hand, as the server sees it.
 
     Nothing is sent where the server was seen to serve just these files. Where nobody noted which ones it serves, it is
-    made to load them; with `trust`, it may judge by their times whether it has them. A load that somebody else began is
-    waited for; versions that this one takes out of service may be answering their last requests when it returns. Raises
-    LoadError with Triton's reason, NotAsOnDiskError, UnknownModelError or TritonTimeoutError.
+    made to load them; with `trust`, it may judge by their times whether it has them. Steps of an ensemble that are
+    not served as they are on disk are loaded before it. A load that somebody else began is waited for; versions that this one takes out of service
+    may be answering their last requests when it returns. Raises LoadError with Triton's reason, DependentError,
+    NotAsOnDiskError, ServerDiedError, UnknownModelError or TritonTimeoutError.
     """
     deadline = Deadline.after(timeout)
     model = disk.read(name) if disk else None
     if model is None:  # A model whose load failed may be in the index no longer, until its folder is looked at again.
         require_known(client, name)
-    rows = _settled(client, name, deadline, disk)
     if disk is None or model is None:
+        _settled(client, name, deadline, disk)
         _load(client, name, disk, model, deadline)
-    else:
-        note = disk.note(name)
-        if note and staleness(client, rows, model, note) is None:
-            _require_ready(client, model)
-            return Outcome(name, "current", rows)
-        _refuse_hazard(disk, name)
-        _refuse_missing_step(disk, model)
-        before = list_models(client)
-        refuse_broken(client, disk, model, before)
-        if note:  # What it says holds no longer, or not until the load has been verified.
-            disk.remember(name, replace(note, files={}))
-        served = _load_from_disk(client, disk, model, note, rows, deadline, trust=trust)
-        disk.remember(name, Note(model.files, model.text, packed(served), newest_time(model)))
-        _require_dependents(client, name, before, deadline)
-    return Outcome(name, "loaded", _settled(client, name, deadline, disk))
+        return Outcome(name, "loaded", _settled(client, name, deadline, disk))
+    _refuse_hazard(disk, name)
+    before = list_models(client)
+    loaded = [each.name for each in _with_steps(disk, model) if _load_step(client, disk, each, name, deadline, trust=trust)]
+    dependents = _require_dependents(client, disk, {name, *loaded}, before, deadline) if loaded else ()
+    steps = tuple(step for step in loaded if step != name)
+    # An ensemble that had lost a step comes back with that step's load.
+    is_loaded = name in loaded or not any(row.name == name and row.state == "READY" for row in before)
+    verdict: Verdict = "loaded" if is_loaded else "current"
+    return Outcome(name, verdict, _settled(client, name, deadline, disk), steps, dependents)
 
 
 def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT) -> Outcome:
@@ -187,20 +191,57 @@ def require_known(client: TritonClient, name: str) -> Rows:
     raise UnknownModelError(name, (row.name for row in rows), where=f"the repository of Triton at {client.url}")
 
 
-def _load_from_disk(
-    client: TritonClient,
-    disk: Disk,
-    model: ModelOnDisk,
-    note: Note | None,
-    rows: Rows,
-    deadline: Deadline,
-    *,
-    trust: bool,
-) -> Any:
-    """Load, and return the ModelConfig that is served once it was found to be as on disk."""
+def _with_steps(disk: Disk, model: ModelOnDisk) -> list[ModelOnDisk]:
+    """Give the models of which an ensemble consists, and those of which they do, and at the end itself.
+
+    Raises LoadError for a step that Triton would not find; it gives that reason in its log alone, and once.
+    """
+    repository, found = Repository(disk.models_dir), dict[str, ModelOnDisk]()
+
+    def add(each: ModelOnDisk, above: tuple[str, ...]) -> None:
+        for step in ensemble_steps(each.config) if each.config is not None else ():
+            if step in (*above, each.name):
+                continue  # a circle, which Triton refuses with that reason
+            if step in repository.disabled_names():
+                raise LoadError(f"{model.name}: its step {step} is disabled", hint=f"Try: inv models.enable {step}")
+            below = disk.read(step)
+            if below is None:
+                hint = f"Try: inv models.download --include {step}"
+                raise LoadError(f"{model.name}: its step {step} is not in {disk.models_dir}", hint=hint)
+            add(below, (*above, each.name))
+        found.setdefault(each.name, each)
+
+    add(model, ())
+    return list(found.values())
+
+
+def _load_step(
+    client: TritonClient, disk: Disk, model: ModelOnDisk, asked: str, deadline: Deadline, *, trust: bool
+) -> bool:
+    """Load the model that was asked for, or a step of it, by a call of its own.
+
+    A step that comes with its ensemble's call, and fails while an older one of it is served, is no error to Triton.
+    """
+    try:
+        return _load_from_disk(client, disk, model, deadline, trust=trust)
+    except LoadError as exc:
+        if model.name == asked:
+            raise
+        raise LoadError(f"{asked}: its step {exc}", hint=exc.hint) from exc
+
+
+def _load_from_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadline: Deadline, *, trust: bool) -> bool:
+    """Load a model, and note what is served once it was found to be as on disk; False where it was so already."""
+    rows, note = _settled(client, model.name, deadline, disk), disk.note(model.name)
+    if note and staleness(client, rows, model, note) is None:
+        _require_ready(client, model)
+        return False
+    refuse_broken(client, disk, model, list_models(client))
     before = ready(rows)
     if before and (changed_versions(model, note) or override(client, model, note) if note else not trust):
         touch(model, note)
+    if note:  # What it says holds no longer, or not until the load has been verified.
+        disk.remember(model.name, replace(note, files={}))
     _load(client, model.name, disk, model, deadline)
     error = _not_as_on_disk(client, disk, model, deadline)
     if error and before:
@@ -211,7 +252,9 @@ def _load_from_disk(
     if error:
         raise error
     _require_ready(client, model)
-    return client.config(model.name)
+    served = client.config(model.name)
+    disk.remember(model.name, Note(model.files, model.text, packed(served), newest_time(model)))
+    return True
 
 
 def _not_as_on_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadline: Deadline) -> TritonError | None:
@@ -237,14 +280,23 @@ def _require_ready(client: TritonClient, model: ModelOnDisk) -> None:
         )
 
 
-def _require_dependents(client: TritonClient, name: str, before: list[ModelStatus], deadline: Deadline) -> None:
-    """Raise LoadError where the load took an ensemble out of service, and a load of that one does not bring it back."""
-    for ensemble in lost(before, list_models(client), name):
+def _require_dependents(
+    client: TritonClient, disk: Disk, changed: set[str], before: list[ModelStatus], deadline: Deadline
+) -> tuple[str, ...]:
+    """Name the models in service that use the changed ones.
+
+    Raises LoadError where the load took one out of service, and a load of that one does not bring it back.
+    """
+    for dependent in lost(before, list_models(client), changed):
         with suppress(TritonError):
-            client.load(ensemble, timeout=deadline.left)
-    if gone := lost(before, list_models(client), name):
-        reasons = "; ".join(f"{ensemble} went out of service: {reason}" for ensemble, reason in gone.items())
-        raise LoadError(f"{name} is loaded, but {reasons}", hint=f"Fix it, then: inv triton.load {next(iter(gone))}")
+            client.load(dependent, timeout=deadline.left)
+    after = list_models(client)
+    if gone := lost(before, after, changed):
+        reasons = "; ".join(f"{dependent} went out of service: {reason}" for dependent, reason in gone.items())
+        raise LoadError(
+            f"{', '.join(sorted(changed))} is loaded, but {reasons}", hint=f"Fix it, then: inv triton.load {next(iter(gone))}"
+        )
+    return served_dependents(client, disk, changed, after)
 
 
 def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | None = None) -> Rows:
@@ -266,17 +318,6 @@ def _refuse_hazard(disk: Disk, name: str) -> None:
     """Raise LoadError before the call that would hang, or take the whole server down."""
     if reason := load_hazard(disk.models_dir, name):
         raise LoadError(f"{name} was not loaded: {reason}", hint="Fix the model; the server was not asked.")
-
-
-def _refuse_missing_step(disk: Disk, model: ModelOnDisk) -> None:
-    """Raise LoadError for a step that Triton would not find; of which it gives no reason but in its log, and once."""
-    repository = Repository(disk.models_dir)
-    for step in ensemble_steps(model.config) if model.config is not None else ():
-        if step not in repository.enabled_names():
-            if step in repository.disabled_names():
-                raise LoadError(f"{model.name}: its step {step} is disabled", hint=f"Try: inv models.enable {step}")
-            hint = f"Try: inv models.download --include {step}"
-            raise LoadError(f"{model.name}: its step {step} is not in {disk.models_dir}", hint=hint)
 
 
 def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk | None, deadline: Deadline) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from tritonops.errors import DependentError
 from tritonops.models.pbtxt import ModelConfig, type_name
 from tritonops.models.repository import Repository
 from tritonops.triton.client import ModelStatus, TritonClient
-from tritonops.triton.compare import ready
 from tritonops.triton.disk import Disk, ModelOnDisk
 
 
@@ -41,16 +40,18 @@ def refuse_broken(client: TritonClient, disk: Disk, model: ModelOnDisk, rows: It
     }
     if not users:
         return
-    is_served = bool(ready(row for row in all_rows if row.name == model.name))
-    served = client.config(model.name) if is_served else None
+    in_service = {row.name for row in all_rows if row.state == "READY"}
+    served = client.config(model.name) if model.name in in_service else None
     reasons = [
-        f"{name} {reason}" for name, config in users.items() for reason in _unmet(name, config, model, served)
+        f"{name} {reason}"
+        for name, config in users.items()
+        for reason in _unmet(config, model, served if name in in_service else None)
     ]
     if reasons:
         raise DependentError(model.name, reasons, sorted(users))
 
 
-def _unmet(name: str, ensemble: ModelConfig, model: ModelOnDisk, served: ModelConfig | None) -> Iterator[str]:
+def _unmet(ensemble: ModelConfig, model: ModelOnDisk, served: ModelConfig | None) -> Iterator[str]:
     for step in ensemble.ensemble_scheduling.step:
         if step.model_name != model.name:
             continue
@@ -80,14 +81,26 @@ def _signature(tensor: Any) -> str:
     return f"{type_name(tensor)} [{', '.join(map(str, tensor.dims))}]"
 
 
-def lost(before: Iterable[ModelStatus], after: Iterable[ModelStatus], changed: str) -> dict[str, str]:
-    """Find the models, other than the one that was changed, that were served before and are not after; with the reason."""
+def served_dependents(
+    client: TritonClient, disk: Disk, changed: Collection[str], rows: Collection[ModelStatus]
+) -> tuple[str, ...]:
+    """Name the models in service, other than the changed ones, that use one of those, or one that does."""
+    steps = {name: {*ensemble_steps(config)} for name, config in ensembles(client, disk, rows).items()}
+    using = {*changed}
+    while more := {name for name in steps.keys() - using if steps[name] & using}:
+        using |= more
+    in_service = {row.name for row in rows if row.state == "READY"}
+    return tuple(sorted(in_service & using - {*changed}))
+
+
+def lost(before: Iterable[ModelStatus], after: Iterable[ModelStatus], changed: Collection[str]) -> dict[str, str]:
+    """Find the models, other than the changed ones, that were served before and are not after; with the reason."""
     rows = list(after)
     gone = {row.name for row in before if row.state == "READY"} - {row.name for row in rows if row.state == "READY"}
     reasons = {row.name: row.reason for row in rows if row.reason}
     # A row that says "unloaded" was unloaded by somebody, on purpose.
     return {
         name: reasons.get(name) or "it is not served"
-        for name in sorted(gone - {changed})
+        for name in sorted(gone - {*changed})
         if reasons.get(name) != "unloaded"
     }

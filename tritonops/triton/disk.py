@@ -162,10 +162,9 @@ def unpacked(served: str) -> ModelConfig:
     from google.protobuf.message import DecodeError
     from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 
-    try:
-        config: ModelConfig = Message.FromString(base64.b64decode(served))
-    except (ValueError, DecodeError):
-        return cast("ModelConfig", Message())
+    config: ModelConfig = Message()
+    with suppress(ValueError, DecodeError):
+        config.ParseFromString(base64.b64decode(served))
     return config
 
 
