@@ -144,15 +144,15 @@ def add(
 def remove(c: Context, model: str, version: str | None = None, files: bool = False, yes: bool = False) -> None:
     """Take a model out of models.toml and models.lock, and from the disk where that is asked for."""
     from tritonops.models.add import plan_removal, remove_model
-    from tritonops.models.check.hazards import ensembles_with
+    from tritonops.models.dependents import needed_by
 
     removal = plan_removal(settings(), model, version=integer("--version", version, at_least=1), files=files)
     folders = "".join(f"\n  {folder}" for folder in removal.folders)
-    ensembles = ", ".join(ensembles_with(settings().models_dir, model)) if removal.folders else ""
-    needed = f"{model} is a step of {ensembles}, not served without it. " if ensembles else ""
+    needed = needed_by(settings().models_dir, settings().models_toml, model) if removal.folders else ""
     labels = ", ".join(entry.label for entry in removal.entries)
     kept = "Files that were not downloaded are kept in .store/replaced/."
-    if folders and not confirm(f"{needed}Remove {labels}, and from the disk:{folders}\n{kept} Go ahead?", yes=yes):
+    question = f"{needed} Remove {labels}, and from the disk:{folders}\n{kept} Go ahead?".lstrip()
+    if folders and not confirm(question, yes=yes):
         return
     remove_model(settings(), removal)
     print(f"removed: {labels}")

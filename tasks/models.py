@@ -256,16 +256,16 @@ def enable(c: Context, model: str) -> None:
 
 
 @task(
-    help={"model": "The model's name.", "yes": "Do not ask, also where an ensemble needs the model."},
+    help={"model": "The model's name.", "yes": "Do not ask, also where an ensemble or another model needs it."},
     positional=["model"],
 )
 def disable(c: Context, model: str, yes: bool = False) -> None:
     """Hide a model from Triton: move it from triton/ to triton-disabled/."""
-    from tritonops.models.check.hazards import ensembles_with
+    from tritonops.models.dependents import needed_by
 
     repository = _repository()
-    ensembles = ", ".join(ensembles_with(repository.root, model))
-    if ensembles and not confirm(f"{model} is a step of {ensembles}, not served without it. Go ahead?", yes=yes):
+    needed = needed_by(repository.root, settings().models_toml, model)
+    if needed and not confirm(f"{needed} Go ahead?", yes=yes):
         return
     print(repository.disable(model))
     note(f"A running server goes on serving it until `inv triton.unload {model}`.")

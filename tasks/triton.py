@@ -355,6 +355,7 @@ def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
 
 def _disk(client: TritonClient) -> Disk | None:
     """The models directory, where the server can be the one that reads it: on this machine."""
+    from tritonops.models.catalog import declared_callers
     from tritonops.models.misplaced import refuse_misplaced
     from tritonops.triton.disk import Disk
 
@@ -362,7 +363,7 @@ def _disk(client: TritonClient) -> Disk | None:
     if host not in _THIS_MACHINE:
         return None
     refuse_misplaced(settings().models_dir)
-    return Disk.of(settings().models_dir, client.url)
+    return Disk.of(settings().models_dir, client.url, callers=declared_callers(settings().models_toml))
 
 
 def _own_disk(client: TritonClient) -> Disk:

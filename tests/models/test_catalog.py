@@ -312,3 +312,17 @@ def test_versions_of_one_model_may_have_several_keys(read):
         '[[models.one]]\nname = "clip"\npath = "a.onnx"\ntriton_version = 1\n'
         '[[models.other]]\nname = "clip"\npath = "a.onnx"\ntriton_version = 2\n'
     )
+
+
+def test_what_a_model_calls_is_known_from_both_sides(read):
+    other = ENTRY.replace("models.clip", "models.ner")
+    catalog = read(f'{ENTRY}depends_on = ["tokenizer", "vocabulary"]\n\n{other}depends_on = ["tokenizer"]\n')
+    assert [version.depends_on for version in catalog.versions] == [("tokenizer", "vocabulary"), ("tokenizer",)]
+    assert catalog.callers == {"tokenizer": ("clip", "ner"), "vocabulary": ("clip",)}
+
+
+@pytest.mark.parametrize("value", ['"tokenizer"', "[1]", "{}"])
+def test_what_a_model_calls_is_a_list_of_names(error, value):
+    assert error(f"{ENTRY}depends_on = {value}\n").startswith(
+        "line 1: models.clip[0]: depends_on: expected a list of model names, got"
+    )

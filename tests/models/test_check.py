@@ -306,6 +306,12 @@ def test_a_dangling_link_beside_models_is_an_error_because_triton_lists_nothing(
     assert "Triton lists no model" in finding.why
 
 
+def test_a_call_of_a_model_that_is_nowhere_is_an_error(project):
+    (project / "models.toml").write_text(f'{ENTRY}depends_on = ["clipp", "clip"]\n')
+    assert codes(project) == [("clip", "error", "depends-on-unknown")] * 2
+    assert "'clipp', which is no other model" in run(project)[0].what
+
+
 @pytest.mark.parametrize("name", ["lost+found", ".git", ".ipynb_checkpoints", "__pycache__", "@eaDir"])
 def test_junk_beside_models_is_no_model(project, name):
     (project / "triton" / name / "1").mkdir(parents=True)

@@ -1,5 +1,6 @@
 import json
 
+import onnx
 import pytest
 
 from tests.onnx_models import affine, write_model
@@ -175,12 +176,33 @@ def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments,
     assert (project / "models.toml").read_text() == before
 
 
-def test_a_step_of_an_ensemble_is_not_disabled_unasked(project, inv):
+@pytest.mark.parametrize("arguments", [("models.disable", "step"), ("models.remove", "step", "--files")], ids=" ".join)
+def test_a_model_that_another_one_calls_is_not_taken_away_unasked(project, inv, arguments):
     write_model(project / "triton", "step")
+    write_model(project / "triton", "caller")
+    onnx.save_model(affine(), project / "step.onnx")
+    entry = 'path = "step.onnx"\ntriton_version = 1\n'
+    with (project / "models.toml").open("a") as catalog:
+        catalog.write(f'[[models.step]]\n{entry}[[models.caller]]\n{entry}depends_on = ["step"]\n')
+    code, _, err = inv(*arguments)
+    assert code == 2
+    assert "step is called by caller, which would fail without it." in err
+    assert (project / "triton/step").is_dir()
+    assert inv(*arguments, "--yes")[0] == 0
+    assert not (project / "triton/step").exists()
+
+
+@pytest.mark.parametrize("arguments", [("models.disable", "step"), ("models.remove", "step", "--files")], ids=" ".join)
+def test_a_step_of_an_ensemble_is_not_taken_away_unasked(project, inv, arguments):
+    write_model(project / "triton", "step")
+    onnx.save_model(affine(), project / "step.onnx")
+    with (project / "models.toml").open("a") as catalog:
+        catalog.write('[[models.step]]\npath = "step.onnx"\ntriton_version = 1\n')
     (project / "triton/whole/1").mkdir(parents=True)
     (project / "triton/whole/config.pbtxt").write_text(ENSEMBLE.replace("STEP", "step"))
-    code, _, err = inv("models.disable", "step")
+    code, _, err = inv(*arguments)
     assert code == 2
-    assert "step is a step of whole" in err
+    assert "step is a step of whole, not served without it." in err
     assert (project / "triton/step").is_dir()
-    assert inv("models.disable", "step", "--yes")[0] == 0
+    assert inv(*arguments, "--yes")[0] == 0
+    assert not (project / "triton/step").exists()

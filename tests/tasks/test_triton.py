@@ -14,7 +14,8 @@ def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, 
     code, out, err = inv("triton.load", "from_the_shell", "--json")
     assert (code, err) == (0, "")
     rows = [{"name": "from_the_shell", "version": 1, "state": "READY", "reason": None}]
-    assert json.loads(out) == {"model": "from_the_shell", "verdict": "loaded", "versions": rows}
+    nothing: dict[str, list[str]] = {"steps": [], "dependents": [], "smoke_tests": []}
+    assert json.loads(out) == {"model": "from_the_shell", "verdict": "loaded", "versions": rows, **nothing}
     code, out, _ = inv("triton.list")
     assert code == 0
     assert ["from_the_shell", "1", "READY", "-"] in [line.split() for line in out.splitlines()]

@@ -20,14 +20,14 @@ class Project:
     settings: Settings
     client: TritonClient
 
-    def declare(self, name: str, *offsets: float, config: bool = True, extra: str = "") -> None:
+    def declare(self, name: str, *offsets: float, config: bool = True, extra: str = "", toml: str = "") -> None:
         """Have models.toml list versions 1, 2, … of a model whose answer is y = x + offset."""
         folder = self.settings.project / "sources"
         folder.mkdir(exist_ok=True)
         for offset in offsets:
             onnx.save_model(affine(1, offset), folder / f"{name}-{offset:g}.onnx")
         self.entries[name] = "".join(
-            f'[[models.{name}]]\npath = "sources/{name}-{offset:g}.onnx"\ntriton_version = {number}\n'
+            f'[[models.{name}]]\npath = "sources/{name}-{offset:g}.onnx"\ntriton_version = {number}\n{toml}\n'
             for number, offset in enumerate(offsets, start=1)
         )
         self._write_catalog()

@@ -321,6 +321,18 @@ def test_pruned_ensembles_go_before_the_models_that_they_consist_of(project):
     assert project.served() == {"kept_alone": [1]}
 
 
+def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):
+    project.declare("a_caller", 1, toml='depends_on = ["called"]')
+    project.declare("called", 2)
+    steps: list[str] = []
+    apply(project.client, project.settings, plan(project), report=steps.append)
+    assert steps[1:] == ["load called", "load a_caller"]
+    for name in ("a_caller", "called"):
+        Repository(project.settings.models_dir).disable(name)
+    assert list(brought(project)[0]) == ["a_caller", "called"]
+    assert project.served() == {}
+
+
 def test_ensembles_come_behind_their_steps_however_they_are_listed():
     models = [PlannedModel("a", (), steps=("b", "c")), PlannedModel("b", (), steps=("c",)), PlannedModel("c", ())]
     assert [model.name for model in in_load_order(models)] == ["c", "b", "a"]

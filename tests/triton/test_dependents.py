@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -163,6 +164,39 @@ def test_the_whole_step_is_not_unloaded_under_its_ensemble(triton, client, disk)
     with asked_all_the_time(triton.grpc_url, ensemble) as failures, pytest.raises(InputError, match=ensemble):
         control.unload(client, step, disk=disk)
     assert not failures
+
+
+@pytest.fixture
+def called(triton, client, disk, request):
+    """A model in service that calls another one by itself, and the disk with that declaration."""
+    called, caller = (f"{kind}_{abs(hash(request.node.name))}" for kind in ("called", "caller"))
+    for name in (called, caller):
+        write_model(triton.models_dir, name, {1: affine(1, 1), 2: affine(1, 2)}, extra="version_policy: { all { } }")
+        control.load(client, name, disk=disk)
+    return called, caller, replace(disk, callers={called: (caller,)})
+
+
+def test_a_model_is_not_unloaded_under_one_that_calls_it(client, called):
+    name, caller, disk = called
+    with pytest.raises(InputError, match=rf"{name} is called by {caller} \(depends_on in models.toml\)") as caught:
+        control.unload(client, name, disk=disk)
+    assert caught.value.hint == f"Unload {caller} first."
+    control.unload(client, caller, disk=disk)
+    assert control.unload(client, name, disk=disk).verdict == "unloaded"
+
+
+def test_a_model_does_not_change_its_signature_under_one_that_calls_it(triton, client, called):
+    name, caller, disk = called
+    replace_step(triton, name, identity(TensorProto.INT64))
+    with pytest.raises(DependentError, match=f"{caller} uses its input 'x', which would be TYPE_INT64"):
+        control.load(client, name, disk=disk)
+    control.unload(client, caller, disk=disk)
+    assert control.load(client, name, disk=disk).dependents == ()
+
+
+def test_one_that_calls_a_model_is_named_after_its_load(client, called):
+    name, caller, disk = called
+    assert serve(client, name, VersionPolicy.parse("2"), disk=disk).dependents == (caller,)
 
 
 def test_an_ensemble_that_went_out_of_service_all_the_same_is_a_failed_load(triton, client, disk):

@@ -61,6 +61,8 @@ class ModelVersion:
     """Where it stands in models.toml."""
     hosts: tuple[str, ...] = ()
     """The hosts and groups of hosts.toml that serve it; all where it is empty."""
+    depends_on: tuple[str, ...] = ()
+    """The models that it calls by itself (BLS), which no config shows."""
 
     @property
     def label(self) -> str:
@@ -84,6 +86,15 @@ class Catalog:
         """List the entries of one model; none for a name that is not there."""
         return tuple(version for version in self.versions if version.name == name)
 
+    @property
+    def callers(self) -> dict[str, tuple[str, ...]]:
+        """For each model that another one `depends_on`: those others."""
+        called = {name for version in self.versions for name in version.depends_on}
+        return {
+            name: tuple(dict.fromkeys(version.name for version in self.versions if name in version.depends_on))
+            for name in sorted(called)
+        }
+
     def select(self, include: Sequence[str] = ()) -> tuple[ModelVersion, ...]:
         """List the entries of the models in `include`, or all of them where it is empty.
 
@@ -98,6 +109,11 @@ class Catalog:
 def load_catalog(path: Path) -> Catalog:
     """Read and check models.toml. Raises CatalogError, which names the entry, its key and its line."""
     return parse_catalog(path, read_catalog_text(path))
+
+
+def declared_callers(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read from models.toml which models call which; nothing where there is no models.toml. Raises CatalogError."""
+    return load_catalog(path).callers if path.exists() else {}
 
 
 def parse_catalog(path: Path, text: str) -> Catalog:
@@ -185,7 +201,7 @@ _T = TypeVar("_T", str, int)
 
 _SOURCE_KEYS = {"repo_id": {"revision", "model_path", "subfolder"}, "url": {"sha256"}, "path": set[str]()}
 _KIND_KEYS: dict[object, str] = {"single_file": "model_path", "directory": "subfolder"}
-_OWN_KEYS = {"name", "triton_version", "type", "local_name", "hosts"}
+_OWN_KEYS = {"name", "triton_version", "type", "local_name", "hosts", "depends_on"}
 _KEYS = {*_OWN_KEYS, *_SOURCE_KEYS, *chain.from_iterable(_SOURCE_KEYS.values())}
 
 
@@ -247,7 +263,15 @@ def _version(entry: _Entry) -> ModelVersion:
         local_name=entry.text("local_name", rules.file_name, "model.onnx"),
         place=(entry.key, entry.index),
         hosts=_hosts(entry),
+        depends_on=_depends_on(entry),
     )
+
+
+def _depends_on(entry: _Entry) -> tuple[str, ...]:
+    names = entry.values.get("depends_on", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise entry.error("depends_on", f"expected a list of model names, got {abbreviate(names)}")
+    return tuple(names)
 
 
 def _hosts(entry: _Entry) -> tuple[str, ...]:

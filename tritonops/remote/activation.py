@@ -27,6 +27,7 @@ from typing import Any
 from tritonops.documents import MAX_RECORD
 from tritonops.errors import DeployError, InputError, RolledBackError, TritonOpsError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
+from tritonops.models.catalog import declared_callers
 from tritonops.models.repository import Repository
 from tritonops.remote.hold import Holder, hold
 from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
@@ -170,7 +171,8 @@ def bring(layout: Layout, release: Release, changed: list[str], *, report: Repor
     started = Runtime(layout, release).up(report=report)
     settings = load_settings(release.project)
     with connect(settings.triton_url, token=settings.triton_token) as client:
-        disk = Disk.of(layout.models_dir, settings.triton_url)
+        callers = declared_callers(settings.models_toml)
+        disk = Disk.of(layout.models_dir, settings.triton_url, callers=callers)
         return serve(client, disk, () if started else changed, report=report)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tritonops.errors import LoadError, PartialFailureError, ServerDiedError, TritonOpsError, UnreachableError
+from tritonops.models.catalog import declared_callers
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
 from tritonops.settings import Settings
@@ -97,7 +98,8 @@ class _Run:
     """The models to ask once all are loaded: those that were, and those that use them."""
 
     def __post_init__(self) -> None:
-        self.disk = Disk.of(self.settings.models_dir, self.client.url)
+        callers = declared_callers(self.settings.models_toml)
+        self.disk = Disk.of(self.settings.models_dir, self.client.url, callers=callers)
         self.repository = Repository(self.settings.models_dir)
 
     def download(self, models: Sequence[PlannedModel]) -> None:

@@ -104,7 +104,8 @@ def load(
 def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT) -> Outcome:
     """Take all versions of a model out of service, and return once none is left; requests under way are answered.
 
-    Refused while an ensemble that is served needs it: Triton would take that one out of service too.
+    Refused while an ensemble that is served needs it: Triton would take that one out of service too. Refused as well while
+    a model is served that calls it, as far as models.toml says so.
     """
     deadline = Deadline.after(timeout)
     rows = require_known(client, name)
@@ -114,6 +115,11 @@ def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout
         raise InputError(
             f"{name} is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
             hint=f"Unload {', '.join(ensembles)} first.",
+        )
+    if callers := _serving_callers(client, name, disk):
+        raise InputError(
+            f"{name} is called by {', '.join(callers)} (depends_on in models.toml), which would fail without it",
+            hint=f"Unload {', '.join(callers)} first.",
         )
     _refuse_stuck(disk, name, rows)
     if disk:
@@ -126,6 +132,11 @@ def serving_ensembles(client: TritonClient, step: str) -> list[str]:
     """Name the ensembles that are served and have this model as a step."""
     names = {row.name for row in client.index() if row.state == "READY"} - {step}
     return sorted(name for name in names if step in ensemble_steps(client.config(name)))
+
+
+def _serving_callers(client: TritonClient, name: str, disk: Disk | None) -> list[str]:
+    in_service = {row.name for row in client.index() if row.state == "READY"}
+    return sorted(in_service & {*(disk.callers.get(name, ()) if disk else ())})
 
 
 def load_with_config(

@@ -1,4 +1,7 @@
-"""Ensembles and the models that they are made of: what a change of a step would take out of service."""
+"""Ensembles with their steps, and models that call others: what a change of a model would take out of service.
+
+What a model calls by itself (BLS) is in no config: `depends_on` in models.toml declares it.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ def refuse_broken(client: TritonClient, disk: Disk, model: ModelOnDisk, rows: It
     users = {
         name: config for name, config in ensembles(client, disk, all_rows).items() if model.name in ensemble_steps(config)
     }
-    if not users:
+    callers = disk.callers.get(model.name, ())
+    if not users and not callers:
         return
     in_service = {row.name for row in all_rows if row.state == "READY"}
     served = client.config(model.name) if model.name in in_service else None
@@ -47,8 +51,17 @@ def refuse_broken(client: TritonClient, disk: Disk, model: ModelOnDisk, rows: It
         for name, config in users.items()
         for reason in _unmet(config, model, served if name in in_service else None)
     ]
+    reasons += [f"{name} {reason}" for name in callers if name in in_service for reason in _unlike(model, served)]
     if reasons:
-        raise DependentError(model.name, reasons, sorted(users))
+        raise DependentError(model.name, reasons, sorted({*users, *callers}))
+
+
+def _unlike(model: ModelOnDisk, served: ModelConfig | None) -> Iterator[str]:
+    """Compare all tensors: nobody knows which of them a caller uses."""
+    if model.config is not None and served is not None:
+        for kind in ("input", "output"):
+            tensors = getattr(served, kind)
+            yield from _changed(kind, {tensor.name: "" for tensor in tensors}, tensors, getattr(model.config, kind))
 
 
 def _unmet(ensemble: ModelConfig, model: ModelOnDisk, served: ModelConfig | None) -> Iterator[str]:
@@ -86,6 +99,9 @@ def served_dependents(
 ) -> tuple[str, ...]:
     """Name the models in service, other than the changed ones, that use one of those, or one that does."""
     steps = {name: {*ensemble_steps(config)} for name, config in ensembles(client, disk, rows).items()}
+    for called, callers in disk.callers.items():
+        for caller in callers:
+            steps.setdefault(caller, set()).add(called)
     using = {*changed}
     while more := {name for name in steps.keys() - using if steps[name] & using}:
         using |= more

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -89,13 +89,15 @@ class Disk:
     notes_dir: Path
     log: Path
     """What an embedded Triton of this models directory writes; another Triton's log is out of reach."""
+    callers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each model that others call by themselves, as models.toml declares with `depends_on`: those others."""
 
     @classmethod
-    def of(cls, models_dir: Path, url: str) -> Disk:
+    def of(cls, models_dir: Path, url: str, *, callers: Mapping[str, tuple[str, ...]] | None = None) -> Disk:
         """The notes and the log lie in `X/.server`, beside `X/triton`."""
         beside = models_dir.with_name(".server")
         address = url.replace("localhost:", "127.0.0.1:")
-        return cls(models_dir, beside / "loaded" / quote(address, safe=""), beside / "triton.log")
+        return cls(models_dir, beside / "loaded" / quote(address, safe=""), beside / "triton.log", callers or {})
 
     def config_text(self, name: str) -> str | None:
         """Give config.pbtxt of a model as it is; None where there is none to read."""

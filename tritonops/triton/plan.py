@@ -43,7 +43,7 @@ class PlannedModel:
     diff: str | None = None
     """From the config on disk to the one of triton-config, or from the served one to the one on disk."""
     steps: tuple[str, ...] = ()
-    """Of an ensemble: the models that it consists of."""
+    """The models that an ensemble consists of, and those that a model calls: they come first, and go last."""
     is_unnoted: bool = False
     """It is served, and nobody noted from which files: Triton is asked to check."""
 

@@ -101,7 +101,7 @@ class _Planner:
             if not self._catalog.versions_of(name):
                 return PlannedModel(name, tuple(self._undeclared_rows(name)), steps=self._steps(name))
             if name in self._disabled:
-                return PlannedModel(name, tuple(self._disabled_rows(name)))
+                return PlannedModel(name, tuple(self._disabled_rows(name)), steps=self._served_steps(name))
             return self._declared(name)
         except (RepositoryError, ConfigError) as exc:
             return PlannedModel(name, (_blocked(name, str(exc)),))
@@ -135,6 +135,14 @@ class _Planner:
         model = self._disk.read(name) if self._prune else None
         return tuple(ensemble_steps(model.config)) if model and model.config is not None else ()
 
+    def _served_steps(self, name: str) -> tuple[str, ...]:
+        """The steps of an ensemble that is served still, and what a model calls."""
+        is_served = any(row.state == "READY" for row in self._rows(name))
+        return (*(ensemble_steps(self._client.config(name)) if is_served else ()), *self._called(name))
+
+    def _called(self, name: str) -> Iterator[str]:
+        return (called for entry in self._catalog.versions_of(name) for called in entry.depends_on)
+
     def _disabled_rows(self, name: str) -> Iterator[PlannedVersion]:
         """Somebody took it out of service on purpose: it is not downloaded, and unloaded where it is served still."""
         states = {row.version: row.state for row in self._rows(name) if row.version is not None}
@@ -153,7 +161,7 @@ class _Planner:
             config=wanted.text if wanted.differs and not wanted.problem else None,
             config_there=wanted.there,
             diff=wanted.diff or about.served_diff,
-            steps=wanted.steps,
+            steps=(*wanted.steps, *self._called(name)),
             is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),
         )
 

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonops.errors import ConfigError, RepositoryError, SourceChangedError, TritonOpsError, UnknownModelError
+from tritonops.errors import (
+    ConfigError,
+    RepositoryError,
+    SourceChangedError,
+    TritonOpsError,
+    UnknownModelError,
+    near_misses,
+)
 from tritonops.models.catalog import Catalog
 from tritonops.models.check.config_rules import config_problems
 from tritonops.models.check.ensemble_rules import ensemble_problems
@@ -104,6 +111,7 @@ class _Model:
         yield from self._early
         yield from self._missing_configs()
         yield from self._missing_files()
+        yield from self._unknown_callees()
         for subject, files in zip(self.subjects, self._files, strict=True):
             for problem in _problems(replace(subject, others=others)):
                 yield _finding(self._name, files, problem)
@@ -175,6 +183,21 @@ class _Model:
                         "Triton serves what is on disk",
                         f"`inv models.download --include {self._name}`",
                         "warning",
+                    ),
+                )
+
+    def _unknown_callees(self) -> Iterator[Finding]:
+        checked = self._checked
+        for name in dict.fromkeys(name for each in checked.catalog.versions_of(self._name) for name in each.depends_on):
+            if name not in checked.names or name == self._name:
+                yield _finding(
+                    self._name,
+                    (checked.catalog.path,),
+                    Problem(
+                        "depends-on-unknown",
+                        f"`depends_on` names {name!r}, which is no other model of models.toml or of the disk",
+                        "nothing would be kept in service for this model",
+                        near_misses(name, checked.names),
                     ),
                 )
 
