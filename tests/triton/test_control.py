@@ -235,7 +235,7 @@ def test_a_folder_that_is_not_ours_to_touch_is_an_error_with_a_way_out(triton, c
     assert "inv triton.unload untouchable" in str(caught.value.hint)
 
 
-def test_after_a_restart_nobody_is_told_that_what_was_loaded_at_the_start_has_to_be_loaded(tmp_path, start_triton):
+def test_what_a_start_loaded_is_known_from_then_on(tmp_path, start_triton):
     folder = write_model(tmp_path / "triton", "restarted", {1: affine(1, 10)})
     server = start_triton(folder.parent)
     disk = Disk.of(folder.parent, server.grpc_url)
@@ -245,10 +245,11 @@ def test_after_a_restart_nobody_is_told_that_what_was_loaded_at_the_start_has_to
     put(folder, 20)
     server = embedded.start(folder.parent, folder.parent.with_name(".server"), ports=server.ports)
     try:
-        assert disk.note("restarted") is None
         with connect(server.grpc_url) as client:
-            assert control.load(client, "restarted", disk=disk, trust=True).verdict == "loaded"
+            assert control.load(client, "restarted", disk=disk).verdict == "current"
             assert answer(client, "restarted") == 20
-            assert disk.note("restarted")
+            load_with_another_config(client, "restarted", lambda config: config.dynamic_batching.SetInParent())
+            assert control.load(client, "restarted", disk=disk, trust=True).verdict == "loaded"
+            assert not client.config("restarted").HasField("dynamic_batching")
     finally:
         embedded.kill(server)

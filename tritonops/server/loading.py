@@ -11,6 +11,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tritonops.errors import TritonOpsError, TritonUnreachableError
 from tritonops.models.check.hazards import hazard, steps_on_disk
 from tritonops.models.repository import Repository
 from tritonops.triton.client import TritonClient, connect
+from tritonops.triton.control import note_loaded
+from tritonops.triton.disk import Disk, ModelOnDisk
 from tritonops.triton.load_call import LoadCall
 from tritonops.triton.stuck import LoadLog, crash_words
 from tritonops.triton.waiting import Deadline
@@ -64,7 +67,8 @@ class Loading:
             for names, width in ((self.together, PARALLEL), (self.alone, 1), (self._in_order(), 1)):
                 self._leave_out_ensembles()
                 due = [name for name in names if name not in self.reasons]
-                run = _Run(client, log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
+                disk = Disk.of(self.models_dir, url)
+                run = _Run(client, disk, log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
                 crashed_at = run.load(width)
                 self.reasons |= run.reasons
                 if crashed_at is not None:
@@ -119,15 +123,17 @@ class _Run:
     def __init__(
         self,
         client: TritonClient,
+        disk: Disk,
         log: Path,
         is_alive: Callable[[], bool],
         timeouts: dict[str, float],
         deadline: Deadline,
     ) -> None:
-        self._client, self._log, self._is_alive, self._deadline = client, log, is_alive, deadline
+        self._client, self._disk, self._log, self._is_alive, self._deadline = client, disk, log, is_alive, deadline
         self._timeouts = timeouts
         self._waiting = deque(timeouts)
         self._active: dict[str, LoadCall] = {}
+        self._on_disk: dict[str, ModelOnDisk | None] = {}
         self._ends: dict[str, float] = {}
         self._done: queue.SimpleQueue[LoadCall] = queue.SimpleQueue()
         self._load_log, self._position = LoadLog(), 0
@@ -150,6 +156,7 @@ class _Run:
         return None
 
     def _begin(self, model: str) -> None:
+        self._on_disk[model] = self._disk.read(model)
         call = LoadCall(self._client, model, timeout=self._timeouts[model], done=self._done)
         self._active[model] = call
         self._ends[model] = time.monotonic() + call.timeout
@@ -166,7 +173,15 @@ class _Run:
         if call.error and not isinstance(call.error, TritonOpsError):
             raise call.error
         self._active.pop(call.model, None)
+        if call.error is None:
+            self._note(call.model)
         return True
+
+    def _note(self, name: str) -> None:
+        """From then on, a config that another client brings into service is seen to be another one."""
+        if model := self._on_disk[name]:
+            with suppress(TritonOpsError):
+                note_loaded(self._client, self._disk, model)
 
     def _hangs_in_a_crash(self) -> bool:
         """Triton writes a stack trace when it crashes, and may wait for ever for a lock that it holds itself."""

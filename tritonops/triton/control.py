@@ -263,9 +263,20 @@ def _load_from_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadli
     if error:
         raise error
     _require_ready(client, model)
+    _remember(client, disk, model)
+    return True
+
+
+def note_loaded(client: TritonClient, disk: Disk, model: ModelOnDisk) -> None:
+    """Write down that the server serves a model as it was on disk before its first load; nothing where it does not."""
+    rows = [row for row in client.index() if row.name == model.name]
+    if version_problem(rows, model) is None and config_problem(client, model) is None:
+        _remember(client, disk, model)
+
+
+def _remember(client: TritonClient, disk: Disk, model: ModelOnDisk) -> None:
     served = client.config(model.name)
     disk.remember(model.name, Note(model.files, model.text, packed(served), newest_time(model)))
-    return True
 
 
 def _not_as_on_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadline: Deadline) -> TritonError | None:
