@@ -294,8 +294,9 @@ class DependentError(InputError):
     def __init__(self, model: str, reasons: Iterable[str], ensembles: Iterable[str]) -> None:
         names = list(ensembles)
         super().__init__(
-            f"{model} was left as it is served: {'; '.join(reasons)}",
-            hint=f"Change {', '.join(names)} too, or take it out of service first: inv triton.unload {names[0]}",
+            f"{model}: left as it is served, since {'; '.join(reasons)}",
+            hint=f"Change {', '.join(names)} too, or take it away first: inv triton.unload {names[0]}, "
+            f"inv models.disable {names[0]}",
         )
 
 

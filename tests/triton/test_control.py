@@ -214,7 +214,7 @@ def test_a_step_of_a_served_ensemble_is_not_unloaded_under_it(triton, client, di
     (triton.models_dir / "an_ensemble/config.pbtxt").write_text(ENSEMBLE.replace("STEP", "a_step"))
     control.load(client, "an_ensemble", disk=disk)
     assert answer(client, "an_ensemble") == 5
-    with pytest.raises(InputError, match="a_step is a step of an_ensemble"):
+    with pytest.raises(InputError, match="a_step: it is a step of an_ensemble"):
         control.unload(client, "a_step", disk=disk)
     control.unload(client, "an_ensemble", disk=disk)
     assert control.unload(client, "a_step", disk=disk).verdict == "unloaded"

@@ -178,7 +178,7 @@ def called(triton, client, disk, request):
 
 def test_a_model_is_not_unloaded_under_one_that_calls_it(client, called):
     name, caller, disk = called
-    with pytest.raises(InputError, match=rf"{name} is called by {caller} \(depends_on in models.toml\)") as caught:
+    with pytest.raises(InputError, match=rf"{name}: it is called by {caller} \(depends_on in models.toml\)") as caught:
         control.unload(client, name, disk=disk)
     assert caught.value.hint == f"Unload {caller} first."
     control.unload(client, caller, disk=disk)

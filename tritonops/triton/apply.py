@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tritonops.errors import LoadError, PartialFailureError, ServerDiedError, TritonOpsError, UnreachableError
+from tritonops.errors import DependentError, LoadError, PartialFailureError, ServerDiedError, TritonOpsError, UnreachableError
 from tritonops.models.catalog import declared_callers
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository
@@ -185,7 +185,8 @@ class _Run:
             raise
         except TritonOpsError as exc:
             reason = str(exc).removeprefix(f"{name}: ")
-            self.failed[name] = " ".join([reason, *([exc.hint] if isinstance(exc, LoadError) and exc.hint else [])])
+            hint = exc.hint if isinstance(exc, LoadError | DependentError) else None
+            self.failed[name] = f"{reason}. {hint}" if hint else reason
 
     def _note_done(self, name: str, action: str) -> None:
         actions = self.done.setdefault(name, [])

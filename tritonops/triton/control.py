@@ -86,6 +86,7 @@ def load(
     model = disk.read(name) if disk else None
     if model is None:  # A model whose load failed may be in the index no longer, until its folder is looked at again.
         require_known(client, name)
+        refuse_disabled(disk, name)
     if disk is None or model is None:
         _settled(client, name, deadline, disk)
         _load(client, name, disk, model, deadline)
@@ -113,12 +114,12 @@ def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout
         return Outcome(name, "not loaded", rows)
     if ensembles := serving_ensembles(client, name):
         raise InputError(
-            f"{name} is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
+            f"{name}: it is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
             hint=f"Unload {', '.join(ensembles)} first.",
         )
     if callers := _serving_callers(client, name, disk):
         raise InputError(
-            f"{name} is called by {', '.join(callers)} (depends_on in models.toml), which would fail without it",
+            f"{name}: it is called by {', '.join(callers)} (depends_on in models.toml), which would fail without it",
             hint=f"Unload {', '.join(callers)} first.",
         )
     _refuse_stuck(disk, name, rows)
@@ -224,6 +225,12 @@ def _with_steps(disk: Disk, model: ModelOnDisk) -> list[ModelOnDisk]:
 
     add(model, ())
     return list(found.values())
+
+
+def refuse_disabled(disk: Disk | None, name: str) -> None:
+    """Raise InputError for a model that is hidden from Triton; it may be served still."""
+    if disk and name in Repository(disk.models_dir).disabled_names():
+        raise InputError(f"{name}: it is disabled", hint=f"Try: inv models.enable {name}")
 
 
 def _load_step(
@@ -339,7 +346,7 @@ def _refuse_stuck(disk: Disk | None, name: str, rows: Rows) -> None:
 def _refuse_hazard(disk: Disk, name: str) -> None:
     """Raise LoadError before the call that would hang, or take the whole server down."""
     if reason := load_hazard(disk.models_dir, name):
-        raise LoadError(f"{name} was not loaded: {reason}", hint="Fix the model; the server was not asked.")
+        raise LoadError(f"{name}: not loaded: {reason}", hint="Fix the model; the server was not asked.")
 
 
 def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk | None, deadline: Deadline) -> None:

@@ -109,6 +109,7 @@ def _editable(client: TritonClient, name: str, disk: Disk) -> ModelOnDisk:
     model = disk.read(name)
     if model and model.config_error:
         raise model.config_error
+    control.refuse_disabled(disk, name)
     if model is None or model.config is None:
         raise InputError(
             f"{name} has no config.pbtxt in {disk.models_dir}, where its version policy would be written",
@@ -126,4 +127,4 @@ def _require_on_disk(name: str, policy: VersionPolicy, versions: Collection[int]
 
 
 def _served(client: TritonClient, name: str) -> set[int]:
-    return ready(row for row in client.index() if row.name == name)
+    return ready(row for row in control.list_models(client) if row.name == name)
