@@ -5,20 +5,25 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
-from tritonops.errors import LoadError
+from tritonops.errors import LoadError, TritonOpsError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.server.report import report
 from tritonops.triton.client import connect
 from tritonops.triton.control import load, unload
 from tritonops.triton.disk import Disk
+from tritonops.triton.infer import infer
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
 
@@ -131,6 +136,47 @@ def test_ten_good_models_are_served_beside_ten_bad_ones_that_are_named_with_thei
         assert re.search(reason, rows[name].reason or "", re.DOTALL), (name, rows[name])
 
 
+def inv(*arguments, environment):
+    command = [sys.executable, "-P", PROJECT / "tasks/program.py", "--search-root", PROJECT, *arguments]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRITON")}
+    return subprocess.Popen(
+        command, env={**kept, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def answers(url, names):
+    """Whether each of the models answers."""
+    with connect(url) as client, contextlib.suppress(TritonOpsError):
+        return all(infer(client, name).responses for name in names)
+    return False
+
+
+def test_the_good_ones_answer_while_the_others_are_waited_for(tmp_path):
+    models_dir = tmp_path / "triton"
+    models_dir.mkdir()
+    for name in GOOD:
+        write_model(models_dir, name, {1: affine(3)})
+    expected = dict(make(models_dir) for make in TEN)
+    ports = free_ports()
+    environment = {"TRITON_MODELS_DIR": str(models_dir)}
+    environment |= {f"TRITON_EXPOSE_{kind.upper()}": str(port) for kind, port in asdict(ports).items()}
+    with inv("server.up", "--model-timeout", "12", environment=environment) as up:
+        have_answered = False
+        while up.poll() is None and not have_answered:
+            have_answered = answers(f"127.0.0.1:{ports.grpc}", GOOD)
+        is_waiting = up.poll() is None
+        output, _ = up.communicate(timeout=120)
+    assert (have_answered, is_waiting) == (True, True), output
+    assert up.returncode == 1
+    failed = output[output.index("error: Triton is up, but does not serve:") :]
+    assert dict(re.findall(r"^  (\w+): (.*)", failed, re.MULTILINE)).keys() == expected.keys()
+    for name, reason in expected.items():
+        assert re.search(rf"^  {name}: .*{reason}", failed, re.MULTILINE), (name, failed)
+    with inv("server.down", environment=environment) as down:
+        assert down.wait(60) == 0
+    assert not processes_in(tmp_path)
+
+
 @pytest.mark.parametrize(
     "name", ["no_model_py", "foreign_stub", "config_a_folder", "labels_a_folder", "version_of_20_digits"]
 )
@@ -203,7 +249,8 @@ def test_a_server_that_hangs_in_its_crash_is_one_that_crashed(tmp_path, start_tr
     assert "Triton crashed while it loaded this model" in (rows["b"].reason or "")
 
 
-def test_models_load_beside_one_whose_environment_is_being_unpacked(tmp_path, start_triton):
+@pytest.mark.parametrize("start", range(int(os.environ.get("STARTS", "2"))))
+def test_models_load_beside_one_whose_environment_is_being_unpacked(tmp_path, start_triton, start):
     """Triton changes its directory meanwhile: with relative paths the stubs of other models were not found."""
     models_dir = tmp_path / "my $(models)" / "triton"
     models_dir.mkdir(parents=True)
@@ -211,10 +258,11 @@ def test_models_load_beside_one_whose_environment_is_being_unpacked(tmp_path, st
     files = tmp_path / "environment" / "bin"
     files.mkdir(parents=True)
     (files / "activate").write_text("")
-    for number in range(2000):
-        (files / f"file{number}").write_bytes(os.urandom(2000))
+    for number in range(4000):
+        (files / f"file{number}").write_bytes(os.urandom(4000))
     with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
         packed.add(tmp_path / "environment", arcname=".")
+    assert archive.stat().st_size > 16_000_000
     parameter = f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{archive}" }} }}\n'
     python_model(models_dir, "packed", config=CONFIG + parameter)
     for name in GOOD[:6]:

@@ -129,7 +129,9 @@ class _Cell:
         if self.situation == "unmanaged ensemble":
             for name in self.ensembles:
                 shutil.copytree(self.project / "ensemble", self.models_dir / name / "1")
-                shutil.copy(self.project / "triton-config" / name / "gpu.pbtxt", self.models_dir / name / "config.pbtxt")
+                shutil.copy(
+                    self.project / "triton-config" / name / "gpu.pbtxt", self.models_dir / name / "config.pbtxt"
+                )
         self._require(*self.inv("triton.apply", "--include", ",".join((self.step, *self._managed))))
         for name in self.ensembles:
             self._require(*self.inv("triton.load", name))

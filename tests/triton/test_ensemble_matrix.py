@@ -11,7 +11,12 @@ CHOSEN = [
     *(("load", "pinned step"), ("load", "signature change"), ("load", "two ensembles on one step")),
     *(("load --version", "two ensembles on one step"), ("load --version", "unmanaged ensemble")),
     *(("unload", "unmanaged ensemble"), ("unload --version", "newest step"), ("unload --version", "disabled step")),
-    *(("apply", "unmanaged ensemble"), ("apply", "newest step"), ("apply", "signature change"), ("remove", "pinned step")),
+    *(
+        ("apply", "unmanaged ensemble"),
+        ("apply", "newest step"),
+        ("apply", "signature change"),
+        ("remove", "pinned step"),
+    ),
 ]
 
 
