@@ -104,7 +104,7 @@ class PartialFailureError(TritonOpsError):
         # Some reasons begin with the name, for where they stand alone.
         self.failures = {name: reason.removeprefix(f"{name}: ") for name, reason in failures.items()}
         self.exit_code = exit_code or type(self).exit_code
-        lines = [f"  {name}: {reason}" for name, reason in self.failures.items()]
+        lines = [f"  {name}: {reason}".replace("\n", "\n    ") for name, reason in self.failures.items()]
         super().__init__("\n".join([f"{what}:", *lines]), hint=hint)
 
 

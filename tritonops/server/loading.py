@@ -56,7 +56,7 @@ class Loading:
     ) -> Loading:
         """Look at the models that Triton is shown; `refuse` gives the reason for a name that cannot be served."""
         names = Repository(models_dir).enabled_names()
-        reasons = {name: reason for name in names if (reason := refuse(name) or hazard(models_dir / name))}
+        reasons = {name: reason for name in names if (reason := refuse(name) or _hazard(models_dir / name))}
         ensembles = {name: steps for name in names if (steps := steps_on_disk(models_dir / name))}
         together = [name for name in names if name not in ensembles]
         return cls(models_dir, model_timeout, reasons, together, ensembles=ensembles)
@@ -115,6 +115,11 @@ class Loading:
             return self.model_timeout
         sizes = (path.stat().st_size for path in (self.models_dir / name).rglob("*") if path.is_file())
         return max(MODEL_TIMEOUT, sum(sizes) / _BYTES_PER_SECOND)
+
+
+def _hazard(model: Path) -> str | None:
+    reason = hazard(model)
+    return f"left out: {reason}" if reason else None
 
 
 class _Run:
