@@ -135,7 +135,7 @@ def test_a_model_whose_name_a_shell_would_read_otherwise_is_left_out(models_dir,
     (models_dir / name).mkdir()
     server = start_triton(models_dir)
     assert served(server) == {("plain", 1)}
-    assert "cannot serve a folder named" in embedded.not_loaded(server)[name]
+    assert "cannot serve a folder named" in embedded.not_loaded(server)[0][name]
 
 
 def test_a_server_folder_that_cannot_be_made_is_named(models_dir):

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
+from tests.triton.projects import write_ensemble
 from tritonops.errors import LoadError, TritonOpsError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
@@ -222,6 +223,15 @@ def test_stubs_do_not_outlive_a_server_that_was_killed(tmp_path):
     again = embedded.start(models_dir, tmp_path / ".server", ports=free_ports())
     embedded.kill(again)
     assert not processes_in(tmp_path)
+
+
+def test_an_ensemble_that_triton_refuses_is_named_with_its_reason(tmp_path, start_triton):
+    models_dir = tmp_path / "triton"
+    write_model(models_dir, "step", {1: affine(width=4)})
+    write_ensemble(models_dir, "unlike", "step")
+    rows = {row.name: row for row in report(start_triton(models_dir).server_dir).models}
+    assert rows["step"].state == "READY"
+    assert "inconsistent shape: [-1,3] is inferred from model unlike" in (rows["unlike"].reason or "")
 
 
 def test_after_crashes_the_server_starts_again_without_the_culprits(tmp_path, start_triton):

@@ -33,6 +33,7 @@ E1129 07:37:26.021552 8743 model_repository_manager.cc:703] "Invalid argument: e
 E1129 07:38:33.697955 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'deep' depends on 'st' which has no loaded version. Model 'st' loading failed with error: version 1 is at UNAVAILABLE state: Internal: no;"
 E1129 07:38:34.455474 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'deep' depends on 'st' which has no loaded version. Model 'st' loading failed with error: "
 E1129 07:38:34.455481 8743 model_repository_manager.cc:703] "Invalid argument: ensemble 'curt' depends on 'st' which has no loaded version. Model 'st' loading failed with error: "
+E1129 08:16:15.184535 7155 model_repository_manager.cc:703] "Invalid argument: in ensemble wide, ensemble tensor image: inconsistent shape: [-1,1] is inferred from model wide while [-1] is inferred from model a"
 E1129 07:38:34.455499 8743 ensemble_scheduler.cc:1468] "unable to create stream for en: CUDA driver version is insufficient for CUDA runtime version"
 """  # noqa: E501
 
@@ -44,6 +45,8 @@ def test_an_ensembles_reason_is_found_and_not_replaced_by_its_repetition_without
         "deep": "depends on 'st' which has no loaded version. "
         "Model 'st' loading failed with error: version 1 is at UNAVAILABLE state: Internal: no;",
         "curt": "depends on 'st' which has no loaded version.",
+        "wide": "ensemble tensor image: inconsistent shape: [-1,1] is inferred from model wide while [-1] is inferred "
+        "from model a",
     }
 
 

@@ -129,7 +129,7 @@ def _load(server: Server, loading: Loading, token: str | None, deadline: Deadlin
     """Load every model that is due; False where the server crashed under it."""
     _wait_until_started(server, deadline)
     if loading.run(server.grpc_url, server.log, server.process.is_alive, token=token, deadline=deadline):
-        write_json(_reasons_file(server.server_dir), loading.reasons)
+        write_json(_reasons_file(server.server_dir), {"answers": loading.answers, "reasons": loading.reasons})
         _starting_file(server.server_dir).unlink(missing_ok=True)
         return True
     if _was_stopped(server):
@@ -153,10 +153,14 @@ def _starting_file(server_dir: Path) -> Path:
     return server_dir / "starting.json"
 
 
-def not_loaded(server: Server) -> dict[str, str]:
-    """Give the reasons of the models that the start left out or gave up, by name."""
-    reasons = pid_file.read_json(_reasons_file(server.server_dir))
-    return {str(name): str(reason) for name, reason in reasons.items()} if isinstance(reasons, dict) else {}
+def not_loaded(server: Server) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the reasons of the models that the start left out or gave up, and Triton's answers to loads that failed."""
+    found = pid_file.read_json(_reasons_file(server.server_dir))
+    parts = (found.get(key) if isinstance(found, dict) else None for key in ("reasons", "answers"))
+    reasons, answers = (
+        {str(name): str(text) for name, text in part.items()} if isinstance(part, dict) else {} for part in parts
+    )
+    return reasons, answers
 
 
 def _reasons_file(server_dir: Path) -> Path:

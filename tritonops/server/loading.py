@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tritonops.errors import TritonOpsError, TritonUnreachableError
+from tritonops.errors import TritonError, TritonOpsError, TritonUnreachableError
 from tritonops.models.check.hazards import hazard, steps_on_disk
 from tritonops.models.repository import Repository
 from tritonops.triton.client import TritonClient, connect
@@ -42,12 +42,14 @@ class Loading:
     model_timeout: float | None = None
     """Seconds for one load; where it is None, a minute, or longer for large files."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """By model, why it is not loaded; Triton's own reasons are in its index and its log."""
+    """By model, why it was left out or given up, and is not tried again."""
     together: list[str] = field(default_factory=list)
     alone: list[str] = field(default_factory=list)
     """Models that were being loaded when the server crashed: one of them did it, so each is loaded by itself."""
     ensembles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Ensembles and their steps. Triton refuses to load one while a step is loading, so they come last, one by one."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """By model, what Triton answered to a load that failed."""
     crashes: int = 0
 
     @classmethod
@@ -71,6 +73,7 @@ class Loading:
                 run = _Run(client, disk, log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
                 crashed_at = run.load(width)
                 self.reasons |= run.reasons
+                self.answers |= run.answers
                 if crashed_at is not None:
                     self._crashed(crashed_at, log)
                     return False
@@ -144,6 +147,7 @@ class _Run:
         self._load_log, self._position = LoadLog(), 0
         self._crashing_since: float | None = None
         self.reasons: dict[str, str] = {}
+        self.answers: dict[str, str] = {}
 
     def load(self, width: int) -> list[str] | None:
         """Load all; where the server crashes, return the models that were being loaded."""
@@ -180,6 +184,8 @@ class _Run:
         self._active.pop(call.model, None)
         if call.error is None:
             self._note(call.model)
+        elif isinstance(call.error, TritonError):
+            self.answers[call.model] = call.error.answer.removeprefix(f"load failed for model '{call.model}': ")
         return True
 
     def _note(self, name: str) -> None:

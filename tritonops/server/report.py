@@ -64,4 +64,5 @@ def _models(server: Server, token: str | None) -> list[ModelStatus]:
         raise ServerStartingError(server.process.pid, server.log) from exc
     log = server.log.read_text(encoding="utf-8", errors="replace")
     names = Repository(server.models_dir).enabled_names()
-    return with_reasons(rows, names, log, explain=explained, given_up=embedded.not_loaded(server))
+    given_up, answers = embedded.not_loaded(server)
+    return with_reasons(rows, names, log, explain=explained, given_up=given_up, answers=answers)

@@ -60,7 +60,9 @@ def _reason(
         return _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
     if "no version is available" in answer:
         return _indexed(client, name) or _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
-    return answer.removeprefix(f"load failed for model '{name}': ").removeprefix(f"ensemble '{name}' ")
+    for prefix in (f"load failed for model '{name}': ", f"ensemble '{name}' ", f"in ensemble {name}, "):
+        answer = answer.removeprefix(prefix)
+    return answer
 
 
 def _indexed(client: TritonClient, name: str) -> str | None:

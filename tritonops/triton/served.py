@@ -19,7 +19,10 @@ _FAILED = re.compile(
         '(?P<name>[^']+)'(?:\ version\ \d+)?:\ (?P<reason>.*)"$""",
     re.VERBOSE,
 )
-_ENSEMBLE = re.compile(r"""ensemble\ '?(?P<name>.+?)'?\ (?P<reason>(?:depends\ on|contains\ models)\ .*)"$""", re.VERBOSE)
+_ENSEMBLE = re.compile(
+    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ )(?P<reason>.*)"$""",
+    re.VERBOSE,
+)
 _WITHOUT_REASON = re.compile(r" Model '[^']+' loading failed with error: $")
 _LOADED = re.compile(r"""successfully loaded '(?P<name>[^']+)'""")
 # The parser of config.pbtxt says where and what, on a line before the one that names the model.
@@ -44,9 +47,10 @@ def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[s
             unparsed = ""
         elif found := _ENSEMBLE.search(line):
             reason = explain(_WITHOUT_REASON.sub("", found["reason"]).replace("\\n", "\n"))
+            name = found["name"] or found["other"]
             # It is repeated at each later load of another model, without what the step failed of.
-            if not reasons.get(found["name"], "").startswith(reason):
-                reasons[found["name"]] = reason
+            if not reasons.get(name, "").startswith(reason):
+                reasons[name] = reason
         elif found := _LOADED.search(line):
             reasons.pop(found["name"], None)
     return reasons
@@ -59,12 +63,15 @@ def with_reasons(
     *,
     explain: Explain = without_traceback,
     given_up: Mapping[str, str] | None = None,
+    answers: Mapping[str, str] | None = None,
 ) -> list[ModelStatus]:
     """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list.
 
-    `given_up` has the reasons of models that a start left out, or did not wait for.
+    `given_up` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to its
+    loads, which it need not log.
     """
-    reasons = {**failure_reasons(log, explain=explain), **(given_up or {}), **stuck_loads(log)}
+    answered = {name: explain(answer) for name, answer in (answers or {}).items()}
+    reasons = {**answered, **failure_reasons(log, explain=explain), **(given_up or {}), **stuck_loads(log)}
     rows = list(index)
     unlisted = {*names} - {row.name for row in rows}
     rows += [ModelStatus(name, None, None, None) for name in unlisted]
