@@ -22,6 +22,7 @@ from tritonops.server.ports import free_ports
 
 
 def main() -> None:
+    """Run all cells, and print one line each."""
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
         (folder / "served/triton").mkdir(parents=True)

@@ -27,14 +27,14 @@ from typing import Any
 from tritonops.documents import MAX_RECORD
 from tritonops.errors import DeployError, InputError, RolledBackError, TritonOpsError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
-from tritonops.models.catalog import declared_callers
+from tritonops.models.catalog import declared_callers, load_catalog
 from tritonops.models.repository import Repository
 from tritonops.remote.hold import Holder, hold
 from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
 from tritonops.remote.mirror import differing, discard, mirror
 from tritonops.remote.prepare import prepare
 from tritonops.remote.runtime import Runtime
-from tritonops.remote.serving import serve
+from tritonops.remote.serving import ensembles_in_service, serve
 from tritonops.settings import load_settings
 from tritonops.triton.client import connect
 from tritonops.triton.disk import Disk
@@ -75,7 +75,22 @@ def _steps(layout: Layout, release: Release, report: Report) -> tuple[tuple[str,
         mirror(layout.models_dir, before.models_dir)
     if release.outcome is None:
         prepare(layout, release, report=report)
+    if before:
+        _refuse_lost_ensembles(layout, before, release)
     return switch(layout, before, release, report=report)
+
+
+def _refuse_lost_ensembles(layout: Layout, before: Release, release: Release) -> None:
+    """Raise DeployError for an ensemble in service that somebody put there by hand: no models.toml asks for its end."""
+    settings = load_settings(before.project)
+    declared = {*load_catalog(settings.models_toml).names, *Repository(release.models_dir).enabled_names()}
+    with connect(settings.triton_url, token=settings.triton_token) as client:
+        lost = [name for name in ensembles_in_service(client) if name not in declared]
+    if lost:
+        raise DeployError(
+            f"{', '.join(lost)} would go out of service: an ensemble of no models.toml, which somebody put on the host",
+            hint=f"Add it to models.toml, or take it out of service before: inv triton.unload {lost[0]} --host HOST",
+        )
 
 
 def _refuse_what_never_served(release: Release) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError
+from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError, TritonUnreachableError
 from tritonops.models.repository import Repository
 from tritonops.triton import control
 from tritonops.triton.client import TritonClient
+from tritonops.triton.dependents import ensemble_steps
 from tritonops.triton.disk import Disk
 
 
@@ -38,6 +39,14 @@ def served(client: TritonClient) -> tuple[tuple[str, int], ...]:
     """List the model versions that are ready, also those whose folder has gone."""
     rows = control.list_models(client)
     return tuple((row.name, row.version) for row in rows if row.state == "READY" and row.version is not None)
+
+
+def ensembles_in_service(client: TritonClient) -> list[str]:
+    """Name the ensembles that are ready; none where no server answers."""
+    try:
+        return sorted(name for name in _names(served(client)) if ensemble_steps(client.config(name)))
+    except TritonUnreachableError:
+        return []
 
 
 def _names(rows: tuple[tuple[str, int], ...]) -> set[str]:
