@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.compose.machines import rootless_engine
 from tests.remote.project import Site
 from tritonops.errors import DeployError, RolledBackError
+from tritonops.remote.host import Host
+from tritonops.remote.inventory import load_inventory
+from tritonops.remote.preflight import examine
 
 
 @pytest.fixture
@@ -80,3 +84,28 @@ def test_a_host_that_lacks_something_is_told_so_before_anything_is_sent(tmp_path
         for problem in ("rsync is not installed", "no Docker engine answers", "nvidia-smi lists no GPU"):
             assert problem in str(caught.value)
         assert not list((site.servers["gpu-01"].root / "releases").glob("*/project/*"))
+
+
+def test_a_host_whose_docker_talks_to_another_machine_is_refused_before_anything_is_sent(tmp_path):
+    docker = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
+    with Site.at(tmp_path, "gpu-01", DOCKER_CONFIG=docker, DOCKER_HOST="tcp://gpu-02.invalid:2375") as site:
+        site.serve(alpha=2)
+        site.clone.hosts("gpu-01", runtime="compose")
+        with pytest.raises(DeployError, match="docker there talks to the engine of another machine"):
+            site.deploy()
+        assert not list((site.servers["gpu-01"].root / "releases").glob("*/project/*"))
+
+
+@pytest.mark.docker
+def test_a_host_with_a_rootless_engine_gets_the_advice_for_one(tmp_path):
+    docker = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
+    with (
+        rootless_engine(tmp_path / "docker.sock") as endpoint,
+        Site.at(tmp_path, "gpu-01", DOCKER_CONFIG=docker, DOCKER_HOST=endpoint) as site,
+    ):
+        site.clone.hosts("gpu-01", config="gpu", runtime="compose")
+        with Host("gpu-01", ssh_config=site.fleet.config) as host:
+            here = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01")
+            remedies = {finding.check: finding.remedy for finding in examine(host, "tritonops", here)}
+    assert "--config=$HOME/.config/docker/daemon.json" in str(remedies["toolkit"])
+    assert "loginctl enable-linger" in str(remedies["linger"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from tritonops.compose.definition import Definition
 from tritonops.compose.engine import Docker
+from tritonops.compose.engine_machine import reachable_address
 from tritonops.errors import DockerError, InputError
 
 PREVIOUS = "-previous"
@@ -87,10 +88,13 @@ class Container:
         """Whether both were created from the same settings and image."""
         return self.config_hash == other.config_hash and self.data["Image"] == other.data["Image"]
 
-    def grpc_address(self) -> str:
-        """Where its gRPC port can be reached from here. Raises InputError where it publishes none."""
+    def grpc_address(self, machine: str | None) -> str:
+        """Where its gRPC port can be reached from here; `machine` is that of the engine, None for this one.
+
+        Raises InputError where it publishes none, or none that can be reached.
+        """
         if self.data["HostConfig"].get("NetworkMode") == "host":
-            return "127.0.0.1:8001"
+            return reachable_address("", "8001", machine)
         published = self.data["NetworkSettings"]["Ports"].get("8001/tcp")
         if not published:
             raise InputError(
@@ -98,9 +102,7 @@ class Container:
                 " container",
                 hint="tritonops controls Triton over gRPC: publish it, on 127.0.0.1.",
             )
-        host, port = published[0]["HostIp"], published[0]["HostPort"]
-        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
-        return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+        return reachable_address(published[0]["HostIp"], published[0]["HostPort"], machine)
 
     @property
     def _labels(self) -> Mapping[str, str]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tritonops.compose.engine_machine import reachable_address
 from tritonops.errors import InputError, near_misses
+
+_GRPC_PORT = 8001
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Definition:
                 f"the service {self.name} wants {replicas} containers, but only one can have its ports",
                 hint="Remove `scale` or `deploy.replicas` from it.",
             )
+
+    def require_reachable(self, machine: str | None) -> None:
+        """Raise InputError where only `machine`, the engine's, will reach the port for gRPC."""
+        for port in self.ports:
+            if port["target"] == _GRPC_PORT:
+                reachable_address(port.get("host_ip", ""), str(port["published"]), machine)
 
     @property
     def image(self) -> str | None:

@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from tritonops.compose.engine_machine import engine_machine
 from tritonops.compose.known_failures import known_failure
 from tritonops.errors import (
     ComposeMissingError,
@@ -21,6 +23,7 @@ from tritonops.errors import (
     DockerError,
     DockerMissingError,
     DockerTimeoutError,
+    EngineUnreachableError,
 )
 
 Watch = Callable[[str], None]
@@ -29,6 +32,9 @@ Watch = Callable[[str], None]
 OLDEST_COMPOSE = (2, 20)
 """The first with `include`; older ones take a service's name for the whole application in some commands."""
 _LAST_LINES = 6
+_SECURITY = ("info", "--format", "{{.SecurityOptions}}")
+_ROOTLESS = "name=rootless"
+_QUICK = 5.0
 _ERASE_LINE = "\033[2K"  # Compose 2.26 begins lines of a log with it, terminal or not
 
 
@@ -47,6 +53,17 @@ class Docker:
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def machine(self) -> str | None:
+        """The machine of the engine that docker talks to, by DOCKER_HOST or its context; None for this one."""
+        command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+        return engine_machine(self.output(command).strip())
+
+    @cached_property
+    def is_rootless(self) -> bool:
+        """Whether the engine says that it runs without root: then a container's root is the engine's user."""
+        return _ROOTLESS in self.output(["docker", *_SECURITY])
 
     def output(self, command: Sequence[str], *, timeout: float | None = None) -> str:
         """Run a command and return what it wrote to stdout. Raises DockerError, also after `timeout` seconds."""
@@ -131,12 +148,23 @@ class Docker:
         if not code:
             return
         if error := known_failure(said):
+            if isinstance(error, EngineUnreachableError) and (endpoint := self._rootless_endpoint()):
+                error.hint = f"A rootless engine of this user answers at {endpoint}: docker context use rootless"
             raise error
         if command[1] == "compose" and not self._has_compose():
             raise ComposeMissingError(has_v1=shutil.which("docker-compose") is not None)
         # Compose indents its progress.
         reason = "\n".join(line for line in said.splitlines() if not line.startswith(" "))
         raise DockerError(f"`{shlex.join(command)}` failed: {last_lines(reason or said, _LAST_LINES)}")
+
+    def _rootless_endpoint(self) -> str | None:
+        """Give the endpoint of this user's own engine, where one answers there that says that it is rootless."""
+        folder = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+        endpoint = f"unix://{folder / 'docker.sock'}"
+        if not (folder / "docker.sock").is_socket():
+            return None
+        answer = self.attempt(["docker", "--host", endpoint, *_SECURITY], timeout=_QUICK)
+        return endpoint if _ROOTLESS in answer.stdout else None
 
     def require_compose(self) -> None:
         """Raise ComposeMissingError or ComposeTooOldError where Compose cannot be relied on."""

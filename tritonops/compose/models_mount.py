@@ -46,14 +46,17 @@ class View:
     unreadable: tuple[str, ...]
 
     @property
-    def cause(self) -> str | None:
-        """Say what keeps the container from reading the models."""
-        if self.names is not None and not self.unreadable:
-            return None
+    def is_blocked(self) -> bool:
+        """Whether the container's user may not read all of the models."""
+        return self.names is None or bool(self.unreadable)
+
+    def cause(self, *, is_rootless: bool) -> str:
+        """Say what keeps the container from reading the models, and what to do."""
         what = ", ".join(self.unreadable[:5]) or "the models folder"
+        owner = "0:0, which is the engine's user: Docker is rootless" if is_rootless else "its owner"
         return (
             f"the container's user may not read {what}: `chmod -R a+rX` the models folder, or set "
-            "TRITON_USER to its owner"
+            f"TRITON_USER to {owner}"
         )
 
 

@@ -89,7 +89,7 @@ class Replacement:
         new = next((container for container in others if container.status == "running"), None)
         if new is None or previous.is_running:
             return self._undo(previous)
-        if not wait and ready_models(new, self.token) is None:
+        if not wait and ready_models(self.docker, new, self.token) is None:
             self.watch(f"{new.name} does not serve yet: `inv compose.up` waits for it")
             return new
         try:
@@ -153,7 +153,7 @@ class Replacement:
             self._remove(current)
             self._rename(new, current.name)
             return self._start(new)
-        served_before = ready_models(current, self.token)
+        served_before = ready_models(self.docker, current, self.token)
         with self.interruption.postponed():
             probe(self.docker, self.compose, self.definition, running=current, watch=self.watch)
         try:

@@ -112,6 +112,7 @@ def up(
     service.docker.require_compose()
     try:
         service.definition.require_single()
+        service.definition.require_reachable(service.docker.machine)
         if service.models_folder:
             refuse_leaving_links(service.models_folder)
         with _changing(service, watch=watch, timeout=timeout) as replacement:

@@ -58,7 +58,7 @@ class Server:
 
         Raises ServiceError with the cause and the end of the log, and TokenRefusedError.
         """
-        url = self._require_running().grpc_address()
+        url = self._require_running().grpc_address(self.docker.machine)
         with connect(url, token=self.token) as client:
             for _ in Deadline.after(timeout).polls():
                 try:
@@ -91,7 +91,10 @@ class Server:
         if not failed:
             return ()
         found = causes(self.docker, inspect(self.docker, self.container), "\n".join([*failed, *errors]))
-        return (*found, view.cause) if view and view.cause else found
+        return (*found, *self._view_cause(view))
+
+    def _view_cause(self, view: View | None) -> tuple[str, ...]:
+        return (view.cause(is_rootless=self.docker.is_rootless),) if view and view.is_blocked else ()
 
     def _require_running(self) -> Container:
         now = inspect(self.docker, self.container)
@@ -106,7 +109,7 @@ class Server:
         log = read_log(self.docker, container, tail=_LOG_LINES)
         view = look(self.docker, container) if container.status == "running" else None
         found = causes(self.docker, container, log)
-        found = (*found, view.cause) if view and view.cause else found
+        found = (*found, *self._view_cause(view))
         because = "".join(f"\n{cause}" for cause in found)
         return ServiceError(f"Triton did not come up: {problem}{because}\nIts log ends:\n{log}")
 
@@ -115,14 +118,14 @@ def describe(docker: Docker, definition: Definition, token: str | None) -> str:
     """Say in one line what the service serves at this moment."""
     for container in find_containers(docker, definition):
         if container.is_running:
-            return f"{SERVING_NOW} {container.name} ({container.image}), {_models(container, token)}"
+            return f"{SERVING_NOW} {container.name} ({container.image}), {_models(docker, container, token)}"
     return f"{SERVING_NOW} nothing"
 
 
-def ready_models(container: Container, token: str | None) -> frozenset[str] | None:
+def ready_models(docker: Docker, container: Container, token: str | None) -> frozenset[str] | None:
     """Name the models that are READY at this moment; None where Triton does not answer, or not with this token."""
     try:
-        with connect(container.grpc_address(), token=token) as client:
+        with connect(container.grpc_address(docker.machine), token=token) as client:
             for _ in Deadline.after(_QUICK).polls():
                 if (index := settled_index(client)) is not None:
                     return frozenset(row.name for row in index if row.state == "READY")
@@ -131,10 +134,10 @@ def ready_models(container: Container, token: str | None) -> frozenset[str] | No
     return None
 
 
-def _models(container: Container, token: str | None) -> str:
+def _models(docker: Docker, container: Container, token: str | None) -> str:
     if container.status != "running":
         return f"but it is {container.status}"
-    ready = ready_models(container, token)
+    ready = ready_models(docker, container, token)
     if ready is None:
         return "which does not list its models to us: it loads them still, or has another token"
     return f"models READY: {', '.join(sorted(ready)) or 'none'}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tritonops.compose.engine_machine import engine_machine, is_loopback
 from tritonops.errors import DeployError
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
@@ -33,9 +34,16 @@ for python in python3.12 python3.11 python3 python3.13; do
     if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
         2>/dev/null; then say python "$python"; break; fi
 done
-if has docker; then
+if [ "$compose" = yes ] && has docker; then
     say engine "$(docker info --format '{{.ServerVersion}}' 2>&1 | tail -1)"
     say compose "$(docker compose version --short 2>/dev/null)"
+    say endpoint "$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null)"
+    say security "$(docker info --format '{{.SecurityOptions}}' 2>/dev/null)"
+    own="unix://${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock"
+    if [ -S "${own#unix://}" ]; then
+        say own "$(docker --host "$own" info --format '{{.SecurityOptions}}' 2>/dev/null)"
+    fi
+    if [ -e "/var/lib/systemd/linger/$(id -un)" ]; then say linger yes; fi
 fi
 if has nvidia-smi; then say gpus "$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')"; fi
 say image "$image"
@@ -83,6 +91,11 @@ class Said:
         """Give it as a number; 0 where it is none."""
         return int(self.one(key)) if self.one(key).isdigit() else 0
 
+    @property
+    def rootless(self) -> bool:
+        """Whether the engine of this user says that it runs without root."""
+        return "name=rootless" in self.one("security") or "name=rootless" in self.one("own")
+
     def has(self, tool: str) -> bool:
         """Whether the host has this command."""
         return tool in self.answers.get("has", [])
@@ -96,6 +109,12 @@ class Check:
     holds: Callable[[Said], bool | None]
     problem: str
     remedy: str
+    rootless: str | None = None
+    """The remedy where Docker runs without root."""
+
+    def remedy_for(self, said: Said) -> str:
+        """Choose the remedy by what Docker says of itself."""
+        return self.rootless if self.rootless and said.rootless else self.remedy
 
 
 @dataclass(frozen=True)
@@ -121,6 +140,13 @@ NEEDS = (
         lambda said: said.one("engine")[:1].isdigit() if said.compose else None,
         "no Docker engine answers this user",
         'install Docker Engine, add the user to the group docker, or set runtime = "embedded" in hosts.toml',
+        rootless="as this user: docker context use rootless",
+    ),
+    Check(
+        "engine",
+        lambda said: engine_machine(said.one("endpoint"), is_loopback) is None if said.compose else None,
+        "docker there talks to the engine of another machine, whose Triton this host cannot prove",
+        "deploy to that machine; or on this one: docker context use default, and no DOCKER_HOST",
     ),
     Check(
         "compose",
@@ -139,6 +165,9 @@ NEEDS = (
         lambda said: _has_toolkit(said) if said.gpu and said.compose else None,
         "Docker has no NVIDIA Container Toolkit",
         "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
+        rootless="install nvidia-container-toolkit, then as this user: nvidia-ctk runtime configure --runtime=docker "
+        "--config=$HOME/.config/docker/daemon.json; sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups "
+        "--in-place; systemctl --user restart docker",
     ),
     Check(
         "gpu in a container",
@@ -161,6 +190,12 @@ NEEDS = (
 )
 
 MORE = (
+    Check(
+        "linger",
+        lambda said: bool(said.one("linger")) if said.compose and said.rootless else None,
+        "the rootless engine, and Triton with it, may end when its user logs out",
+        "sudo loginctl enable-linger, with the user's name",
+    ),
     Check(
         "driver",
         lambda said: bool(said.one("driver")) if said.gpu else None,
@@ -192,8 +227,10 @@ def preflight(here: HostSettings, *, venv: str, image: str) -> str:
     """Write the script of questions: `venv` is the digest of a release's requirements, `image` a word of the shell, the
     image that the host serves with.
     """
-    asked = "yes" if here.config == "gpu" and here.runtime == "compose" else "no"
-    return f"venv={venv} gpu_in_container={asked} image={image}\n{_PREFLIGHT}"
+    compose, gpu = here.runtime == "compose", here.config == "gpu"
+    asked = {"compose": compose, "gpu_in_container": compose and gpu}
+    variables = " ".join(f"{name}={'yes' if value else 'no'}" for name, value in asked.items())
+    return f"venv={venv} {variables} image={image}\n{_PREFLIGHT}"
 
 
 def examine(host: Host, directory: str, here: HostSettings) -> list[Finding]:
@@ -211,7 +248,7 @@ def require_fit(host: str, said: Said) -> None:
     """Raise DeployError that names all that is missing."""
     missing = [check for check in NEEDS if check.holds(said) is False]
     if missing:
-        problems = "\n".join(f"  {check.problem}: {check.remedy}" for check in missing)
+        problems = "\n".join(f"  {check.problem}: {check.remedy_for(said)}" for check in missing)
         raise DeployError(f"{host} is not ready for a deploy:\n{problems}", hint=f"inv remote.doctor --host {host}")
 
 
@@ -219,7 +256,7 @@ def _finding(check: Check, said: Said) -> Finding:
     holds = check.holds(said)
     if holds is None:
         return Finding(check.name, "not asked")
-    return Finding(check.name, "ok") if holds else Finding(check.name, "problem", check.problem, check.remedy)
+    return Finding(check.name, "ok") if holds else Finding(check.name, "problem", check.problem, check.remedy_for(said))
 
 
 def _has_toolkit(said: Said) -> bool:
