@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import subprocess
 import time
 import tracemalloc
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.compose_env import compose_environment, differences, missing, our_environment, random_file
 from tests.dotenv_cases import CASES, ENVIRON
-from tritonops.dotenv import MAX_BYTES, format_line, parse, read_bytes
+from tritonops.dotenv import MAX_BYTES, format_line, parse, read_bytes, set_values
 from tritonops.errors import EnvFileError
 
 
@@ -99,13 +100,86 @@ def test_a_name_alone_is_refused_where_nothing_can_be_inherited():
         read("A=1\nFROM_ENV\nB=2\n", inherit=False)
 
 
+VALUES = [
+    *("plain", "it's", "a$b", "$$", "'$$(id)${A}", "back\\", "two\\\\", "'\\", 'a"b\\"c', "two\nlines'", "two\nlines"),
+    *(
+        "#",
+        " x ",
+        "'$A\\n",
+        "`id`",
+        "\\n'",
+        "\\\\0101'",
+        "!x'",
+        "a # b'",
+        "'\\$A",
+        "\t'\r",
+        "schlüssel'",
+        "~/'",
+        "\\`x",
+    ),
+]
+
+
+def through_a_shell(folder, text):
+    (folder / "env").write_bytes(text.encode())
+    command = ["sh", "-c", '. ./env; printf "%s|%s" "$A" "$B"']
+    done = subprocess.run(command, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_line_that_we_write_is_the_same_value_to_us_and_to_a_shell(value, tmp_path):
+    text = f"{format_line('A', value)}\nB=2\n"
+    assert read(text) == {"A": value, "B": "2"}
+    assert through_a_shell(tmp_path, text) == f"{value}|2"
+
+
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@given(st.text("A=:\n'\"\\$%{}-?+# \r`!~\x85é;&|", min_size=1, max_size=20))
+def test_any_value_is_read_alike_or_refused(tmp_path_factory, value):
+    try:
+        text = f"{format_line('A', value)}\nB=2\n"
+    except ValueError:
+        assert "`" in value
+        return
+    assert read(text) == {"A": value, "B": "2"}
+    assert through_a_shell(tmp_path_factory.getbasetemp(), text) == f"{value}|2"
+
+
+def test_lines_that_we_write_are_the_same_values_to_compose(compose):
+    values = {f"A{number}": value for number, value in enumerate(VALUES)}
+    (compose / ".env").write_text("".join(f"{format_line(*pair)}\n" for pair in values.items()), newline="")
+    assert compose_environment(compose, {}, values) == values
+
+
+@pytest.mark.parametrize("value", ["it's `x`", "`\\"])
+def test_a_value_that_no_line_gives_to_all_readers_is_refused(value):
+    with pytest.raises(ValueError, match="no line means the same to Compose and to a shell"):
+        format_line("A", value)
+
+
 @pytest.mark.parametrize(
-    "value", ["plain", "it's", "a$b", "$$", "back\\", "'\\", 'a"b\\"c', "two\nlines'", "#", " x ", "'$A\\n"]
+    ("before", "values", "after"),
+    [
+        ("", {"A": "1"}, "A='1'\n"),
+        ("B=2", {"A": "1"}, "B=2\nA='1'\n"),
+        ("# c\n  export A = 'old'\nB=$A\n", {"A": "1"}, "# c\n  A='1'\nB=$A\n"),
+        ("A: x # why\nB=2\nA=y\n", {"A": "1"}, "B=2\nA='1'\n"),
+        ("A='x\nB=3\n'\nB=2\n", {"B": "1"}, "A='x\nB=3\n'\nB='1'\n"),
+        ("A='x\nB=3\n'\nB=2\n", {"B": ""}, "A='x\nB=3\n'\n"),
+        ("A='1' B='2'\n", {"A": "", "B": "3"}, " B='3'\n"),
+        ("\ufeffA=1\r\nB=2\r\n", {"A": "3"}, "A='3'\nB=2\r\n"),
+        ("B=2\n", {"A": ""}, "B=2\n"),
+        ("AB=2\nB_A=3\n", {"A": "1", "B": "2"}, "AB=2\nB_A=3\nA='1'\nB='2'\n"),
+    ],
 )
-def test_a_line_that_we_write_is_read_as_the_value(value):
-    line = format_line("A", value)
-    assert "\n" not in line
-    assert read(f"{line}\nB=2\n") == {"A": value, "B": "2"}
+def test_values_are_written_where_their_names_stood_and_nothing_else_changes(before, values, after):
+    assert set_values(before.encode(), values, where="env").decode() == after
+
+
+def test_a_file_that_cannot_be_read_is_not_rewritten():
+    with pytest.raises(EnvFileError, match="env:2: B: the quote ' is not closed"):
+        set_values(b"A=1\nB='x\n", {"A": "2"}, where="env")
 
 
 @pytest.mark.parametrize("text", ["A=xxxxxxxxxx\n" + "A=$A$A$A$A\n" * 40, "A=" + "${A-" * 60 + "}" * 60 + "\n"])

@@ -17,6 +17,7 @@ from tritonops.models.repository import Repository
 from tritonops.server.installation import find_installation
 from tritonops.settings import Settings
 from tritonops.triton.client import connect
+from tritonops.triton.closed import require_closed_grpc
 
 _GB = 1_000_000_000
 
@@ -90,6 +91,8 @@ def _service(settings: Settings) -> str:
 def _server(settings: Settings) -> str:
     with connect(settings.triton_url, token=settings.triton_token) as client:
         rows = client.index()
+    if settings.triton_token:
+        require_closed_grpc(settings.triton_url)
     return f"{sum(row.state == 'READY' for row in rows)} versions READY at {settings.triton_url}"
 
 

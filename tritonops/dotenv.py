@@ -6,7 +6,7 @@ The rules are those of Compose 2.26; tests/dotenv_cases.py has them as data, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,11 +61,43 @@ def parse(data: bytes, lookup: Lookup, *, where: str, inherit: bool = True) -> d
 
 
 def format_line(name: str, value: str) -> str:
-    """Write an assignment, on one line, that Compose and `parse` read as this value."""
-    if "'" not in value and "\n" not in value and not value.endswith("\\"):
+    """Write an assignment that `parse`, Compose and a POSIX shell read as this value.
+
+    Raises ValueError where no line means the same to all of them.
+    """
+    if "'" not in value and not value.endswith("\\"):
         return f"{name}='{value}'"
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$").replace("\n", "\\n")
+    if "`" in value:
+        quote = "a single quote" if "'" in value else "a backslash at its end"
+        raise ValueError(f"{quote} and a backtick: no line means the same to Compose and to a shell")
+    escaped = re.sub(r'([\\"$])', r"\\\1", value)
     return f'{name}="{escaped}"'
+
+
+def set_values(data: bytes, values: Mapping[str, str], *, where: str) -> bytes:
+    """Write values into the bytes of a file, each where its name stood last; an empty value takes the name out.
+
+    Raises EnvFileError where the file cannot be read, and ValueError as `format_line` does.
+    """
+    text = _decode(data, where)
+    spans: list[tuple[str, int, int]] = []
+    _Parser(text, lambda _: None, where, inherit=False).parse(lambda *span: spans.append(span))
+    last = {name: start for name, start, _ in spans}
+    parts: list[str] = []
+    position = 0
+    for name, start, end in spans:
+        if name not in values:
+            continue
+        parts.append(text[position:start])
+        if values[name] and last[name] == start:
+            parts.append(format_line(name, values[name]))
+        elif text.startswith("\n", end) and text[:start].rpartition("\n")[2] == "":
+            end += 1  # the line goes as a whole
+        position = end
+    rest = "".join([*parts, text[position:]])
+    new = [f"{format_line(name, value)}\n" for name, value in values.items() if value and name not in last]
+    separator = "\n" if new and rest and not rest.endswith("\n") else ""
+    return "".join([rest, separator, *new]).encode()
 
 
 def _decode(data: bytes, where: str) -> str:
@@ -92,9 +124,13 @@ class _Parser:
         self._unset: list[str] = []
         self._expanded = 0
 
-    def parse(self) -> dict[str, Variable]:
+    def parse(self, found: Callable[[str, int, int], None] | None = None) -> dict[str, Variable]:
+        """Read all of it; `found` is told each name, and where its assignment starts and ends."""
         while self._next_statement():
+            start = self._position
             self._statement()
+            if found:
+                found(self._name, start, self._position)
         return self._found
 
     def _next_statement(self) -> bool:

@@ -158,7 +158,7 @@ class Environment:
 
         data = read_bytes(path)
         if only is None or only.search(data.decode(errors="replace")):
-            self._add(path, parse(data, self._lookup, where=str(path)), base=path.parent, only=only)
+            self.add(path, parse(data, self._lookup, where=str(path)), base=path.parent, only=only)
 
     def _read_named(self, paths: Sequence[Path]) -> None:
         """Read the files of COMPOSE_ENV_FILES: a later one wins, and may name variables of an earlier one."""
@@ -167,11 +167,12 @@ class Environment:
         for path in paths:
             found = parse(read_bytes(path), self._lookup, where=str(path))
             self._given = {name: given for name, given in self._given.items() if name not in found}
-            self._add(path, found, base=self._project)
+            self.add(path, found, base=self._project)
 
-    def _add(
+    def add(
         self, path: Path, found: Mapping[str, Variable], *, base: Path, only: re.Pattern[str] | None = None
     ) -> None:
+        """Add the variables of one more file, below those before it."""
         for name, (value, line, unset) in found.items():
             if name not in self._given and (only is None or only.match(name)):
                 self._given[name] = Given(value, base, path, line, unset)

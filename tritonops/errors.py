@@ -9,6 +9,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
 │   ├── TokenRefusedError              the server wants a token, or another one
+│   ├── OpenControlError               the control API answers without the token
 │   ├── DecoupledModelError            a model that answers over the stream alone
 │   ├── NotServedError                 a model or a version that the server does not serve
 │   ├── LoadError                      a model that Triton could not load, with its reason
@@ -397,6 +398,17 @@ class TokenRefusedError(TritonError):
         super().__init__(
             f"Triton at {url} {what}",
             hint="Set TRITON_TOKEN, in .env or the environment, to the token that the server was started with.",
+        )
+
+
+class OpenControlError(TritonError):
+    """A control API that a token should close, and that answers without it."""
+
+    def __init__(self, where: str, protocol: str) -> None:
+        super().__init__(
+            f"{where}: the control API answers over {protocol} without TRITON_TOKEN, so whoever reaches the port may "
+            "load and unload models",
+            hint="Restart it: inv remote.restart for a host. Images older than 26.03 let callers past a token.",
         )
 
 

@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tritonops.display_text import clip
 from tritonops.environment import Environment
 from tritonops.errors import SettingsError
 from tritonops.redaction import SERVER_URL
+
+if TYPE_CHECKING:
+    from tritonops.dotenv import Variable
 
 _T = TypeVar("_T")
 
@@ -74,7 +77,18 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
 
     Raises SettingsError, naming the variable and where it was set.
     """
-    environment = Environment(project, os.environ if environ is None else environ, cwd or Path.cwd())
+    return _checked(project, Environment(project, os.environ if environ is None else environ, cwd or Path.cwd()))
+
+
+def check_variables(variables: Mapping[str, Variable], *, where: str) -> Settings:
+    """Read the variables of one env file, wherever that lies, by the same rules. Raises SettingsError with its line."""
+    nowhere = Path("/")
+    environment = Environment(nowhere, {"COMPOSE_DISABLE_ENV_FILE": "true"}, nowhere)
+    environment.add(Path(where), variables, base=nowhere)
+    return _checked(nowhere, environment)
+
+
+def _checked(project: Path, environment: Environment) -> Settings:
     reader = _Reader(environment)
     grpc_port = reader.port("TRITON_EXPOSE_GRPC", 8001)
     models_dir = reader.path("TRITON_MODELS_DIR", project / "triton")

@@ -10,6 +10,10 @@ import subprocess
 import pytest
 
 from tritonops.dotenv import parse
+from tritonops.errors import TokenRefusedError, TritonOpsError
+from tritonops.remote.env_file import set_values
+from tritonops.remote.host import Host
+from tritonops.triton.client import connect
 
 HOST = ("--host", "gpu-01")
 
@@ -36,15 +40,30 @@ def test_secrets_go_from_stdin_to_a_file_that_only_its_owner_reads_and_are_never
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "not a line", "SECRET_ALONE\n", "lower=secret", "KEY='secret", "KEY=secret$dollar"],
-    ids=["nothing", "no =", "no value", "lower", "quote", "unset"],
+    ("text", "message"),
+    [
+        ("", "no values were given"),
+        ("not a line", "stdin:1: "),
+        ("SECRET_ALONE\n", "stdin:1: "),
+        ("lower=secret", "stdin:1: expected a key in capitals"),
+        ("KEY='secret", "stdin:1: KEY: the quote ' is not closed"),
+        ("KEY=secret$dollar", "stdin:1: KEY: not set: dollar"),
+        ('A=1\nKEY="it\'s `secret`"', "stdin:2: KEY: a single quote and a backtick"),
+        ("A=1\nTRITON_EXPOSE_GRPC=banana\n", "TRITON_EXPOSE_GRPC='banana' in stdin:2: expected a port number"),
+        ("TRITON_EXPOSE_HTTP=70000\n", "TRITON_EXPOSE_HTTP='70000' in stdin:1: expected a port number"),
+        ("TRITON_BIND=localhost\n", "TRITON_BIND='localhost' in stdin:1: expected an IP address"),
+        ("TRITON_TOKEN='a secret'\n", "TRITON_TOKEN in stdin:1: expected printable ASCII without spaces"),
+        ("HF_ENDPOINT=ftp://secret@x\n", "HF_ENDPOINT in stdin:1: want http(s)://host"),
+    ],
 )
-def test_what_is_not_key_value_is_refused_without_showing_it(inv, text):
+def test_what_is_not_key_value_or_no_setting_is_refused_at_the_door_without_showing_secrets(site, inv, text, message):
+    before = (site.servers["gpu-01"].root / "env").read_bytes()
     done = inv("remote.env", *HOST, stdin=text, check=False)
     assert done.returncode == 2
+    assert message in done.stderr
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
+    assert (site.servers["gpu-01"].root / "env").read_bytes() == before
 
 
 def test_any_value_reaches_the_host_and_is_read_there_as_it_was_given(site, inv):
@@ -54,6 +73,10 @@ def test_any_value_reaches_the_host_and_is_read_there_as_it_was_given(site, inv)
     inv("remote.env", *HOST, stdin='ONE="it\'s $$5"\nTWO=\'back\\\\\'\nTHREE="a\\nb" # c\n')
     found = parse(path.read_bytes(), lambda _: None, where="env")
     assert [found[name].value for name in ("ONE", "TWO", "THREE")] == ["it's $5", "back\\\\", "a\nb"]
+    shell = subprocess.run(
+        ["sh", "-c", '. "$0"; printf "%s|" "$ONE" "$TWO" "$THREE"', path], capture_output=True, check=True
+    )
+    assert shell.stdout == b"it's $5|back\\\\|a\nb|"
     assert "old" not in path.read_text()
     listed = inv("remote.env", *HOST, "--names").stdout.split()
     assert {"ONE", "TWO", "THREE"} <= set(listed)
@@ -61,15 +84,49 @@ def test_any_value_reaches_the_host_and_is_read_there_as_it_was_given(site, inv)
     assert path.read_text() == before
 
 
-def test_an_env_file_that_compose_on_the_host_would_refuse_is_named_by_host_and_line(site, inv):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("TRITON_TOKEN='s3cret", "gpu-01: env:{}: TRITON_TOKEN: the quote ' is not closed"),
+        ("TRITON_TOKEN=s3cret$dollar", "gpu-01: env:{}: TRITON_TOKEN: not set in this file: dollar"),
+        ("TRITON_TOKEN", "gpu-01: env:{}: expected KEY=VALUE"),
+        ("TRITON_TOKEN='a s3cret'", "TRITON_TOKEN in gpu-01: env:{}: expected printable ASCII"),
+        ("TRITON_EXPOSE_GRPC=banana", "TRITON_EXPOSE_GRPC='banana' in gpu-01: env:{}: expected a port number"),
+    ],
+)
+@pytest.mark.parametrize("task", ["remote.status", "remote.plan", "remote.deploy", "remote.doctor"])
+def test_a_file_edited_by_hand_into_one_that_cannot_be_used_is_named_by_host_line_and_key(
+    site, inv, line, message, task
+):
     path = site.servers["gpu-01"].root / "env"
     before = path.read_text()
-    path.write_text(f"{before}TRITON_TOKEN='s3cret\n")
-    done = inv("remote.status", *HOST, check=False)
+    path.write_text(f"{before}{line}\n")
+    done = inv(task, *HOST, check=False)
     path.write_text(before)
-    assert done.returncode
-    assert f"gpu-01: env:{before.count(chr(10)) + 1}: TRITON_TOKEN: the quote ' is not closed" in done.stderr
+    assert done.returncode == 2
+    assert message.format(before.count("\n") + 1) in done.stderr
     assert "s3cret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_change_of_the_env_file_between_reading_and_writing_is_not_lost(site, inv, monkeypatch):
+    site.deploy()
+    path = site.servers["gpu-01"].root / "env"
+    before = path.read_text()
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        run = host.run
+
+        def run_late(script, **options):
+            if "base64 -d" in script:
+                path.write_text(f"{before}OTHER=1\n")
+            return run(script, **options)
+
+        monkeypatch.setattr(host, "run", run_late)
+        with pytest.raises(TritonOpsError, match="another command changed the env file"):
+            set_values(host, "tritonops", {"MINE": "2"})
+    assert path.read_text() == f"{before}OTHER=1\n"
+    assert [file.name for file in path.parent.glob("env*")] == ["env"]
+    path.write_text(before)
 
 
 def test_status_releases_and_audit_agree_on_what_serves(site, inv):
@@ -220,3 +277,48 @@ def test_a_token_of_the_host_is_used_and_never_shown(site, inv):
         inv("remote.env", *HOST, stdin="TRITON_TOKEN=\n")
         inv("remote.deploy", *HOST)
     assert site.answers() == before
+
+
+@pytest.mark.parametrize("token", ["hush_hush\\", "it's\\\\", 'a"b#$c', "'"])
+def test_a_token_of_any_characters_closes_control_and_a_second_deploy_finds_nothing_to_do(site, inv, token):
+    written = token.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    inv("remote.env", *HOST, stdin=f'TRITON_TOKEN="{written}"\n')
+    try:
+        inv("remote.deploy", *HOST)
+        with connect(f"127.0.0.1:{site.servers['gpu-01'].grpc}") as client, pytest.raises(TokenRefusedError):
+            client.index()
+        with connect(f"127.0.0.1:{site.servers['gpu-01'].grpc}", token=token) as client:
+            assert client.index()
+        assert "nothing to do" in inv("remote.deploy", *HOST).stdout
+        states = {
+            row["check"]: row["state"] for row in json.loads(inv("remote.doctor", *HOST, "--json", check=False).stdout)
+        }
+        assert states["token"] == "ok"
+    finally:
+        inv("remote.env", *HOST, stdin="TRITON_TOKEN=\n")
+        inv("remote.deploy", *HOST)
+
+
+def test_control_that_answers_without_the_token_of_the_host_fails_deploy_and_doctor(site, inv):
+    inv("remote.env", *HOST, stdin="TRITON_TOKEN=hush_hush\n")
+    try:
+        inv("remote.deploy", *HOST)
+        command = [str(site.servers["gpu-01"].root / "inv"), "server.restart"]
+        environment = {**os.environ, "TRITONOPS_REQUIREMENTS": "dev", "TRITON_TOKEN": ""}
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+        opened = "the control API answers over HTTP without TRITON_TOKEN"
+        done = inv("remote.deploy", *HOST, check=False)
+        assert done.returncode == 1
+        assert opened in done.stderr
+        rows = json.loads(inv("remote.doctor", *HOST, "--json", check=False).stdout)
+        assert [(row["state"], opened in row["problem"]) for row in rows if row["check"] == "token"] == [
+            ("problem", True)
+        ]
+        site.serve(alpha=4444)
+        done = inv("remote.deploy", *HOST, "--json", check=False)
+        assert json.loads(done.stdout)[0]["result"] == "rolled back"
+        inv("remote.restart", *HOST, "--yes")
+        inv("remote.deploy", *HOST)
+    finally:
+        inv("remote.env", *HOST, stdin="TRITON_TOKEN=\n")
+        inv("remote.deploy", *HOST)

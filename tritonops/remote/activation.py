@@ -37,6 +37,7 @@ from tritonops.remote.runtime import Runtime
 from tritonops.remote.serving import ensembles_in_service, serve
 from tritonops.settings import load_settings
 from tritonops.triton.client import connect
+from tritonops.triton.closed import require_closed_grpc
 from tritonops.triton.disk import Disk
 from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
@@ -142,6 +143,7 @@ def switch(
     try:
         served = bring(layout, release, changed, report=report)
         smoke(release, {name for name, _ in served}, report=report)
+        require_closed(release)
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt) as exc:
         raise _roll_back_after(exc, layout, before, release, changed, report) from exc
@@ -199,6 +201,13 @@ def smoke(release: Release, names: Collection[str], *, report: Report) -> None:
         report(f"smoke tests of {', '.join(tests)}")
         with connect(settings.triton_url, token=settings.triton_token) as client:
             raise_if_failed(run_smoke_tests(client, tests))
+
+
+def require_closed(release: Release) -> None:
+    """Raise OpenControlError where the host has a token and the control API answers without it."""
+    settings = load_settings(release.project)
+    if settings.triton_token:
+        require_closed_grpc(settings.triton_url)
 
 
 def prune(layout: Layout, *, keep: int = KEEP) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tritonops.errors import ConnectionLostError, DeployError, HostUnreachableError, RolledBackError
-from tritonops.remote.endpoint import served_now
+from tritonops.remote.endpoint import require_closed, served_now
 from tritonops.remote.hold import host_locked
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
@@ -65,6 +65,7 @@ def deploy(
     state = survey(host, settings.remote_dir)
     if serves_already(host, state, source.fingerprint(here)):
         assert state.facts
+        require_closed(host, state, grpc=False)
         return Result("nothing to do", state.facts.id)
     require_free(host, state)
     facts = source.facts(here)
@@ -167,7 +168,9 @@ def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str)
     """Look from here at what the server answers, whatever the host said."""
     if outcome.result != "done":
         raise (RolledBackError if outcome.result == "rolled back" else DeployError)(f"{host.name}: {outcome.message}")
-    served = served_now(host, survey(host, state.root))
+    state = survey(host, state.root)
+    served = served_now(host, state)
     if served != tuple(sorted(outcome.served)):
         raise DeployError(f"{host.name}: {name} is active, but its Triton serves {served}, not {outcome.served}")
+    require_closed(host, state)
     return Result(what, name, outcome.changed, outcome.seconds)

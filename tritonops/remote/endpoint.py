@@ -12,6 +12,7 @@ from tritonops.errors import TritonError
 from tritonops.remote.host import Host
 from tritonops.remote.survey import State, survey
 from tritonops.remote.tunnel import tunnel
+from tritonops.triton.closed import require_closed_grpc, require_closed_http
 
 if TYPE_CHECKING:
     from tritonops.triton.client import TritonClient
@@ -50,6 +51,26 @@ def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
         return tuple(sorted((row["name"], int(row["version"])) for row in rows if row.get("state") == "READY"))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         raise TritonError(f"{host.name}: what answers on port {state.http_port} is no Triton: {exc!r}"[:300]) from exc
+
+
+def require_closed(host: Host, state: State, *, grpc: bool = True) -> None:
+    """Prove that the control API refuses whoever sends no token; nothing to prove where the host has none.
+
+    Without `grpc` over HTTP alone, which takes no import. Raises OpenControlError, and TritonError if it is down.
+    """
+    if state.token is None:
+        return
+    where = f"{host.name} (port {{}}, over SSH)"
+    connection = _Channel(host, state.http_port)
+    try:
+        require_closed_http(connection, where=where.format(state.http_port))
+    except (OSError, http.client.HTTPException) as exc:
+        raise TritonError(f"{host.name}: cannot prove that the token closes its control API: {exc}") from exc
+    finally:
+        connection.close()
+    if grpc:
+        with tunnel(host, state.grpc_port) as address:
+            require_closed_grpc(address, where=where.format(state.grpc_port))
 
 
 class _Channel(http.client.HTTPConnection):

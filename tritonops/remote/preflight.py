@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tritonops.compose.engine_machine import engine_machine, is_loopback
-from tritonops.errors import DeployError
+from tritonops.errors import DeployError, TritonError
+from tritonops.remote.endpoint import require_closed, served_now
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
-from tritonops.remote.survey import parse, survey
+from tritonops.remote.survey import State, parse, survey
 
 # What NVIDIA fixed up to here: docs/security.md. 25.02 is the last image with TensorFlow, and has none of it.
 FIXED_IN = (26, 3)
@@ -241,7 +242,18 @@ def examine(host: Host, directory: str, here: HostSettings) -> list[Finding]:
     script = f'cd "{state.root}" 2>/dev/null || cd /\n{questions}{_EXAMINE}'
     ports = f"{state.http_port} {state.grpc_port} {state.metrics_port}"
     said = Said({**parse(host.run(script, check=False).stdout), "ports": [ports]}, here)
-    return [_finding(check, said) for check in (*NEEDS, *MORE)]
+    return [*(_finding(check, said) for check in (*NEEDS, *MORE)), _token(host, state)]
+
+
+def _token(host: Host, state: State) -> Finding:
+    """Whether the token of the host closes control: asked of its Triton, where that runs."""
+    try:
+        if state.token is None or served_now(host, state) is None:
+            return Finding("token", "not asked")
+        require_closed(host, state)
+    except TritonError as exc:
+        return Finding("token", "problem", str(exc), exc.hint)
+    return Finding("token", "ok")
 
 
 def require_fit(host: str, said: Said) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from tritonops.dotenv import Variable
 from tritonops.dotenv import parse as parse_env_file
-from tritonops.errors import InputError, TritonOpsError
+from tritonops.environment import KNOWN
+from tritonops.errors import EnvFileError, InputError, TritonOpsError
 from tritonops.remote.hold import Holder, parse_holder
 from tritonops.remote.host import Host
 from tritonops.remote.layout import DIGESTS, Facts, Outcome, Switch
+from tritonops.settings import check_variables
 
 # In base64, because any line of the file may belong to a value of several lines.
 READ_ENV = "base64 <env 2>/dev/null | tr -d '\\n'"
@@ -86,16 +88,30 @@ def parse(text: str) -> dict[str, list[str]]:
     return said
 
 
-def parse_env(encoded: str, host: str) -> dict[str, Variable]:
-    """Read what READ_ENV printed, as Compose on the host does. Raises EnvFileError."""
+def decode_env(encoded: str, host: str) -> bytes:
+    """Give the bytes of which READ_ENV printed the base64. Raises TritonOpsError."""
     try:
-        return parse_env_file(base64.b64decode(encoded), lambda _: None, where=f"{host}: env")
+        return base64.b64decode(encoded, validate=True)
     except binascii.Error as exc:
         raise TritonOpsError(f"{host}: the env file there cannot be read: {exc}") from exc
 
 
+def parse_env(data: bytes, host: str) -> dict[str, Variable]:
+    """Read the env file of a host as Compose there does.
+
+    Raises EnvFileError for what cannot be read, and for a setting whose value depends on the environment there.
+    """
+    where = f"{host}: env"
+    found = parse_env_file(data, lambda _: None, where=where, inherit=False)
+    for name, (_, line, unset) in found.items():
+        if unset and name in KNOWN:
+            hint = "A literal dollar is $$, or stands in single quotes."
+            raise EnvFileError(f"{where}:{line}: {name}: not set in this file: {', '.join(unset)}", hint=hint)
+    return found
+
+
 def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
-    settings = {name: variable.value for name, variable in parse_env(_first(said, "env"), host).items()}
+    settings = check_variables(parse_env(decode_env(_first(said, "env"), host), host), where=f"{host}: env")
     home = said["home"][0]
     digests = said.get("digests", [""])[0].split()
     return State(
@@ -106,12 +122,12 @@ def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
         holder=_holder(said),
         disk=digests[0] if digests else "",
         env=digests[1] if digests else "",
-        http_port=int(settings.get("TRITON_EXPOSE_HTTP") or 8000),
-        grpc_port=int(settings.get("TRITON_EXPOSE_GRPC") or 8001),
-        metrics_port=int(settings.get("TRITON_EXPOSE_METRICS") or 8002),
-        image=settings.get("TRITON_IMAGE") or None,
+        http_port=settings.http_port,
+        grpc_port=settings.grpc_port,
+        metrics_port=settings.metrics_port,
+        image=settings.triton_image,
         free=int(_first(said, "free") or 0) * 1024,
-        token=settings.get("TRITON_TOKEN") or None,
+        token=settings.triton_token,
     )
 
 
