@@ -28,6 +28,7 @@ TO = {"to": "A release of remote.releases; the one before the current otherwise.
     help=HOSTS
     | {
         "push": "Send the models from here; for hosts that have no way to the Hub.",
+        "prune": "Models that are not in models.toml go out of service, to shared/triton-disabled.",
         "dry_run": "Only show what would change, as remote.plan does.",
         "canary": "Finish the first host before the others begin; stop if it fails.",
     }
@@ -39,6 +40,7 @@ def deploy(
     host: list[str],
     group: list[str],
     push: bool = False,
+    prune: bool = False,
     dry_run: bool = False,
     canary: bool = False,
     json: bool = False,
@@ -48,22 +50,27 @@ def deploy(
     from tritonops.remote.source import read_source
 
     if dry_run:
-        _plan(host, group, json=json)
+        _plan(host, group, prune=prune, json=json)
         return
     hosts, at, source = selected(host, group), settings(), read_source(PROJECT)
     outcomes = on_each(
         hosts,
-        lambda on, here, report: library.deploy(on, source, here, at, send_models=push, report=report),
+        lambda on, here, report: library.deploy(
+            on, source, here, at, send_models=push, prune_models=prune, report=report
+        ),
         canary=canary,
         quiet=json,
     )
     _show_results(outcomes, json=json)
 
 
-@task(help=HOSTS | JSON, iterable=HOST_LISTS)
-def plan(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+@task(
+    help=HOSTS | {"prune": "As for remote.deploy: models that are not in models.toml would go."} | JSON,
+    iterable=HOST_LISTS,
+)
+def plan(c: Context, host: list[str], group: list[str], prune: bool = False, json: bool = False) -> None:
     """Show what a deploy would change on each host; exit 4 where that is something."""
-    _plan(host, group, json=json)
+    _plan(host, group, prune=prune, json=json)
 
 
 @task(help=HOSTS | TO | JSON, iterable=HOST_LISTS)
@@ -245,29 +252,37 @@ def env(c: Context, host: list[str], group: list[str], from_: str | None = None,
         "release": "The release, a folder beside this one.",
         "by": "Who asked for it, for the records.",
         "kind": "deploy or rollback, for the records.",
+        "prune_models": "Models that are not in models.toml go out of service.",
     },
     positional=["release"],
 )
-def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy") -> None:
+def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy", prune_models: bool = False) -> None:
     """What remote.deploy and remote.rollback start on the host: switch to a release there, or roll back."""
     from tritonops.remote.activation import activate as activate_release
     from tritonops.remote.layout import Layout
 
-    outcome = activate_release(Layout(PROJECT.parents[2]), release, by=by, kind=kind, report=_say)
+    outcome = activate_release(
+        Layout(PROJECT.parents[2]), release, by=by, kind=kind, prune_models=prune_models, report=_say
+    )
     _say(f"outcome\t{outcome.as_json()}")
 
 
-def _plan(host: list[str], group: list[str], *, json: bool) -> None:
+def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None:
     from tritonops.remote.fleet import raise_failures
     from tritonops.remote.plan import plan as plan_host
     from tritonops.remote.source import read_source
 
     hosts, source, directory = selected(host, group), read_source(PROJECT), settings().remote_dir
-    outcomes = on_each(hosts, lambda on, here, report: plan_host(on, source, here, directory=directory), quiet=json)
-    rows = [{"host": outcome.host, **asdict(change)} for outcome in outcomes for change in outcome.result or ()]
+    outcomes = on_each(
+        hosts,
+        lambda on, here, report: plan_host(on, source, here, directory=directory, prune_models=prune),
+        quiet=json,
+    )
+    changes = [(outcome.host, change) for outcome in outcomes for change in outcome.result or ()]
+    rows = [{"host": host, **asdict(change)} for host, change in changes]
     show_rows(rows, ("host", "what", "name", "change"), json=json)
     raise_failures(outcomes, what="no plan")
-    if rows:
+    if any(change.is_difference for _, change in changes):
         raise DifferenceError("a deploy would change this", hint="inv remote.deploy")
     note("nothing to do")
 
@@ -282,6 +297,8 @@ def _show_results(outcomes: list[Outcome[Result]], *, json: bool) -> None:
             "release": outcome.result and outcome.result.release,
             "changed": list(outcome.result.changed) if outcome.result else [],
             "seconds": outcome.result and outcome.result.seconds,
+            "not_in_models_toml": list(outcome.result.by_hand) if outcome.result else [],
+            "pruned": list(outcome.result.pruned) if outcome.result else [],
             "error": str(outcome.error) if outcome.error else None,
         }
         for outcome in outcomes

@@ -55,6 +55,13 @@ class Clone:
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 
+    def copy(self, folder: Path) -> Clone:
+        """Clone it for somebody else."""
+        subprocess.run(["git", "clone", "--quiet", str(self.folder), str(folder)], check=True)
+        copy = Clone.__new__(Clone)
+        copy.folder, copy.ssh_config, copy.models = folder, self.ssh_config, dict(self.models)
+        return copy
+
     def git(self, *arguments: str) -> None:
         identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
@@ -233,9 +240,12 @@ def _infer(url: str, model: str, observed: Observed, stop: threading.Event) -> N
                 observed.failures.append(exc)
 
 
-def activated(layout: Layout, name: str, report: Callable[[str], None] = lambda line: None) -> Outcome:
+def activated(
+    layout: Layout, name: str, report: Callable[[str], None] = lambda line: None, *, prune_models: bool = False
+) -> Outcome:
     """Activate a release in this process, as its own inv would. Each reported step is a moment to break something."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_MODELS_DIR", str(layout.models_dir))
         patch.setenv("TRITONOPS_REQUIREMENTS", "dev")
-        return activate(layout, name, by="somebody@laptop", kind="deploy", report=report)
+        by = "somebody@laptop"
+        return activate(layout, name, by=by, kind="deploy", prune_models=prune_models, report=report)

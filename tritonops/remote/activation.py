@@ -25,16 +25,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tritonops.documents import MAX_RECORD
-from tritonops.errors import DeployError, InputError, RolledBackError, TritonOpsError, UnreadableFileError
+from tritonops.errors import DeployError, InputError, RolledBackError, TritonError, TritonOpsError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
-from tritonops.models.catalog import declared_callers, load_catalog
+from tritonops.models.catalog import declared_callers
 from tritonops.models.repository import Repository
+from tritonops.remote.by_hand import ByHand, carry_over, listed_models
 from tritonops.remote.hold import Holder, hold
 from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
 from tritonops.remote.mirror import differing, discard, mirror
 from tritonops.remote.prepare import prepare
 from tritonops.remote.runtime import Runtime
-from tritonops.remote.serving import ensembles_in_service, serve
+from tritonops.remote.serving import serve, served
 from tritonops.settings import load_settings
 from tritonops.triton.client import connect
 from tritonops.triton.closed import require_closed_grpc
@@ -46,7 +47,7 @@ _RESERVE = 1_000_000
 Report = Callable[[str], None]
 
 
-def activate(layout: Layout, name: str, *, by: str, kind: str, report: Report) -> Outcome:
+def activate(layout: Layout, name: str, *, by: str, kind: str, prune_models: bool = False, report: Report) -> Outcome:
     """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
 
     The outcome says whether that was done; where it was not, what was served before is. Raises HostLockedError.
@@ -55,19 +56,22 @@ def activate(layout: Layout, name: str, *, by: str, kind: str, report: Report) -
     holder = Holder(by, _now(), f"{kind} of {name}", os.getpid())
     with hold(layout.lock, holder), _ended_by_signals():
         try:
-            changed, served = _steps(layout, release, report)
+            changed, served, by_hand = _steps(layout, release, report, prune_models=prune_models)
         except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
             result = "rolled back" if isinstance(exc, RolledBackError) else "failed"
             outcome = Outcome(result, _now(), _since(started), message=_worded(exc))
             _record(layout, release, outcome, by=by, kind=kind)
             return outcome
-        outcome = Outcome("done", _now(), _since(started), "", served, *_digests(layout), changed)
+        digests = _digests(layout)
+        outcome = Outcome("done", _now(), _since(started), "", served, *digests, changed, by_hand.kept, by_hand.pruned)
         _record(layout, release, outcome, by=by, kind=kind)
         prune(layout)
     return outcome
 
 
-def _steps(layout: Layout, release: Release, report: Report) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+def _steps(
+    layout: Layout, release: Release, report: Report, *, prune_models: bool
+) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...], ByHand]:
     _refuse_what_never_served(release)
     repair(layout, report=report)
     before = layout.current
@@ -76,22 +80,21 @@ def _steps(layout: Layout, release: Release, report: Report) -> tuple[tuple[str,
         mirror(layout.models_dir, before.models_dir)
     if release.outcome is None:
         prepare(layout, release, report=report)
-    if before:
-        _refuse_lost_ensembles(layout, before, release)
-    return switch(layout, before, release, report=report)
+    by_hand = carry_over(layout, release, prune=prune_models)
+    return *switch(layout, before, release, optional=_not_served(layout, by_hand.kept), report=report), by_hand
 
 
-def _refuse_lost_ensembles(layout: Layout, before: Release, release: Release) -> None:
-    """Raise DeployError for an ensemble in service that somebody put there by hand: no models.toml asks for its end."""
-    settings = load_settings(before.project)
-    declared = {*load_catalog(settings.models_toml).names, *Repository(release.models_dir).enabled_names()}
+def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
+    """Those that the running Triton does not serve: such a model does not have to be served after the switch either."""
+    current = layout.current
+    if current is None or not names:
+        return {*names}
+    settings = load_settings(current.project)
     with connect(settings.triton_url, token=settings.triton_token) as client:
-        lost = [name for name in ensembles_in_service(client) if name not in declared]
-    if lost:
-        raise DeployError(
-            f"{', '.join(lost)} would go out of service: an ensemble of no models.toml, which somebody put on the host",
-            hint=f"Add it to models.toml, or take it out of service before: inv triton.unload {lost[0]} --host HOST",
-        )
+        try:
+            return {*names} - {name for name, _ in served(client)}
+        except TritonError:
+            return {*names}
 
 
 def _refuse_what_never_served(release: Release) -> None:
@@ -115,11 +118,16 @@ def repair(layout: Layout, *, report: Report) -> None:
     if current is None or current.id != interrupted.to:
         report(f"the switch to {interrupted.to} was interrupted: go back")
         try:
-            roll_back(layout, current, list(interrupted.changed), report=report)
+            by_hand = carry_over(layout, current, ignore=_listed_by(layout, interrupted.to)) if current else ByHand()
+            roll_back(layout, current, list(interrupted.changed), optional=by_hand.kept, report=report)
         except TritonOpsError as exc:
             # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
             report(f"not all of it could be rolled back: {exc}")
     layout.journal.unlink()
+
+
+def _listed_by(layout: Layout, name: str) -> frozenset[str]:
+    return listed_models(layout.release(name)) if name in layout.names() else frozenset()
 
 
 def _all_names(layout: Layout) -> tuple[str, ...]:
@@ -128,11 +136,11 @@ def _all_names(layout: Layout) -> tuple[str, ...]:
 
 
 def switch(
-    layout: Layout, before: Release | None, release: Release, *, report: Report
+    layout: Layout, before: Release | None, release: Release, *, optional: Collection[str] = (), report: Report
 ) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
     """Serve `release` in place of `before`; when any of it fails, `before` is served again and the error raised.
 
-    Returns the models that changed, and what is served now.
+    Models of `optional` need not be served. Returns the models that changed, and what is served now.
     """
     changed = differing(release.models_dir, layout.models_dir)
     # Going back must not fail for want of space: this much is set aside, and given up then.
@@ -141,26 +149,32 @@ def switch(
         layout.journal, {"from": before.id if before else None, "to": release.id, "changed": changed, "at": _now()}
     )
     try:
-        served = bring(layout, release, changed, report=report)
+        served = bring(layout, release, changed, optional=optional, report=report)
         smoke(release, {name for name, _ in served}, report=report)
         require_closed(release)
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt) as exc:
-        raise _roll_back_after(exc, layout, before, release, changed, report) from exc
+        raise _roll_back_after(exc, layout, before, release, changed, optional, report) from exc
     layout.journal.unlink()
     layout.reserve.unlink()
     return tuple(changed), served
 
 
 def _roll_back_after(
-    exc: BaseException, layout: Layout, before: Release | None, release: Release, changed: list[str], report: Report
+    exc: BaseException,
+    layout: Layout,
+    before: Release | None,
+    release: Release,
+    changed: list[str],
+    optional: Collection[str],
+    report: Report,
 ) -> DeployError:
     """Put back what was served, and word what happened with the server's own last lines."""
     report(f"failed: {_worded(exc)}")
     said = Runtime(layout, release).last_lines()
     message = _worded(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
     try:
-        roll_back(layout, before, changed, report=report)
+        roll_back(layout, before, changed, optional=optional, report=report)
     except (TritonOpsError, OSError) as again:
         message += f"\nThe rollback to what was served before failed too: {again}"
         return DeployError(message, hint="The next deploy or rollback tries that again.")
@@ -168,7 +182,9 @@ def _roll_back_after(
     return RolledBackError(message, hint=getattr(exc, "hint", None))
 
 
-def roll_back(layout: Layout, before: Release | None, changed: list[str], *, report: Report) -> None:
+def roll_back(
+    layout: Layout, before: Release | None, changed: list[str], *, optional: Collection[str] = (), report: Report
+) -> None:
     """Serve again what was served before a switch; where nothing was, stop the runtime."""
     layout.reserve.unlink(missing_ok=True)
     if before is None:
@@ -178,10 +194,12 @@ def roll_back(layout: Layout, before: Release | None, changed: list[str], *, rep
             discard(Repository(layout.models_dir), name)
     else:
         report(f"serve {before.id} again")
-        bring(layout, before, changed, report=report)
+        bring(layout, before, changed, optional=optional, report=report)
 
 
-def bring(layout: Layout, release: Release, changed: list[str], *, report: Report) -> tuple[tuple[str, int], ...]:
+def bring(
+    layout: Layout, release: Release, changed: list[str], *, optional: Collection[str] = (), report: Report
+) -> tuple[tuple[str, int], ...]:
     """Install what a release serves, start the runtime where it is not what it should be, and load and unload."""
     report(f"install {', '.join(changed) or 'nothing: the models are the same'}")
     mirror(release.models_dir, layout.models_dir)
@@ -190,7 +208,7 @@ def bring(layout: Layout, release: Release, changed: list[str], *, report: Repor
     with connect(settings.triton_url, token=settings.triton_token) as client:
         callers = declared_callers(settings.models_toml)
         disk = Disk.of(layout.models_dir, settings.triton_url, callers=callers)
-        return serve(client, disk, () if started else changed, report=report)
+        return serve(client, disk, () if started else changed, optional=optional, report=report)
 
 
 def smoke(release: Release, names: Collection[str], *, report: Report) -> None:

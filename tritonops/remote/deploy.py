@@ -10,11 +10,11 @@ confirm      what the server answers is what the host says
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from tritonops.errors import ConnectionLostError, DeployError, HostUnreachableError, RolledBackError
-from tritonops.remote.endpoint import require_closed, served_now
+from tritonops.remote.endpoint import require_closed, served_now, serves_recorded
 from tritonops.remote.hold import host_locked
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
@@ -34,7 +34,7 @@ _START = """
 cd -- "$root/releases/$id"
 mkdir -p runs
 : >"runs/$run.log"
-setsid nohup ./inv remote.activate "$id" --by "$by" --kind "$kind" >"runs/$run.log" 2>&1 </dev/null &
+setsid nohup ./inv remote.activate "$id" --by "$by" --kind "$kind" $options >"runs/$run.log" 2>&1 </dev/null &
 echo $! >"runs/$run.pid"
 """
 _FOLLOW = """
@@ -52,10 +52,21 @@ class Result:
     release: str
     changed: tuple[str, ...] = ()
     seconds: float = 0.0
+    by_hand: tuple[str, ...] = ()
+    """The models in service that models.toml does not have."""
+    pruned: tuple[str, ...] = ()
+    """Those that were taken out of service, and moved to shared/triton-disabled."""
 
 
 def deploy(
-    host: Host, source: Source, here: HostSettings, settings: Settings, *, send_models: bool, report: Report
+    host: Host,
+    source: Source,
+    here: HostSettings,
+    settings: Settings,
+    *,
+    send_models: bool,
+    prune_models: bool = False,
+    report: Report,
 ) -> Result:
     """Bring a host to what the clone says; where that fails it serves what it served before.
 
@@ -63,10 +74,11 @@ def deploy(
     was, and was rolled back), and ConnectionLostError, after which the host has finished or rolled back by itself.
     """
     state = survey(host, settings.remote_dir)
-    if serves_already(host, state, source.fingerprint(here)):
+    if serves_already(host, state, source.fingerprint(here)) and not (prune_models and state.by_hand):
         assert state.facts
         require_closed(host, state, grpc=False)
-        return Result("nothing to do", state.facts.id)
+        _warn(state.by_hand, report)
+        return Result("nothing to do", state.facts.id, by_hand=state.by_hand)
     require_free(host, state)
     facts = source.facts(here)
     files = pinned_files(source, settings.store_dir, here) if send_models else []
@@ -78,8 +90,14 @@ def deploy(
         report("push models")
         push(host, settings.store_dir, state, files)
     finish = finish_script(state, facts, models_toml=models_of(here, source.models_toml))
-    outcome = activate(host, state, facts.id, kind="deploy", report=report, before=finish)
-    return _confirmed(host, state, facts.id, outcome, "deployed")
+    options = "--prune-models" if prune_models else ""
+    outcome = activate(host, state, facts.id, kind="deploy", options=options, report=report, before=finish)
+    return _confirmed(host, state, facts.id, outcome, "deployed", report)
+
+
+def _warn(by_hand: Collection[str], report: Report) -> None:
+    if by_hand:
+        report(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service, --prune takes them out of it")
 
 
 def serves_already(host: Host, state: State, fingerprint: str) -> bool:
@@ -90,7 +108,7 @@ def serves_already(host: Host, state: State, fingerprint: str) -> bool:
         and state.interrupted is None
         and state.facts.fingerprint == fingerprint
         and (state.outcome.disk, state.outcome.env) == (state.disk, state.env)
-        and served_now(host, state) == tuple(sorted(state.outcome.served))
+        and serves_recorded(host, state)
     )
 
 
@@ -105,12 +123,15 @@ def rollback(host: Host, directory: str, *, to: str | None, report: Report) -> R
     state = survey(host, directory)
     require_free(host, state)
     name = earlier_release(host, state, to)
-    return _confirmed(host, state, name, activate(host, state, name, kind="rollback", report=report), "rolled back")
+    outcome = activate(host, state, name, kind="rollback", report=report)
+    return _confirmed(host, state, name, outcome, "rolled back", report)
 
 
-def activate(host: Host, state: State, name: str, *, kind: str, report: Report, before: str = "") -> Outcome:
+def activate(
+    host: Host, state: State, name: str, *, kind: str, options: str = "", report: Report, before: str = ""
+) -> Outcome:
     """Start the activation of a release on the host and follow it; after a cut, log in again and follow on."""
-    words = {"root": state.root, "id": name, "by": who(), "kind": kind, "run": now_for_names()}
+    words = {"root": state.root, "id": name, "by": who(), "kind": kind, "options": options, "run": now_for_names()}
     variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
     follow = f"{variables}not_started={_NOT_STARTED}\n{_FOLLOW}"
     lines = _Lines(report)
@@ -164,7 +185,7 @@ def _follow_again(host: Host, follow: str, lines: _Lines) -> None:
     )
 
 
-def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str) -> Result:
+def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str, report: Report) -> Result:
     """Look from here at what the server answers, whatever the host said."""
     if outcome.result != "done":
         raise (RolledBackError if outcome.result == "rolled back" else DeployError)(f"{host.name}: {outcome.message}")
@@ -173,4 +194,5 @@ def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str)
     if served != tuple(sorted(outcome.served)):
         raise DeployError(f"{host.name}: {name} is active, but its Triton serves {served}, not {outcome.served}")
     require_closed(host, state)
-    return Result(what, name, outcome.changed, outcome.seconds)
+    _warn(outcome.by_hand, report)
+    return Result(what, name, outcome.changed, outcome.seconds, outcome.by_hand, outcome.pruned)

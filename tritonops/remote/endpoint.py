@@ -29,6 +29,17 @@ def remote_client(host: Host, directory: str) -> Iterator[TritonClient]:
         yield client
 
 
+def serves_recorded(host: Host, state: State) -> bool:
+    """Whether Triton serves what it served after the deploy; models that are not in models.toml may come and go."""
+    found, recorded = served_now(host, state), state.outcome.served if state.outcome else ()
+    if found is None:
+        return False
+    by_hand = {*state.by_hand, *(state.outcome.by_hand if state.outcome else ())}
+    return sorted(row for row in found if row[0] not in by_hand) == sorted(
+        row for row in recorded if row[0] not in by_hand
+    )
+
+
 def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
     """List the model versions that are ready on the host; None where its Triton does not answer.
 

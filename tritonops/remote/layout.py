@@ -22,11 +22,17 @@ from tritonops.documents import MAX_RECORD, parse_record
 from tritonops.errors import TritonOpsError, UnknownReleaseError, UnreadableFileError
 from tritonops.files import read_text, write_json
 
-# Two lines: a digest of the files that Triton is shown, and one of the env file. Not the times of directories: a load
-# that was asked for by hand touches them.
-DIGESTS = r"""{ find shared/triton shared/triton-disabled -type f -printf '%P %i %s %T@\n' 2>/dev/null | LC_ALL=C sort
-} | sha256sum | cut -c1-16
-{ cat env 2>/dev/null || true; } | sha256sum | cut -c1-16"""
+# For awk: `left` is below 0 where the release has no such list.
+_READ_LISTED = 'BEGIN { while ((left = (getline name <"current/listed")) > 0) listed[name] }'
+# Two lines: a digest of the files of the models that the release lists, and one of the env file. Not the times of
+# directories: a load that was asked for by hand touches them.
+DIGESTS = rf"""{{ find shared/triton shared/triton-disabled -type f -printf '%P %i %s %T@\n' 2>/dev/null |
+    LC_ALL=C awk -F / '{_READ_LISTED} left < 0 || $1 in listed' | LC_ALL=C sort
+}} | sha256sum | cut -c1-16
+{{ cat env 2>/dev/null || true; }} | sha256sum | cut -c1-16"""
+# A line for each model that Triton is shown and the release does not list.
+BY_HAND = rf"""find -L shared/triton -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null |
+    LC_ALL=C awk '{_READ_LISTED} left == 0 && !($0 in listed) {{ print "by_hand\t" $0 }}'"""
 
 # Records of earlier versions stay as they were written.
 _EARLIER_WORDS = {"put back": "rolled back"}
@@ -80,6 +86,10 @@ class Outcome:
     """A digest of the host's env file."""
     changed: tuple[str, ...] = field(default=())
     """The models that were loaded, loaded again or unloaded."""
+    by_hand: tuple[str, ...] = ()
+    """The models in service that models.toml does not have."""
+    pruned: tuple[str, ...] = ()
+    """Those that were taken out of service."""
 
     def as_json(self) -> str:
         """Write it as one line."""
@@ -127,6 +137,11 @@ class Release:
     def models_dir(self) -> Path:
         """What it serves, as hard links."""
         return self.path / "triton"
+
+    @property
+    def listed(self) -> Path:
+        """The names of the models that its models.toml has, one a line."""
+        return self.path / "listed"
 
     @property
     def inv(self) -> Path:

@@ -10,12 +10,15 @@ from pathlib import Path
 from tritonops.models.catalog import load_catalog
 from tritonops.models.lock import LockedVersion, load_lock
 from tritonops.remote.deploy import serves_already
-from tritonops.remote.endpoint import served_now
+from tritonops.remote.endpoint import serves_recorded
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 from tritonops.remote.release import changed_files
 from tritonops.remote.source import Source
 from tritonops.remote.survey import State, survey
+
+NOT_LISTED = "not in models.toml"
+_PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,20 @@ class Change:
     name: str
     change: str
 
+    @property
+    def is_difference(self) -> bool:
+        """Whether a deploy would change it."""
+        return self.change != NOT_LISTED
 
-def plan(host: Host, source: Source, here: HostSettings, *, directory: str) -> list[Change]:
-    """List what differs; nothing where a deploy would leave the host alone."""
+
+def plan(host: Host, source: Source, here: HostSettings, *, directory: str, prune_models: bool = False) -> list[Change]:
+    """List what differs, and the models that are not in models.toml: with `prune_models` these would go."""
     state = survey(host, directory)
+    by_hand = [Change("model", name, _PRUNED if prune_models else NOT_LISTED) for name in state.by_hand]
     if serves_already(host, state, source.fingerprint(here)):
-        return []
+        return by_hand
     return [
+        *by_hand,
         *_release(state, source),
         *_models(host, state, here, source),
         *(Change("file", name, "differs") for name in changed_files(host, source, state)),
@@ -83,6 +93,6 @@ def _since_the_deploy(host: Host, state: State) -> list[Change]:
         changes.append(Change("disk", "shared/triton", "was changed on the host since its deploy"))
     if state.env != state.outcome.env:
         changes.append(Change("env", "env", "was changed on the host since its deploy"))
-    elif served_now(host, state) != tuple(sorted(state.outcome.served)):
+    elif not serves_recorded(host, state):
         changes.append(Change("server", "Triton", "does not serve what it served after the deploy"))
     return changes

@@ -14,6 +14,7 @@ from tritonops.models.check.image import DEFAULT_IMAGE, parse_image
 from tritonops.models.check.repository_check import Checked, check, count_gpus
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store, file_sha256
+from tritonops.remote.by_hand import save_listed
 from tritonops.remote.layout import Layout, Release
 from tritonops.remote.mirror import mirror
 from tritonops.settings import load_settings
@@ -31,6 +32,7 @@ def prepare(layout: Layout, release: Release, *, report: Report) -> None:
     report("prepare, beginning with what is served")
     mirror(layout.models_dir, release.models_dir)
     catalog, repository = load_catalog(settings.models_toml), Repository(release.models_dir)
+    save_listed(release, catalog.names)
     drop_what_is_not_listed(catalog, repository)
     receive(layout, report=report)
     report("download models")

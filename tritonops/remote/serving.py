@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError, TritonUnreachableError
+from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError
 from tritonops.models.repository import Repository
 from tritonops.triton import control
 from tritonops.triton.client import TritonClient
-from tritonops.triton.dependents import ensemble_steps
+from tritonops.triton.dependents import ensemble_steps, ensembles
 from tritonops.triton.disk import Disk
 
 
 def serve(
-    client: TritonClient, disk: Disk, changed: Collection[str], *, report: Callable[[str], None]
+    client: TritonClient,
+    disk: Disk,
+    changed: Collection[str],
+    *,
+    optional: Collection[str] = (),
+    report: Callable[[str], None],
 ) -> tuple[tuple[str, int], ...]:
     """Load what changed or is not served, then unload what is no longer there; return what is served now.
 
     New things are up before old ones go. Raises PartialFailureError with Triton's reasons, after trying all, or
-    ServerDiedError at once.
+    ServerDiedError at once; where one of `optional` is not served, that is only reported.
     """
     wanted = Repository(disk.models_dir).enabled_names()
     before = _names(served(client))
@@ -27,26 +32,40 @@ def serve(
         if name in changed or name not in before:
             report(f"load {name}")
             _attempt(failures, name, lambda name=name: control.load(client, name, disk=disk))  # type: ignore[misc]
-    for name in sorted(before - set(wanted)):
+    for name in _users_first(client, disk, before - set(wanted)):
         report(f"unload {name}")
         _attempt(failures, name, lambda name=name: control.unload(client, name, disk=disk))  # type: ignore[misc]
+    found = served(client)
+    for name in sorted({*wanted} - _names(found) - failures.keys()):
+        failures[name] = "not READY in the end: does a model that it needs no longer serve?"
+    for name in failures.keys() & {*optional}:
+        report(f"warning: {name}, which is not in models.toml, is not served: {failures.pop(name).splitlines()[0]}")
     if failures:
         raise PartialFailureError("Triton does not serve what is on disk", failures)
-    return served(client)
+    return found
+
+
+def _users_first(client: TritonClient, disk: Disk, names: Collection[str]) -> list[str]:
+    """Order models so that an ensemble is unloaded before the models that it consists of."""
+    users = ensembles(client, disk, control.list_models(client)) if len(names) > 1 else {}
+    ordered: list[str] = []
+
+    def add(name: str) -> None:
+        for user, config in users.items():
+            if user in names and user not in ordered and name in ensemble_steps(config):
+                add(user)
+        if name not in ordered:
+            ordered.append(name)
+
+    for name in sorted(names):
+        add(name)
+    return ordered
 
 
 def served(client: TritonClient) -> tuple[tuple[str, int], ...]:
     """List the model versions that are ready, also those whose folder has gone."""
     rows = control.list_models(client)
     return tuple((row.name, row.version) for row in rows if row.state == "READY" and row.version is not None)
-
-
-def ensembles_in_service(client: TritonClient) -> list[str]:
-    """Name the ensembles that are ready; none where no server answers."""
-    try:
-        return sorted(name for name in _names(served(client)) if ensemble_steps(client.config(name)))
-    except TritonUnreachableError:
-        return []
 
 
 def _names(rows: tuple[tuple[str, int], ...]) -> set[str]:

@@ -12,9 +12,10 @@ from tritonops.dotenv import Variable
 from tritonops.dotenv import parse as parse_env_file
 from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, InputError, TritonOpsError
+from tritonops.models.rules import is_junk
 from tritonops.remote.hold import Holder, parse_holder
 from tritonops.remote.host import Host
-from tritonops.remote.layout import DIGESTS, Facts, Outcome, Switch
+from tritonops.remote.layout import BY_HAND, DIGESTS, Facts, Outcome, Switch
 from tritonops.settings import check_variables
 
 # In base64, because any line of the file may belong to a value of several lines.
@@ -34,6 +35,7 @@ say holder "$(cat lock 2>/dev/null)"
 pid=$(sed -n 's/.*"pid": \([0-9][0-9]*\).*/\1/p' lock 2>/dev/null)
 if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then say locked yes; fi
 say digests "$(digests | tr '\n' ' ')"
+by_hand
 say env "$(read_env)"
 say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
 """
@@ -51,6 +53,8 @@ class State:
     interrupted: str | None
     """The release that a switch was going to when it was interrupted."""
     holder: Holder | None
+    by_hand: tuple[str, ...]
+    """The models that Triton is shown and models.toml of the release does not have."""
     disk: str
     env: str
     http_port: int
@@ -65,7 +69,8 @@ class State:
 
 def survey(host: Host, directory: str) -> State:
     """Ask a host what is on it. Raises HostUnreachableError, and TritonOpsError where the answer makes no sense."""
-    functions = f"digests() {{\n{DIGESTS}\n}}\nread_env() {{\n{READ_ENV}\n}}\n"
+    shell = {"digests": DIGESTS, "by_hand": BY_HAND, "read_env": READ_ENV}
+    functions = "".join(f"{name}() {{\n{body}\n}}\n" for name, body in shell.items())
     output = host.run(with_root(directory, f"{functions}{_SURVEY}"))
     try:
         return _state(host.name, directory, parse(output.stdout))
@@ -120,6 +125,7 @@ def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
         outcome=Outcome.parse(text) if (text := _first(said, "outcome")) else None,
         interrupted=Switch.parse(text).to if (text := _first(said, "interrupted")) else None,
         holder=_holder(said),
+        by_hand=tuple(sorted(name for name in said.get("by_hand", []) if not is_junk(name))),
         disk=digests[0] if digests else "",
         env=digests[1] if digests else "",
         http_port=settings.http_port,
