@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -11,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+PAGE = PROJECT / "docs" / "performance.md"
+LOAD = os.getloadavg()[0]
+"""What else ran: above the number of cores, times say little, and ratios favour whoever needs less processor."""
 # As ./inv runs it, once it has seen to .venv.
 INV = (sys.executable, "-P", str(PROJECT / "tasks/program.py"), "--write-pyc", "--search-root", str(PROJECT))
 sys.path.insert(0, str(PROJECT))  # so that a benchmark may import the library
@@ -42,3 +47,21 @@ def print_ratios(title: str, medians: Mapping[str, float], *, baseline: str) -> 
     print(title)
     for name, seconds in medians.items():
         print(f"  {name:<40} {seconds * 1000:8.1f} ms  {seconds / medians[baseline]:5.2f} ×")
+
+
+def machine() -> str:
+    """Say where this runs."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    linux = platform.release().partition("-")[0]
+    return (
+        f"{os.cpu_count()} cores, {model}, Linux {linux}, Python {platform.python_version()}; "
+        f"load average before it began: {LOAD:.1f}"
+    )
+
+
+def write_section(name: str, text: str) -> None:
+    """Write what a benchmark found between its marks in docs/performance.md."""
+    begin, end = (f"<!-- {word}: ./inv bench {name} -->" for word in ("begin", "end"))
+    before, _, rest = PAGE.read_text().partition(begin)
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.partition(end)[2]}")

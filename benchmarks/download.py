@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -22,13 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from _timing import PROJECT
+from _timing import PROJECT, machine, write_section
 
-LOAD = os.getloadavg()[0]
-"""What else ran: above the number of cores, times say little, and ratios favour whoever needs less processor."""
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
-PAGE = PROJECT / "docs" / "performance.md"
-BEGIN, END = "<!-- begin: ./inv bench download -->", "<!-- end: ./inv bench download -->"
 MB = 1_000_000
 SMALL = 100 * MB
 SIZES = (600, 450, 120, 100, 90, 80, 60, 40, 25, 20, 15)
@@ -314,18 +309,6 @@ def table(name: str, scenario: Scenario, figures: Mapping[str, Runs]) -> str:
     return "\n".join([*lines, ""])
 
 
-def machine() -> str:
-    """Say where this ran."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    linux = platform.release().partition("-")[0]
-    return (
-        f"{os.cpu_count()} cores, {model}, Linux {linux}, Python {platform.python_version()}; "
-        f"median of {ROUNDS} round(s), contenders in turn; the Hub runs on the same cores; "
-        f"load average before it began: {LOAD:.1f}"
-    )
-
-
 def main() -> None:
     asked = sys.argv[1:] or list(SCENARIOS)
     for tool in {tool for name in asked for tool in SCENARIOS[name].others} & NEEDED.keys():
@@ -338,14 +321,8 @@ def main() -> None:
         tables.append(table(name, scenario, measure(scenario, rounds=ROUNDS * (5 if is_idle else 1), keep=is_idle)))
         print(tables[-1], flush=True)
     if not sys.argv[1:]:
-        _write("\n".join([f"Measured on: {machine()}.", "", *tables]))
-
-
-def _write(text: str) -> None:
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        rounds = f"median of {ROUNDS} round(s), contenders in turn; the Hub runs on the same cores"
+        write_section("download", "\n".join([f"Measured on: {machine()}; {rounds}.", "", *tables]))
 
 
 if __name__ == "__main__":

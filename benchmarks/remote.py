@@ -1,8 +1,8 @@
 """Deploys over SSH, against real sshd and real Tritons on this machine: how long, how many bytes.
 
-    nothing to do       against `ssh host true`
-    sixteen hosts       against one, with nothing to do and with one model changed; then with 50 ms added to each way
-    a push              of a repository of 300 MB in which one small file changed
+    ./inv bench remote                      the table of docs/performance.md, which it writes
+    ./inv bench remote --arg latency        16 hosts against one, with 50 ms added to each way
+    ./inv bench remote --arg push           a push of 300 MB in which one small file changed
 
 HOSTS, ROUNDS and MEGABYTES say how many; all sshd, Tritons and this client share the processors of one machine.
 """
@@ -10,15 +10,17 @@ HOSTS, ROUNDS and MEGABYTES say how many; all sshd, Tritons and this client shar
 from __future__ import annotations
 
 import os
-import resource
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from _timing import Contender, medians, print_ratios
+from _timing import machine, write_section
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -30,48 +32,95 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 MEGABYTES = int(os.environ.get("MEGABYTES", "300"))
 LATENCY = 0.05
 
+Work = Callable[[Site], float]
+"""Gives the seconds that it took; what it prepares does not count."""
 
-def main() -> None:
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured against what, and how often it may take as long."""
+
+    title: str
+    ours: Work
+    baseline: str
+    other: Work
+    limit: float
+
+
+def main(what: str = "table") -> None:
     with tempfile.TemporaryDirectory() as folder, Site.at(Path(folder), *HOSTS) as site:
         site.serve(alpha=1)
-        site.clone.inv("remote.deploy", *hosts(HOSTS))
-        nothing_to_do(site)
-        fleet(site, "no latency")
-        with slow_wires(site):
-            fleet(site, f"{LATENCY * 1000:g} ms added to each way")
-        push(site)
+        deploy(site, HOSTS)
+        {"table": table, "latency": latency, "push": push}[what](site)
 
 
-def nothing_to_do(site: Site) -> None:
-    ssh = ["ssh", "-F", str(site.fleet.config), HOSTS[0], "true"]
-    deploy = [str(site.clone.folder / "inv"), "remote.deploy", "--host", HOSTS[0]]
-    contenders = [Contender("ssh host true", ssh), Contender("inv remote.deploy", deploy, site.clone.environment)]
-    figures = medians(contenders, rounds=ROUNDS)
-    print_ratios("A deploy with nothing to do", figures, baseline="ssh host true")
+def table(site: Site) -> None:
+    lines = ["| what | tritonops | against | takes | ratio | at most |", "|---|---|---|---|---|---|"]
+    for row in rows():
+        ours, other = measure(site, row)
+        ratio = ours / other
+        verdict = "holds" if ratio <= row.limit else "MISSED"
+        times = f"{ours:.2f} s | {row.baseline} | {other:.2f} s"
+        lines.append(f"| {row.title} | {times} | {ratio:.2f} | {row.limit}: {verdict} |")
+        print(lines[-1], flush=True)
+    rounds = f"median of {ROUNDS} rounds, in turn; client, sshd and Tritons share the cores"
+    write_section("remote", "\n".join([f"Measured on: {machine()}; {rounds}.", "", *lines, ""]))
 
 
-def fleet(site: Site, title: str) -> None:
-    one, all_ = deploy(site, HOSTS[:1]), deploy(site, HOSTS)
-    show(f"{len(HOSTS)} hosts, nothing to do, {title}", one, all_)
+def rows() -> list[Row]:
+    one, all_ = HOSTS[:1], HOSTS
+    count = len(HOSTS)
+    return [
+        Row(
+            "nothing to do, 1 host", lambda site: deploy(site, one), "`ssh host true`", lambda site: ssh(site, one), 2.5
+        ),
+        Row(
+            f"nothing to do, {count} hosts",
+            lambda site: deploy(site, all_),
+            f"`xargs -P{count} ssh host true`",
+            lambda site: ssh(site, all_),
+            1.0,
+        ),
+        Row(
+            f"one small model changed, {count} hosts",
+            lambda site: change(site, all_),
+            "the same on 1 host",
+            lambda site: change(site, one),
+            7,
+        ),
+    ]
+
+
+def measure(site: Site, row: Row) -> tuple[float, float]:
+    """Time both in turn, after one round that is not counted."""
+    rounds = [(row.ours(site), row.other(site)) for _ in range(ROUNDS + 1)][1:]
+    ours, other = zip(*rounds, strict=True)
+    return statistics.median(ours), statistics.median(other)
+
+
+def deploy(site: Site, names: list[str]) -> float:
+    started = time.perf_counter()
+    site.clone.inv("remote.deploy", "--host", ",".join(names))
+    return time.perf_counter() - started
+
+
+def change(site: Site, names: list[str]) -> float:
     site.serve(alpha=time.time() % 1000)
-    one = deploy(site, HOSTS[:1])
-    site.serve(alpha=time.time() % 1000)
-    show(f"{len(HOSTS)} hosts, one model changed, {title}", one, deploy(site, HOSTS))
+    return deploy(site, names)
 
 
-def deploy(site: Site, names: list[str]) -> tuple[float, float]:
-    """Wall time, and the CPU time of the client with its ssh and rsync."""
-    started, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    site.clone.inv("remote.deploy", *hosts(names))
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = used.ru_utime + used.ru_stime - cpu.ru_utime - cpu.ru_stime
-    return time.perf_counter() - started, seconds
+def ssh(site: Site, names: list[str]) -> float:
+    command = ["xargs", f"-P{len(names)}", "-I{}", "ssh", "-F", str(site.fleet.config), "{}", "true"]
+    started = time.perf_counter()
+    subprocess.run(command, input="\n".join(names), text=True, check=True)
+    return time.perf_counter() - started
 
 
-def show(title: str, one: tuple[float, float], all_: tuple[float, float]) -> None:
-    print(title)
-    print(f"  one   {one[0]:6.1f} s wall, {one[1]:5.1f} s of CPU here")
-    print(f"  all   {all_[0]:6.1f} s wall, {all_[1]:5.1f} s of CPU here  {all_[0] / one[0]:5.2f} ×", flush=True)
+def latency(site: Site) -> None:
+    with slow_wires(site):
+        for title, work in (("nothing to do", deploy), ("one small model changed", change)):
+            one, all_ = work(site, HOSTS[:1]), work(site, HOSTS)
+            print(f"{len(HOSTS)} hosts, {title}, {LATENCY * 1000:g} ms: {all_:.1f} s, one {one:.1f} s", flush=True)
 
 
 def push(site: Site) -> None:
@@ -104,9 +153,5 @@ def slow_wires(site: Site) -> Iterator[None]:
             yield
 
 
-def hosts(names: list[str]) -> list[str]:
-    return [word for name in names for word in ("--host", name)]
-
-
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
