@@ -67,12 +67,14 @@ def load(
     if host and version:
         run_there(host, "triton.load", model, version=version, timeout=timeout, json=json)
         return
-    from tritonops.triton import control, versions
+    from tritonops.triton import control
 
     number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
     with _connect(url, host) as client:
         if number:
-            outcome = versions.load_version(client, model, number, disk=_own_disk(client), timeout=within)
+            from tritonops.triton.versions import load_version
+
+            outcome = load_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
             outcome = control.load(client, model, disk=_disk(client), timeout=within)
         outcome = _smoke_tested(client, outcome)
@@ -355,7 +357,7 @@ def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
 
 def _disk(client: TritonClient) -> Disk | None:
     """The models directory, where the server can be the one that reads it: on this machine."""
-    from tritonops.models.catalog import declared_callers
+    from tritonops.models.dependents import declared_callers
     from tritonops.models.misplaced import refuse_misplaced
     from tritonops.triton.disk import Disk
 

@@ -111,11 +111,6 @@ def load_catalog(path: Path) -> Catalog:
     return parse_catalog(path, read_catalog_text(path))
 
 
-def declared_callers(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read from models.toml which models call which; nothing where there is no models.toml. Raises CatalogError."""
-    return load_catalog(path).callers if path.exists() else {}
-
-
 def parse_catalog(path: Path, text: str) -> Catalog:
     """Check the text of a models.toml that stands, or is to stand, at `path`. Raises CatalogError."""
     models = _models_of(path, text)

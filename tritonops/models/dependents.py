@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tritonops.models.catalog import declared_callers
+from tritonops.documents import MAX_TOML
+from tritonops.errors import UnreadableFileError
+from tritonops.files import read_text
 from tritonops.models.check.hazards import ensembles_with
+
+
+def declared_callers(models_toml: Path) -> dict[str, tuple[str, ...]]:
+    """Read from models.toml which models call which; nothing where there is no models.toml. Raises InputError.
+
+    One that does not declare any is not parsed: it may be wrong elsewhere, and stands in no load's way.
+    """
+    try:
+        text = read_text(models_toml, MAX_TOML)
+    except UnreadableFileError as exc:
+        if exc.missing:
+            return {}
+        raise
+    if "depends_on" not in text:
+        return {}
+    from tritonops.models.catalog import parse_catalog
+
+    return parse_catalog(models_toml, text).callers
 
 
 def needed_by(models_dir: Path, models_toml: Path, model: str) -> str:

@@ -27,7 +27,7 @@ from typing import Any
 from tritonops.documents import MAX_RECORD
 from tritonops.errors import DeployError, InputError, RolledBackError, TritonError, TritonOpsError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
-from tritonops.models.catalog import declared_callers
+from tritonops.models.dependents import declared_callers
 from tritonops.models.repository import Repository
 from tritonops.remote.by_hand import ByHand, carry_over, listed_models
 from tritonops.remote.hold import Holder, hold

@@ -93,7 +93,7 @@ def load(
         return Outcome(name, "loaded", _settled(client, name, deadline, disk))
     _refuse_hazard(disk, name)
     before = list_models(client)
-    loaded = [each.name for each in _with_steps(disk, model) if _load_step(client, disk, each, name, deadline, trust=trust)]
+    loaded = [each.name for each in _with_steps(disk, model) if _load_step(client, disk, each, name, before, deadline, trust=trust)]
     dependents = _require_dependents(client, disk, {name, *loaded}, before, deadline) if loaded else ()
     steps = tuple(step for step in loaded if step != name)
     # An ensemble that had lost a step comes back with that step's load.
@@ -234,27 +234,36 @@ def refuse_disabled(disk: Disk | None, name: str) -> None:
 
 
 def _load_step(
-    client: TritonClient, disk: Disk, model: ModelOnDisk, asked: str, deadline: Deadline, *, trust: bool
+    client: TritonClient,
+    disk: Disk,
+    model: ModelOnDisk,
+    asked: str,
+    before: list[ModelStatus],
+    deadline: Deadline,
+    *,
+    trust: bool,
 ) -> bool:
     """Load the model that was asked for, or a step of it, by a call of its own.
 
     A step that comes with its ensemble's call, and fails while an older one of it is served, is no error to Triton.
     """
     try:
-        return _load_from_disk(client, disk, model, deadline, trust=trust)
+        return _load_from_disk(client, disk, model, before, deadline, trust=trust)
     except LoadError as exc:
         if model.name == asked:
             raise
         raise LoadError(f"{asked}: its step {exc}", hint=exc.hint) from exc
 
 
-def _load_from_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadline: Deadline, *, trust: bool) -> bool:
+def _load_from_disk(
+    client: TritonClient, disk: Disk, model: ModelOnDisk, index: list[ModelStatus], deadline: Deadline, *, trust: bool
+) -> bool:
     """Load a model, and note what is served once it was found to be as on disk; False where it was so already."""
     rows, note = _settled(client, model.name, deadline, disk), disk.note(model.name)
     if note and staleness(client, rows, model, note) is None:
         _require_ready(client, model)
         return False
-    refuse_broken(client, disk, model, list_models(client))
+    refuse_broken(client, disk, model, index)
     before = ready(rows)
     if before and (changed_versions(model, note) or override(client, model, note) if note else not trust):
         touch(model, note)
@@ -316,10 +325,12 @@ def _require_dependents(
 
     Raises LoadError where the load took one out of service, and a load of that one does not bring it back.
     """
-    for dependent in lost(before, list_models(client), changed):
-        with suppress(TritonError):
-            client.load(dependent, timeout=deadline.left)
     after = list_models(client)
+    if gone := lost(before, after, changed):
+        for dependent in gone:
+            with suppress(TritonError):
+                client.load(dependent, timeout=deadline.left)
+        after = list_models(client)
     if gone := lost(before, after, changed):
         reasons = "; ".join(f"{dependent} went out of service: {reason}" for dependent, reason in gone.items())
         raise LoadError(
@@ -331,6 +342,8 @@ def _require_dependents(
 def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | None = None) -> Rows:
     """Wait until no version is LOADING; not for a load that never ends: LoadError then."""
     rows = tuple(row for row in client.index() if row.name == name)
+    if not any(row.state == "LOADING" for row in rows):
+        return rows
     _refuse_stuck(disk, name, rows)
     return wait_until_settled(client, name, deadline, gone=("LOADING",))
 

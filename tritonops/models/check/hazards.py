@@ -6,7 +6,6 @@ folder where Triton reads a text file aborts it with std::length_error (server#6
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,6 @@ from typing import NamedTuple
 
 from tritonops.errors import TritonOpsError, UnreadableFileError
 from tritonops.files import open_regular, read_bytes
-from tritonops.models.check.warmup_data import MAX_STRINGS, ends_inside_a_string
 from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_config, read_text, type_name
 from tritonops.models.repository import CONFIG_NAME
 
@@ -85,6 +83,8 @@ def _foreign_stub(model: Path) -> Iterator[Hazard]:
             head = file.read(20)
     except (OSError, UnreadableFileError):
         return
+    import platform  # few models have a stub, and every load looks for one
+
     machine = _ELF_MACHINES.get(platform.machine())
     if head[:4] == b"\x7fELF" and machine and head[18:20] != machine:
         yield Hazard(f"{stub} is a program for another processor than {platform.machine()}", HANGS)
@@ -112,6 +112,8 @@ def _warmup_strings(config: ModelConfig, model: Path) -> Iterator[Hazard]:
         for data in sample.inputs.values():
             path = model / "warmup" / data.input_data_file
             if data.input_data_file and type_name(data) == "TYPE_STRING" and path.is_file():
+                from tritonops.models.check.warmup_data import MAX_STRINGS, ends_inside_a_string
+
                 with suppress(UnreadableFileError):
                     if ends_inside_a_string(read_bytes(path, MAX_STRINGS)):
                         yield Hazard(f"{path} does not hold strings behind their lengths, 4 bytes each", MAY_CRASH)
