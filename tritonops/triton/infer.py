@@ -119,10 +119,15 @@ def _zero(datatype: str) -> tuple[Any, Any]:
 def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Read a file of input names and values: .json with nested lists, or .npz; an InputError says what is wrong."""
     try:
-        values = _read_npz(path) if path.suffix == ".npz" else read_json(path, pipe_timeout=files.PIPE_TIMEOUT)
+        values = read_input_file(path)
     except InputError as exc:
         raise InputError(f"cannot read the inputs of {metadata.name} from {exc}", hint=exc.hint) from exc
     return as_tensors(values, metadata, where=str(path))
+
+
+def read_input_file(path: Path) -> Any:
+    """Read the values of a file of inputs, whatever model they are for. Raises InputError."""
+    return _read_npz(path) if path.suffix == ".npz" else read_json(path, pipe_timeout=files.PIPE_TIMEOUT)
 
 
 def as_tensors(values: object, metadata: ModelMetadata, *, where: str) -> dict[str, NDArray[Any]]:

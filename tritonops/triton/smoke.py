@@ -20,7 +20,7 @@ from tritonops.display_text import clip
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError
 from tritonops.triton.answer import Answer, Output
 from tritonops.triton.client import ModelMetadata, TritonClient
-from tritonops.triton.infer import INFER_TIMEOUT, as_array, as_tensors, infer_tensors, read_inputs, zeros
+from tritonops.triton.infer import INFER_TIMEOUT, as_array, as_tensors, infer_tensors, read_input_file, read_inputs, zeros
 
 if TYPE_CHECKING:
     from tritonops.triton.control import Outcome
@@ -103,6 +103,20 @@ def raise_if_failed(results: Sequence[SmokeResult]) -> None:
     failures = {result.model: "; ".join(result.problems) for result in results if result.problems}
     if failures:
         raise PartialFailureError(f"{len(failures)} of {len(results)} smoke tests failed", failures)
+
+
+def check_smoke_tests(tests: Mapping[str, Path]) -> None:
+    """Read smoke tests, and the files that they name, without a server. Raises PartialFailureError that names each."""
+    failures: dict[str, str] = {}
+    for name, path in tests.items():
+        try:
+            inputs = read_smoke_test(path).inputs
+            if isinstance(inputs, str):
+                read_input_file(path.parent / inputs)
+        except TritonOpsError as exc:
+            failures[name] = str(exc)
+    if failures:
+        raise PartialFailureError("smoke tests that cannot be run", failures)
 
 
 def read_smoke_test(path: Path) -> SmokeTest:
