@@ -292,6 +292,8 @@ def _speaks_http(url: str) -> bool:
     import http.client
 
     host, _, port = url.rpartition(":")
+    if not port.isdecimal():
+        return False  # the name of a server behind SSH
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PROBE_TIMEOUT)
     try:
         connection.request("GET", "/v2")
