@@ -17,7 +17,7 @@ from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
 from tests.triton.projects import write_ensemble
-from tritonops.errors import LoadError, TritonOpsError
+from tritonops.errors import LoadError, TritonOpsError, TritonTimeoutError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.server.report import report
@@ -195,6 +195,14 @@ def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match="its load cannot end") as caught:
         change(client, "broken_stub", disk=Disk.of(server.models_dir, server.grpc_url), timeout=20)
     assert "restart the server" in (caught.value.hint or "")
+
+
+def test_an_unload_of_a_model_that_is_still_loading_says_so(beside_ten):
+    server, _ = beside_ten
+    with connect(server.grpc_url) as client, pytest.raises(TritonTimeoutError) as caught:
+        unload(client, "never_returns", timeout=1)
+    assert "never_returns: " in str(caught.value)
+    assert "had not unloaded it within 1 s: version 1 is LOADING" in str(caught.value)
 
 
 def test_a_reason_too_long_for_grpc_is_read_from_the_index(beside_ten):

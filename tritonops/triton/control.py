@@ -125,7 +125,14 @@ def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout
     _refuse_stuck(disk, name, rows)
     if disk:
         disk.forget(name)
-    client.unload(name, timeout=deadline.left)
+    try:
+        client.unload(name, timeout=deadline.left)
+    except TritonTimeoutError as exc:
+        states = ", ".join(f"version {row.version} is {row.state}" for row in rows if row.state in _SERVED)
+        raise TritonTimeoutError(
+            f"{name}: Triton at {client.url} had not unloaded it within {timeout:g} s: {states}",
+            hint="A model that is LOADING is unloaded after that; a load that never ends ends with the server.",
+        ) from exc
     return Outcome(name, "unloaded", wait_until_settled(client, name, deadline, gone=_SERVED))
 
 
