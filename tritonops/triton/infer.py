@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tritonops.documents import abbreviate, read_json
 from tritonops import files
 from tritonops.display_text import clip
+from tritonops.documents import abbreviate, read_json
 from tritonops.errors import DecoupledModelError, InputError, TritonError
 from tritonops.triton.answer import Answer, Output
 from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
@@ -107,9 +107,7 @@ def zeros(metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Make an input of the declared shape, 1 where that varies: zeros, false, and empty strings."""
     import numpy as np
 
-    return {
-        spec.name: np.full([abs(size) for size in spec.shape], *_zero(spec.datatype)) for spec in metadata.inputs
-    }
+    return {spec.name: np.full([abs(size) for size in spec.shape], *_zero(spec.datatype)) for spec in metadata.inputs}
 
 
 def _zero(datatype: str) -> tuple[Any, Any]:

@@ -53,7 +53,7 @@ class LoadLog:
 
 
 def _stub_failure(line: str) -> tuple[str, str] | None:
-    """Give the model whose stub did not start, and what was logged of it. Lines of any length: no pattern backtracks."""
+    """Give the model whose stub did not start, and what was logged of it. No pattern: lines may be of any length."""
     _, no_file, path = line.partition(_NO_FILE)
     if no_file:
         # …/<model>/<version>/model.py'
