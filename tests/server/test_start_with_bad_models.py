@@ -79,6 +79,19 @@ def warmup_a_folder(models_dir):
     return "warmup_a_folder", "raw is a folder, and should be a file; Triton crashes"
 
 
+def config_a_pipe(models_dir):
+    config = python_model(models_dir, "config_a_pipe") / "config.pbtxt"
+    config.unlink()
+    os.mkfifo(config)
+    return "config_a_pipe", "config.pbtxt is a pipe, and should be a file; the load never ends"
+
+
+def labels_a_pipe(models_dir):
+    labelled = CONFIG.replace('name: "y"', 'name: "y" label_filename: "labels"')
+    os.mkfifo(python_model(models_dir, "labels_a_pipe", config=labelled) / "labels")
+    return "labels_a_pipe", "labels is a pipe, and should be a file; the load never ends"
+
+
 def version_of_20_digits(models_dir):
     folder = python_model(models_dir, "version_of_20_digits")
     shutil.copytree(folder / "1", folder / "99999999999999999999")
@@ -124,7 +137,7 @@ def beside_ten(tmp_path_factory, start_module_triton):
     models_dir.mkdir()
     for name in GOOD:
         write_model(models_dir, name, {1: affine(3)})
-    expected = dict(make(models_dir) for make in (*TEN, broken_stub))
+    expected = dict(make(models_dir) for make in (*TEN, broken_stub, config_a_pipe, labels_a_pipe))
     return start_module_triton(models_dir, model_timeout=12), expected
 
 
