@@ -19,7 +19,10 @@ FILES = {
     "cpu": "Use ml.yml; otherwise COMPOSE_FILE where it is set, or docker-compose.yml.",
     "service": 'The service of Triton in those files; "triton" otherwise.',
 }
-TIMEOUT = {"timeout": "Seconds that loading the models may take; 600 otherwise."}
+TIMEOUT = {
+    "timeout": "Seconds that loading the models may take; 600 otherwise.",
+    "model-timeout": "Seconds for the load of one model (default: 60, more for large files).",
+}
 JSON = {"json": "Print one JSON document."}
 BUILD = {"build": "Build the image first, where the files say how; otherwise only a missing one is built."}
 
@@ -30,19 +33,25 @@ def up(
     cpu: bool = False,
     service: str | None = None,
     timeout: str | None = None,
+    model_timeout: str | None = None,
     json: bool = False,
     build: bool = False,
 ) -> None:
     """Start Triton, wait until it has loaded every model, and list them."""
-    _up(_service(cpu, service), timeout=seconds("--timeout", timeout), json=json, build=build)
+    _up(_service(cpu, service), timeout, model_timeout, json=json, build=build)
 
 
 @task(help=FILES | TIMEOUT | JSON)
 def restart(
-    c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None, json: bool = False
+    c: Context,
+    cpu: bool = False,
+    service: str | None = None,
+    timeout: str | None = None,
+    model_timeout: str | None = None,
+    json: bool = False,
 ) -> None:
     """Stop Triton and start it again with the settings as they are now, wait as `up` does, and list the models."""
-    _up(_service(cpu, service), timeout=seconds("--timeout", timeout), json=json, recreate=True)
+    _up(_service(cpu, service), timeout, model_timeout, json=json, recreate=True)
 
 
 @task(help=FILES)
@@ -127,13 +136,27 @@ def _service(cpu: bool, name: str | None) -> Service:
     return Service.of(settings(), cpu=cpu, name=name or SERVICE)
 
 
-def _up(service: Service, *, timeout: float | None, json: bool, recreate: bool = False, build: bool = False) -> None:
+def _up(
+    service: Service,
+    timeout: str | None,
+    model_timeout: str | None,
+    *,
+    json: bool,
+    recreate: bool = False,
+    build: bool = False,
+) -> None:
     from tritonops.compose import service as compose
     from tritonops.triton.served import raise_unserved
 
-    limit = compose.UP_TIMEOUT if timeout is None else timeout
+    limit = seconds("--timeout", timeout)
     served = compose.up(
-        service, watch=note, timeout=limit, interactive=sys.stderr.isatty(), recreate=recreate, build=build
+        service,
+        watch=note,
+        timeout=compose.UP_TIMEOUT if limit is None else limit,
+        model_timeout=seconds("--model-timeout", model_timeout),
+        interactive=sys.stderr.isatty(),
+        recreate=recreate,
+        build=build,
     )
     print_json(served) if json else _show(served)
     if not served.models:

@@ -6,7 +6,10 @@ import functools
 import os
 from pathlib import Path
 
+import pytest
+
 from tests import programs
+from tests.compose.projects import Project, remove_project
 from tritonops.compose.engine import Docker
 from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource, inspect_image
 from tritonops.errors import DockerMissingError, EngineUnreachableError, TritonOpsError
@@ -16,6 +19,27 @@ PROJECT = Path(__file__).parents[2]
 
 # The container that would remove ours after a crash cannot be pulled everywhere; ours go with their tests.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+
+
+@pytest.fixture
+def project(request, tmp_path):
+    """A Compose project of this test's own, not up; its models are the MODELS of the test's file."""
+    made = Project.at(tmp_path, *_models(request))
+    yield made
+    remove_project(made.name)
+
+
+@pytest.fixture(scope="module")
+def running(request, tmp_path_factory):
+    """A Compose project that serves the MODELS of the test's file. Each test leaves it serving."""
+    made = Project.at(tmp_path_factory.mktemp("running"), *_models(request))
+    made.up()
+    yield made
+    remove_project(made.name)
+
+
+def _models(request):
+    return sorted(getattr(request.module, "MODELS", {"first"}))
 
 
 def pytest_runtest_setup(item):

@@ -64,11 +64,18 @@ class Project:
         docker = replace(chosen.docker, variables=variables)
         return replace(chosen, docker=docker, compose=Compose((PROJECT / base, *files)))
 
-    def up(self, *files: Path, base: str = "ml.yml", recreate: bool = False, **changed: str) -> Served:
+    def up(
+        self,
+        *files: Path,
+        base: str = "ml.yml",
+        recreate: bool = False,
+        model_timeout: float | None = None,
+        **changed: str,
+    ) -> Served:
         """Bring it up, from the library."""
         self.lines.clear()
         chosen = self.service(*files, base=base, **changed)
-        return service.up(chosen, watch=self.lines.append, timeout=60, recreate=recreate)
+        return service.up(chosen, watch=self.lines.append, timeout=300, model_timeout=model_timeout, recreate=recreate)
 
     def start_inv(self, *arguments: str, **changed: str) -> subprocess.Popen[str]:
         """Start a task as a person would, in a process group of its own."""
@@ -86,7 +93,7 @@ class Project:
     def inv(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
         """Run a task to its end."""
         with self.start_inv(*arguments, **changed) as process:
-            stdout, stderr = process.communicate(timeout=100)
+            stdout, stderr = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     def containers(self) -> list[dict[str, Any]]:
@@ -107,6 +114,12 @@ class Project:
                 return {row.name for row in client.index() if row.state == "READY"}
         except TritonOpsError:
             return set()
+
+
+def identity(project: Project) -> tuple[str, str, str]:
+    """Give the id and the name of its container, and the moment at which its program was started."""
+    found = project.container()
+    return found["Id"], found["Name"], found["State"]["StartedAt"]
 
 
 def infer(project: Project, model: str) -> list[float]:

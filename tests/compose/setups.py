@@ -116,6 +116,15 @@ SETUPS = (
         in_ci=True,
     ),
     Setup(
+        "a dependency behind a profile that is off",
+        {
+            "shop/.env": f"{_BOTH.strip()}:more.yml\n",
+            "shop/more.yml": "services:\n  other:\n    image: localhost/nowhere\n    profiles: [other]\n"
+            "  triton:\n    profiles: [ml]\n    depends_on: {other: {condition: service_started, required: false}}\n",
+        },
+        in_ci=True,
+    ),
+    Setup(
         "another name of the service",
         {"shop/compose.yml": _EXTENDED.replace("  triton:\n    ext", "  ml:\n    ext")},
         {"COMPOSE_FILE": "compose.yml"},

@@ -28,7 +28,7 @@ from tritonops.compose.commands import Compose
         ),
         (Compose().ps(), "docker compose ps --all --format json triton"),
         (Compose().hash(), "docker compose config --hash triton"),
-        (Compose().config(), "docker compose config --format json"),
+        (Compose().config(), "docker compose --profile * config --format json"),
     ],
 )
 def test_commands_name_the_files_and_touch_one_service_only(command, words):

@@ -6,20 +6,13 @@ from datetime import datetime
 
 import pytest
 
-from tests.compose.projects import PROJECT, Project, docker, remove_project, write_slow_model
+from tests.compose.projects import PROJECT, docker, write_slow_model
 from tritonops.models.rules import _JUNK
 from tritonops.triton import control
 from tritonops.triton.client import connect
 from tritonops.triton.waiting import Deadline
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture
-def project(tmp_path):
-    made = Project.at(tmp_path, "first")
-    yield made
-    remove_project(made.name)
 
 
 @pytest.fixture

@@ -11,14 +11,6 @@ from tritonops.compose.image import CPU_IMAGE
 from tritonops.compose.models_mount import refuse_leaving_links
 from tritonops.errors import InputError, ServiceError
 
-
-@pytest.fixture
-def project(tmp_path):
-    made = Project.at(tmp_path, "first")
-    yield made
-    remove_project(made.name)
-
-
 LEAVING = {
     "an absolute link to a model": ("second", "/srv/elsewhere/second"),
     "a link to a model beside the folder": ("second", "../outside/second"),

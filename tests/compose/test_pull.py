@@ -5,20 +5,13 @@ import time
 import pytest
 
 from tests.compose import registry
-from tests.compose.projects import PROJECT, Project, docker, remove_project
+from tests.compose.projects import PROJECT, docker, remove_project
 from tritonops.compose import service
 from tritonops.compose.engine import Docker
 from tritonops.compose.image import CPU_IMAGE, inspect_image
 from tritonops.errors import ImagePullError, InputError
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture
-def project(tmp_path):
-    made = Project.at(tmp_path, "first")
-    yield made
-    remove_project(made.name)
 
 
 def test_an_image_is_found_by_each_of_its_names():

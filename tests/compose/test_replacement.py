@@ -1,19 +1,15 @@
-"""What serves goes on serving until something better does, whatever goes wrong or whoever interrupts."""
+"""What serves goes on serving until something better does, whatever goes wrong."""
 
 import os
-import shutil
-import signal
 import socket
-import threading
 from dataclasses import replace
 
 import pytest
 
-from tests.compose.projects import PROJECT, Project, docker, infer, remove_project, write_slow_model
+from tests.compose.projects import PROJECT, docker, identity, write_slow_model
 from tests.onnx_models import affine, write_model
 from tritonops.compose import service
 from tritonops.compose.commands import Compose
-from tritonops.compose.container import PREVIOUS
 from tritonops.errors import (
     DockerError,
     GpuMissingError,
@@ -22,26 +18,9 @@ from tritonops.errors import (
     PublishedPortTakenError,
     ServiceError,
 )
-from tritonops.triton.waiting import Deadline
 
 pytestmark = pytest.mark.docker
 MODELS = {"first", "second"}
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    """A project that serves two models. Each test leaves it serving."""
-    project = Project.at(tmp_path_factory.mktemp("running"), *sorted(MODELS))
-    project.up()
-    yield project
-    remove_project(project.name)
-
-
-@pytest.fixture
-def project(tmp_path):
-    made = Project.at(tmp_path, *sorted(MODELS))
-    yield made
-    remove_project(made.name)
 
 
 def override(tmp_path, text):
@@ -70,12 +49,6 @@ def other_images(tmp_path_factory):
     docker("image", "rm", *made.values())
 
 
-def identity(project):
-    """The container and the moment at which its program was started."""
-    found = project.container()
-    return found["Id"], found["Name"], found["State"]["StartedAt"]
-
-
 REFUSED = {
     "a GPU on a machine without one": (GpuMissingError, "GPU", {}, None),
     "a runtime that is unknown": (GpuMissingError, "nvidia", {}, "    runtime: nvidia\n"),
@@ -102,6 +75,7 @@ REFUSED = {
         {},
         "    networks: [gone]\nnetworks:\n  gone: {external: true}\n",
     ),
+    "the host's network without a token": (InputError, "every address", {}, "    network_mode: host\n"),
     "several containers": (InputError, "wants 2 containers", {}, "    deploy: {replicas: 2}\n"),
     "a name that lets no second container be": (
         InputError,
@@ -173,135 +147,6 @@ def test_a_replaced_container_has_the_name_of_the_old_one_and_is_what_compose_it
     assert identity(running) == after
 
 
-def test_a_container_that_was_never_started_is_not_trusted(project):
-    """Compose leaves one without its secret behind, and its next `up` would start it, again and again."""
-    chosen = project.service(TRITON_TOKEN="a-token")
-    chosen.docker.output(chosen.compose.create(count=1))
-    (left,) = project.containers()
-    project.up(TRITON_TOKEN="a-token")
-    assert project.container()["Id"] != left["Id"]
-    assert project.serving(token="a-token") == MODELS
-
-
-def _left_behind(project, stage):
-    """Leave what a replacement that is killed at this stage leaves."""
-    name = project.container()["Name"][1:]
-    chosen = project.service(TRITON_MEMORY="3g")
-    chosen.docker.output(chosen.compose.create(count=2))
-    (new,) = [one["Id"] for one in project.containers() if one["State"]["Status"] == "created"]
-    if stage == "created":
-        return
-    docker("rename", name, name + PREVIOUS)
-    if stage == "renamed":
-        return
-    docker("stop", name + PREVIOUS)
-    if stage == "stopped":
-        return
-    if stage == "undoing":
-        docker("rm", new)
-        return
-    docker("rename", new, name)
-    if stage == "started":
-        docker("start", new)
-
-
-@pytest.mark.parametrize(
-    ("stage", "task", "memory"),
-    [
-        ("created", "compose.up", 8),
-        ("renamed", "compose.ps", 8),
-        ("stopped", "doctor", 8),
-        ("undoing", "compose.ps", 8),
-        ("ready", "compose.up", 8),
-        ("started", "compose.up", 3),
-    ],
-)
-def test_a_replacement_that_was_killed_is_named_and_finished_or_undone(running, stage, task, memory):
-    """8 GiB has the old container, 3 GiB the new one."""
-    running.up(TRITON_MEMORY="8g")
-    name = running.container()["Name"]
-    _left_behind(running, stage)
-    options = ["--cpu"] if task.startswith("compose") else []
-    changed = {"TRITON_MEMORY": "3g"} if memory == 3 else {"TRITON_MEMORY": "8g"}
-    done = running.inv(task, *options, **changed)
-    output = done.stdout + done.stderr
-    assert "interrupted" in output or (stage == "created" and "never started" in output), output
-    for _ in Deadline.after(20).polls():
-        if running.serving() == MODELS:
-            break
-    found = running.container()
-    assert (found["Name"], found["State"]["Status"]) == (name, "running")
-    assert found["HostConfig"]["Memory"] == memory << 30
-
-
-def test_of_two_at_once_one_waits_and_names_the_other_whatever_each_would_serve(project, tmp_path):
-    project.up()
-    before = identity(project)
-    folders = [project.models_dir, tmp_path / "elsewhere" / "models"]
-    shutil.copytree(project.models_dir, folders[1])
-    restarts = [
-        project.start_inv("compose.restart", "--cpu", TRITON_MODELS_DIR=str(folder), TMPDIR=str(folder.parent))
-        for folder in folders
-    ]
-    outputs = [restart.communicate(timeout=100) for restart in restarts]
-    assert [restart.returncode for restart in restarts] == [0, 0], outputs
-    waiting = [stderr for _, stderr in outputs if "waiting for process" in stderr]
-    assert len(waiting) == 1
-    assert any(f"process {restart.pid} " in waiting[0] for restart in restarts)
-    assert identity(project)[0] != before[0]
-    assert project.serving() == MODELS
-
-
-@pytest.fixture(scope="module")
-def busy(tmp_path_factory):
-    """A project with a model that takes two seconds to answer."""
-    made = Project.at(tmp_path_factory.mktemp("busy"), "first")
-    write_slow_model(made.models_dir, "slow", infer=2)
-    made.up()
-    yield made
-    remove_project(made.name)
-
-
-def interrupt(project, number, wait_for):
-    """Restart with a request under way, and send a signal once the restart has written a line."""
-    answers: list[list[float]] = []
-    request = threading.Thread(target=lambda: answers.append(infer(project, "slow")))
-    request.start()
-    with project.start_inv("compose.restart", "--cpu") as restart:
-        assert restart.stderr
-        lines = []
-        for line in restart.stderr:
-            lines.append(line)
-            if wait_for in line:
-                break
-        os.kill(restart.pid, number)
-        _, errors = restart.communicate(timeout=100)
-    request.join()
-    return restart.returncode, "".join(lines) + errors, answers
-
-
-@pytest.mark.parametrize(
-    ("number", "stage", "code"),
-    [
-        (signal.SIGINT, "stopping", 130),
-        (signal.SIGTERM, "starting the new", 143),
-        (signal.SIGKILL, "stopping", -9),
-    ],
-)
-def test_a_restart_that_is_interrupted_is_finished_or_undone(busy, number, stage, code):
-    returncode, output, answers = interrupt(busy, number, stage)
-    assert answers == [[3, 3, 3]]
-    assert returncode == code, output
-    if number == signal.SIGKILL:
-        done = busy.inv("compose.up", "--cpu")
-        assert done.returncode == 0, done.stderr
-        assert "was interrupted" in done.stderr
-    else:
-        assert "serving now:" in output
-    assert busy.container()["State"]["Status"] == "running"
-    assert busy.serving() == {"first", "slow"}
-
-
 def test_an_empty_models_folder_does_not_take_the_place_of_one_that_serves(project):
     """A typo in the folder's name gives an empty server that Triton calls ready."""
     project.up()
@@ -344,6 +189,8 @@ def test_a_container_with_a_fixed_name_is_started_again_in_place_and_not_replace
     project.up(fixed, recreate=True)
     after = identity(project)
     assert (after[:2], after[2] > before[2]) == (before[:2], True)
+    with pytest.raises(ServiceError, match=f"no log of {project.name}-fixed: its logging driver is none"):
+        service.logs(project.service(fixed), watch=print)
     for changed in ({"TRITON_MEMORY": "3g"}, {"TRITON_TOKEN": "new"}):
         with pytest.raises(InputError, match="container_name"):
             project.up(fixed, **changed)

@@ -139,7 +139,7 @@ def test_an_init_service_that_fails_is_named_with_its_log_and_what_serves_goes_o
         }
     )
     said: list[str] = []
-    with pytest.raises(ServiceError, match=r"fetch ended with exit code 3, (?s:.*)no models there"):
+    with pytest.raises(ServiceError, match=r"fetch ended with exit code 3\. (?s:.*)no models there"):
         compose.up(shop.service({}), watch=said.append, timeout=120)
     assert said[-1].startswith("serving now:")
     assert "first" in said[-1]
@@ -197,6 +197,28 @@ def test_extends_without_the_secrets_is_refused_with_their_name(shop):
     shop.write({"shop/compose.yml": text})
     with pytest.raises(InputError, match="triton_token"):
         compose.up(shop.service({"COMPOSE_FILE": "compose.yml"}), watch=print)
+
+
+REFUSED = {
+    "no YAML": "services:\n  triton:\n foo: [\n",
+    "an unknown key": "services:\n  triton:\n    foo: 1\n",
+    "a variable that has to be set": "services:\n  triton:\n    image: ${NEVER_SET?say which}\n",
+    "an env file that is missing": "services:\n  triton:\n    env_file: nowhere.env\n",
+    "services in a circle": "services:\n  a: {image: a, depends_on: [b]}\n  b: {image: a, depends_on: [a]}\n",
+    "a service of no other file": "services:\n  triton:\n    extends: {file: ../tritonops/ml.yml, service: tritom}\n",
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_files_that_compose_refuses_are_wrong_input(shop, case):
+    shop.write({"shop/more.yml": REFUSED[case]})
+    with pytest.raises(InputError, match="compose"):
+        compose.up(shop.service({"COMPOSE_FILE": "compose.yml:../tritonops/ml.yml:more.yml"}), watch=print)
+
+
+def test_a_name_of_the_project_that_compose_refuses_is_wrong_input(shop):
+    with pytest.raises(InputError, match='invalid project name "Upper"'):
+        compose.up(shop.service({"COMPOSE_PROJECT_NAME": "Upper"}), watch=print)
 
 
 def test_two_memory_limits_are_refused_with_both_names(shop):

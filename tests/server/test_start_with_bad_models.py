@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +14,10 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
+from tests.server.bad_models import GOOD, TEN, broken_stub, never_returns
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
 from tests.triton.projects import write_ensemble
-from tritonops.errors import LoadError, TritonOpsError, TritonTimeoutError
+from tritonops.errors import LoadError, TritonOpsError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.server.report import report
@@ -27,98 +27,6 @@ from tritonops.triton.disk import Disk
 from tritonops.triton.infer import infer
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
-
-GOOD = [f"good{number}" for number in range(10)]
-
-
-def make_folder_of(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.mkdir(parents=True)
-
-
-def no_model_py(models_dir):
-    python_model(models_dir, "no_model_py").joinpath("1", "model.py").unlink()
-    return "no_model_py", "model.py is missing; the load never ends"
-
-
-def model_py_a_folder(models_dir):
-    make_folder_of(python_model(models_dir, "model_py_a_folder") / "1" / "model.py")
-    return "model_py_a_folder", "model.py is a folder; the load never ends"
-
-
-def foreign_stub(models_dir):
-    stub = python_model(models_dir, "foreign_stub") / "triton_python_backend_stub"
-    # An ELF header for AArch64.
-    stub.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + bytes(200))
-    stub.chmod(0o755)
-    return "foreign_stub", "triton_python_backend_stub is a program for another processor than .*; the load never ends"
-
-
-def broken_stub(models_dir):
-    stub = python_model(models_dir, "broken_stub") / "triton_python_backend_stub"
-    stub.write_text("#!/nonexistent/interpreter\n")
-    stub.chmod(0o755)
-    return "broken_stub", "its load cannot end: .*broken_stub/triton_python_backend_stub: "
-
-
-def config_a_folder(models_dir):
-    make_folder_of(python_model(models_dir, "config_a_folder") / "config.pbtxt")
-    return "config_a_folder", "config.pbtxt is a folder; Triton crashes"
-
-
-def labels_a_folder(models_dir):
-    labelled = CONFIG.replace('name: "y"', 'name: "y" label_filename: "labels"')
-    make_folder_of(python_model(models_dir, "labels_a_folder", config=labelled) / "labels")
-    return "labels_a_folder", "labels is a folder, and should be a file; Triton crashes"
-
-
-def warmup_a_folder(models_dir):
-    data = 'key: "x" value { data_type: TYPE_FP32 dims: [ 3 ] input_data_file: "raw" }'
-    warm = CONFIG + f'model_warmup [ {{ name: "w" batch_size: 1 inputs {{ {data} }} }} ]\n'
-    make_folder_of(python_model(models_dir, "warmup_a_folder", config=warm) / "warmup" / "raw")
-    return "warmup_a_folder", "raw is a folder, and should be a file; Triton crashes"
-
-
-def config_a_pipe(models_dir):
-    config = python_model(models_dir, "config_a_pipe") / "config.pbtxt"
-    config.unlink()
-    os.mkfifo(config)
-    return "config_a_pipe", "config.pbtxt is a pipe, and should be a file; the load never ends"
-
-
-def labels_a_pipe(models_dir):
-    labelled = CONFIG.replace('name: "y"', 'name: "y" label_filename: "labels"')
-    os.mkfifo(python_model(models_dir, "labels_a_pipe", config=labelled) / "labels")
-    return "labels_a_pipe", "labels is a pipe, and should be a file; the load never ends"
-
-
-def version_of_20_digits(models_dir):
-    folder = python_model(models_dir, "version_of_20_digits")
-    shutil.copytree(folder / "1", folder / "99999999999999999999")
-    return "version_of_20_digits", "is greater than 9223372036854775807; Triton crashes"
-
-
-def dangling_version(models_dir):
-    folder = python_model(models_dir, "dangling_version")
-    shutil.rmtree(folder / "1")
-    (folder / "1").symlink_to("/nonexistent/1")
-    return "dangling_version", "failed to stat file .*/dangling_version/1"
-
-
-def never_returns(models_dir):
-    python_model(models_dir, "never_returns", initialize="__import__('time').sleep(1e6)")
-    return "never_returns", "still loading after 12 s; --model-timeout allows more"
-
-
-def long_error(models_dir):
-    python_model(models_dir, "long_error", initialize="raise RuntimeError('true reason ' + 'x' * 66000)")
-    return "long_error", "RuntimeError: true reason xxx"
-
-
-TEN = (
-    *(no_model_py, model_py_a_folder, foreign_stub, config_a_folder, labels_a_folder, warmup_a_folder),
-    *(version_of_20_digits, dangling_version, never_returns, long_error),
-)
 
 
 def processes_in(folder):
@@ -137,7 +45,7 @@ def beside_ten(tmp_path_factory, start_module_triton):
     models_dir.mkdir()
     for name in GOOD:
         write_model(models_dir, name, {1: affine(3)})
-    expected = dict(make(models_dir) for make in (*TEN, broken_stub, config_a_pipe, labels_a_pipe))
+    expected = dict(make(models_dir) for make in (*TEN, broken_stub))
     return start_module_triton(models_dir, model_timeout=12), expected
 
 
@@ -208,14 +116,6 @@ def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match="its load cannot end") as caught:
         change(client, "broken_stub", disk=Disk.of(server.models_dir, server.grpc_url), timeout=20)
     assert "restart the server" in (caught.value.hint or "")
-
-
-def test_an_unload_of_a_model_that_is_still_loading_says_so(beside_ten):
-    server, _ = beside_ten
-    with connect(server.grpc_url) as client, pytest.raises(TritonTimeoutError) as caught:
-        unload(client, "never_returns", timeout=1)
-    assert "never_returns: " in str(caught.value)
-    assert "had not unloaded it within 1 s: version 1 is LOADING" in str(caught.value)
 
 
 def test_a_reason_too_long_for_grpc_is_read_from_the_index(beside_ten):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 SERVICE = "triton"
@@ -24,8 +24,13 @@ class Compose:
     """They count in place of COMPOSE_PROFILES."""
 
     def config(self) -> list[str]:
-        """Print the merged and interpolated files as JSON."""
-        return self._compose("config", "--format", "json")
+        """Print the merged and interpolated files as JSON, with the services of every profile."""
+        # The given ones first, for versions that take `*` for a name.
+        return self.with_profiles("*")._compose("config", "--format", "json")
+
+    def with_profiles(self, *profiles: str) -> Compose:
+        """Enable more profiles."""
+        return replace(self, profiles=(*self.profiles, *profiles))
 
     def hash(self) -> list[str]:
         """Print the service's name and the digest of its settings, which its container has in a label."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,11 @@ class Container:
         return int(self.data["HostConfig"].get("ShmSize") or 0)
 
     @property
+    def logging_driver(self) -> str:
+        """Where its log goes: json-file, local, none, …."""
+        return str(self.data["HostConfig"].get("LogConfig", {}).get("Type"))
+
+    @property
     def config_hash(self) -> str | None:
         """Compose's digest of the settings that it was created with, a secret's content apart."""
         return self._labels.get("com.docker.compose.config-hash")
@@ -142,13 +148,22 @@ def read_secret(docker: Docker, container: Container, name: str) -> str:
         return member.read().decode() if member else ""
 
 
-def read_log(docker: Docker, container: Container, *, tail: int, since: str | None = None) -> str:
-    """Return the end of what the container wrote, or in one line why it cannot be had."""
+def read_log(
+    docker: Docker, container: Container, *, tail: int, since: str | None = None, until: str | None = None
+) -> str:
+    """Return the end of what the container wrote between two times, or in one line why it cannot be had."""
     lines: list[str] = []
-    options = ["--tail", str(tail), *(["--since", since] if since else [])]
+    options = ["--tail", str(tail), *(["--since", since] if since else []), *(["--until", until] if until else [])]
     try:
         docker.watch(["docker", "logs", *options, container.id], lines.append)
     except DockerError:
-        driver = container.data["HostConfig"].get("LogConfig", {}).get("Type")
-        return f"(no log: Docker keeps none with the logging driver {driver!r})"
+        return f"(no log: Docker keeps none with the logging driver {container.logging_driver!r})"
     return "\n".join(lines)
+
+
+def exit_codes(docker: Docker, container: Container) -> list[int]:
+    """List how the program of a container ended since its inspection; it may run again."""
+    window = ["--since", container.started_at, "--until", str(int(time.time()) + 1)]
+    filters = ["--filter", f"container={container.id}", "--filter", "event=die"]
+    attempt = docker.attempt(["docker", "events", *window, *filters, "--format", "{{.Actor.Attributes.exitCode}}"])
+    return [int(line) for line in attempt.stdout.split() if line.isdigit()]

@@ -45,6 +45,20 @@ class Definition:
             if port["target"] == _GRPC_PORT:
                 reachable_address(port.get("host_ip", ""), str(port["published"]), machine)
 
+    def require_closed_network(self, token: str | None) -> None:
+        """Raise InputError where the host's network would open the control APIs to everybody."""
+        if self.service.get("network_mode") == "host" and not token and "--grpc-address" not in self.command:
+            raise InputError(
+                f"the service {self.name} has `network_mode: host`: Triton would listen on every address of the "
+                "machine, and whoever reaches port 8001 controls it",
+                hint="Set TRITON_TOKEN, or remove `network_mode`: the ports are published on TRITON_BIND then.",
+            )
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles that each enable it; none where it is always enabled."""
+        return tuple(self.service.get("profiles") or ())
+
     @property
     def image(self) -> str | None:
         """The image's name; None where the files only build it."""

@@ -30,7 +30,7 @@ def start_dependencies(
         except TritonOpsError as exc:
             if how.get("required", True):
                 raise
-            watch(f"warning: {name} is not required: {exc}")
+            watch(f"warning: {compose.service} starts without {name}: {exc}")
 
 
 def _in_order(services: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -69,7 +69,7 @@ def _wait_for_end(docker: Docker, compose: Compose, name: str, timeout: float) -
     except DockerTimeoutError as exc:
         raise ServiceError(f"{name} did not end within {timeout:g} s", hint=f"docker logs {container[:12]}") from exc
     if code != "0":
-        raise _failure(docker, compose, container, f"{name} ended with exit code {code}")
+        raise _failure(docker, container, f"{name} ended with exit code {code}")
 
 
 def _wait_for_health(docker: Docker, compose: Compose, name: str, timeout: float) -> None:
@@ -80,13 +80,11 @@ def _wait_for_health(docker: Docker, compose: Compose, name: str, timeout: float
             return
         for container, state in zip(containers, states, strict=True):
             if state in ("ended", "unhealthy"):
-                raise _failure(docker, compose, container, f"{name} is {state}")
-    raise _failure(docker, compose, containers[-1], f"{name} was not healthy after {timeout:g} s")
+                raise _failure(docker, container, f"{name} is {state}")
+    raise _failure(docker, containers[-1], f"{name} was not healthy after {timeout:g} s")
 
 
-def _failure(docker: Docker, compose: Compose, container: str, problem: str) -> ServiceError:
-    log = docker.attempt(["docker", "logs", "--tail", str(_LOG_LINES), container])
-    return ServiceError(
-        f"{problem}, so {compose.service} was not started. Its log ends:\n"
-        + last_lines(f"{log.stdout}\n{log.stderr}", _LOG_LINES)
-    )
+def _failure(docker: Docker, container: str, problem: str) -> ServiceError:
+    attempt = docker.attempt(["docker", "logs", "--tail", str(_LOG_LINES), container])
+    log = last_lines(f"{attempt.stdout}\n{attempt.stderr}", _LOG_LINES)
+    return ServiceError(f"{problem}. Its log {'ends:' if log else 'is empty.'}\n{log}".rstrip())

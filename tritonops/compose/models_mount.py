@@ -74,9 +74,16 @@ def look(docker: Docker, container: Container) -> View | None:
     )
 
 
-def refuse_leaving_links(folder: Path) -> None:
-    """Raise InputError for links that lead out of the mount or to nothing: with one, Triton may list no model."""
-    links = [f"{link.relative_to(folder)} -> {link.readlink()}" for link in _leaving_links(folder)]
+def refuse_leaving_links(folder: Path, *, below_models: bool = True) -> None:
+    """Raise InputError for links that lead out of the mount or to nothing.
+
+    One in the place of a model keeps Triton from listing any; those `below_models` concern one model each.
+    """
+    links = [
+        f"{link.relative_to(folder)} -> {link.readlink()}"
+        for link in _leaving_links(folder, folder)
+        if below_models or link.parent == folder
+    ]
     if links:
         more = f", and {len(links) - 5} more" if len(links) > 5 else ""
         raise InputError(
@@ -85,6 +92,13 @@ def refuse_leaving_links(folder: Path) -> None:
             hint="Triton would serve no model at all. Copy what the link names into its place, make the link relative "
             "within the folder, or take it out of the folder.",
         )
+
+
+def leaving_link(model: Path) -> str | None:
+    """Say which link of a model leads out of the mount or to nothing; None where none does."""
+    for link in _leaving_links(model, model.parent):
+        return f"{link} -> {link.readlink()} leads nowhere in the container, where {model.parent} is {_MODELS}"
+    return None
 
 
 def require_same_folder(docker: Docker, container: Container, folder: Path, *, is_new: bool) -> View | None:
@@ -121,16 +135,15 @@ def _other_folder(
     )
 
 
-def _leaving_links(folder: Path) -> Iterator[Path]:
-    root = os.path.abspath(folder)
-    for parent, folders, files in os.walk(root):
+def _leaving_links(folder: Path, root: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             path = Path(parent, name)
             if path.is_symlink() and _leads_nowhere(path, root):
                 yield path
 
 
-def _leads_nowhere(link: Path, root: str) -> bool:
+def _leads_nowhere(link: Path, root: Path) -> bool:
     """Whether the container cannot follow a link; the root has another name there, so no way leads over its parent."""
     target = link.readlink()
     depth = len(link.parent.relative_to(root).parts)

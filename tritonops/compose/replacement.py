@@ -4,6 +4,7 @@ The engine itself records how far a replacement has come, so that one that was k
 
     NAME, another one never started     the new container is created; NAME serves
     NAME-previous, another one          the old container is being stopped, or is stopped
+    NAME-previous alone                 a container with a fixed name is started again, or an undoing was killed
     NAME-previous, NAME running         the new container loads its models; NAME-previous goes as soon as it serves
 """
 
@@ -19,7 +20,8 @@ from tritonops.compose.engine import Docker, Watch
 from tritonops.compose.image import inspect_image
 from tritonops.compose.interruption import Interruption
 from tritonops.compose.probe import probe
-from tritonops.compose.serving import Served, Server, ready_models
+from tritonops.compose.serving import Served, ready_models
+from tritonops.compose.starting import Start
 from tritonops.errors import DockerError, InputError, ServiceError, TokenRefusedError, TritonOpsError
 
 
@@ -36,6 +38,7 @@ class Replacement:
     timeout: float
     """Seconds that loading the models may take."""
     interruption: Interruption
+    model_timeout: float | None = None
 
     def up(self, *, recreate: bool = False) -> Served:
         """Let a container with the settings of now serve; one that has them already is kept, unless `recreate`.
@@ -85,7 +88,8 @@ class Replacement:
         return others[0] if others else None
 
     def _settle(self, previous: Container, others: list[Container], *, wait: bool) -> Container:
-        self.watch(f"a replacement of {_final_name(previous)} was interrupted")
+        change = "restart" if self.definition.has_fixed_name else "replacement"
+        self.watch(f"a {change} of {_final_name(previous)} was interrupted: {previous.name} is {previous.status}")
         new = next((container for container in others if container.status == "running"), None)
         if new is None or previous.is_running:
             return self._undo(previous)
@@ -93,7 +97,7 @@ class Replacement:
             self.watch(f"{new.name} does not serve yet: `inv compose.up` waits for it")
             return new
         try:
-            self._server(new).wait(self.timeout, is_new=True)
+            self._wait(new, is_new=True)
         except TokenRefusedError:  # it answers
             pass
         except TritonOpsError as exc:
@@ -139,7 +143,7 @@ class Replacement:
         """A container that ends again and again is stopped, and kept for its log; one that still loads goes on."""
         container = inspect(self.docker, container)
         try:
-            return self._server(container).wait(self.timeout, is_new=is_new)
+            return self._wait(container, is_new=is_new)
         except ServiceError as exc:
             exc.hint = exc.hint or "All of its log: `inv compose.logs`"
             now = inspect(self.docker, container)
@@ -178,22 +182,20 @@ class Replacement:
         with self.interruption.postponed():
             self._rename(new, current.name)
             self.docker.output(["docker", "start", new.id])
-        return self._server(inspect(self.docker, new)).wait(self.timeout, is_new=True)
+        return self._wait(new, is_new=True)
 
     def _undo(self, previous: Container) -> Container:
         """Remove the new container, and let the previous one serve again."""
         self._remove(*(container for container in self._containers() if container.id != previous.id))
         if previous.is_previous:
-            # A stop that was cut short here goes on in the engine; a start before its end would be lost.
-            self.docker.output(["docker", "stop", previous.id])
             try:
-                self.docker.output(["docker", "start", previous.id])
+                self._start_again(previous)
             except DockerError as exc:
                 self.watch(f"{_final_name(previous)} cannot be started again: {exc}")
-            self._rename(previous, _final_name(previous))
+                self._rename(previous, _final_name(previous))
         previous = inspect(self.docker, previous)
         try:
-            self._server(previous).wait(self.timeout, is_new=True)
+            self._wait(previous, is_new=True)
         except TokenRefusedError:  # it answers
             pass
         except TritonOpsError as exc:
@@ -201,6 +203,13 @@ class Replacement:
             return previous
         self.watch(f"undone: {previous.name} serves again")
         return previous
+
+    def _start_again(self, previous: Container) -> None:
+        """Start a previous container, and give it its name back after that: killed in between, it is still found."""
+        # A stop that was cut short here goes on in the engine; a start before its end would be lost.
+        self.docker.output(["docker", "stop", previous.id])
+        self.docker.output(["docker", "start", previous.id])
+        self._rename(previous, _final_name(previous))
 
     def _up_in_place(self, current: Container, *, recreate: bool) -> Served:
         """Keep the one container that can have the name; it is started again where it should be new."""
@@ -211,17 +220,20 @@ class Replacement:
                 hint="Remove `container_name` from the service; or `inv compose.down`, and then `inv compose.up`.",
             )
         if recreate and current.is_running:
-            self.watch(f"stopping {current.name} as soon as its in-flight requests are answered")
-            try:
-                self.docker.output(["docker", "stop", current.id])
-            except BaseException:
-                self.interruption.defer()
-                self.docker.output(["docker", "stop", current.id])
-                self.docker.output(["docker", "start", current.id])
-                raise
-            self.interruption.defer()
-            current = inspect(self.docker, current)
+            return self._restart(current)
         return self._serve_unchanged(current)
+
+    def _restart(self, current: Container) -> Served:
+        try:
+            with self.interruption.postponed():
+                self._rename(current, current.name + PREVIOUS)
+            self.watch(f"stopping {current.name} as soon as its in-flight requests are answered")
+            self.docker.output(["docker", "stop", current.id])
+        finally:
+            with self.interruption.postponed():
+                if (now := inspect(self.docker, current)).is_previous:
+                    self._start_again(now)
+        return self._wait_or_stop(inspect(self.docker, current))
 
     def _is_as_defined(self, current: Container) -> bool:
         expected = self.docker.output(self.compose.hash()).split()[-1]
@@ -236,8 +248,10 @@ class Replacement:
     def _containers(self) -> list[Container]:
         return find_containers(self.docker, self.definition)
 
-    def _server(self, container: Container) -> Server:
-        return Server(self.docker, container, self.folder, self.token)
+    def _wait(self, container: Container, *, is_new: bool) -> Served:
+        """Wait until it serves what it can; what keeps it from starting is left out."""
+        start = Start(self.docker, self.folder, self.token, self.watch, self.interruption, self.model_timeout)
+        return start.wait(container, self.timeout, is_new=is_new)
 
     def _remove(self, *containers: Container) -> None:
         if containers:

@@ -15,15 +15,24 @@ from tritonops.compose.container import find_containers
 from tritonops.compose.definition import Definition
 from tritonops.compose.dependencies import start_dependencies
 from tritonops.compose.engine import Docker, Watch
-from tritonops.compose.interruption import Interruption, interruptible
-from tritonops.compose.models_mount import refuse_leaving_links
+from tritonops.compose.interruption import interruptible
+from tritonops.compose.models_mount import leaving_link, refuse_leaving_links
 from tritonops.compose.pull import provide_image
 from tritonops.compose.pull import pull as pull_image
 from tritonops.compose.replacement import Replacement
 from tritonops.compose.serving import Served, describe
-from tritonops.errors import ServiceError, TokenRefusedError, TritonOpsError
+from tritonops.errors import (
+    ComposeMissingError,
+    DockerError,
+    DockerMissingError,
+    InputError,
+    ServiceError,
+    TokenRefusedError,
+    TritonOpsError,
+)
 from tritonops.files import OnWait, locked
 from tritonops.settings import Settings
+from tritonops.triton.excluded import ExcludeFile
 
 UP_TIMEOUT = 600.0
 
@@ -51,14 +60,35 @@ class Service:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """The merged files, with the services of every profile: to name a service enables its own."""
-        config: Mapping[str, Any] = json.loads(self.docker.output(self.compose.config()))
+        """The merged files, with the services of every profile. Raises InputError where Compose refuses them."""
+        try:
+            output = self.docker.output(self.compose.config())
+        except (DockerMissingError, ComposeMissingError):
+            raise
+        except DockerError as exc:
+            raise InputError(str(exc), hint=exc.hint) from exc
+        config: Mapping[str, Any] = json.loads(output)
         return config
 
     @cached_property
     def definition(self) -> Definition:
         """The service in the merged files. Raises InputError where there is none of that name."""
         return Definition.of(self.config, self.compose.service)
+
+    @cached_property
+    def commands(self) -> Compose:
+        """The commands with the profiles that plain Compose enables: the given ones, and those of the named service."""
+        return self.compose.with_profiles(*self.definition.profiles)
+
+    @cached_property
+    def services(self) -> Mapping[str, Any]:
+        """The services that these profiles enable; what depends on another one does without it, or is refused."""
+        enabled = set(self.commands.profiles)
+        return {
+            name: service
+            for name, service in self.config["services"].items()
+            if not service.get("profiles") or "*" in enabled or enabled & set(service["profiles"])
+        }
 
     @cached_property
     def models_folder(self) -> Path | None:
@@ -75,10 +105,9 @@ def _variables(settings: Settings) -> dict[str, str]:
 
 
 def _profiles(settings: Settings) -> tuple[str, ...]:
-    """All profiles; first those of COMPOSE_PROFILES, for versions of Compose that take `*` for a name."""
     given = settings.environment.get("COMPOSE_PROFILES")
     named = given.value.split(",") if given else []
-    return (*filter(None, map(str.strip, named)), "*")
+    return tuple(filter(None, map(str.strip, named)))
 
 
 @dataclass(frozen=True)
@@ -99,6 +128,7 @@ def up(
     *,
     watch: Watch,
     timeout: float = UP_TIMEOUT,
+    model_timeout: float | None = None,
     interactive: bool = False,
     recreate: bool = False,
     build: bool = False,
@@ -107,27 +137,30 @@ def up(
 
     A missing image is pulled or built. A container is replaced where its settings, image or token changed, and with
     `recreate` always; the old one is kept until the new one serves, and serves again where that fails or a signal
-    comes. `watch` is told then what serves. Raises ServiceError with the end of the log where Triton does not come up.
+    comes. `watch` is told then what serves. A model that would hang or crash the start, or does, is left out; one load
+    may take `model_timeout` seconds (a minute, or longer for large files). Raises ServiceError with the end of the log
+    where Triton does not come up.
     """
     service.docker.require_compose()
     try:
         service.definition.require_single()
         service.definition.require_reachable(service.docker.machine)
+        service.definition.require_closed_network(service.token)
         if service.models_folder:
-            refuse_leaving_links(service.models_folder)
-        with _changing(service, watch=watch, timeout=timeout) as replacement:
+            refuse_leaving_links(service.models_folder, below_models=False)
+        with _changing(service, watch=watch, timeout=timeout, model_timeout=model_timeout) as replacement:
             provide_image(
                 service.docker,
-                service.compose,
+                service.commands,
                 service.definition,
                 watch=watch,
                 timeout=timeout,
                 interactive=interactive,
                 build=build,
             )
-            start_dependencies(
-                service.docker, service.compose, service.config["services"], watch=watch, timeout=timeout
-            )
+            start_dependencies(service.docker, service.commands, service.services, watch=watch, timeout=timeout)
+            if folder := service.models_folder:
+                ExcludeFile(folder).examine(lambda name: leaving_link(folder / name))
             try:
                 return replacement.up(recreate=recreate)
             except TokenRefusedError:  # Compose does not see that a secret changed
@@ -156,19 +189,19 @@ def down(service: Service, *, watch: Watch) -> None:
     """Stop the container once in-flight requests are answered, and remove it."""
     service.docker.require_compose()
     with _changing(service, watch=watch, timeout=UP_TIMEOUT):
-        service.docker.watch(service.compose.remove(), watch)
+        service.docker.watch(service.commands.remove(), watch)
 
 
 def pull(service: Service, *, watch: Watch, timeout: float | None = None, interactive: bool = False) -> None:
     """Fetch the image, if it is one to fetch; `interactive` draws progress at the terminal. Raises ImagePullError."""
     pull_image(
-        service.docker, service.compose, service.definition, watch=watch, timeout=timeout, interactive=interactive
+        service.docker, service.commands, service.definition, watch=watch, timeout=timeout, interactive=interactive
     )
 
 
 def containers(service: Service) -> list[ContainerStatus]:
     """List the containers of the service, stopped ones too."""
-    found = service.docker.output(service.compose.ps()).strip()
+    found = service.docker.output(service.commands.ps()).strip()
     # One object a line since Compose 2.21, one list before.
     rows = json.loads(found) if found.startswith("[") else [json.loads(line) for line in found.splitlines()]
     return [
@@ -181,9 +214,12 @@ def logs(
     service: Service, *, watch: Watch, follow: bool = False, tail: int | None = None, since: str | None = None
 ) -> None:
     """Pass on what Triton wrote, line by line; ServiceError where there is no container."""
-    if not find_containers(service.docker, service.definition):
-        raise ServiceError(f"there is no container of {service.compose.service}", hint="`inv compose.up` makes one.")
-    service.docker.watch(service.compose.logs(follow=follow, tail=tail, since=since), watch)
+    found = find_containers(service.docker, service.definition)
+    if not found:
+        raise ServiceError(f"there is no container of {service.definition.name}", hint="`inv compose.up` makes one.")
+    if found[0].logging_driver == "none":
+        raise ServiceError(f"Docker keeps no log of {found[0].name}: its logging driver is none")
+    service.docker.watch(service.commands.logs(follow=follow, tail=tail, since=since), watch)
 
 
 class _BusyError(TritonOpsError):
@@ -196,7 +232,12 @@ def _raise_busy(owner: str) -> None:
 
 @contextmanager
 def _changing(
-    service: Service, *, watch: Watch, timeout: float, on_wait: OnWait | None = None
+    service: Service,
+    *,
+    watch: Watch,
+    timeout: float,
+    model_timeout: float | None = None,
+    on_wait: OnWait | None = None,
 ) -> Iterator[Replacement]:
     """Let one process at a time change the containers of the service; the others wait, and say for whom."""
     definition = service.definition
@@ -205,20 +246,17 @@ def _changing(
         watch(f"waiting for {owner}, which changes {definition.name} of {definition.project}")
 
     with locked(_lock_path(service), on_wait=on_wait or tell), interruptible(watch) as interruption:
-        yield _replacement(service, watch, timeout, interruption)
-
-
-def _replacement(service: Service, watch: Watch, timeout: float, interruption: Interruption) -> Replacement:
-    return Replacement(
-        service.docker,
-        service.compose,
-        service.definition,
-        service.models_folder,
-        service.token,
-        watch,
-        timeout,
-        interruption,
-    )
+        yield Replacement(
+            service.docker,
+            service.commands,
+            definition,
+            service.models_folder,
+            service.token,
+            watch,
+            timeout,
+            interruption,
+            model_timeout,
+        )
 
 
 def _lock_path(service: Service) -> Path:

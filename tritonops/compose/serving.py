@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tritonops.compose.causes import causes
-from tritonops.compose.container import Container, find_containers, inspect, read_log
+from tritonops.compose.container import Container, exit_codes, find_containers, inspect, read_log
 from tritonops.compose.definition import Definition
 from tritonops.compose.engine import Docker
 from tritonops.compose.models_mount import View, look, require_same_folder
@@ -17,13 +18,29 @@ from tritonops.errors import ServiceError, TokenRefusedError, TritonError, Trito
 from tritonops.models.repository import Repository
 from tritonops.triton.client import ModelStatus, connect
 from tritonops.triton.disk import Disk
-from tritonops.triton.served import settled_index, with_reasons
+from tritonops.triton.excluded import ExcludeFile
+from tritonops.triton.loading import MODEL_TIMEOUT, PARALLEL, load_timeout
+from tritonops.triton.served import answers, settled_index, with_reasons
+from tritonops.triton.stuck import LoadLog, crash_words
 from tritonops.triton.waiting import Deadline
 
 SERVING_NOW = "serving now:"
 """How a command that failed, and changed nothing in the end, begins the line with what is served."""
 _LOG_LINES = 15
+_ALL_LINES = 100_000
+_LOOK_PERIOD = 1.0
+_INITIALIZES = "TRITONBACKEND_ModelInstanceInitialize: "
+# 128 and SIGILL, SIGABRT, SIGBUS, SIGFPE or SIGSEGV
+_FAULTS = ([132], [134], [135], [136], [139])
 _QUICK = 3.0
+
+
+class BadStartError(TritonOpsError):
+    """Models keep Triton from starting: `reasons` are certain, and among the `suspects` is at least one."""
+
+    def __init__(self, reasons: Mapping[str, str], suspects: Mapping[str, str]) -> None:
+        super().__init__(f"Triton does not start with {', '.join([*reasons, *suspects])}")
+        self.reasons, self.suspects = dict(reasons), dict(suspects)
 
 
 @dataclass(frozen=True)
@@ -52,37 +69,45 @@ class Server:
     folder: Path | None
     """None where the models lie in a volume, or not on this machine."""
     token: str | None
+    model_timeout: float | None = None
+    """Seconds for the load of one model; by its size where it is None."""
 
     def wait(self, timeout: float, *, is_new: bool) -> Served:
         """Return once Triton has tried to load every model.
 
-        Raises ServiceError with the cause and the end of the log, and TokenRefusedError.
+        Raises BadStartError where a model keeps it from that, ServiceError with the cause and the end of the log, and
+        TokenRefusedError.
         """
         url = self._require_running().grpc_address(self.docker.machine)
+        loads = _Loads(self)
         with connect(url, token=self.token) as client:
             for _ in Deadline.after(timeout).polls():
                 try:
-                    index = settled_index(client)
+                    index = settled_index(client, hung=loads.hung)
                 except TokenRefusedError:
                     raise
                 except TritonError as exc:
                     raise self._failure(str(exc)) from exc
                 if index is not None:
-                    return self._served(url, index, is_new=is_new)
+                    return self._served(url, index, loads.hung, is_new=is_new)
                 self._require_running()
+                if loads.look() and not answers(client):
+                    raise loads.error()
         raise self._failure(f"it was not ready after {timeout:g} s")
 
-    def _served(self, url: str, index: list[ModelStatus], *, is_new: bool) -> Served:
+    def _served(self, url: str, index: list[ModelStatus], hung: Mapping[str, str], *, is_new: bool) -> Served:
         container, docker = self.container, self.docker
         if self.folder:
             Disk.of(self.folder, url).forget_before(datetime.fromisoformat(container.started_at).timestamp())
             view = require_same_folder(docker, container, self.folder, is_new=is_new)
             names: Iterable[str] = Repository(self.folder).enabled_names()
+            left_out = {name: f"left out: {reason}" for name, reason in ExcludeFile(self.folder).reasons().items()}
+            given_up = {**left_out, **hung}
         else:
             view = look(docker, container)
-            names = (view.names if view else None) or ()
+            names, given_up = (view.names if view else None) or (), dict(hung)
         log = read_log(docker, container, tail=5000, since=container.started_at)
-        rows = with_reasons(index, names, log)
+        rows = with_reasons(index, names, log, given_up=given_up)
         errors = tuple(line for line in log.splitlines() if re.match(r"E\d{4} ", line))[-_LOG_LINES:]
         return Served(url, tuple(rows), errors, self._causes(rows, view, errors))
 
@@ -101,6 +126,7 @@ class Server:
         if now.status == "paused":
             raise ServiceError(f"the container {now.name} is paused", hint=f"docker unpause {now.name}")
         if now.status != "running" or now.data["RestartCount"] != self.container.data["RestartCount"]:
+            _refuse_crash(self.docker, self.container, now)
             raise self._failure(f"it ended with exit code {now.data['State']['ExitCode']}", now)
         return now
 
@@ -114,12 +140,76 @@ class Server:
         return ServiceError(f"Triton did not come up: {problem}{because}\nIts log ends:\n{log}")
 
 
+class _Loads:
+    """The loads of a start as the log of the container shows them, looked at now and then."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._container = server, server.container
+        self._loading: frozenset[str] = frozenset()
+        self._initializations = 0
+        self._looked_at = self._changed_at = time.monotonic()
+        self.hung: dict[str, str] = {}
+        """The models whose load does not end. Where they are many, some may only wait for their turn."""
+
+    def look(self) -> bool:
+        """Whether a load hangs: its process did not start, or no load has come further for as long as one may take."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_PERIOD:
+            return False
+        self._looked_at = now
+        log = LoadLog()
+        text = read_log(self._server.docker, self._container, tail=_ALL_LINES, since=self._container.started_at)
+        log.feed(f"{text}\n")
+        progress = (frozenset(log.loading), text.count(_INITIALIZES))
+        if progress != (self._loading, self._initializations):
+            (self._loading, self._initializations), self._changed_at = progress, now
+        self.hung = log.stuck or self._overdue(now - self._changed_at)
+        return bool(self.hung)
+
+    def error(self) -> BadStartError:
+        """Triton loads a few at a time: of many that hang, nobody can say which ones wait for a thread only."""
+        if len(self.hung) <= PARALLEL:
+            return BadStartError(self.hung, {})
+        return BadStartError({}, dict.fromkeys(self.hung, f"not loaded: {', '.join(sorted(self.hung))} did not end"))
+
+    def _overdue(self, seconds: float) -> dict[str, str]:
+        timeout = max(map(self._timeout, self._loading), default=0.0)
+        if seconds <= timeout:
+            return {}
+        return dict.fromkeys(self._loading, f"still loading after {timeout:g} s; --model-timeout allows more")
+
+    def _timeout(self, name: str) -> float:
+        server = self._server
+        if server.model_timeout is not None:
+            return server.model_timeout
+        return load_timeout(server.folder / name) if server.folder else MODEL_TIMEOUT
+
+
+def _refuse_crash(docker: Docker, container: Container, now: Container) -> None:
+    """Raise BadStartError where Triton crashed while it loaded models; it may have been started again since."""
+    is_again = now.started_at != container.started_at
+    until = now.started_at if is_again else None
+    text = read_log(docker, container, tail=_ALL_LINES, since=container.started_at, until=until)
+    log = LoadLog()
+    log.feed(f"{text}\n")
+    is_crash = log.is_crashing or exit_codes(docker, container)[-1:] in _FAULTS
+    words = crash_words(text) or ("it wrote no reason" if is_crash else None)
+    if words is None or not log.loading:
+        return
+    if len(log.loading) == 1:
+        raise BadStartError(dict.fromkeys(log.loading, f"Triton crashed while it loaded this model: {words}"), {})
+    reason = f"not loaded: Triton crashed while it loaded {', '.join(sorted(log.loading))}: {words}"
+    raise BadStartError({}, dict.fromkeys(log.loading, reason))
+
+
 def describe(docker: Docker, definition: Definition, token: str | None) -> str:
     """Say in one line what the service serves at this moment."""
-    for container in find_containers(docker, definition):
+    containers = find_containers(docker, definition)
+    for container in containers:
         if container.is_running:
             return f"{SERVING_NOW} {container.name} ({container.image}), {_models(docker, container, token)}"
-    return f"{SERVING_NOW} nothing"
+    left = ", ".join(f"{container.name} is {container.status}" for container in containers)
+    return f"{SERVING_NOW} nothing{left and f' ({left})'}"
 
 
 def ready_models(docker: Docker, container: Container, token: str | None) -> frozenset[str] | None:
@@ -127,11 +217,11 @@ def ready_models(docker: Docker, container: Container, token: str | None) -> fro
     try:
         with connect(container.grpc_address(docker.machine), token=token) as client:
             for _ in Deadline.after(_QUICK).polls():
-                if (index := settled_index(client)) is not None:
-                    return frozenset(row.name for row in index if row.state == "READY")
+                if settled_index(client) is not None:
+                    break
+            return frozenset(row.name for row in client.index() if row.state == "READY")
     except TritonOpsError:
         return None
-    return None
 
 
 def _models(docker: Docker, container: Container, token: str | None) -> str:

@@ -6,6 +6,7 @@ of later releases: nobody but the people of this machine may reach it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
 import os
@@ -23,12 +24,12 @@ from tritonops.models.misplaced import refuse_misplaced
 from tritonops.models.repository import Repository
 from tritonops.server import pid_file, process
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
-from tritonops.server.loading import Loading, load_threads, read_from
-from tritonops.server.log import last_words
+from tritonops.server.log import last_words, read_from
 from tritonops.server.plain_paths import plain_path, remove_links
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
 from tritonops.triton.disk import Disk
+from tritonops.triton.loading import Loading, load_threads
 from tritonops.triton.stuck import waits_for_loads_only
 from tritonops.triton.waiting import Deadline
 
@@ -128,7 +129,8 @@ def _launch(installation: Installation, models_dir: Path, server_dir: Path, port
 def _load(server: Server, loading: Loading, token: str | None, deadline: Deadline) -> bool:
     """Load every model that is due; False where the server crashed under it."""
     _wait_until_started(server, deadline)
-    if loading.run(server.grpc_url, server.log, server.process.is_alive, token=token, deadline=deadline):
+    read_log = functools.partial(read_from, server.log)
+    if loading.run(server.grpc_url, read_log, server.process.is_alive, token=token, deadline=deadline):
         write_json(_reasons_file(server.server_dir), {"answers": loading.answers, "reasons": loading.reasons})
         _starting_file(server.server_dir).unlink(missing_ok=True)
         return True

@@ -25,11 +25,13 @@ from tritonops.errors import (
     ServiceError,
     TritonOpsError,
 )
+from tritonops.models.check.hazards import hazard
 from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.models.repository import Repository
 from tritonops.server.embedded import restrictions
 from tritonops.triton.client import ModelStatus, connect
 from tritonops.triton.served import raise_unserved, settled_index, with_reasons
+from tritonops.triton.stuck import LoadLog, stuck_loads
 from tritonops.triton.waiting import Deadline
 
 _HTTP, _GRPC, _METRICS = 8000, 8001, 8002
@@ -145,6 +147,9 @@ class TritonContainer(DockerContainer):
             what = "is no folder" if self.models_dir.exists() else "does not exist"
             raise InputError(f"the model repository {self.models_dir} {what}", hint=_LAYOUT)
         refuse_leaving_links(self.models_dir)
+        for name in Repository(self.models_dir).enabled_names():
+            if reason := hazard(self.models_dir / name):
+                raise InputError(f"the model {name} would keep Triton from starting: {reason}", hint=_LAYOUT)
 
     def _pull_missing(self) -> None:
         images = self.get_docker_client().client.images
@@ -186,7 +191,12 @@ class TritonContainer(DockerContainer):
                 if (index := settled_index(client)) is not None:
                     return with_reasons(index, Repository(self.models_dir).enabled_names(), self.log())
                 self._require_running()
-        raise self._not_up(f"it was not ready after {self._timeout:g} s")
+                if stuck := stuck_loads(self.log()):
+                    raise self._not_up("; ".join(f"{name}: {reason}" for name, reason in stuck.items()))
+        log = LoadLog()
+        log.feed(self.log())
+        loading = ", ".join(sorted(log.loading)) or "nothing"
+        raise self._not_up(f"it was not ready after {self._timeout:g} s, and was loading {loading}")
 
     def _require(self, rows: list[ModelStatus]) -> None:
         if not self._require_models:

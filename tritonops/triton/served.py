@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from tritonops.display_text import shorten
 from tritonops.errors import PartialFailureError, TokenRefusedError, TritonError, TritonUnreachableError
@@ -20,8 +20,7 @@ _FAILED = re.compile(
     re.VERBOSE,
 )
 _ENSEMBLE = re.compile(
-    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ )
-        (?P<reason>.*)"$""",
+    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ )(?P<reason>.*)"$""",
     re.VERBOSE,
 )
 _WITHOUT_REASON = re.compile(r" Model '[^']+' loading failed with error: $")
@@ -68,8 +67,8 @@ def with_reasons(
 ) -> list[ModelStatus]:
     """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list.
 
-    `given_up` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to
-    its loads, which it need not log.
+    `given_up` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to its
+    loads, which it need not log.
     """
     answered = {name: explain(answer) for name, answer in (answers or {}).items()}
     reasons = {**answered, **failure_reasons(log, explain=explain), **(given_up or {}), **stuck_loads(log)}
@@ -86,8 +85,8 @@ def _logged(row: ModelStatus, reasons: dict[str, str]) -> str | None:
     return reasons.get(row.name) if row.state in (None, "LOADING") else None
 
 
-def settled_index(client: TritonClient) -> list[ModelStatus] | None:
-    """Read the index, once Triton answers and loads nothing any more; None before that.
+def settled_index(client: TritonClient, *, hung: Collection[str] = ()) -> list[ModelStatus] | None:
+    """Read the index, once Triton answers and loads nothing any more but what is `hung`; None before that.
 
     A Triton that starts does not answer until it has tried to load every model.
     """
@@ -96,13 +95,14 @@ def settled_index(client: TritonClient) -> list[ModelStatus] | None:
     except TokenRefusedError:
         raise
     except (TritonUnreachableError, TritonError):
-        if not _answers(client):
+        if not answers(client):
             return None
         index = client.index()  # it came up just now, or has a reason of its own, which is raised
-    return None if any(row.state == "LOADING" for row in index) else index
+    return None if any(row.state == "LOADING" and row.name not in hung for row in index) else index
 
 
-def _answers(client: TritonClient) -> bool:
+def answers(client: TritonClient) -> bool:
+    """Whether Triton has started, which it has once it tried to load every model."""
     try:
         client.is_ready()
     except (TritonUnreachableError, TritonError):

@@ -15,9 +15,6 @@ _BEGUN = re.compile(r'"loading: (?P<name>.+):\d+"$')
 _ENDED = re.compile(r"(?:successfully loaded|failed to load) '(?P<name>[^']+)'")
 # SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV.
 _FAULT = re.compile(r"^Signal \((4|6|7|8|11)\) received")
-_WITHOUT_GPU = re.compile(
-    "CudaDriverHelper has not been initialized|unable to create stream for|pinned memory pool will not be available"
-)
 _STACK = re.compile(r"\s*[0-9]+# ")
 # The stub found no model file, and ended before it told Triton that it is there.
 _NO_FILE = "Failed to preinitialize Python stub: "
@@ -33,7 +30,8 @@ class LoadLog:
         """The models whose load cannot end, with what the log says."""
         self.is_crashing = False
         """Whether the server wrote that it got the signal of a fault; it may hang while it writes its last words."""
-        self._loading: set[str] = set()
+        self.loading: set[str] = set()
+        """The models of which a load was begun, or waits for its turn, and has not ended."""
         self._rest = ""
 
     def feed(self, text: str) -> None:
@@ -47,13 +45,13 @@ class LoadLog:
         if found := _BEGUN.search(line) or _ENDED.search(line):
             name = found["name"]
             self.stuck.pop(name, None)
-            (self._loading.add if found.re is _BEGUN else self._loading.discard)(name)
-        elif (failure := _stub_failure(line)) and failure[0] in self._loading:
+            (self.loading.add if found.re is _BEGUN else self.loading.discard)(name)
+        elif (failure := _stub_failure(line)) and failure[0] in self.loading:
             self.stuck[failure[0]] = f"its load cannot end: {failure[1]}"
 
 
 def _stub_failure(line: str) -> tuple[str, str] | None:
-    """Give the model whose stub did not start, and what was logged of it. No pattern: lines may be of any length."""
+    """Give the model whose stub did not start, and what was logged of it. Lines of any length: no pattern backtracks."""
     _, no_file, path = line.partition(_NO_FILE)
     if no_file:
         # …/<model>/<version>/model.py'
@@ -82,12 +80,8 @@ def crash_words(log: str) -> str | None:
 
 def last_lines(log: str, count: int = 5) -> list[str]:
     """Give the last lines of a server that crashed, without those of the stack that it writes then."""
-    return [line.strip() for line in telling_lines(log) if not _STACK.match(line)][-count:]
-
-
-def telling_lines(log: str) -> list[str]:
-    """Leave out empty lines, and the errors that Triton writes on every machine without a GPU."""
-    return [line for line in log.splitlines() if line.strip() and not _WITHOUT_GPU.search(line)]
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not _STACK.match(line)]
+    return lines[-count:]
 
 
 def waits_for_loads_only(log: str) -> bool:

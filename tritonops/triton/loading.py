@@ -25,6 +25,8 @@ from tritonops.triton.load_call import LoadCall
 from tritonops.triton.stuck import LoadLog, crash_words
 from tritonops.triton.waiting import Deadline
 
+ReadLog = Callable[[int], tuple[str, int]]
+"""Reads what was logged since a position, 0 for all, and returns it with where the log ends now."""
 PARALLEL = 4
 """Loads at a time, as many as Triton's own `--load-model=*`."""
 MODEL_TIMEOUT = 60.0
@@ -54,35 +56,42 @@ class Loading:
 
     @classmethod
     def of(
-        cls, models_dir: Path, *, refuse: Callable[[str], str | None], model_timeout: float | None = None
+        cls,
+        models_dir: Path,
+        *,
+        refuse: Callable[[str], str | None],
+        model_timeout: float | None = None,
+        names: Iterable[str] | None = None,
     ) -> Loading:
-        """Look at the models that Triton is shown; `refuse` gives the reason for a name that cannot be served."""
-        names = Repository(models_dir).enabled_names()
+        """Look at the models that Triton is shown, or at `names` of them; `refuse` gives the reason against one."""
+        names = Repository(models_dir).enabled_names() if names is None else tuple(names)
         reasons = {name: reason for name in names if (reason := refuse(name) or _hazard(models_dir / name))}
         ensembles = {name: steps for name in names if (steps := steps_on_disk(models_dir / name))}
         together = [name for name in names if name not in ensembles]
         return cls(models_dir, model_timeout, reasons, together, ensembles=ensembles)
 
-    def run(self, url: str, log: Path, is_alive: Callable[[], bool], *, token: str | None, deadline: Deadline) -> bool:
+    def run(
+        self, url: str, read_log: ReadLog, is_alive: Callable[[], bool], *, token: str | None, deadline: Deadline
+    ) -> bool:
         """Load all that is due; False where the server crashed, after which it wants to be run again on a new one."""
         with connect(url, token=token) as client:
             for names, width in ((self.together, PARALLEL), (self.alone, 1), (self._in_order(), 1)):
                 self._leave_out_ensembles()
                 due = [name for name in names if name not in self.reasons]
                 disk = Disk.of(self.models_dir, url)
-                run = _Run(client, disk, log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
+                run = _Run(client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
                 crashed_at = run.load(width)
                 self.reasons |= run.reasons
                 self.answers |= run.answers
                 if crashed_at is not None:
-                    self._crashed(crashed_at, log)
+                    self._crashed(crashed_at, read_log(0)[0])
                     return False
         return True
 
-    def _crashed(self, loading: list[str], log: Path) -> None:
+    def _crashed(self, loading: list[str], log: str) -> None:
         """Find the culprit, or leave that to the next run, which loads the suspects one by one."""
         self.crashes += 1
-        words = crash_words(read_from(log, 0)[0]) or "it wrote no reason"
+        words = crash_words(log) or "it wrote no reason"
         if len(loading) == 1:
             self.reasons[loading[0]] = f"Triton crashed while it loaded this model: {words}"
         elif self.crashes >= _MAX_CRASHES:
@@ -114,10 +123,7 @@ class Loading:
         return ordered
 
     def _timeout_of(self, name: str) -> float:
-        if self.model_timeout is not None:
-            return self.model_timeout
-        sizes = (path.stat().st_size for path in (self.models_dir / name).rglob("*") if path.is_file())
-        return max(MODEL_TIMEOUT, sum(sizes) / _BYTES_PER_SECOND)
+        return load_timeout(self.models_dir / name) if self.model_timeout is None else self.model_timeout
 
 
 def _hazard(model: Path) -> str | None:
@@ -132,12 +138,13 @@ class _Run:
         self,
         client: TritonClient,
         disk: Disk,
-        log: Path,
+        read_log: ReadLog,
         is_alive: Callable[[], bool],
         timeouts: dict[str, float],
         deadline: Deadline,
     ) -> None:
-        self._client, self._disk, self._log, self._is_alive, self._deadline = client, disk, log, is_alive, deadline
+        self._client, self._disk, self._read_log = client, disk, read_log
+        self._is_alive, self._deadline = is_alive, deadline
         self._timeouts = timeouts
         self._waiting = deque(timeouts)
         self._active: dict[str, LoadCall] = {}
@@ -206,7 +213,7 @@ class _Run:
         return all(self._is_alive() for _ in Deadline.after(2.0).polls())
 
     def _stuck(self) -> dict[str, str]:
-        text, self._position = read_from(self._log, self._position)
+        text, self._position = self._read_log(self._position)
         self._load_log.feed(text)
         return self._load_log.stuck
 
@@ -221,17 +228,12 @@ class _Run:
             del self._active[name]
 
 
+def load_timeout(model: Path) -> float:
+    """Give the seconds that the load of a model may take: a minute, or more for large files."""
+    sizes = (path.stat().st_size for path in model.rglob("*") if path.is_file())
+    return max(MODEL_TIMEOUT, sum(sizes) / _BYTES_PER_SECOND)
+
+
 def load_threads(names: Iterable[str]) -> int:
     """How many threads Triton needs: a load that never ends keeps one, and the others must still be loaded."""
     return min(256, 2 * PARALLEL + len(tuple(names)))
-
-
-def read_from(log: Path, position: int) -> tuple[str, int]:
-    """Read what was logged since a position, and where the log ends now, in bytes."""
-    try:
-        with log.open("rb") as file:
-            file.seek(position)
-            data = file.read()
-    except OSError:
-        return "", position
-    return data.decode(errors="replace"), position + len(data)

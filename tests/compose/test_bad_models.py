@@ -1,0 +1,176 @@
+"""Whatever one model is, the others are served: by `inv compose.up`, and by its exclude file with plain Compose."""
+
+import os
+import re
+import shutil
+import signal
+
+import pytest
+
+from tests.compose.projects import Project, docker, remove_project, write_slow_model
+from tests.onnx_models import affine, write_model
+from tests.server.bad_models import GOOD, TEN
+from tests.server.python_models import python_model
+from tritonops.errors import RepositoryError, ServiceError
+from tritonops.triton import control
+from tritonops.triton.client import connect
+from tritonops.triton.disk import Disk
+from tritonops.triton.excluded import ExcludeFile
+from tritonops.triton.waiting import Deadline
+
+pytestmark = pytest.mark.docker
+MODEL_TIMEOUT = 30.0  # a good one may take long on a busy machine
+
+
+@pytest.fixture(scope="module")
+def beside_ten(tmp_path_factory):
+    """Ten good models and ten bad ones, `inv compose.up` of them, and the reasons that are due."""
+    project = Project.at(tmp_path_factory.mktemp("ten"), *GOOD)
+    expected = dict(make(project.models_dir) for make in TEN)
+    expected["never_returns"] = f"still loading after {MODEL_TIMEOUT:g} s; --model-timeout allows more"
+    expected["dangling_version"] = "dangling_version/1 -> /nonexistent/1 leads nowhere in the container"
+    done = project.inv("compose.up", "--cpu", "--model-timeout", str(MODEL_TIMEOUT))
+    yield project, expected, done
+    remove_project(project.name)
+
+
+def wait_until_serving(project, expected):
+    for _ in Deadline.after(60).polls():
+        if project.serving() == set(expected):
+            return
+    raise AssertionError(project.serving())
+
+
+def test_ten_good_models_are_served_and_the_ten_bad_ones_are_named_with_their_reasons(beside_ten):
+    project, expected, done = beside_ten
+    assert done.returncode == 1, done.stderr
+    assert project.serving() == set(GOOD)
+    for name, reason in expected.items():
+        assert re.search(rf"{name}: .*{reason}", done.stderr, re.DOTALL), (name, done.stderr)
+    assert not [name for name in GOOD if re.search(rf"\b{name}: ", done.stderr)]
+
+
+def test_they_are_left_out_by_plain_compose_a_restart_and_a_crash_too(beside_ten):
+    project, _, _ = beside_ten
+    chosen = project.service()
+    name = project.container()["Name"][1:]
+    docker("restart", "-t", "0", name)
+    wait_until_serving(project, GOOD)
+    os.kill(project.container()["State"]["Pid"], signal.SIGKILL)
+    wait_until_serving(project, GOOD)
+    docker("rm", "--force", name)
+    chosen.docker.output(["docker", "compose", "--file", "ml.yml", "up", "--detach", "triton"])
+    wait_until_serving(project, GOOD)
+    check = project.container()["Config"]["Healthcheck"]["Test"][1:]
+    docker("exec", name, *check)
+
+
+def test_the_next_up_names_them_again_and_waits_for_none(beside_ten):
+    project, expected, _ = beside_ten
+    before = project.container()["State"]["StartedAt"]
+    done = project.inv("compose.up", "--cpu")
+    assert done.returncode == 1
+    assert {name for name in expected if f"{name}: " in done.stderr} == set(expected)
+    assert project.container()["State"]["StartedAt"] == before
+
+
+def test_a_load_that_never_ended_is_tried_again_once_its_files_have_changed(beside_ten):
+    project, expected, _ = beside_ten
+    code = project.models_dir / "never_returns" / "1" / "model.py"
+    code.write_text(code.read_text().replace("sleep(1e6)", "sleep(0)"))
+    done = project.inv("compose.restart", "--cpu")
+    assert project.serving() == {*GOOD, "never_returns"}, done.stderr
+    assert (done.returncode, "starting again without" in done.stderr) == (1, False)
+    assert ExcludeFile(project.models_dir).reasons().keys() == expected.keys() - {"never_returns", "long_error"}
+
+
+def test_a_model_that_was_mended_is_taken_off_by_a_load_or_by_the_next_up(project):
+    python_model(project.models_dir, "by_load").joinpath("1", "model.py").unlink()
+    python_model(project.models_dir, "by_up").joinpath("1", "model.py").unlink()
+    served = project.up()
+    exclude = ExcludeFile(project.models_dir)
+    assert {row.name for row in served.models if "model.py is missing" in (row.reason or "")} == {"by_load", "by_up"}
+    assert exclude.reasons().keys() == {"by_load", "by_up"}
+    for name in ("by_load", "by_up"):
+        shutil.rmtree(project.models_dir / name)
+        write_model(project.models_dir, name, {1: affine(2)})
+    with connect(served.url) as client:
+        control.load(client, "by_load", disk=Disk.of(project.models_dir, served.url))
+    assert exclude.reasons().keys() == {"by_up"}
+    docker("restart", project.container()["Id"])
+    wait_until_serving(project, {"first", "by_load"})
+    project.up(recreate=True)
+    assert project.serving() == {"first", "by_load", "by_up"}
+    assert not exclude.path.exists()
+
+
+def test_of_many_that_hang_at_once_the_others_are_served(project):
+    """Triton loads four at a time: the log cannot tell what hangs from what waits for its turn."""
+    for number in range(6):
+        write_slow_model(project.models_dir, f"endless{number}", load=1_000_000)
+        write_slow_model(project.models_dir, f"good{number}")
+    served = project.up(model_timeout=MODEL_TIMEOUT)
+    good = {"first", *(f"good{number}" for number in range(6))}
+    assert project.serving() == good
+    hung = {row.name for row in served.models if f"still loading after {MODEL_TIMEOUT:g} s" in (row.reason or "")}
+    assert hung == {f"endless{number}" for number in range(6)} == ExcludeFile(project.models_dir).reasons().keys()
+
+
+# Nothing of a container may kill its process 1, so Triton gets another number by `init`.
+CRASH = (
+    "import os, signal, time; [os.kill(int(pid), signal.SIGSEGV) for pid in os.listdir('/proc') "
+    "if pid.isdigit() and open(f'/proc/{pid}/comm').read() == 'tritonserver\\n']; time.sleep(60)"
+)
+
+
+def test_what_crashes_the_server_is_found_and_left_out_and_nothing_else(project, tmp_path):
+    """Nobody could know before: all that were being loaded are loaded by calls then, at last each by itself."""
+    for name in ("a", "c", "e"):
+        write_model(project.models_dir, name, {1: affine(3)})
+    for name in ("b", "d"):
+        python_model(project.models_dir, name, initialize=CRASH)
+    init = tmp_path / "init.yml"
+    init.write_text("services:\n  triton:\n    init: true\n")
+    served = project.up(init)
+    rows = {row.name: row for row in served.models}
+    assert {name for name, row in rows.items() if row.state == "READY"} == {"a", "c", "e", "first"}
+    for name in ("b", "d"):
+        assert "Triton crashed while it loaded this model" in str(rows[name].reason)
+    assert ExcludeFile(project.models_dir).reasons().keys() == {"b", "d"}
+
+
+def test_an_ensemble_of_a_model_that_is_left_out_is_left_out_with_it(project):
+    python_model(project.models_dir, "broken").joinpath("1", "model.py").unlink()
+    folder = project.models_dir / "both"
+    (folder / "1").mkdir(parents=True)
+    step = 'step {{ model_name: "{}" model_version: -1 input_map {{ key: "x" value: "{}" }} ' + (
+        'output_map {{ key: "y" value: "{}" }} }}'
+    )
+    folder.joinpath("config.pbtxt").write_text(
+        'platform: "ensemble"\n'
+        'input { name: "x" data_type: TYPE_FP32 dims: [ 3 ] }\noutput { name: "y" data_type: TYPE_FP32 dims: [ 3 ] }\n'
+        f"ensemble_scheduling {{ {step.format('first', 'x', 'z')} {step.format('broken', 'z', 'y')} }}\n"
+    )
+    served = project.up()
+    assert project.serving() == {"first"}
+    assert "its step broken would be loaded with it" in str({row.name: row for row in served.models}["both"].reason)
+
+
+def test_a_start_command_that_does_not_read_the_exclude_file_is_named(project, tmp_path):
+    python_model(project.models_dir, "broken").joinpath("1", "model.py").unlink()
+    other = tmp_path / "other.yml"
+    command = (
+        "tritonserver --model-repository=/models --model-control-mode=explicit --load-model=* --exit-on-error=false"
+    )
+    other.write_text(f"services:\n  triton:\n    command: {command}\n")
+    with pytest.raises(ServiceError, match=r"(?s)broken: .*Failed to preinitialize") as raised:
+        project.up(other)
+    assert "this service has another one" in str(raised.value.hint)
+
+
+def test_an_exclude_file_that_cannot_be_written_is_no_reason_to_hang(project):
+    python_model(project.models_dir, "broken").joinpath("1", "model.py").unlink()
+    project.models_dir.with_name(".store").write_text("in the way of the lock")
+    with pytest.raises(RepositoryError, match=r"cannot write .*triton/\.exclude"):
+        project.up()
+    assert project.containers() == []
