@@ -27,13 +27,13 @@ _numbers = itertools.count()
 class Cell:
     """A host that serves versions 1 and 2 of a step, and ensembles that pin version 1 of it or take the newest."""
 
-    def __init__(self, site: Site, situation: str, number: int) -> None:
+    def __init__(self, site: Site, situation: str, number: int, *, by_hand: bool = False) -> None:
         self.site, self.situation = site, situation
         self.step = f"step_{number}"
         self.ensembles = [f"ensemble_{number}"]
         if situation == "two ensembles on one step":
             self.ensembles.append(f"other_ensemble_{number}")
-        self.is_managed = situation != "unmanaged ensemble"
+        self.is_managed = situation != "unmanaged ensemble" and not by_hand
 
     @property
     def url(self) -> str:
@@ -153,4 +153,31 @@ def test_no_request_fails_while_the_newest_step_moves_on_and_back(site, cell):
         after = cell.answers()
         roll_back(site)
         assert cell.answers() == before != after
+    assert not failures
+
+
+@pytest.mark.parametrize("situation", ["pinned step", "signature change", "two ensembles on one step"], ids=str)
+def test_a_rollback_to_a_release_without_what_an_ensemble_needs_is_refused(site, situation):
+    """The ensembles came by hand after that release."""
+    cell = Cell(site, situation, next(_numbers), by_hand=True)
+    cell.declare(*((1, 2) if situation == "signature change" else (2, 3)), width=4 if "signature" in situation else 3)
+    site.deploy()
+    cell.declare(1, 2)
+    site.deploy()
+    cell.put_by_hand()
+    try:
+        refused(cell, lambda: roll_back(site))
+    finally:
+        cell.take_away()
+
+
+def test_a_rollback_enables_the_step_of_an_ensemble_and_no_request_fails(site):
+    cell = Cell(site, "disabled step", next(_numbers))
+    for versions in ((1, 2), (2, 3)):
+        cell.declare(*versions)
+        site.deploy()
+    Repository(cell.models_dir).disable(cell.step)
+    with asked_all_the_time(cell.url, cell.ensembles) as failures:
+        roll_back(site)
+        assert cell.answers() == {cell.ensembles[0]: 2}
     assert not failures

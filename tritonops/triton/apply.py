@@ -79,7 +79,8 @@ def raise_unless_applied(result: ApplyResult) -> None:
     """Raise PartialFailureError with what failed."""
     if result.failed:
         failures = {failure.model: failure.error for failure in result.failed}
-        raise PartialFailureError(f"{len(failures)} models are not as models.toml says", failures)
+        what = "1 model is" if len(failures) == 1 else f"{len(failures)} models are"
+        raise PartialFailureError(f"{what} not as models.toml says", failures)
 
 
 @dataclass
