@@ -160,6 +160,12 @@ def test_a_server_that_reads_another_folder_is_not_called_loaded(triton, client,
     assert caught.value.exit_code == 1
 
 
+def test_a_model_of_a_folder_that_the_server_does_not_read_is_not_in_its_repository(client, tmp_path):
+    write_model(tmp_path / "triton", "of_another_folder")
+    with pytest.raises(LoadError, match=rf"repository has no such model; does it read {tmp_path}/triton\?"):
+        control.load(client, "of_another_folder", disk=Disk.of(tmp_path / "triton", client.url))
+
+
 def test_versions_that_the_policy_leaves_out_are_dropped_while_the_others_serve(triton, client, disk):
     folder = write_model(triton.models_dir, "policies", {number: affine(1, number) for number in (1, 2, 3)})
     control.load(client, "policies", disk=disk)

@@ -57,6 +57,8 @@ def _reason(
     if "failed to poll" in answer:
         if model and model.config_error:
             return f"Triton cannot read its configuration: {model.config_error}"
+        if disk and not any(row.name == name for row in client.index()):
+            return _logged(disk, name) or f"Triton's repository has no such model; does it read {disk.models_dir}?"
         return _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
     if "no version is available" in answer:
         return _indexed(client, name) or _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
