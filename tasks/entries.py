@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -128,7 +129,7 @@ def add(
     print(added.entry.label)
     for config in added.configs:
         note(f"written from the graph: {config}")
-    note(added.note or f"`inv triton.load {model}` loads it into a running server.")
+    note(added.note or f"`inv triton.load {quote(model)}` loads it into a running server.")
 
 
 @task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -252,7 +253,7 @@ def _show_findings(findings: Sequence[Finding]) -> None:
 def enable(c: Context, model: str) -> None:
     """Show a disabled model to Triton again: move it from triton-disabled/ to triton/."""
     print(_repository().enable(model))
-    note(f"`inv triton.load {model}` loads it into a running server.")
+    note(f"`inv triton.load {quote(model)}` loads it into a running server.")
 
 
 @task(
@@ -268,7 +269,7 @@ def disable(c: Context, model: str, yes: bool = False) -> None:
     if needed and not confirm(f"{needed} Go ahead?", yes=yes):
         return
     print(repository.disable(model))
-    note(f"A running server goes on serving it until `inv triton.unload {model}`.")
+    note(f"A running server goes on serving it until `inv triton.unload {quote(model)}`.")
 
 
 def _repository() -> Repository:

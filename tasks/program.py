@@ -61,6 +61,8 @@ class TaskProgram(Program):
         """Read the options of Invoke itself."""
         with _wrong_input():
             super().parse_core(argv)
+        if self.core.unparsed[1:2] == ["--help"]:  # a task with a NAME would take it for that
+            self.args.help.value, self.core.unparsed = self.core.unparsed[0], []
 
     def parse_collection(self) -> None:
         """Load the tasks."""

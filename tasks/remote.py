@@ -11,13 +11,14 @@ from invoke import Context
 
 from tasks.cli import PROJECT, file_path, integer, settings, task
 from tasks.hosts import HOST_LISTS, HOSTS, on_each, selected, show_rows
-from tasks.terminal import confirm, note, size
-from tritonops.errors import DifferenceError, TritonOpsError
+from tasks.terminal import confirm, note, print_json, size
+from tritonops.errors import DifferenceError, HostLockedError, TritonOpsError
 
 if TYPE_CHECKING:
     from tritonops.remote.deploy import Result
     from tritonops.remote.fleet import Outcome
     from tritonops.remote.host import Host
+    from tritonops.remote.source import Source
 
 JSON = {"json": "Print one JSON document and no progress."}
 YES = {"yes": "Do not ask."}
@@ -47,12 +48,11 @@ def deploy(
 ) -> None:
     """Bring hosts to what this clone says; one that fails serves what it served before."""
     from tritonops.remote import deploy as library
-    from tritonops.remote.source import read_source
 
     if dry_run:
         _plan(host, group, prune=prune, json=json)
         return
-    hosts, at, source = selected(host, group), settings(), read_source(PROJECT)
+    hosts, at, source = selected(host, group), settings(), _source()
     outcomes = on_each(
         hosts,
         lambda on, here, report: library.deploy(
@@ -94,11 +94,17 @@ def releases(c: Context, host: list[str], group: list[str], json: bool = False) 
 
     def rows(on: Host) -> list[dict[str, Any]]:
         return [
-            {**asdict(release.facts), "result": release.outcome and release.outcome.result, "current": release.current}
+            {
+                **asdict(release.facts),
+                "digest": release.facts.digest if json else _short(release.facts.digest),
+                "result": release.outcome and release.outcome.result,
+                "current": release.current,
+            }
             for release in kept(on, settings().remote_dir)
         ]
 
-    _show_from_each(host, group, rows, ("host", "id", "by", "at", "subject", "result", "current"), json=json)
+    columns = ("host", "id", "digest", "by", "at", "subject", "result", "current")
+    _show_from_each(host, group, rows, columns, json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
@@ -108,9 +114,9 @@ def status(c: Context, host: list[str], group: list[str], json: bool = False) ->
 
     def rows(on: Host) -> list[dict[str, Any]]:
         found = asdict(look(on, settings().remote_dir))
-        return [found if json else {**found, "free": size(found["free"])}]
+        return [found if json else {**found, "free": size(found["free"]), "digest": _short(found["digest"])}]
 
-    columns = ("host", "release", "at", "runtime", "triton", "served", "expected", "lock", "free")
+    columns = ("host", "release", "digest", "at", "runtime", "triton", "served", "expected", "lock", "free")
     _show_from_each(host, group, rows, columns, json=json)
 
 
@@ -259,20 +265,36 @@ def env(c: Context, host: list[str], group: list[str], from_: str | None = None,
 def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy", prune_models: bool = False) -> None:
     """What remote.deploy and remote.rollback start on the host: switch to a release there, or roll back."""
     from tritonops.remote.activation import activate as activate_release
-    from tritonops.remote.layout import Layout
+    from tritonops.remote.layout import Layout, Outcome
 
-    outcome = activate_release(
-        Layout(PROJECT.parents[2]), release, by=by, kind=kind, prune_models=prune_models, report=_say
-    )
+    try:
+        outcome = activate_release(
+            Layout(PROJECT.parents[2]), release, by=by, kind=kind, prune_models=prune_models, report=_say
+        )
+    except HostLockedError as exc:
+        outcome = Outcome("locked", "", message=str(exc))
     _say(f"outcome\t{outcome.as_json()}")
+
+
+@task()
+def prove(c: Context) -> None:
+    """What remote.deploy starts on a host that allows no port forwarding: ask Triton there, and print the answers."""
+    from tritonops.remote.answers import ask
+    from tritonops.remote.layout import Layout
+    from tritonops.remote.loads import recorded_loads
+    from tritonops.triton.client import connect
+
+    current, at = Layout(PROJECT.parents[2]).current, settings()
+    with connect(at.triton_url, token=at.triton_token) as client:
+        answers = ask(client, recorded_loads(current.outcome if current else None), at.config_dir)
+    print_json(asdict(answers))
 
 
 def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None:
     from tritonops.remote.fleet import raise_failures
     from tritonops.remote.plan import plan as plan_host
-    from tritonops.remote.source import read_source
 
-    hosts, source, directory = selected(host, group), read_source(PROJECT), settings().remote_dir
+    hosts, source, directory = selected(host, group), _source(), settings().remote_dir
     outcomes = on_each(
         hosts,
         lambda on, here, report: plan_host(on, source, here, directory=directory, prune_models=prune),
@@ -287,6 +309,16 @@ def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None
     note("nothing to do")
 
 
+def _short(digest: str | None) -> str | None:
+    return digest and digest[:12]
+
+
+def _source() -> Source:
+    from tritonops.remote.source import read_source
+
+    return read_source(PROJECT, store_dir=settings().store_dir)
+
+
 def _show_results(outcomes: list[Outcome[Result]], *, json: bool) -> None:
     from tritonops.remote.fleet import raise_failures
 
@@ -295,6 +327,8 @@ def _show_results(outcomes: list[Outcome[Result]], *, json: bool) -> None:
             "host": outcome.host,
             "result": outcome.result.what if outcome.result else outcome.failure,
             "release": outcome.result and outcome.result.release,
+            "digest": (outcome.result and outcome.result.digest) or None,
+            "proof": (outcome.result and outcome.result.proof) or None,
             "changed": list(outcome.result.changed) if outcome.result else [],
             "seconds": outcome.result and outcome.result.seconds,
             "not_in_models_toml": list(outcome.result.by_hand) if outcome.result else [],

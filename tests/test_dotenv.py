@@ -58,6 +58,12 @@ def test_compose_confirms_the_table(case, compose):
     assert compose_environment(compose, ENVIRON, expected or ENVIRON) == expected
 
 
+def test_a_comment_in_another_encoding_is_skipped_as_compose_does(compose):
+    text = "# für\nA='1' # für\nB=2 # für\n#für".encode("latin-1")
+    assert our_environment(text, {}) == {"A": "1", "B": "2"}
+    assert differences(text, ENVIRON, compose) is None
+
+
 def test_compose_reads_random_files_as_we_do(compose):
     chance = random.Random(14)
     files = [random_file(chance) for _ in range(25)]
@@ -75,7 +81,8 @@ def test_compose_reads_random_files_as_we_do(compose):
         ("hf_s3cret/=\n", "x.env:1: '/' in a name"),
         ("A=1\nB=${NO:?set NO to 1}\n", "x.env:2: B: the required variable NO is missing a value: set NO to 1"),
         ("A=1\nB=\0\n", "x.env:2: a NUL character"),
-        (b"A=1\nB=\xff\n", "x.env:2: not UTF-8 text"),
+        (b"# \xff\nA=1\nB=s3cret\xff\n", "x.env:3: B: not UTF-8 text"),
+        (b"A=1\ns3cret\xff=1\n", "x.env:2: not UTF-8 text"),
     ],
 )
 def test_what_cannot_be_read_is_named_by_file_line_and_name_and_the_value_is_not_shown(text, message):

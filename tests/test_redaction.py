@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tritonops.documents import abbreviate
 from tritonops.errors import PartialFailureError, SourceError, TritonOpsError
 from tritonops.redaction import redact
 
@@ -69,6 +70,12 @@ def test_no_password_survives_whatever_it_holds(user, password, around):
     said = redact(f"{around[0]}https://{user}:{secret}@host.example/path?sig=SECRET{around[1]}")
     assert "SECRET" not in said
     assert "host.example" in said
+
+
+@pytest.mark.parametrize("value", ["https://u:hun ter2@host/x", "https://u:hun\tter2 @host/x?y", " ftp://u ter2@host"])
+def test_a_space_does_not_end_the_password_of_a_value_that_is_shown(value):
+    assert "ter2" not in abbreviate(value)
+    assert "***@host" in abbreviate(value)
 
 
 def test_no_error_holds_one():

@@ -64,6 +64,32 @@ def test_a_long_wrong_value_leaves_room_for_where_it_was_set(tmp_path, name, val
     assert len(str(raised.value)) < 400 + len(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["MODELS_TOML", "TRITON_MODELS_DIR", "TRITON_CONFIG_DIR", "TRITON_STORE_DIR"])
+@pytest.mark.parametrize("root", ["/", "//", "/.", "/tmp/.."])
+def test_the_root_of_the_filesystem_is_no_place_for_files(tmp_path, name, root):
+    with pytest.raises(SettingsError, match=rf"{name}=.* is the root of the filesystem"):
+        load_settings(tmp_path, environ={name: root})
+
+
+@pytest.mark.parametrize("store", ["triton", "triton/.store", "triton/clip/1", "triton-disabled/x", "link/.store"])
+def test_the_store_is_kept_out_of_the_models_where_each_folder_would_be_one(tmp_path, store):
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "link").symlink_to("triton")
+    with pytest.raises(SettingsError, match=r"TRITON_STORE_DIR=.* where every folder is a model"):
+        load_settings(tmp_path, environ={"TRITON_STORE_DIR": store}, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("store", [".store", "triton.store", "triton-disabled-store", "."])
+def test_a_store_beside_the_models_or_above_them_is_taken(tmp_path, store):
+    settings = load_settings(tmp_path, environ={"TRITON_STORE_DIR": store}, cwd=tmp_path)
+    assert settings.store_dir == tmp_path / store
+
+
+def test_a_catalog_with_the_name_of_its_lock_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"MODELS_TOML=.*models\.lock.* expected another ending than \.lock"):
+        load_settings(tmp_path, environ={"MODELS_TOML": "models.lock"})
+
+
 @pytest.mark.parametrize("token", ["geheim ", "schlüssel", "two\nlines"])
 def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(tmp_path, token):
     with pytest.raises(SettingsError, match="TRITON_TOKEN in the environment: expected printable ASCII") as caught:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 from tritonops.display_text import clip, one_line
 from tritonops.errors import InputError
 from tritonops.files import read_text
-from tritonops.redaction import redact
+from tritonops.redaction import redact_value
 
 _T = TypeVar("_T")
 
@@ -121,7 +121,7 @@ def abbreviate(value: object) -> str:
             return abbreviate(x) if x.bit_length() > 256 else str(x)
 
         def repr_str(self, x: str, level: int) -> str:
-            return repr(clip(redact(x[:400]), 80))
+            return repr(clip(redact_value(x[:400]), 80))
 
     shortener = Shortener()
     shortener.maxlevel, shortener.maxother = 3, 80

@@ -34,6 +34,8 @@ _NAME = "[_a-z][_a-z0-9]*"
 # An escaped dollar, a name, or a brace with a name and an operator; the operator is empty before the closing brace.
 _DOLLAR = re.compile(rf"\$(?:(\$)|({_NAME})|\{{(?:({_NAME})(:?[-+?]|(?=\}})))?)", re.IGNORECASE)
 _BRACE = re.compile(r"[{}\n]")
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")
+"""Bytes that are not UTF-8. In comments they do not matter."""
 
 
 class Variable(NamedTuple):
@@ -103,10 +105,7 @@ def set_values(data: bytes, values: Mapping[str, str], *, where: str) -> bytes:
 def _decode(data: bytes, where: str) -> str:
     if len(data) > MAX_BYTES:
         raise EnvFileError(f"{where} is larger than {MAX_BYTES >> 20} MiB", hint="Is it the right file?")
-    try:
-        text = data.removeprefix(b"\xef\xbb\xbf").decode()
-    except UnicodeDecodeError as exc:
-        raise EnvFileError(f"{where}:{data[: exc.start].count(10) + 1}: not UTF-8 text") from exc
+    text = data.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
     if (nul := text.find("\0")) >= 0:
         raise EnvFileError(f"{where}:{text.count(chr(10), 0, nul) + 1}: a NUL character")
     return text
@@ -151,6 +150,8 @@ class _Parser:
         self._skip(_EXPORT)
         self._unset = []
         value = self._lookup(self._name) if self._key() == "\n" else self._value()
+        if value and _NOT_UTF_8.search(value):
+            raise self._error("not UTF-8 text")
         if value and "\0" in value:
             raise self._error("a NUL character, which no environment can have")
         if value is not None:
@@ -161,6 +162,9 @@ class _Parser:
         found = _KEY.match(self._text, self._position)
         assert found
         name, end = found.groups()
+        if _NOT_UTF_8.match(end):
+            self._name = ""
+            raise self._error("not UTF-8 text")
         if end not in ("=", ":", "\n"):
             before, equals, _ = self._text[self._position :].partition("\n")[0].partition("=")
             # Anything else may be a secret that was pasted.

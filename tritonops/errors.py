@@ -54,7 +54,9 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │       └── ChangedHostKeyError        it shows another key than the known one
 ├── ConnectionLostError             1  an SSH connection ended under way
 ├── CommandError                    1  a command on a host failed; its last lines are shown
-├── HostLockedError                       1  somebody else is at work on the host
+├── HostLockedError                 1  somebody else is at work on the host
+├── UnprovenError                   1  a release is active, and was not seen to serve what was sent
+├── ForwardingRefusedError          1  an SSH server lets nobody through to the ports of its host
 ├── DeployError                     1  a deploy or rollback failed
 │   └── RolledBackError                   it failed under way, and what was served before is served again
 └── DifferenceError                 4  nothing failed, but there is a difference
@@ -361,6 +363,10 @@ class ConnectionLostError(TritonOpsError):
     """An SSH connection that ended before the command did; what the command was doing may go on."""
 
 
+class ForwardingRefusedError(TritonOpsError):
+    """A host whose SSH server lets nobody through to its ports."""
+
+
 class CommandError(TritonOpsError):
     """A command that ran on a host and failed."""
 
@@ -380,6 +386,10 @@ class DeployError(TritonOpsError):
 
 class RolledBackError(DeployError):
     """A deploy or a rollback that failed while switching; what was served before is served again."""
+
+
+class UnprovenError(TritonOpsError):
+    """A release that is active, and that was not seen to serve what was sent; the message names what is otherwise."""
 
 
 class TritonError(TritonOpsError):

@@ -9,6 +9,7 @@ SERVER_URL = re.compile(
 )
 """A URL from which a password can be told: in it, a "/" or an "@" has to be written as %2F or %40."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S+)")
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 _PATH_WITH_QUERY = re.compile(r"(/[^\s?]*)\?(?=\S*=)(\S*)")
 _TOKEN = re.compile(r"\b(hf_)[A-Za-z0-9]{30,}|\b((?:Bearer|Basic) )[\w.~+/=-]+")
 _PORT = re.compile(r"(\d{0,5}|PORT)['\")\]}>,.;:]*$")
@@ -26,6 +27,11 @@ def redact(text: str) -> str:
     if "?" in text:  # requests are logged without their host
         text = _PATH_WITH_QUERY.sub(lambda match: match[1] + _closing(match[2]), text)
     return _TOKEN.sub(lambda match: f"{match[1] or match[2]}***", text)
+
+
+def redact_value(value: str) -> str:
+    """Redact a value that may be a URL as a whole: a space does not end its password."""
+    return redact(re.sub(r"\s", "%20", value) if _SCHEME.match(value) else value)
 
 
 def _redact_after_scheme(rest: str) -> str:

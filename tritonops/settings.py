@@ -92,14 +92,16 @@ def _checked(project: Path, environment: Environment) -> Settings:
     reader = _Reader(environment)
     grpc_port = reader.port("TRITON_EXPOSE_GRPC", 8001)
     models_dir = reader.path("TRITON_MODELS_DIR", project / "triton")
+    store_dir = reader.path("TRITON_STORE_DIR", models_dir.with_name(".store"))
+    reader.refuse_store_among_models(store_dir, models_dir)
     ssh_config = reader.get("TRITON_SSH_CONFIG")
     return Settings(
         project=project,
         environment=environment,
-        models_toml=reader.path("MODELS_TOML", project / "models.toml"),
+        models_toml=reader.models_toml(project / "models.toml"),
         models_dir=models_dir,
         config_dir=reader.path("TRITON_CONFIG_DIR", project / "triton-config"),
-        store_dir=reader.path("TRITON_STORE_DIR", models_dir.with_name(".store")),
+        store_dir=store_dir,
         triton_url=reader.address("TRITON_URL", f"localhost:{grpc_port}"),
         runtime=reader.choice("TRITON_RUNTIME", RUNTIMES),
         bind=reader.ip_address("TRITON_BIND", "127.0.0.1"),
@@ -170,9 +172,28 @@ class _Reader:
         from tritonops.files import expand_home
 
         try:
-            return Path(os.path.abspath(given.base / expand_home(given.value)))
+            path = Path(os.path.abspath(given.base / expand_home(given.value)))
         except ValueError as exc:
             raise self._error(name, str(exc)) from exc
+        if not path.name:
+            raise self._error(name, "is the root of the filesystem")
+        return path
+
+    def models_toml(self, default: Path) -> Path:
+        """Resolve MODELS_TOML, whose lock lies beside it."""
+        path = self.path("MODELS_TOML", default)
+        if path.suffix == ".lock":
+            raise self._error("MODELS_TOML", "expected another ending than .lock, which is that of its lock")
+        return path
+
+    def refuse_store_among_models(self, store_dir: Path, models_dir: Path) -> None:
+        """Every folder in the models directory is a model to Triton: none of the store's may be there."""
+        if self.get("TRITON_STORE_DIR") is None:
+            return
+        store = Path(os.path.realpath(store_dir))
+        for folder in (models_dir, models_dir.with_name(f"{models_dir.name}-disabled")):
+            if Path(os.path.realpath(folder)) in (store, *store.parents):
+                raise self._error("TRITON_STORE_DIR", f"lies in {folder}, where every folder is a model")
 
     def port(self, name: str, default: int) -> int:
         return self._parsed(name, _parse_port) or default

@@ -126,12 +126,29 @@ def test_names_that_toml_has_to_quote_come_back(hub, project):
         '[models.a.1]\nsource = "x"\nfiles = [{ path = "x", size = 1, sha256 = "../x" }]\n',
         '[models.a.one]\nsource = "x"\nfiles = [{ path = "x", size = 1, sha256 = "%s" }]\n' % ("0" * 64),
         'models = "all"\n',
+        "[[models]]\n",
+        "[models.a.1]\nfiles = [1]\n",
     ],
 )
 def test_a_lock_that_is_none_is_refused_with_what_to_do(two, text):
     two.lock_path.write_text(text)
-    with pytest.raises(InputError, match=r"models\.lock"):
+    with pytest.raises(InputError, match=r"models\.lock") as caught:
         download(two)
+    assert "Error" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("label", "path"), [("b/1", "other.onnx"), ("a/1", "other/model.onnx"), ("a/1", "model.onnx")])
+def test_a_pin_with_files_that_triton_would_not_find_counts_as_none(two, label, path):
+    lock_models(two)
+    text = two.lock_path.read_text()
+    name = "model.onnx" if label == "b/1" else "model.onnx/model.onnx"
+    assert text.count(f'"{name}"') == 1
+    two.lock_path.write_text(text.replace(f'"{name}"', f'"{path}"'))
+    with pytest.raises(StaleLockError) as caught:
+        check_lock(two)
+    assert f"{label}: the lock has other files than model.onnx" in str(caught.value)
+    assert label in download(two).downloaded
+    assert two.lock_path.read_text() == text
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "a/../b", "/a", "a//b", "./a", "a/", "a\\b", "a\x1b[2Jb", "a\nb"])

@@ -1,12 +1,16 @@
 """Nothing that was there is lost: what a command replaces or removes is listed, and lies in .store/replaced/."""
 
+import errno
+import hashlib
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from tests.models.catalogs import one_file, one_folder, write
-from tritonops.errors import RepositoryError, TritonOpsError
+from tritonops.errors import PartialFailureError, RepositoryError, TritonOpsError
 from tritonops.models.add import plan_removal, remove_model
 from tritonops.models.catalog import load_catalog
 from tritonops.models.config import copy_configs
@@ -212,6 +216,60 @@ def test_repairing_keeps_the_damaged_file_and_the_further_ones(single, nothing_i
     assert (result.downloaded, result.bytes) == (("clip/1",), len(WEIGHTS))
 
 
+def as_ordinary_user(settings, call):
+    """Run a call with these settings by an expression, without root's right to write to what is read-only."""
+    drop_rights = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    bounded = drop_rights if os.geteuid() == 0 else []
+    program = f"""import sys
+from pathlib import Path
+from tritonops.models.download import download
+from tritonops.models.prune import delete_garbage, find_garbage
+from tritonops.settings import load_settings
+settings = load_settings(Path(sys.argv[1]))
+print({call})"""
+    done = subprocess.run(
+        [*bounded, sys.executable, "-c", program, settings.project],
+        env={**os.environ, "HF_ENDPOINT": settings.hf_endpoint},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout or done.stderr
+
+
+def test_a_read_only_folder_in_a_version_stays_with_what_it_holds(single):
+    extra = put(single.models_dir / "clip/1/extra/deep/f", b"mine")
+    for folder in (extra.parent, extra.parent.parent):
+        folder.chmod(0o555)
+    assert as_ordinary_user(single, "download(settings).downloaded") == "('clip/1',)\n"
+    assert extra.read_bytes() == b"mine"
+    assert [folder.stat().st_mode & 0o777 for folder in (extra.parent, extra.parent.parent)] == [0o555, 0o555]
+    assert (single.models_dir / "clip/1/model.onnx").read_bytes() == WEIGHTS
+    assert not (single.store_dir / "replaced").exists()
+
+
+def test_prune_frees_a_read_only_folder(single):
+    put(single.store_dir / "replaced/then/triton/clip/1/f", b"mine").parent.chmod(0o555)
+    assert as_ordinary_user(single, "len(delete_garbage(settings, find_garbage(settings)).files)") == "1\n"
+    assert not (single.store_dir / "replaced").exists()
+
+
+def test_prune_deletes_the_rest_where_a_file_cannot_be_deleted(single, monkeypatch):
+    files = [put(single.store_dir / f"replaced/then/{name}", b"mine") for name in ("a", "b", "c")]
+    unlink = type(files[0]).unlink
+
+    def immutable(path, **options):
+        if path.name == "b":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        unlink(path, **options)
+
+    monkeypatch.setattr(type(files[0]), "unlink", immutable)
+    with pytest.raises(PartialFailureError, match="1 of 3 files could not be deleted") as caught:
+        delete_garbage(single, find_garbage(single))
+    assert caught.value.failures == {"replaced/then/b": "Operation not permitted"}
+    assert [file.exists() for file in files] == [False, True, False]
+
+
 def test_where_links_are_not_possible_nothing_is_lost_either(folder, nothing_is_lost, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(1, "Operation not permitted")
@@ -273,6 +331,21 @@ def test_a_link_to_a_folder_with_the_same_bytes_is_up_to_date(single, tmp_path):
     (single.models_dir / "clip").symlink_to(tmp_path / "elsewhere")
     assert download(single).skipped == ("clip/1",)
     assert (single.models_dir / "clip").is_symlink()
+
+
+@pytest.mark.parametrize(("kind", "link"), [("single", "clip"), ("single", "clip/1"), ("folder", "big/1/model.onnx")])
+def test_what_lies_behind_a_link_is_copied_into_the_store_and_stays_as_it_is(request, tmp_path, kind, link):
+    settings = request.getfixturevalue(kind)
+    files = {"single": {"model.onnx": WEIGHTS}, "folder": {"model.onnx": WEIGHTS, "c.json": b"{}"}}[kind]
+    target = tmp_path / "elsewhere"
+    for name, content in {**files, **({"data/weights.bin": b"0" * 1000} if kind == "folder" else {})}.items():
+        put((target / "1" if link == "clip" else target) / name, content)
+    (settings.models_dir / link).parent.mkdir(parents=True, exist_ok=True)
+    (settings.models_dir / link).symlink_to(target)
+    before = {path: (path.stat().st_mode, path.stat().st_nlink) for path in target.rglob("*")}
+    assert len(download(settings).skipped) == 1
+    assert {path: (path.stat().st_mode, path.stat().st_nlink) for path in target.rglob("*")} == before
+    assert Store(settings.store_dir).has(hashlib.sha256(WEIGHTS).hexdigest())
 
 
 @pytest.mark.parametrize("link", ["clip/1", "clip/1/model.onnx"])

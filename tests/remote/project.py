@@ -21,11 +21,12 @@ from tests.onnx_models import affine, config_pbtxt
 from tests.remote.sshd import Fleet, Server
 from tritonops.errors import TritonOpsError
 from tritonops.remote.activation import activate
-from tritonops.remote.deploy import Result, deploy
+from tritonops.remote.deploy import Result, deploy, wanted_files
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import load_inventory
 from tritonops.remote.layout import Layout, Outcome
-from tritonops.remote.release import begin, finish_script, models_of, upload
+from tritonops.remote.push import push
+from tritonops.remote.release import begin, send
 from tritonops.remote.source import read_source
 from tritonops.remote.survey import survey
 from tritonops.server import embedded
@@ -52,6 +53,7 @@ class Clone:
         (folder / ".gitignore").write_text("__pycache__/\n/triton/\n/triton-disabled/\n/.store/\n/.server/\n/.env\n")
         (folder / "models").mkdir()
         self.models: dict[str, str] = {}
+        self.write_catalog()
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 
@@ -168,10 +170,10 @@ class Site:
         here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
         with Host(name, ssh_config=self.fleet.config) as host:
             source, state = read_source(self.clone.folder), survey(host, "tritonops")
-            facts = source.facts(here)
-            begin(host, state, facts, here)
-            upload(host, source, state, facts)
-            host.run(finish_script(state, facts, models_toml=models_of(here, source.models_toml)))
+            wanted = wanted_files(source, self.settings, here, send_models=False)
+            facts, lacking = begin(host, state, source, here, wanted)
+            push(host, state, lacking)
+            send(host, source, here, state, facts)
         return Layout(self.servers[name].root), facts.id
 
     @contextmanager

@@ -125,6 +125,34 @@ def test_a_config_that_triton_would_refuse_is_found_before_anything_is_touched(s
     assert site.answers() == before
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"smoke\.json, line 1"),
+        ('{"outputs": {"y": [[1, 1, 1]]}, "output": 1}', "unknown key 'output'"),
+        ("{}", "expects nothing"),
+        ('{"inputs": "no-such.json", "outputs": {"y": [[1, 1, 1]]}}', r"no-such\.json"),
+        ('{"inputs": "smoke.npz", "outputs": {"y": [[1, 1, 1]]}}', r"smoke\.npz"),
+    ],
+)
+def test_a_smoke_test_that_cannot_be_run_is_found_before_the_switch(site, scale, text, message):
+    site.deploy()
+    before = site.answers()
+    folder = site.clone.folder / "triton-config/alpha"
+    (folder / "smoke.json").write_text(text)
+    (folder / "smoke.npz").write_text("no archive")
+    site.serve(alpha=scale)
+    try:
+        with pytest.raises(DeployError, match=message) as caught:
+            site.deploy()
+        assert not isinstance(caught.value, RolledBackError)
+        assert site.answers() == before
+    finally:
+        (folder / "smoke.json").unlink()
+        (folder / "smoke.npz").unlink()
+        site.clone.commit("no smoke test")
+
+
 def test_a_model_that_does_not_load_is_put_back_with_tritons_words(site, scale):
     site.deploy()
     before = site.answers()
@@ -299,11 +327,3 @@ def test_the_audit_log_says_who_did_what_and_what_came_of_it(site, scale):
     assert lines[-1]["release"] == release
     assert (lines[-1]["what"], lines[-1]["result"], lines[-1]["changed"]) == ("deploy", "done", ["alpha"])
     assert "@" in lines[-1]["by"]
-
-
-def test_deploys_of_one_second_are_releases_of_their_own_in_their_order(site):
-    here = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01")
-    source = read_source(site.clone.folder)
-    names = [source.facts(here).id for _ in range(5)]
-    assert names == sorted(set(names))
-    assert len(names) == 5

@@ -23,6 +23,34 @@ def test_a_host_that_is_not_listed_has_the_defaults_and_no_file_is_needed(tmp_pa
     assert load_inventory(tmp_path / "hosts.toml").settings("gpu-09") == HostSettings("gpu-09", "gpu", "compose", ())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpu-01",
+        "root@gpu-01",
+        "a@b@gpu-01",
+        "ssh://gpu-01",
+        "ssh://root@gpu-01",
+        "ssh://root@gpu-01:2222",
+        "ssh://gpu-01/",
+    ],
+)
+def test_a_host_has_its_entry_whoever_logs_in_and_however_it_is_written(tmp_path, name):
+    text = '[hosts.gpu-01]\nconfig = "cpu"\nruntime = "embedded"\ngroups = ["eu"]\n'
+    (host,) = load_inventory(written(tmp_path, text)).select([name], [])
+    assert host == HostSettings(name, "cpu", "embedded", ("eu",))
+    assert host.serves(["gpu-01"])
+    assert host.serves(["eu"])
+    assert not host.serves(["gpu-02"])
+
+
+def test_an_entry_for_a_user_comes_before_that_of_the_host(tmp_path):
+    text = '[hosts.gpu-01]\n[hosts."ann@gpu-01"]\nconfig = "cpu"\n[hosts."[::1]"]\nconfig = "cpu"\n'
+    inventory = load_inventory(written(tmp_path, text))
+    assert [inventory.settings(name).config for name in ("ann@gpu-01", "bob@gpu-01")] == ["cpu", "gpu"]
+    assert inventory.settings("ssh://bob@[::1]:22").config == "cpu"
+
+
 def test_hosts_and_groups_are_selected_once_each_in_order(tmp_path):
     text = '[hosts.b]\ngroups = ["eu"]\n[hosts.a]\ngroups = ["eu", "us"]\n'
     inventory = load_inventory(written(tmp_path, text))

@@ -75,7 +75,7 @@ def test_a_pushed_file_that_arrives_damaged_is_refused_and_sent_again(site):
     source = read_source(site.clone.folder)
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
         files = pinned_files(source, site.settings.store_dir, HostSettings("gpu-01"))
-        push(host, site.settings.store_dir, survey(host, "tritonops"), files)
+        push(host, survey(host, "tritonops"), files)
     assert "damaged on its way" in activated(layout, name, damage).message
     assert site.answers() == before
     site.deploy(push=True)

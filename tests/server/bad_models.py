@@ -1,5 +1,6 @@
 """Ten ways in which a model hangs or crashes Triton, or fails as nobody expects; each gives its name and reason."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def warmup_a_folder(models_dir):
     warm = CONFIG + f'model_warmup [ {{ name: "w" batch_size: 1 inputs {{ {data} }} }} ]\n'
     make_folder_of(python_model(models_dir, "warmup_a_folder", config=warm) / "warmup" / "raw")
     return "warmup_a_folder", "raw is a folder, and should be a file; Triton crashes"
+
+
+def config_a_pipe(models_dir):
+    config = python_model(models_dir, "config_a_pipe") / "config.pbtxt"
+    config.unlink()
+    os.mkfifo(config)
+    return "config_a_pipe", "config.pbtxt is a pipe, and should be a file; the load never ends"
+
+
+def labels_a_pipe(models_dir):
+    labelled = CONFIG.replace('name: "y"', 'name: "y" label_filename: "labels"')
+    os.mkfifo(python_model(models_dir, "labels_a_pipe", config=labelled) / "labels")
+    return "labels_a_pipe", "labels is a pipe, and should be a file; the load never ends"
 
 
 def version_of_20_digits(models_dir):

@@ -14,10 +14,10 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
-from tests.server.bad_models import GOOD, TEN, broken_stub, never_returns
+from tests.server.bad_models import GOOD, TEN, broken_stub, config_a_pipe, labels_a_pipe, never_returns
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
 from tests.triton.projects import write_ensemble
-from tritonops.errors import LoadError, TritonOpsError
+from tritonops.errors import LoadError, TritonOpsError, TritonTimeoutError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.server.report import report
@@ -45,7 +45,7 @@ def beside_ten(tmp_path_factory, start_module_triton):
     models_dir.mkdir()
     for name in GOOD:
         write_model(models_dir, name, {1: affine(3)})
-    expected = dict(make(models_dir) for make in (*TEN, broken_stub))
+    expected = dict(make(models_dir) for make in (*TEN, broken_stub, config_a_pipe, labels_a_pipe))
     return start_module_triton(models_dir, model_timeout=12), expected
 
 
@@ -116,6 +116,14 @@ def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match="its load cannot end") as caught:
         change(client, "broken_stub", disk=Disk.of(server.models_dir, server.grpc_url), timeout=20)
     assert "restart the server" in (caught.value.hint or "")
+
+
+def test_an_unload_of_a_model_that_is_still_loading_says_so(beside_ten):
+    server, _ = beside_ten
+    with connect(server.grpc_url) as client, pytest.raises(TritonTimeoutError) as caught:
+        unload(client, "never_returns", timeout=1)
+    assert "never_returns: " in str(caught.value)
+    assert "had not unloaded it within 1 s: version 1 is LOADING" in str(caught.value)
 
 
 def test_a_reason_too_long_for_grpc_is_read_from_the_index(beside_ten):

@@ -123,6 +123,16 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path, while_loading, in_the_task, c
     assert (done.returncode, done.stderr) == (code, said)
 
 
+@pytest.mark.parametrize("task", ["models.add", "models.remove", "triton.load", "models.list"])
+def test_help_behind_a_task_is_the_help_of_that_task(task):
+    def ask(*arguments):
+        done = subprocess.run([*inv(PROJECT), *arguments], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    assert ask(task, "--help") == ask("--help", task)
+    assert ask("--help", task)[0] == 0
+
+
 def test_options_may_be_repeated_and_take_comma_separated_lists(run):
     seen = []
 

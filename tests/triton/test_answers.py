@@ -57,7 +57,9 @@ def python(triton, client, name, source, config=CONFIG):
 @pytest.fixture(scope="module")
 def decoupled(triton):
     with connect(triton.grpc_url) as client:
-        return python(triton, client, "decoupled", MANY % 3, f"{CONFIG}model_transaction_policy {{ decoupled: true }}\n")
+        return python(
+            triton, client, "decoupled", MANY % 3, f"{CONFIG}model_transaction_policy {{ decoupled: true }}\n"
+        )
 
 
 def test_the_type_and_the_shape_are_those_of_the_response(triton, client):

@@ -5,17 +5,17 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from tests.onnx_models import affine
-from tests.triton.projects import ENSEMBLE, load_with_another_config, project_over
+from tests.triton.projects import ENSEMBLE, load_with_another_config, project_over, write_ensemble
 from tritonops.errors import DifferenceError, PartialFailureError, UnknownModelError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.models.repository import Repository
+from tritonops.triton import control
 from tritonops.triton.apply import apply, raise_unless_applied
 from tritonops.triton.client import connect
 from tritonops.triton.disk import Disk
 from tritonops.triton.plan import PlannedModel, in_load_order, raise_if_different
 from tritonops.triton.planning import make_plan
 from tritonops.triton.versions import serve
-
 
 REFUSED = "dynamic_batching { preferred_batch_size: [ 64 ] }"
 """More than the maximum batch size: it parses, and Triton refuses it."""
@@ -100,7 +100,9 @@ def test_the_config_of_another_clients_load_is_a_difference_and_replaced(project
     project.declare("overridden", 1)
     brought(project)
     load_with_another_config(
-        project.client, "overridden", lambda config: setattr(config.dynamic_batching, "max_queue_delay_microseconds", 500)
+        project.client,
+        "overridden",
+        lambda config: setattr(config.dynamic_batching, "max_queue_delay_microseconds", 500),
     )
     reason = "the config that is served is another one"
     assert rows(project)["overridden", 1] == ("installed", "READY", ("load",), reason)
@@ -192,7 +194,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_brought_up(project):
     assert "gone-1.onnx" in failed["gone"]
     assert "dynamic batching preferred size" in failed["refused"]
     assert project.served() == {"good": [1]}
-    with pytest.raises(PartialFailureError, match="3 models are not as models.toml says"):
+    with pytest.raises(PartialFailureError, match=r"3 models are not as models\.toml says"):
         raise_unless_applied(apply(project.client, project.settings, plan(project)))
 
 
@@ -319,6 +321,26 @@ def test_pruned_ensembles_go_before_the_models_that_they_consist_of(project):
     assert failed == {}
     assert list(done) == ["pruned_ensemble", "a_step_to_prune"]
     assert project.served() == {"kept_alone": [1]}
+
+
+def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_was_unloaded_is_none(project):
+    project.declare("its_step", 1, 2)
+    brought(project)
+    disk = Disk.of(project.settings.models_dir, project.client.url)
+    for name in ("losing", "unloaded"):
+        write_ensemble(project.settings.models_dir, name, "its_step", version=1)
+        control.load(project.client, name, disk=disk)
+    control.unload(project.client, "unloaded", disk=disk)
+    load_with_another_config(
+        project.client, "its_step", lambda config: config.version_policy.specific.versions.remove(1)
+    )
+    reason = "not in models.toml; version 1 of its step its_step is not served"
+    found = rows(project)
+    assert found["losing", None] == ("installed", "UNAVAILABLE", ("load",), reason)
+    assert found["unloaded", 1][2] == ("keep",)
+    brought(project)
+    assert (project.answer("losing"), "unloaded" in project.served()) == (1, False)
+    raise_if_different(plan(project))
 
 
 def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):

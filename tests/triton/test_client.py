@@ -54,16 +54,22 @@ def test_a_closed_port_is_a_server_that_cannot_be_reached():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"127.0.0.1:{unused.getsockname()[1]}"
-    with connect(url) as client, pytest.raises(TritonUnreachableError, match=rf"no Triton answers at {url}: Connection refused") as caught:
+    with (
+        connect(url) as client,
+        pytest.raises(TritonUnreachableError, match=rf"no Triton answers at {url}: Connection refused") as caught,
+    ):
         client.index()
     assert caught.value.exit_code == 3
     assert "server.status" in str(caught.value.hint)
 
 
 def test_a_server_that_takes_the_connection_and_says_nothing_cannot_be_reached():
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        with connect(f"127.0.0.1:{mute.getsockname()[1]}") as client, pytest.raises(TritonUnreachableError, match=r"no answer within 0.2 s"):
-            client.is_ready(timeout=0.2)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        connect(f"127.0.0.1:{mute.getsockname()[1]}") as client,
+        pytest.raises(TritonUnreachableError, match=r"no answer within 0.2 s"),
+    ):
+        client.is_ready(timeout=0.2)
 
 
 def test_a_proxy_for_the_web_is_not_asked_for_a_triton(triton, monkeypatch):

@@ -1,4 +1,4 @@
-"""No change of a model takes an ensemble out of service unsaid: it is refused with the ensemble's name, or all goes on."""
+"""No change of a model takes an ensemble out of service unsaid: it is refused with that name, or all goes on."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,6 @@ from tritonops.errors import DependentError, InputError, LoadError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.triton import control
 from tritonops.triton.client import connect
-from tritonops.triton.disk import Disk
 from tritonops.triton.infer import infer
 from tritonops.triton.versions import load_version, serve, unload_version
 
@@ -103,7 +102,9 @@ def test_an_ensemble_that_takes_the_newest_version_is_served_all_along(triton, c
 
 
 def test_a_version_beside_the_pinned_one_comes_and_goes(triton, client, disk):
-    step, ensemble = pair(triton, client, disk, "beside", version=1, policy="version_policy: { specific { versions: [1] } }")
+    step, ensemble = pair(
+        triton, client, disk, "beside", version=1, policy="version_policy: { specific { versions: [1] } }"
+    )
     with asked_all_the_time(triton.grpc_url, ensemble) as failures:
         load_version(client, step, 2, disk=disk)
         unload_version(client, step, 2, disk=disk)
@@ -197,6 +198,17 @@ def test_a_model_does_not_change_its_signature_under_one_that_calls_it(triton, c
 def test_one_that_calls_a_model_is_named_after_its_load(client, called):
     name, caller, disk = called
     assert serve(client, name, VersionPolicy.parse("2"), disk=disk).dependents == (caller,)
+
+
+def test_a_load_without_the_servers_disk_tells_what_it_took_out_of_service(triton, client, disk):
+    """As on another machine: what the load would change is not to be seen before."""
+    step, ensemble = pair(triton, client, disk, "unseen", version=1)
+    assert control.load(client, step).dependents == (ensemble,)
+    config = triton.models_dir / step / "config.pbtxt"
+    config.write_text(config.read_text().replace("all { }", "specific { versions: [2] }"))
+    with pytest.raises(LoadError, match=f"{step} is loaded, but took {ensemble} out of service") as caught:
+        control.load(client, step)
+    assert caught.value.hint == f"What it lacks: inv triton.load {ensemble}"
 
 
 def test_an_ensemble_that_went_out_of_service_all_the_same_is_a_failed_load(triton, client, disk):

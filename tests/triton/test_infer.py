@@ -49,7 +49,12 @@ def test_without_an_input_a_model_of_any_type_is_asked_with_zeros(triton, client
 
 @pytest.mark.parametrize(
     ("datatype", "values"),
-    [("FP32", [[1, 2.5, -3]]), ("BF16", [[1, 2.5, -3]]), ("BYTES", [["häuser", "", "猫"]]), ("INT64", [[2**62, 0, -1]])],
+    [
+        ("FP32", [[1, 2.5, -3]]),
+        ("BF16", [[1, 2.5, -3]]),
+        ("BYTES", [["häuser", "", "猫"]]),
+        ("INT64", [[2**62, 0, -1]]),
+    ],
 )
 def test_inputs_come_from_a_json_file(triton, client, tmp_path, datatype, values):
     name = loaded(triton, client, f"json_{datatype}", {1: identity(TYPES[datatype])})

@@ -1,4 +1,4 @@
-"""A load of an ensemble brings its steps with it, a load of a step is seen to leave its ensembles served: both are said."""
+"""A load of an ensemble brings its steps with it, one of a step is seen to leave its ensembles served; both say so."""
 
 import json
 

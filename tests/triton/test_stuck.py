@@ -3,7 +3,9 @@ import pytest
 from tritonops.triton.stuck import LoadLog, crash_words, stuck_loads
 
 LOADING = 'I1126 23:05:19.985034 11530 model_lifecycle.cc:472] "loading: {name}:1"\n'
-NO_FILE = "I1126 23:03:28 7549 pb_stub.cc:2105]  Failed to preinitialize Python stub: Python model file not found in '{}'\n"
+NO_FILE = (
+    "I1126 23:03:28 7549 pb_stub.cc:2105]  Failed to preinitialize Python stub: Python model file not found in '{}'\n"
+)
 
 
 def test_a_load_without_a_model_file_is_stuck_until_it_begins_again():
@@ -24,7 +26,9 @@ def test_a_stub_that_does_not_start_is_quoted(words):
     assert words in stuck_loads(f"{LOADING.format(name='a')}{words}\n")["a"]
 
 
-@pytest.mark.parametrize("line", ["bash: line 1: /x/a/triton_python_backend_stub: Success", "x" * 100_000, "/" * 50_000])
+@pytest.mark.parametrize(
+    "line", ["bash: line 1: /x/a/triton_python_backend_stub: Success", "x" * 100_000, "/" * 50_000]
+)
 def test_other_lines_say_nothing_however_long_they_are(line):
     assert stuck_loads(f"{LOADING.format(name='a')}{line}\n") == {}
 
@@ -44,6 +48,9 @@ def test_the_signal_of_a_fault_is_a_crash_and_that_of_a_stop_is_none(signal, cra
 
 
 def test_what_was_thrown_and_what_it_says_are_a_crash_s_words():
-    log = "I1 x\nterminate called after throwing an instance of 'std::length_error'\n  what():  basic_string\nSignal (6)\n"
-    assert crash_words(log) == "terminate called after throwing an instance of 'std::length_error', what():  basic_string"
+    thrown = "terminate called after throwing an instance of 'std::length_error'"
+    log = f"I1 x\n{thrown}\n  what():  basic_string\nSignal (6)\n"
+    assert (
+        crash_words(log) == "terminate called after throwing an instance of 'std::length_error', what():  basic_string"
+    )
     assert crash_words("I1 x\n") is None

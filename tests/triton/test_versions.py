@@ -9,7 +9,6 @@ from tritonops.errors import InputError, LoadError, TritonError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.triton import control
 from tritonops.triton.client import connect
-from tritonops.triton.disk import Disk
 from tritonops.triton.infer import infer, infer_tensors, zeros
 from tritonops.triton.versions import load_version, serve, unload_version
 

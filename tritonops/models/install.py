@@ -49,7 +49,13 @@ def take_in(store: Store, listing: Listing, folder: Path) -> None:
         return
     for file, sha256 in lacking:
         if store.digests.matches(folder / file.path, file.size, sha256):
-            store.adopt(folder / file.path, sha256)
+            take = store.copy_in if _is_behind_link(folder, file.path) else store.adopt
+            take(folder / file.path, sha256)
+
+
+def _is_behind_link(folder: Path, path: str) -> bool:
+    """Whether a file of a version belongs to somebody else: the model, the version or a folder in it is a link."""
+    return folder.parent.is_symlink() or any((folder / above).is_symlink() for above in PurePosixPath(path).parents)
 
 
 @contextmanager
@@ -169,16 +175,19 @@ def _replace_version(new: Path, place: Path, repository: Repository, is_ours: Ca
 def _carry_over(place: Path, new: Path, is_ours: Callable[[Path], bool]) -> set[Path]:
     """Give the new version the further files of the old one, which keeps them until the new one is in place."""
     carried: set[Path] = set()
+    made: list[tuple[Path, Path]] = []
     for path in leaves(place) if place.is_dir() and not place.is_symlink() else []:
         target = new / path.relative_to(place)
         if path == place or _is_in_the_way(target, new) or is_ours(path):
             continue
-        _make_folders(path.parent, target.parent)
+        made += _made_folders(path.parent, target.parent)
         if path.is_dir() and not path.is_symlink():
-            _make_folders(path, target)
+            made += _made_folders(path, target)
         else:
             link_or_copy(path, target)
         carried.add(path)
+    for source, target in reversed(made):  # once they are filled: a folder may be read-only
+        shutil.copystat(source, target)
     return carried
 
 
@@ -187,11 +196,12 @@ def _is_in_the_way(target: Path, new: Path) -> bool:
     return os.path.lexists(target) or any(_is_no_folder(folder) for folder in above)
 
 
-def _make_folders(source: Path, target: Path) -> None:
+def _made_folders(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """Make a folder and those above it that are missing; give each with the one whose mode it is to have."""
     if not target.exists():
-        _make_folders(source.parent, target.parent)
+        yield from _made_folders(source.parent, target.parent)
         target.mkdir()
-        shutil.copystat(source, target)
+        yield source, target
 
 
 def _add_model(stage: Path, model: Path, repository: Repository) -> None:

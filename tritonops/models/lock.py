@@ -102,9 +102,18 @@ def mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> s
     locked = redact(pin.source)  # of an earlier release: it wrote the query down
     if (asked := requested(version, catalog_path)) != locked:
         return f"models.toml asks for {asked}, the lock was made for {locked}"
+    if not _lies_where_asked(version, pin):
+        return f"the lock has other files than {version.local_name}"
     if isinstance(version.source, UrlSource) and version.source.sha256 != pin.files[0].sha256:
         return "models.toml has another sha256 than the lock"
     return None
+
+
+def _lies_where_asked(version: ModelVersion, pin: LockedVersion) -> bool:
+    """Whether the pinned files are those that Triton looks for; a lock that was edited may have others."""
+    if version.kind == "single_file":
+        return [file.path for file in pin.files] == [version.local_name]
+    return all(file.path.startswith(f"{version.local_name}/") for file in pin.files)
 
 
 def load_lock(path: Path) -> dict[str, LockedVersion]:
@@ -126,7 +135,9 @@ def parse_lock(path: Path, text: str) -> dict[str, LockedVersion]:
     try:
         pins = [_pin(name, version, entry) for name, entries in models.items() for version, entry in entries.items()]
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        reason = f"{type(exc).__name__}: {clip(str(exc), 300)}"
+        # Ours are ValueErrors; the others come of a value of another kind than expected.
+        expected = "expected tables [models.NAME.VERSION] with files"
+        reason = clip(str(exc), 300) if isinstance(exc, ValueError) else expected
         raise InputError(f"{path} is not a lock: {reason}", hint=_AFTER_A_MERGE) from exc
     return {pin.label: pin for pin in pins}
 

@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonops.errors import PartialFailureError
 from tritonops.models.lock import load_lock
 from tritonops.models.progress import Progress
-from tritonops.models.replaced import delete_leaf, displayed, replaced_files
+from tritonops.models.replaced import delete_leaf, displayed, remove_empty, replaced_files
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store
 from tritonops.settings import Settings
@@ -44,16 +45,24 @@ def find_garbage(settings: Settings, progress: Progress | None = None) -> Garbag
 
 
 def delete_garbage(settings: Settings, found: Garbage, progress: Progress | None = None) -> Garbage:
-    """Delete what was found, except for what has come into use since. Returns what was deleted."""
+    """Delete what was found, except for what has come into use since. Returns what was deleted.
+
+    Raises PartialFailureError with what could not be deleted; the rest is.
+    """
+    failures: dict[str, str] = {}
     with Store(settings.store_dir).locked((progress or Progress()).waiting):
         now = _garbage(settings)
         deleted = _described([file for file in now.files if file in found.files], now.stores)
         for file in deleted.files:
-            with suppress(FileNotFoundError):
-                delete_leaf(file)
-            with suppress(OSError):  # the store itself is never empty
-                for folder in file.parents:
-                    folder.rmdir()
+            try:
+                with suppress(FileNotFoundError):
+                    delete_leaf(file)
+            except OSError as exc:
+                failures[deleted.shown(file)] = str(exc.strerror)
+            # The store itself is never empty.
+            remove_empty(file.parent, next(store for store in deleted.stores if store in file.parents))
+    if failures:
+        raise PartialFailureError(f"{len(failures)} of {len(deleted.files)} files could not be deleted", failures)
     return deleted
 
 

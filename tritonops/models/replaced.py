@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -61,12 +62,12 @@ class ReplacedFiles:
         except BaseException:
             if os.path.lexists(target) and not os.path.lexists(path):
                 _move(target, path)
-            _remove_empty(target.parent, self._replaced_dir)
+            remove_empty(target.parent, self._replaced_dir)
             raise
         for name in ours:
             with suppress(OSError):  # what cannot be deleted is kept, too
                 delete_leaf(target / name)
-            _remove_empty((target / name).parent, self._replaced_dir)
+            remove_empty((target / name).parent, self._replaced_dir)
 
     def move_away(self, path: Path, is_ours: IsOurs = lambda path: False) -> Path:
         """Move a file or folder away for good; what of it is ours is deleted.
@@ -165,11 +166,13 @@ def displayed(name: str) -> str:
 
 
 def delete_leaf(leaf: Path) -> None:
-    """Delete a file, a link or an empty folder. Raises OSError."""
-    if leaf.is_dir() and not leaf.is_symlink():
-        leaf.rmdir()
-    else:
-        leaf.unlink()
+    """Delete a file, a link or an empty folder, also out of a read-only folder. Raises OSError."""
+    delete = leaf.rmdir if leaf.is_dir() and not leaf.is_symlink() else leaf.unlink
+    try:
+        delete()
+    except PermissionError:
+        leaf.parent.chmod(leaf.parent.stat().st_mode | stat.S_IRWXU)
+        delete()
 
 
 def _move(source: Path, target: Path) -> None:
@@ -181,9 +184,9 @@ def _move(source: Path, target: Path) -> None:
         shutil.move(source, target)
 
 
-def _remove_empty(folder: Path, top: Path) -> None:
+def remove_empty(folder: Path, top: Path) -> None:
     """Remove a folder that has become empty, and those above it that have, up to and with `top`."""
     with suppress(OSError):
-        while folder == top or top in folder.parents:
-            folder.rmdir()
+        while (folder == top or top in folder.parents) and not any(folder.iterdir()):
+            delete_leaf(folder)
             folder = folder.parent

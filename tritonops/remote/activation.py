@@ -19,8 +19,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,16 +29,28 @@ from tritonops.documents import MAX_RECORD
 from tritonops.errors import DeployError, InputError, RolledBackError, TritonError, TritonOpsError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
 from tritonops.models.dependents import declared_callers
+from tritonops.models.digest_cache import DigestCache
 from tritonops.models.repository import Repository
+from tritonops.remote.answers import config_digest
 from tritonops.remote.by_hand import ByHand, carry_over, listed_models
 from tritonops.remote.hold import Holder, hold
 from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
+from tritonops.remote.loads import (
+    Load,
+    digest_files,
+    recorded_loads,
+    require_locked,
+    seal,
+    server_process,
+    untouched,
+)
 from tritonops.remote.mirror import differing, discard, mirror
 from tritonops.remote.prepare import prepare
 from tritonops.remote.runtime import Runtime
-from tritonops.remote.serving import serve, served
+from tritonops.remote.serving import serve
+from tritonops.remote.serving import served as served_models
 from tritonops.settings import load_settings
-from tritonops.triton.client import connect
+from tritonops.triton.client import TritonClient, connect
 from tritonops.triton.closed import require_closed_grpc
 from tritonops.triton.disk import Disk
 from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
@@ -55,33 +68,50 @@ def activate(layout: Layout, name: str, *, by: str, kind: str, prune_models: boo
     release, started = layout.release(name), time.monotonic()
     holder = Holder(by, _now(), f"{kind} of {name}", os.getpid())
     with hold(layout.lock, holder), _ended_by_signals():
+        before, current = _served_before(layout, release), layout.current
+        was_sealed = current is not None and is_sealed(layout, current)
         try:
             changed, served, by_hand = _steps(layout, release, report, prune_models=prune_models)
         except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
             result = "rolled back" if isinstance(exc, RolledBackError) else "failed"
             outcome = Outcome(result, _now(), _since(started), message=_worded(exc))
             _record(layout, release, outcome, by=by, kind=kind)
+            if was_sealed and current and not layout.journal.exists():
+                _record_seal(layout, current)
             return outcome
-        digests = _digests(layout)
-        outcome = Outcome("done", _now(), _since(started), "", served, *digests, changed, by_hand.kept, by_hand.pruned)
+        outcome = Outcome("done", _now(), _since(started), served=served.models, changed=changed, before=before)
+        outcome = replace(outcome, by_hand=by_hand.kept, pruned=by_hand.pruned, env=read_digests(layout)[1])
+        outcome = replace(outcome, loads={name: asdict(load) for name, load in served.loads.items()})
         _record(layout, release, outcome, by=by, kind=kind)
-        prune(layout)
-    return outcome
+        with suppress(OSError):
+            prune(layout)
+        return _record_seal(layout, release) or outcome
 
 
 def _steps(
     layout: Layout, release: Release, report: Report, *, prune_models: bool
-) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...], ByHand]:
+) -> tuple[tuple[str, ...], Served, ByHand]:
     _refuse_what_never_served(release)
     repair(layout, report=report)
     before = layout.current
+    recorded = recorded_loads(before.outcome if before else None)
+    loads = untouched(recorded, layout.models_dir)
     if before and before.id != release.id:
         report(f"keep what {before.id} serves")
         mirror(layout.models_dir, before.models_dir)
     if release.outcome is None:
         prepare(layout, release, report=report)
     by_hand = carry_over(layout, release, prune=prune_models)
-    return *switch(layout, before, release, optional=_not_served(layout, by_hand.kept), report=report), by_hand
+    optional, touched = _not_served(layout, by_hand.kept), sorted(recorded.keys() - loads.keys())
+    switched = switch(layout, before, release, optional=optional, touched=touched, loads=loads, report=report)
+    return *switched, by_hand
+
+
+def _served_before(layout: Layout, release: Release) -> str | None:
+    """What a rollback of this release goes to: a rollback to it changes nothing about that."""
+    if release.outcome:
+        return release.outcome.before
+    return layout.current.id if layout.current else ""
 
 
 def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
@@ -92,7 +122,7 @@ def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
     settings = load_settings(current.project)
     with connect(settings.triton_url, token=settings.triton_token) as client:
         try:
-            return {*names} - {name for name, _ in served(client)}
+            return {*names} - {name for name, _ in served_models(client)}
         except TritonError:
             return {*names}
 
@@ -136,25 +166,34 @@ def _all_names(layout: Layout) -> tuple[str, ...]:
 
 
 def switch(
-    layout: Layout, before: Release | None, release: Release, *, optional: Collection[str] = (), report: Report
-) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+    layout: Layout,
+    before: Release | None,
+    release: Release,
+    *,
+    optional: Collection[str] = (),
+    touched: Sequence[str] = (),
+    loads: Mapping[str, Load],
+    report: Report,
+) -> tuple[tuple[str, ...], Served]:
     """Serve `release` in place of `before`; when any of it fails, `before` is served again and the error raised.
 
-    Models of `optional` need not be served. Returns the models that changed, and what is served now.
+    Models of `optional` need not be served. Models that somebody `touched` on the disk since they were loaded
+    are loaded again; `loads` are those of the rest. Returns the models that changed, and what is served now.
     """
-    changed = differing(release.models_dir, layout.models_dir)
+    changed = sorted({*differing(release.models_dir, layout.models_dir), *touched})
     # Going back must not fail for want of space: this much is set aside, and given up then.
     layout.reserve.write_bytes(bytes(_RESERVE))
     write_json(
         layout.journal, {"from": before.id if before else None, "to": release.id, "changed": changed, "at": _now()}
     )
     try:
-        served = bring(layout, release, changed, optional=optional, report=report)
-        smoke(release, {name for name, _ in served}, report=report)
+        served = bring(layout, release, changed, optional=optional, loads=loads, report=report)
+        require_locked(release, load_settings(release.project), layout.models_dir, served.digests)
+        smoke(release, {name for name, _ in served.models}, report=report)
         require_closed(release)
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt) as exc:
-        raise _roll_back_after(exc, layout, before, release, changed, optional, report) from exc
+        raise _roll_back_after(exc, layout, before, release, changed, optional, loads, report) from exc
     layout.journal.unlink()
     layout.reserve.unlink()
     return tuple(changed), served
@@ -167,6 +206,7 @@ def _roll_back_after(
     release: Release,
     changed: list[str],
     optional: Collection[str],
+    loads: Mapping[str, Load],
     report: Report,
 ) -> DeployError:
     """Put back what was served, and word what happened with the server's own last lines."""
@@ -174,7 +214,7 @@ def _roll_back_after(
     said = Runtime(layout, release).last_lines()
     message = _worded(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
     try:
-        roll_back(layout, before, changed, optional=optional, report=report)
+        roll_back(layout, before, changed, optional=optional, loads=loads, report=report)
     except (TritonOpsError, OSError) as again:
         message += f"\nThe rollback to what was served before failed too: {again}"
         return DeployError(message, hint="The next deploy or rollback tries that again.")
@@ -183,7 +223,13 @@ def _roll_back_after(
 
 
 def roll_back(
-    layout: Layout, before: Release | None, changed: list[str], *, optional: Collection[str] = (), report: Report
+    layout: Layout,
+    before: Release | None,
+    changed: list[str],
+    *,
+    optional: Collection[str] = (),
+    loads: Mapping[str, Load] | None = None,
+    report: Report,
 ) -> None:
     """Serve again what was served before a switch; where nothing was, stop the runtime."""
     layout.reserve.unlink(missing_ok=True)
@@ -194,21 +240,62 @@ def roll_back(
             discard(Repository(layout.models_dir), name)
     else:
         report(f"serve {before.id} again")
-        bring(layout, before, changed, optional=optional, report=report)
+        bring(layout, before, changed, optional=optional, loads=loads or {}, report=report)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a host serves now, and from what each model was loaded."""
+
+    models: tuple[tuple[str, int], ...]
+    loads: Mapping[str, Load]
+    digests: DigestCache
 
 
 def bring(
-    layout: Layout, release: Release, changed: list[str], *, optional: Collection[str] = (), report: Report
-) -> tuple[tuple[str, int], ...]:
-    """Install what a release serves, start the runtime where it is not what it should be, and load and unload."""
+    layout: Layout,
+    release: Release,
+    changed: list[str],
+    *,
+    optional: Collection[str],
+    loads: Mapping[str, Load],
+    report: Report,
+) -> Served:
+    """Install what a release serves, start the runtime where it is not what it should be, and load and unload.
+
+    `loads` are those of models that nobody touched since: whatever server there is has loaded these very files.
+    """
     report(f"install {', '.join(changed) or 'nothing: the models are the same'}")
     mirror(release.models_dir, layout.models_dir)
     started = Runtime(layout, release).up(report=report)
     settings = load_settings(release.project)
+    server = server_process(layout, release, settings)
+    known = {} if started else {name: load for name, load in loads.items() if name not in changed}
     with connect(settings.triton_url, token=settings.triton_token) as client:
         callers = declared_callers(settings.models_toml)
         disk = Disk.of(layout.models_dir, settings.triton_url, callers=callers)
-        return serve(client, disk, () if started else changed, optional=optional, report=report)
+        names = set(Repository(layout.models_dir).enabled_names())
+        proved = names if started else known.keys() | (names - listed_models(release))
+        serve(client, disk, () if started else changed, optional=optional, proved=proved, report=report)
+        served = _read_back(layout, release, client, known, server)
+    if server_process(layout, release, settings) != server:
+        raise DeployError("Triton was started by somebody else meanwhile: what it loaded is unknown")
+    return served
+
+
+def _read_back(
+    layout: Layout, release: Release, client: TritonClient, known: Mapping[str, Load], server: str
+) -> Served:
+    """Read back what is served, and digest the files that the release's own models were loaded from."""
+    digests = DigestCache(layout.store_dir / "digests.json")
+    models = served_models(client)
+    loads = {}
+    for name in sorted({name for name, _ in models} & listed_models(release)):
+        folder = layout.models_dir / name
+        loaded = known[name].loaded if name in known and known[name].server == server else _now()
+        config = config_digest(client, name)
+        loads[name] = Load(digest_files(folder, digests), seal(folder), config, loaded, server)
+    return Served(models, loads, digests)
 
 
 def smoke(release: Release, names: Collection[str], *, report: Report) -> None:
@@ -229,12 +316,16 @@ def require_closed(release: Release) -> None:
 
 
 def prune(layout: Layout, *, keep: int = KEEP) -> None:
-    """Delete all but the newest releases that served, and the environments that none of the rest uses."""
+    """Delete all but the newest releases that served, and the environments that none of the rest uses.
+
+    The current release stays, and the one that a rollback goes to.
+    """
     names, current = layout.names(), layout.current
+    needed = {current.id, current.outcome.before if current.outcome else None} if current else set()
     done = [name for name in names if (outcome := layout.release(name).outcome) and outcome.result == "done"][-keep:]
     for name in names:
         newer = bool(done) and name > done[-1]
-        if name not in done and not newer and (current is None or name != current.id):
+        if name not in done and not newer and name not in needed:
             shutil.rmtree(layout.root / "releases" / name)
     used = {layout.release(name).facts.venv for name in layout.names()}
     for venv in (layout.shared / "venvs").glob("*/"):
@@ -256,6 +347,7 @@ def _write_records(layout: Layout, release: Release, outcome: Outcome, *, by: st
         by=by,
         what=kind,
         release=release.id,
+        digest=release.facts.digest,
         result=outcome.result,
         changed=outcome.changed,
         seconds=outcome.seconds,
@@ -263,11 +355,32 @@ def _write_records(layout: Layout, release: Release, outcome: Outcome, *, by: st
     )
 
 
-def _digests(layout: Layout) -> tuple[str, str]:
-    """Digest the files that Triton is shown, and the env file, in the words that a survey uses too."""
+def is_sealed(layout: Layout, release: Release) -> bool:
+    """Whether the files that Triton is shown are those that this release left, and nobody changed one since."""
+    outcome = release.outcome
+    disk, _, seal_now = read_digests(layout)
+    return outcome is not None and (outcome.seal == seal_now if outcome.seal else outcome.disk == disk)
+
+
+def _record_seal(layout: Layout, release: Release) -> Outcome | None:
+    """Record what the kernel says of the files once nothing more is linked to them; None where that fails."""
+    outcome = release.outcome
+    if outcome is None:
+        return None
+    disk, _, seal_now = read_digests(layout)
+    loads = {name: {**load, "seal": seal(layout.models_dir / name)} for name, load in outcome.loads.items()}
+    sealed = replace(outcome, disk=disk, seal=seal_now, loads=loads)
+    try:
+        release.save_outcome(sealed)
+    except OSError:
+        return None
+    return sealed
+
+
+def read_digests(layout: Layout) -> list[str]:
+    """Read what DIGESTS says of this host, in the words that a survey uses too: disk, env and seal."""
     done = subprocess.run(["sh", "-c", DIGESTS], cwd=layout.root, capture_output=True, text=True, check=True)
-    disk, env = done.stdout.split()
-    return disk, env
+    return done.stdout.split()
 
 
 @contextmanager

@@ -9,20 +9,19 @@ confirm      what the server answers is what the host says
 
 from __future__ import annotations
 
+import secrets
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from tritonops.errors import ConnectionLostError, DeployError, HostUnreachableError, RolledBackError
-from tritonops.remote.endpoint import require_closed, served_now, serves_recorded
+from tritonops.errors import ConnectionLostError, DeployError, HostLockedError, HostUnreachableError, RolledBackError
+from tritonops.remote.endpoint import require_closed, serves_recorded
 from tritonops.remote.hold import host_locked
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
-from tritonops.remote.layout import Outcome
-from tritonops.remote.push import pinned_files, push
-from tritonops.remote.records import earlier_release
-from tritonops.remote.release import begin, finish_script, models_of, upload
-from tritonops.remote.source import Source, now_for_names, who
+from tritonops.remote.layout import Facts, Outcome
+from tritonops.remote.source import Source, who
 from tritonops.remote.survey import State, survey
 from tritonops.settings import Settings
 
@@ -34,7 +33,8 @@ _START = """
 cd -- "$root/releases/$id"
 mkdir -p runs
 : >"runs/$run.log"
-setsid nohup ./inv remote.activate "$id" --by "$by" --kind "$kind" $options >"runs/$run.log" 2>&1 </dev/null &
+set -- remote.activate "$id" --by "$by" --kind "$kind" $options
+setsid nohup "../$runner/inv" "$@" >"runs/$run.log" 2>&1 </dev/null &
 echo $! >"runs/$run.pid"
 """
 _FOLLOW = """
@@ -50,6 +50,10 @@ class Result:
 
     what: str
     release: str
+    digest: str
+    """Of the release's manifest; empty for one of an earlier version."""
+    proof: str = ""
+    """Who asked the server that it serves it; empty where nothing was done."""
     changed: tuple[str, ...] = ()
     seconds: float = 0.0
     by_hand: tuple[str, ...] = ()
@@ -78,26 +82,56 @@ def deploy(
         assert state.facts
         require_closed(host, state, grpc=False)
         _warn(state.by_hand, report)
-        return Result("nothing to do", state.facts.id, by_hand=state.by_hand)
+        return Result("nothing to do", state.facts.id, state.facts.digest, by_hand=state.by_hand)
     require_free(host, state)
-    facts = source.facts(here)
-    files = pinned_files(source, settings.store_dir, here) if send_models else []
+    wanted = wanted_files(source, settings, here, send_models=send_models)
+    return _deployed(host, source, here, state, wanted, prune_models=prune_models, report=report)
+
+
+def _deployed(
+    host: Host,
+    source: Source,
+    here: HostSettings,
+    state: State,
+    wanted: Mapping[str, Path],
+    *,
+    prune_models: bool,
+    report: Report,
+) -> Result:
+    # What is imported here costs as much as a whole deploy with nothing to do.
+    from tritonops.remote.push import push
+    from tritonops.remote.release import begin, send
+
     report("check the host")
-    begin(host, state, facts, here)
+    facts, lacking = begin(host, state, source, here, wanted)
+    if lacking:
+        report(f"upload {len(lacking)} large files")
+        push(host, state, lacking)
     report(f"upload {facts.id}")
-    upload(host, source, state, facts)
-    if files:
-        report("push models")
-        push(host, settings.store_dir, state, files)
-    finish = finish_script(state, facts, models_toml=models_of(here, source.models_toml))
+    send(host, source, here, state, facts)
     options = "--prune-models" if prune_models else ""
-    outcome = activate(host, state, facts.id, kind="deploy", options=options, report=report, before=finish)
-    return _confirmed(host, state, facts.id, outcome, "deployed", report)
+    outcome = activate(host, state, facts.id, kind="deploy", options=options, report=report)
+    config_dir = source.project / "triton-config"
+    return _confirmed(host, state, facts, outcome, "deployed", config_dir=config_dir, report=report)
 
 
 def _warn(by_hand: Collection[str], report: Report) -> None:
     if by_hand:
         report(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service, --prune takes them out of it")
+
+
+def wanted_files(source: Source, settings: Settings, here: HostSettings, *, send_models: bool) -> dict[str, Path]:
+    """Find the large files that the host needs, by SHA-256: those of the checkout, and with `send_models` all models.
+
+    Raises InputError for a model that the host would not get.
+    """
+    large = {file.sha256: source.project / file.path for file in source.manifest.large}
+    if send_models:
+        from tritonops.remote.push import pinned_files
+
+        return large | pinned_files(source, settings.store_dir, here)
+    source.require_models(here)
+    return large
 
 
 def serves_already(host: Host, state: State, fingerprint: str) -> bool:
@@ -107,7 +141,8 @@ def serves_already(host: Host, state: State, fingerprint: str) -> bool:
         and state.outcome is not None
         and state.interrupted is None
         and state.facts.fingerprint == fingerprint
-        and (state.outcome.disk, state.outcome.env) == (state.disk, state.env)
+        and state.is_untouched
+        and state.outcome.env == state.env
         and serves_recorded(host, state)
     )
 
@@ -119,24 +154,27 @@ def require_free(host: Host, state: State) -> None:
 
 
 def rollback(host: Host, directory: str, *, to: str | None, report: Report) -> Result:
-    """Serve an earlier release again, from the host's own disk; the one before the current where none is named."""
+    """Serve an earlier release again, from the host's own disk; the one that served before where none is named."""
     state = survey(host, directory)
     require_free(host, state)
-    name = earlier_release(host, state, to)
-    outcome = activate(host, state, name, kind="rollback", report=report)
-    return _confirmed(host, state, name, outcome, "rolled back", report)
+    from tritonops.remote.records import earlier_release
+
+    facts = earlier_release(host, state, to)
+    outcome = activate(host, state, facts.id, kind="rollback", report=report)
+    return _confirmed(host, state, facts, outcome, "rolled back", report=report)
 
 
-def activate(
-    host: Host, state: State, name: str, *, kind: str, options: str = "", report: Report, before: str = ""
-) -> Outcome:
+def activate(host: Host, state: State, name: str, *, kind: str, options: str = "", report: Report) -> Outcome:
     """Start the activation of a release on the host and follow it; after a cut, log in again and follow on."""
-    words = {"root": state.root, "id": name, "by": who(), "kind": kind, "options": options, "run": now_for_names()}
+    # The newest code there knows what all others wrote: a release of an earlier version is not activated by its own.
+    runner = max(name, state.facts.id) if state.facts else name
+    words = {"root": state.root, "id": name, "runner": runner, "run": secrets.token_hex(8)}
+    words |= {"by": who(), "kind": kind, "options": options}
     variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
     follow = f"{variables}not_started={_NOT_STARTED}\n{_FOLLOW}"
     lines = _Lines(report)
     try:
-        host.run(f"{before}{variables}{_START}{follow}", on_line=lines)
+        host.run(f"{variables}{_START}{follow}", on_line=lines)
     except ConnectionLostError:
         _follow_again(host, follow, lines)
     if lines.outcome is None:
@@ -185,14 +223,26 @@ def _follow_again(host: Host, follow: str, lines: _Lines) -> None:
     )
 
 
-def _confirmed(host: Host, state: State, name: str, outcome: Outcome, what: str, report: Report) -> Result:
-    """Look from here at what the server answers, whatever the host said."""
+def _confirmed(
+    host: Host,
+    state: State,
+    facts: Facts,
+    outcome: Outcome,
+    what: str,
+    *,
+    config_dir: Path | None = None,
+    report: Report,
+) -> Result:
+    """Raise what the host said of a failure; a success is believed once it was read back from here."""
+    from tritonops.remote.client.proof import prove
+
+    if outcome.result == "locked":
+        require_free(host, survey(host, state.root))
+        problem = f"{host.name}: somebody else was at work: {outcome.message}"
+        raise HostLockedError(problem, hint="It has ended: deploy again.")
     if outcome.result != "done":
         raise (RolledBackError if outcome.result == "rolled back" else DeployError)(f"{host.name}: {outcome.message}")
-    state = survey(host, state.root)
-    served = served_now(host, state)
-    if served != tuple(sorted(outcome.served)):
-        raise DeployError(f"{host.name}: {name} is active, but its Triton serves {served}, not {outcome.served}")
-    require_closed(host, state)
+    proof = prove(host, state.root, facts, outcome, config_dir=config_dir)
     _warn(outcome.by_hand, report)
-    return Result(what, name, outcome.changed, outcome.seconds, outcome.by_hand, outcome.pruned)
+    changed, seconds, by_hand, pruned = outcome.changed, outcome.seconds, outcome.by_hand, outcome.pruned
+    return Result(what, facts.id, facts.digest, proof, changed, seconds, by_hand, pruned)

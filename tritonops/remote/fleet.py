@@ -9,11 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tritonops.errors import HostLockedError, PartialFailureError, RolledBackError, TritonOpsError, UnreachableError
+from tritonops.errors import (
+    HostLockedError,
+    PartialFailureError,
+    RolledBackError,
+    TritonOpsError,
+    UnprovenError,
+    UnreachableError,
+)
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 
 _T = TypeVar("_T")
+_FAILURES: dict[type[TritonOpsError], str] = {
+    UnreachableError: "unreachable",
+    HostLockedError: "locked",
+    RolledBackError: "rolled back",
+    UnprovenError: "unproven",
+}
 Work = Callable[[Host, HostSettings, Callable[[str], None]], _T]
 Report = Callable[[str, str], None]
 """Given the host's name and a line."""
@@ -29,11 +42,10 @@ class Outcome(Generic[_T]):
 
     @property
     def failure(self) -> str | None:
-        """One word for the error: "unreachable", "locked", "rolled back" or "failed"."""
+        """One word for the error: "unreachable", "locked", "rolled back", "unproven" or "failed"."""
         if self.error is None:
             return None
-        kinds = ((UnreachableError, "unreachable"), (HostLockedError, "locked"), (RolledBackError, "rolled back"))
-        return next((word for kind, word in kinds if isinstance(self.error, kind)), "failed")
+        return next((word for kind, word in _FAILURES.items() if isinstance(self.error, kind)), "failed")
 
 
 def on_each(

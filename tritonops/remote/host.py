@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import subprocess
 import threading
@@ -12,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonops.errors import CommandError, ConnectionLostError, HostUnreachableError, TritonOpsError
+from tritonops.errors import (
+    CommandError,
+    ConnectionLostError,
+    ForwardingRefusedError,
+    HostUnreachableError,
+    TritonOpsError,
+)
 from tritonops.remote.host_keys import changed_key, check_host_keys
 from tritonops.remote.ssh_config import SshConfig, read_ssh_config
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     import fabric
     import paramiko
 
+_PROHIBITED = 1  # of RFC 4254, 5.1
 _DEAD_AFTER = 30_000  # milliseconds without an acknowledgement
 
 
@@ -35,12 +43,14 @@ class Output:
 class Host:
     """A server, connected on first use; close it, or use it in a `with`.
 
-    `commands` counts the commands sent so far: each costs a round trip and the start of a shell.
+    `commands` counts the commands sent so far: each costs a round trip and the start of a shell. `refuses_forwarding`
+    is true once the host was seen to let nobody through to its ports.
     """
 
     def __init__(self, name: str, *, ssh_config: Path | None = None, gateway: Host | None = None) -> None:
         self.ssh: SshConfig = read_ssh_config(name, file=ssh_config)
         self.commands = 0
+        self.refuses_forwarding = False
         self._gateway = gateway or _last_hop(self.ssh)
         self._fabric: fabric.Connection | None = None
         self._given_up = False
@@ -90,17 +100,21 @@ class Host:
         *,
         on_line: Callable[[str], None] | None = None,
         on_error_line: Callable[[str], None] | None = None,
+        data: bytes = b"",
         check: bool = True,
     ) -> Output:
         """Run a POSIX shell script without a terminal; each line that it writes is given to its callback as it comes.
 
-        The script travels on the shell's stdin, so that nothing in it shows in a process list. Its commands find
-        no stdin of their own. Raises CommandError where it fails and `check` holds, and ConnectionLostError.
+        The script travels on the shell's stdin, so that nothing in it shows in a process list; behind it `data`, which
+        its commands find on their stdin. Raises CommandError where it fails and `check` holds, and ConnectionLostError.
         """
+        text = os.fsencode(f"{{\n{script}\n}}" if data else f"{{\n{script}\n}} </dev/null")
         channel = self._session()
         try:
-            channel.exec_command("exec sh -s")
-            channel.sendall(f"{{\n{script}\n}} </dev/null\n".encode())
+            # A shell that reads its script from stdin may read on into the data: it is given its very bytes.
+            channel.exec_command(f"exec sh -c 'eval \"$(head -c {len(text)})\"'")
+            with contextlib.suppress(OSError):  # a script that fails does not wait for all of its data
+                channel.sendall(text + data)
             channel.shutdown_write()
             output = _received(channel, on_line, on_error_line)
         except (OSError, EOFError) as exc:
@@ -139,6 +153,9 @@ class Host:
         try:
             return self._transport().open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
         except ChannelException as exc:
+            if exc.code == _PROHIBITED:
+                self.refuses_forwarding = True
+                raise forwarding_refused(self.name) from exc
             raise ConnectionRefusedError(f"{self.name}: nothing answers on its port {port}") from exc
         except (SSHException, OSError, EOFError) as exc:
             raise self._lost() from exc
@@ -162,6 +179,14 @@ class Host:
     def _lost(self, said: str = "") -> ConnectionLostError:
         detail = f": {said.strip().splitlines()[-1]}" if said.strip() else ""
         return ConnectionLostError(f"{self.name}: the connection was lost{detail}")
+
+
+def forwarding_refused(name: str) -> ForwardingRefusedError:
+    """Word what AllowTcpForwarding no keeps from being done."""
+    return ForwardingRefusedError(
+        f"{name}: its SSH server allows no port forwarding, so its Triton cannot be asked from here",
+        hint=f"Ask there: inv remote.run --host {name} -- TASK. Or allow it in sshd_config: AllowTcpForwarding local",
+    )
 
 
 def _last_hop(ssh: SshConfig) -> Host | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from tritonops.errors import InputError, UnknownHostError, near_misses
 from tritonops.files import read_text_if_present
 from tritonops.models.toml_lines import statement_line
 
+_LOGIN = re.compile(r"(.*@)?(?P<host>[^@]+)")
+_URL = re.compile(r"ssh://(.*@)?(?P<host>\[[^]]*\]|[^@:/]+)(:\d+)?/?")
 _KEYS = {"config", "runtime", "groups"}
 _CHOICES: dict[str, tuple[str, ...]] = {"config": ("gpu", "cpu"), "runtime": ("compose", "embedded")}
 
@@ -22,13 +24,19 @@ class HostSettings:
     """How one host serves."""
 
     name: str
+    """As it was given to --host: `root@gpu-01` has the entry of gpu-01."""
     config: str = "gpu"
     runtime: str = "compose"
     groups: tuple[str, ...] = ()
 
+    @property
+    def alias(self) -> str:
+        """The name of the host itself, whoever logs in."""
+        return host_alias(self.name)
+
     def serves(self, meant: Sequence[str]) -> bool:
         """Whether an entry of models.toml with these `hosts` is for this host; with none it is for all."""
-        return not meant or not {self.name, *self.groups}.isdisjoint(meant)
+        return not meant or not {self.name, self.alias, *self.groups}.isdisjoint(meant)
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,8 @@ class Inventory:
 
     def settings(self, name: str) -> HostSettings:
         """Give a host's settings; the defaults where hosts.toml does not have it: an ssh_config alias is enough."""
-        return self.hosts.get(name) or HostSettings(name)
+        entry = self.hosts.get(name) or self.hosts.get(host_alias(name))
+        return replace(entry, name=name) if entry else HostSettings(name)
 
     def select(self, hosts: Sequence[str], groups: Sequence[str]) -> list[HostSettings]:
         """List the hosts that were named, and those of the groups, each once. Raises InputError where none is."""
@@ -55,6 +64,12 @@ class Inventory:
             hint = near_misses(group, known) if known else "It has no groups at all."
             raise UnknownHostError(f"hosts.toml has no group {group!r}", hint=hint)
         return members
+
+
+def host_alias(name: str) -> str:
+    """Take the user, and what belongs to a URL, off a name that ssh takes: `ssh://root@gpu-01:22` is gpu-01."""
+    found = _URL.fullmatch(name) or _LOGIN.fullmatch(name)
+    return found["host"] if found else name
 
 
 def load_inventory(path: Path) -> Inventory:

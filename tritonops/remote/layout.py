@@ -1,8 +1,9 @@
 """Where everything lies on a host, below TRITON_REMOTE_DIR.
 
-releases/<time>-<commit>/   one deploy: project/ (the files git tracks), triton/ and triton-disabled/ (what it
+releases/r<number>-<commit>/  one deploy: project/ (the files git tracks), triton/ and triton-disabled/ (what it
 serves, hard links), inv (runs its tasks with this host's settings), release.json,
 outcome.json, log
+number                      the number of the newest release; given under the lock
 current                     a link to the release that serves
 shared/triton/              what Triton is shown, with triton-disabled/, .store/ and .server/ beside it
 shared/venvs/<digest>/      Python environments, one for each set of requirements
@@ -14,6 +15,7 @@ lock, audit.log             who is at work, and who did what
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +26,38 @@ from tritonops.files import read_text, write_json
 
 # For awk: `left` is below 0 where the release has no such list.
 _READ_LISTED = 'BEGIN { while ((left = (getline name <"current/listed")) > 0) listed[name] }'
-# Two lines: a digest of the files of the models that the release lists, and one of the env file. Not the times of
-# directories: a load that was asked for by hand touches them. Nor .exclude, which a start or a load changes.
-DIGESTS = rf"""{{ find shared/triton shared/triton-disabled -type f ! -name .exclude \
-    -printf '%P %i %s %T@\n' 2>/dev/null |
-    LC_ALL=C awk -F / '{_READ_LISTED} left < 0 || $1 in listed' | LC_ALL=C sort
-}} | sha256sum | cut -c1-16
-{{ cat env 2>/dev/null || true; }} | sha256sum | cut -c1-16"""
+# Three lines: a digest of the files of the models that the release lists, one of the env file, and the seal of those
+# files. Nobody can change a file, or put another in its place, so that the seal stays: the kernel sets a ctime itself.
+# The first line is what earlier versions recorded. Not the times of directories: a load by hand touches them. Nor
+# .exclude, which a start or a load changes.
+DIGESTS = rf"""
+files() {{
+    find shared/triton shared/triton-disabled -type f ! -name .exclude "$@" 2>/dev/null |
+        LC_ALL=C awk -F / '{_READ_LISTED} left < 0 || $1 in listed' | LC_ALL=C sort | sha256sum | cut -c1-16
+}}
+files -printf '%P %i %s %T@\n'
+{{ cat env 2>/dev/null || true; }} | sha256sum | cut -c1-16
+files ! -path '*/__pycache__/*' -printf '%P %i %s %T@ %C@\n'
+"""
 # A line for each model that Triton is shown and the release does not list.
 BY_HAND = rf"""find -L shared/triton -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null |
     LC_ALL=C awk '{_READ_LISTED} left == 0 && !($0 in listed) {{ print "by_hand\t" $0 }}'"""
+
+# The process that serves: `server RUNTIME GRPC_PORT`, in the folder of TRITON_REMOTE_DIR; nothing where it is unknown.
+SERVER = r"""
+server() {
+    if [ "$1" = embedded ]; then
+        pid=$(sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p' shared/.server/triton.pid 2>/dev/null | head -n 1)
+        [ -n "$pid" ] && line=$(cat "/proc/$pid/stat" 2>/dev/null) || return 0
+        set -- ${line##*) }
+        echo "pid $pid, started ${20}"
+    else
+        container=$(docker ps --no-trunc --quiet --filter "publish=$2" 2>/dev/null | head -n 1)
+        [ -z "$container" ] ||
+            docker inspect --format 'pid {{.State.Pid}}, started {{.State.StartedAt}}' "$container" 2>/dev/null
+    fi
+}
+"""
 
 # Records of earlier versions stay as they were written.
 _EARLIER_WORDS = {"put back": "rolled back"}
@@ -59,6 +83,8 @@ class Facts:
     runtime: str = "compose"
     venv: str = ""
     """The digest of its requirements."""
+    digest: str = ""
+    """The SHA-256 of its manifest; empty for releases of earlier versions, which had none."""
 
     @property
     def files(self) -> list[str]:
@@ -91,6 +117,12 @@ class Outcome:
     """The models in service that models.toml does not have."""
     pruned: tuple[str, ...] = ()
     """Those that were taken out of service."""
+    seal: str = ""
+    """A digest of the files that Triton is shown that no later change of them leaves; empty in older records."""
+    loads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each model that serves the fields of its Load."""
+    before: str | None = None
+    """The release that served when this one was deployed; empty for the first one, None in older records."""
 
     def as_json(self) -> str:
         """Write it as one line."""
@@ -126,7 +158,7 @@ class Release:
 
     @property
     def id(self) -> str:
-        """Its name: <time>-<commit>."""
+        """Its name: r<number>-<commit>; <time>-<commit> for those of earlier versions, which sort before."""
         return self.path.name
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from tritonops.errors import CommandError, InputError
 from tritonops.remote.deploy import require_free
@@ -13,7 +12,7 @@ from tritonops.remote.hold import Holder
 from tritonops.remote.host import Host
 from tritonops.remote.layout import Facts
 from tritonops.remote.runtime import LOGS, RESTART
-from tritonops.remote.source import now_for_people, who
+from tritonops.remote.source import who
 from tritonops.remote.survey import State, survey
 
 Show = Callable[[str], None]
@@ -24,6 +23,12 @@ _RUN = """
 task=$!
 {{ tail --pid="$PPID" -f /dev/null; kill "$task"; }} >/dev/null 2>&1 &
 wait "$task"
+"""
+
+_HOLD = """
+set -e
+mkdir -p -- "$root"
+printf '{"since": "%s", %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$rest" >"$root/lock"
 """
 
 
@@ -62,14 +67,12 @@ def restart(host: Host, directory: str, *, show: Show, show_error: Show) -> None
     _run(host, state, [RESTART[facts.runtime], *facts.files], show=show, show_error=show_error)
 
 
-def hold_by_hand(host: Host, directory: str, *, why: str) -> Holder:
+def hold_by_hand(host: Host, directory: str, *, why: str) -> None:
     """Lock the host against deploys until it is unlocked. Raises HostLockedError where somebody else locked it."""
     state = survey(host, directory)
     require_free(host, state)
-    holder = Holder(who(), now_for_people(), why)
-    root = shlex.quote(state.root)
-    host.run(f"mkdir -p {root} && cat >{root}/lock <<'lock'\n{json.dumps(asdict(holder))}\nlock\n")
-    return holder
+    rest = json.dumps({"who": who(), "what": why, "pid": None}).removeprefix("{")
+    host.run(f"root={shlex.quote(state.root)} rest={shlex.quote(rest)}\n{_HOLD}")
 
 
 def release_hold(host: Host, directory: str) -> Holder | None:

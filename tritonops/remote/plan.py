@@ -46,14 +46,14 @@ def plan(host: Host, source: Source, here: HostSettings, *, directory: str, prun
         *by_hand,
         *_release(state, source),
         *_models(host, state, here, source),
-        *(Change("file", name, "differs") for name in changed_files(host, source, state)),
+        *(Change("file", name, "differs") for name in changed_files(host, source, here, state)),
         *_since_the_deploy(host, state),
     ]
 
 
 def _release(state: State, source: Source) -> list[Change]:
     serving = f"{state.facts.commit} ({state.facts.subject})" if state.facts else "nothing"
-    return [Change("release", f"{source.commit} ({source.subject})", f"takes the place of {serving}")]
+    return [Change("release", f"{source.label} ({source.head.subject})", f"takes the place of {serving}")]
 
 
 def _models(host: Host, state: State, here: HostSettings, source: Source) -> list[Change]:
@@ -89,7 +89,7 @@ def _since_the_deploy(host: Host, state: State) -> list[Change]:
     changes = []
     if state.interrupted:
         changes.append(Change("release", state.interrupted, "its switch was interrupted: goes back first"))
-    if state.disk != state.outcome.disk:
+    if not state.is_untouched:
         changes.append(Change("disk", "shared/triton", "was changed on the host since its deploy"))
     if state.env != state.outcome.env:
         changes.append(Change("env", "env", "was changed on the host since its deploy"))

@@ -182,12 +182,6 @@ NEEDS = (
         "the disk is full: 200 MB must be free, and 2 GB before the first deploy",
         "inv remote.run --host HOST -- models.prune --yes, or a larger disk",
     ),
-    Check(
-        "clock",
-        lambda said: abs(said.number("now") - time.time()) < _CLOCK_OFF,
-        "the clock is off by more than two minutes",
-        "sudo timedatectl set-ntp true",
-    ),
 )
 
 MORE = (
@@ -196,6 +190,12 @@ MORE = (
         lambda said: bool(said.one("linger")) if said.compose and said.rootless else None,
         "the rootless engine, and Triton with it, may end when its user logs out",
         "sudo loginctl enable-linger, with the user's name",
+    ),
+    Check(
+        "clock",
+        lambda said: abs(said.number("now") - time.time()) < _CLOCK_OFF,
+        "its clock and the one here differ by more than two minutes",
+        "sudo timedatectl set-ntp true, where it is wrong",
     ),
     Check(
         "driver",

@@ -18,6 +18,7 @@ from tritonops.remote.by_hand import save_listed
 from tritonops.remote.layout import Layout, Release
 from tritonops.remote.mirror import mirror
 from tritonops.settings import load_settings
+from tritonops.triton.smoke import check_smoke_tests, find_smoke_tests
 
 Report = Callable[[str], None]
 
@@ -45,6 +46,8 @@ def prepare(layout: Layout, release: Release, *, report: Report) -> None:
     image = parse_image(settings.triton_image or DEFAULT_IMAGE)
     checked = Checked(catalog, repository, settings.config_dir, settings.lock_path, image, count_gpus(), (variant,))
     _raise_on_errors(check(checked))
+    tests = find_smoke_tests(settings.config_dir)
+    check_smoke_tests({name: path for name, path in tests.items() if name in catalog.names})
 
 
 def _raise_on_errors(findings: Sequence[Finding]) -> None:

@@ -1,8 +1,9 @@
-"""Send models from here to a host that has no way to the Hub: stored files that it lacks, and nothing else."""
+"""Send files from here by their digests: what the host lacks, and nothing else."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tritonops.errors import InputError, TritonOpsError
@@ -15,34 +16,35 @@ from tritonops.remote.source import Source
 from tritonops.remote.survey import State
 
 
-def pinned_files(source: Source, store_dir: Path, host: HostSettings) -> list[str]:
-    """List the stored files of the models of a host by SHA-256, each once.
+def pinned_files(source: Source, store_dir: Path, host: HostSettings) -> dict[str, Path]:
+    """Find the stored files of the models of a host, by SHA-256.
 
     Raises TritonOpsError where a version is not pinned, or not in the store here.
     """
-    if "models.lock" not in source.files():
+    if "models.lock" not in source.manifest.paths:
         raise InputError("git does not track models.lock, by which a host verifies what is pushed", hint="Commit it.")
     catalog, lock = load_catalog(source.models_toml), load_lock(source.models_toml.with_suffix(".lock"))
-    store, files = Store(store_dir), []
+    store, files = Store(store_dir), dict[str, Path]()
     for version in catalog.versions:
         if host.serves(version.hosts):
             pin = pin_of(version, lock, catalog.path)
             if pin is None or not all(store.has(file.sha256) for file in pin.files):
                 missing = "pinned in models.lock" if pin is None else "downloaded here"
                 raise TritonOpsError(f"cannot push {version.label}: it is not {missing}", hint="inv models.download")
-            files += [file.sha256 for file in pin.files]
+            files |= {file.sha256: store.blob(file.sha256) for file in pin.files}
     store.digests.save()
-    return list(dict.fromkeys(files))
+    return files
 
 
-def push(host: Host, store_dir: Path, state: State, files: list[str]) -> None:
-    """Send the stored files that the host lacks; it verifies each before it takes it into its own store.
+def push(host: Host, state: State, files: Mapping[str, Path]) -> None:
+    """Send files, each under its SHA-256; the host verifies each before it takes it.
 
-    A file of the same name and size is the same file: it is named after its content.
+    One that a broken connection left half there is completed: what arrived of it is not sent again.
     """
-    incoming = f"{state.root}/shared/.store/incoming/"
-    with tempfile.NamedTemporaryFile("w", suffix=".list") as names:
-        names.write("\0".join(files))
-        names.flush()
-        options = ["--size-only", "--partial", "--from0", f"--files-from={names.name}", "--compare-dest=../"]
-        host.rsync(f"{store_dir}/", incoming, *options)
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(prefix="tritonops-") as folder:
+        for sha256, path in files.items():
+            Path(folder, sha256).symlink_to(path.absolute())
+        incoming = f"{state.root}/shared/.store/incoming/"
+        host.rsync(f"{folder}/", incoming, "--recursive", "--copy-links", "--ignore-times", "--partial")

@@ -44,7 +44,7 @@ def releases(host: Host, directory: str) -> list[Kept]:
     return [Kept(facts, outcome, facts.id == current) for facts, outcome in kept]
 
 
-def earlier_release(host: Host, state: State, name: str | None) -> str:
+def earlier_release(host: Host, state: State, name: str | None) -> Facts:
     """Check that a release can be gone back to; without a name, find the one that served before the current one.
 
     Raises UnknownReleaseError, and InputError where the release never served, or there is none before.
@@ -52,14 +52,24 @@ def earlier_release(host: Host, state: State, name: str | None) -> str:
     served = [kept for kept in releases(host, state.root) if kept.outcome and kept.outcome.result == "done"]
     names = [kept.facts.id for kept in served]
     if name is None:
-        current = next((index for index, kept in enumerate(served) if kept.current), 0)
-        if not current:
-            hint = f"inv remote.releases --host {host.name} shows all."
-            raise InputError(f"{host.name} has no release before the current one", hint=hint)
-        return names[current - 1]
+        name = _served_before(host, state, names)
     if name not in names:
         raise UnknownReleaseError(name, names)
-    return name
+    return next(kept.facts for kept in served if kept.facts.id == name)
+
+
+def _served_before(host: Host, state: State, names: list[str]) -> str:
+    """As the host recorded it; releases of earlier versions, whose records do not say, by their ids."""
+    hint = f"inv remote.releases --host {host.name} shows all."
+    current = state.facts.id if state.facts else ""
+    before = state.outcome.before if state.outcome else None
+    if before is None:
+        before = max((name for name in names if name < current), default="")
+    if not before:
+        raise InputError(f"{host.name} has no release before the current one", hint=hint)
+    if before not in names:
+        raise InputError(f"{host.name} no longer has {before}, which served before {current}", hint=hint)
+    return before
 
 
 def audit(host: Host, directory: str) -> list[Mapping[str, Any]]:

@@ -18,12 +18,15 @@ def serve(
     changed: Collection[str],
     *,
     optional: Collection[str] = (),
+    proved: Collection[str],
     report: Callable[[str], None],
-) -> tuple[tuple[str, int], ...]:
-    """Load what changed or is not served, then unload what is no longer there; return what is served now.
+) -> None:
+    """Load what changed, and what is not served; then unload what is no longer there.
 
-    New things are up before old ones go. Raises PartialFailureError with Triton's reasons, after trying all, or
-    ServerDiedError at once; where one of `optional` is not served, that is only reported.
+    What changed is loaded whatever Triton, or a note of an earlier load, says. Of the rest, what is not `proved` to be
+    what Triton loaded is compared with the notes. New things are up before old ones go. Raises PartialFailureError with
+    Triton's reasons, after trying all, or ServerDiedError at once; where one of `optional` is not served, that is only
+    reported.
     """
     wanted = Repository(disk.models_dir).enabled_names()
     before = _names(served(client))
@@ -31,6 +34,8 @@ def serve(
     for name in wanted:
         if name in changed or name not in before:
             report(f"load {name}")
+            disk.forget(name)
+        if name in changed or name not in before or name not in proved:
             _attempt(failures, name, lambda name=name: control.load(client, name, disk=disk))  # type: ignore[misc]
     for name in _users_first(client, disk, before - set(wanted)):
         report(f"unload {name}")
@@ -42,7 +47,6 @@ def serve(
         report(f"warning: {name}, which is not in models.toml, is not served: {failures.pop(name).splitlines()[0]}")
     if failures:
         raise PartialFailureError("Triton does not serve what is on disk", failures)
-    return found
 
 
 def _users_first(client: TritonClient, disk: Disk, names: Collection[str]) -> list[str]:

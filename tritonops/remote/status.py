@@ -15,6 +15,8 @@ class Status:
     """What serves on a host, whether it does, and who is at work."""
 
     release: str | None
+    digest: str | None
+    """Of the release's manifest: two hosts with one digest were sent the same bytes."""
     by: str | None
     at: str | None
     runtime: str | None
@@ -40,6 +42,7 @@ def status(host: Host, directory: str) -> Status:
         triton = f"{triton}, a switch to {state.interrupted} was interrupted"
     return Status(
         release=state.facts.id if state.facts else None,
+        digest=(state.facts.digest or None) if state.facts else None,
         by=state.facts.by if state.facts else None,
         at=state.outcome.at if state.outcome else None,
         runtime=state.facts.runtime if state.facts else None,

@@ -56,6 +56,8 @@ class State:
     by_hand: tuple[str, ...]
     """The models that Triton is shown and models.toml of the release does not have."""
     disk: str
+    """What releases of earlier versions recorded of the disk."""
+    seal: str
     env: str
     http_port: int
     grpc_port: int
@@ -65,6 +67,13 @@ class State:
     free: int
     """Bytes on the filesystem."""
     token: str | None = field(default=None, repr=False)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody changed what Triton is shown since the release that serves was activated."""
+        if self.outcome is None:
+            return False
+        return self.outcome.seal == self.seal if self.outcome.seal else self.outcome.disk == self.disk
 
 
 def survey(host: Host, directory: str) -> State:
@@ -128,6 +137,7 @@ def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
         by_hand=tuple(sorted(name for name in said.get("by_hand", []) if not is_junk(name))),
         disk=digests[0] if digests else "",
         env=digests[1] if digests else "",
+        seal=digests[2] if digests else "",
         http_port=settings.http_port,
         grpc_port=settings.grpc_port,
         metrics_port=settings.metrics_port,

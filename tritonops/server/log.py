@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tritonops.errors import ServerDownError
 from tritonops.triton.served import without_traceback
+from tritonops.triton.stuck import telling_lines
 
 _NO_BACKEND = re.compile(r"unable to find backend library for backend '(?P<name>[^']+)'")
 
@@ -32,7 +33,7 @@ def tail_command(log: Path, *, lines: int, follow: bool) -> list[str]:
 
 def last_words(log: Path) -> str:
     """Give the last errors of a server that ended: Triton's lines begin with E, others say "error"."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    lines = telling_lines(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
     errors = [line for line in lines if re.match(r"E\d{4} |.*\berror\b", line, re.IGNORECASE)]
     return "\n".join((errors or lines)[-3:])
 

@@ -30,10 +30,10 @@ class Output:
     datatype: str
     array: NDArray[Any]
     top: tuple[tuple[TopClass, ...], ...] = ()
-    """Where the largest values were asked for: these of each element of the batch; `array` has them as Triton's text."""
+    """Where the largest values were asked for: those of each element of the batch; `array` has Triton's text."""
 
     def as_json(self) -> dict[str, Any]:
-        """Give what JSON can hold; bytes that are no UTF-8 are escaped, and NaN becomes "NaN", as in protobuf's JSON."""
+        """Give what JSON can hold; bytes that are no UTF-8 are escaped, and NaN is "NaN", as in protobuf's JSON."""
         head = {"name": self.name, "datatype": self.datatype, "shape": list(self.array.shape)}
         if self.top:
             return {**head, "top": [[vars(found) for found in row] for row in self.top]}
@@ -60,7 +60,9 @@ def read_response(response: Any, classes: Mapping[str, int] | None = None) -> tu
     Raises TritonError where an output's bytes are not those of its type and shape.
     """
     contents, wanted = iter(response.raw_output_contents), classes or {}
-    return tuple(_output(output, next(contents, None), top=bool(wanted.get(output.name))) for output in response.outputs)
+    return tuple(
+        _output(output, next(contents, None), top=bool(wanted.get(output.name))) for output in response.outputs
+    )
 
 
 def _output(output: Any, content: bytes | None, *, top: bool) -> Output:

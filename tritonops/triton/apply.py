@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tritonops.errors import DependentError, LoadError, PartialFailureError, ServerDiedError, TritonOpsError, UnreachableError
+from tritonops.errors import (
+    DependentError,
+    LoadError,
+    PartialFailureError,
+    ServerDiedError,
+    TritonOpsError,
+    UnreachableError,
+)
 from tritonops.models.dependents import declared_callers
 from tritonops.models.progress import Progress
 from tritonops.models.repository import Repository

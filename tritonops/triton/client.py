@@ -78,7 +78,7 @@ class ModelStatistics:
     """When, as ISO 8601 in UTC."""
 
 
-class InferenceServer(Protocol):
+class _Server(Protocol):
     """The methods of tritonclient.grpc.InferenceServerClient that we call; it comes without types."""
 
     def is_server_live(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
@@ -90,7 +90,9 @@ class InferenceServer(Protocol):
     def get_inference_statistics(self, name: str, version: str, /, **options: Any) -> Any: ...
     def load_model(self, name: str, /, **options: Any) -> None: ...
     def unload_model(self, name: str, /, **options: Any) -> None: ...
-    def infer(self, name: str, inputs: list[Any], version: str, outputs: list[Any] | None, /, **options: Any) -> Any: ...
+    def infer(
+        self, name: str, inputs: list[Any], version: str, outputs: list[Any] | None, /, **options: Any
+    ) -> Any: ...
     def start_stream(self, callback: Callable[[Any, Any], None], /, **options: Any) -> None: ...
     def stop_stream(self, *, cancel_requests: bool) -> None: ...
     def async_stream_infer(self, name: str, inputs: list[Any], /, **options: Any) -> None: ...
@@ -117,7 +119,7 @@ def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
 class TritonClient:
     """The calls of one server. Each raises TritonUnreachableError, TokenRefusedError or TritonError."""
 
-    def __init__(self, url: str, server: InferenceServer, *, token: str | None = None) -> None:
+    def __init__(self, url: str, server: _Server, *, token: str | None = None) -> None:
         self.url = url
         self._server = server
         self._headers = {_TOKEN_HEADER: token} if token else {}
@@ -137,7 +139,7 @@ class TritonClient:
         return sorted(rows, key=lambda row: (row.name, row.version or 0))
 
     def is_model_ready(self, name: str, version: int) -> bool:
-        """Ask a version whether it is ready. Releases from 2026 on let the model itself answer; others read the index."""
+        """Ask a version whether it is ready. Releases from 2026 on let the model answer; others read the index."""
         return bool(self._call(self._server.is_model_ready, name, str(version)))
 
     def load(self, name: str, *, timeout: float) -> None:
@@ -184,9 +186,7 @@ class TritonClient:
         `classes` names the outputs to have, and how many of their largest values; 0 stands for the output as it is.
         """
         tensors = [_infer_input(name, array) for name, array in inputs.items()]
-        result = self._call(
-            self._server.infer, name, tensors, _written(version), _requested(classes), timeout=timeout
-        )
+        result = self._call(self._server.infer, name, tensors, _written(version), _requested(classes), timeout=timeout)
         return read_response(result.get_response(), classes)
 
     def ask_stream(
@@ -199,7 +199,7 @@ class TritonClient:
         max_responses: int,
         classes: Mapping[str, int] | None = None,
     ) -> Answer:
-        """Ask a decoupled model, and take its responses until the last one, or so many. `timeout` is for all of them."""
+        """Ask a decoupled model, and take its responses until the last one, or so many; `timeout` is for all."""
         arrived: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._server.start_stream(
             lambda result, error: arrived.put((result, error)), headers=self._headers, stream_timeout=timeout
@@ -252,7 +252,9 @@ class TritonClient:
             return DecoupledModelError(f"Triton at {self.url}: {message}")
         # Triton itself says UNAVAILABLE too, of a full queue for one: whether it is there, only another call tells.
         if status in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED") and not self._is_there():
-            return TritonUnreachableError(self.url, _why_unreachable(message, timeout), speaks_http=_speaks_http(self.url))
+            return TritonUnreachableError(
+                self.url, _why_unreachable(message, timeout), speaks_http=_speaks_http(self.url)
+            )
         if status == "StatusCode.DEADLINE_EXCEEDED":
             return TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s")
         if status == "StatusCode.NOT_FOUND" or _NOT_AVAILABLE.search(message):
@@ -292,6 +294,8 @@ def _speaks_http(url: str) -> bool:
     import http.client
 
     host, _, port = url.rpartition(":")
+    if not port.isdecimal():
+        return False  # the name of a server behind SSH
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PROBE_TIMEOUT)
     try:
         connection.request("GET", "/v2")

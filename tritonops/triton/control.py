@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import EllipsisType
@@ -25,7 +25,7 @@ from tritonops.models.check.hazards import load_hazard
 from tritonops.models.repository import CONFIG_NAME, Repository
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_versions, config_problem, override, ready, staleness, version_problem
-from tritonops.triton.dependents import ensemble_steps, lost, refuse_broken, served_dependents
+from tritonops.triton.dependents import dependents_of, ensemble_steps, refuse_broken, users_in_service
 from tritonops.triton.disk import Disk, ModelOnDisk, Note, newest_time, packed, touch
 from tritonops.triton.excluded import ExcludeFile
 from tritonops.triton.load_call import LoadCall
@@ -78,10 +78,10 @@ def load(
     """Have a model served as it is on disk; where no `disk` is at hand, as the server sees it.
 
     Nothing is sent where the server was seen to serve just these files. Where nobody noted which ones it serves, it is
-    made to load them; with `trust`, it may judge by their times whether it has them. Steps of an ensemble that are
-    not served as they are on disk are loaded before it. A load that somebody else began is waited for; versions that this one takes out of service
-    may be answering their last requests when it returns. Raises LoadError with Triton's reason, DependentError,
-    NotAsOnDiskError, ServerDiedError, UnknownModelError or TritonTimeoutError.
+    made to load them; with `trust`, it may judge by their times whether it has them. Steps of an ensemble that are not
+    served as they are on disk are loaded before it. A load that somebody else began is waited for; versions that this
+    one takes out of service may be answering their last requests when it returns. Raises LoadError with Triton's
+    reason, DependentError, NotAsOnDiskError, ServerDiedError, UnknownModelError or TritonTimeoutError.
     """
     deadline = Deadline.after(timeout)
     model = disk.read(name) if disk else None
@@ -89,13 +89,16 @@ def load(
         require_known(client, name)
         refuse_disabled(disk, name)
     if disk is None or model is None:
-        _settled(client, name, deadline, disk)
-        _load(client, name, disk, model, deadline)
-        return Outcome(name, "loaded", _settled(client, name, deadline, disk))
+        return _load_unseen(client, name, disk, deadline)
     _refuse_hazard(disk, name)
     before = list_models(client)
-    loaded = [each.name for each in _with_steps(disk, model) if _load_step(client, disk, each, name, before, deadline, trust=trust)]
-    dependents = _require_dependents(client, disk, {name, *loaded}, before, deadline) if loaded else ()
+    users = users_in_service(client, disk, before)
+    loaded = [
+        each.name
+        for each in _with_steps(disk, model)
+        if _load_step(client, disk, each, name, before, deadline, trust=trust)
+    ]
+    dependents = _require_dependents(client, {name, *loaded}, users, deadline) if loaded else ()
     steps = tuple(step for step in loaded if step != name)
     # An ensemble that had lost a step comes back with that step's load.
     is_loaded = name in loaded or not any(row.name == name and row.state == "READY" for row in before)
@@ -103,11 +106,20 @@ def load(
     return Outcome(name, verdict, _settled(client, name, deadline, disk), steps, dependents)
 
 
+def _load_unseen(client: TritonClient, name: str, disk: Disk | None, deadline: Deadline) -> Outcome:
+    """Load a model whose files are out of reach: nobody can say before what it changes, but what it took along."""
+    users = users_in_service(client, disk, list_models(client))
+    _settled(client, name, deadline, disk)
+    _load(client, name, disk, None, deadline)
+    dependents = _require_dependents(client, {name}, users, deadline)
+    return Outcome(name, "loaded", _settled(client, name, deadline, disk), dependents=dependents)
+
+
 def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT) -> Outcome:
     """Take all versions of a model out of service, and return once none is left; requests under way are answered.
 
-    Refused while an ensemble that is served needs it: Triton would take that one out of service too. Refused as well while
-    a model is served that calls it, as far as models.toml says so.
+    Refused while an ensemble that is served needs it: Triton would take that one out of service too. Refused as well
+    while a model is served that calls it, as far as models.toml says so.
     """
     deadline = Deadline.after(timeout)
     rows = require_known(client, name)
@@ -126,7 +138,14 @@ def unload(client: TritonClient, name: str, *, disk: Disk | None = None, timeout
     _refuse_stuck(disk, name, rows)
     if disk:
         disk.forget(name)
-    client.unload(name, timeout=deadline.left)
+    try:
+        client.unload(name, timeout=deadline.left)
+    except TritonTimeoutError as exc:
+        states = ", ".join(f"version {row.version} is {row.state}" for row in rows if row.state in _SERVED)
+        raise TritonTimeoutError(
+            f"{name}: Triton at {client.url} had not unloaded it within {timeout:g} s: {states}",
+            hint="A model that is LOADING is unloaded after that; a load that never ends ends with the server.",
+        ) from exc
     return Outcome(name, "unloaded", wait_until_settled(client, name, deadline, gone=_SERVED))
 
 
@@ -154,8 +173,8 @@ def load_with_config(
     """Write config.pbtxt and load. Where the load fails, or is interrupted, the earlier config is restored.
 
     `expected` is the config that `text` was made from, None for none: raises RepositoryError where another one stands
-    there by now. A config that somebody else has written since is never overwritten. `keeps_text` says that nothing that
-    a person wrote is lost.
+    there by now. A config that somebody else has written since is never overwritten. `keeps_text` says that nothing
+    that a person wrote is lost.
     """
     repository, before = Repository(disk.models_dir), disk.read(name)
     if before and before.text == text:
@@ -167,11 +186,11 @@ def load_with_config(
     try:
         return load(client, name, disk=disk, timeout=timeout)
     except BaseException as exc:
-        if before and before.text is not None and _put_back(repository, before, written=text, was_ours=was_ours):
-            if isinstance(exc, LoadError | NotAsOnDiskError):
-                # What that load changed before it failed goes back too, if it can.
-                with suppress(TritonError):
-                    load(client, name, disk=disk, timeout=timeout)
+        is_back = before and before.text is not None and _put_back(repository, before, written=text, was_ours=was_ours)
+        if is_back and isinstance(exc, LoadError | NotAsOnDiskError):
+            # What that load changed before it failed goes back too, if it can.
+            with suppress(TritonError):
+                load(client, name, disk=disk, timeout=timeout)
         raise
 
 
@@ -321,24 +340,28 @@ def _require_ready(client: TritonClient, model: ModelOnDisk) -> None:
 
 
 def _require_dependents(
-    client: TritonClient, disk: Disk, changed: set[str], before: list[ModelStatus], deadline: Deadline
+    client: TritonClient, changed: set[str], users: Mapping[str, set[str]], deadline: Deadline
 ) -> tuple[str, ...]:
-    """Name the models in service that use the changed ones.
+    """Name the models that use the changed ones, of those that were in service before.
 
     Raises LoadError where the load took one out of service, and a load of that one does not bring it back.
     """
-    after = list_models(client)
-    if gone := lost(before, after, changed):
-        for dependent in gone:
-            with suppress(TritonError):
-                client.load(dependent, timeout=deadline.left)
-        after = list_models(client)
-    if gone := lost(before, after, changed):
-        reasons = "; ".join(f"{dependent} went out of service: {reason}" for dependent, reason in gone.items())
+    dependents = dependents_of(changed, users)
+    for dependent in _unserved(client, dependents):
+        with suppress(TritonError):
+            client.load(dependent, timeout=deadline.left)
+    if gone := _unserved(client, dependents):
+        names = ", ".join(gone)
         raise LoadError(
-            f"{', '.join(sorted(changed))} is loaded, but {reasons}", hint=f"Fix it, then: inv triton.load {next(iter(gone))}"
+            f"{', '.join(sorted(changed))} is loaded, but took {names} out of service",
+            hint=f"What it lacks: inv triton.load {gone[0]}",
         )
-    return served_dependents(client, disk, changed, after)
+    return dependents
+
+
+def _unserved(client: TritonClient, names: Collection[str]) -> list[str]:
+    in_service = {row.name for row in list_models(client) if row.state == "READY"} if names else set()
+    return sorted({*names} - in_service)
 
 
 def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | None = None) -> Rows:

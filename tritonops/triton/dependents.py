@@ -16,7 +16,7 @@ from tritonops.triton.disk import Disk, ModelOnDisk
 
 
 def ensembles(client: TritonClient, disk: Disk, rows: Iterable[ModelStatus]) -> dict[str, ModelConfig]:
-    """Give the configs of all ensembles: those on disk that Triton is shown, and those that are served without a folder."""
+    """Give the configs of all ensembles: those on disk that Triton is shown, and those served without a folder."""
     names = Repository(disk.models_dir).enabled_names()
     on_disk = {name: config for name in names if (config := _ensemble_config(disk, name)) is not None}
     without_folder = sorted({row.name for row in rows if row.state == "READY"} - {*names})
@@ -39,7 +39,9 @@ def refuse_broken(client: TritonClient, disk: Disk, model: ModelOnDisk, rows: It
     """Raise DependentError where an ensemble could not be served with this model as it is on disk now."""
     all_rows = list(rows)
     users = {
-        name: config for name, config in ensembles(client, disk, all_rows).items() if model.name in ensemble_steps(config)
+        name: config
+        for name, config in ensembles(client, disk, all_rows).items()
+        if model.name in ensemble_steps(config)
     }
     callers = disk.callers.get(model.name, ())
     if not users and not callers:
@@ -77,7 +79,7 @@ def _unmet(ensemble: ModelConfig, model: ModelOnDisk, served: ModelConfig | None
 
 
 def _changed(kind: str, mapped: Mapping[str, str], served: Any, on_disk: Any) -> Iterator[str]:
-    """Compare the tensors that the ensemble maps; a tensor that is not what it was would not fit what it is mapped to."""
+    """Compare the tensors that the ensemble maps; one that is not what it was would not fit what it is mapped to."""
     before, after = ({tensor.name: tensor for tensor in tensors} for tensors in (served, on_disk))
     for tensor in sorted(mapped):
         if tensor in before and tensor not in after:
@@ -94,29 +96,33 @@ def _signature(tensor: Any) -> str:
     return f"{type_name(tensor)} [{', '.join(map(str, tensor.dims))}]"
 
 
-def served_dependents(
-    client: TritonClient, disk: Disk, changed: Collection[str], rows: Collection[ModelStatus]
-) -> tuple[str, ...]:
-    """Name the models in service, other than the changed ones, that use one of those, or one that does."""
-    steps = {name: {*ensemble_steps(config)} for name, config in ensembles(client, disk, rows).items()}
-    for called, callers in disk.callers.items():
-        for caller in callers:
-            steps.setdefault(caller, set()).add(called)
-    using = {*changed}
-    while more := {name for name in steps.keys() - using if steps[name] & using}:
-        using |= more
+def users_in_service(client: TritonClient, disk: Disk | None, rows: Collection[ModelStatus]) -> dict[str, set[str]]:
+    """Name what each model in service uses: an ensemble its steps as it was loaded, a model those that it calls."""
     in_service = {row.name for row in rows if row.state == "READY"}
-    return tuple(sorted(in_service & using - {*changed}))
+    names = in_service if disk is None else in_service & ensembles(client, disk, rows).keys()
+    configs = {name: client.config(name) for name in sorted(names)}
+    users = {name: steps for name, config in configs.items() if (steps := {*ensemble_steps(config)})}
+    for called, callers in (disk.callers if disk else {}).items():
+        for caller in in_service.intersection(callers):
+            users.setdefault(caller, set()).add(called)
+    return users
 
 
-def lost(before: Iterable[ModelStatus], after: Iterable[ModelStatus], changed: Collection[str]) -> dict[str, str]:
-    """Find the models, other than the changed ones, that were served before and are not after; with the reason."""
-    rows = list(after)
-    gone = {row.name for row in before if row.state == "READY"} - {row.name for row in rows if row.state == "READY"}
-    reasons = {row.name: row.reason for row in rows if row.reason}
-    # A row that says "unloaded" was unloaded by somebody, on purpose.
-    return {
-        name: reasons.get(name) or "it is not served"
-        for name in sorted(gone - {*changed})
-        if reasons.get(name) != "unloaded"
-    }
+def dependents_of(changed: Collection[str], users: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """Name the models that use one of the changed ones, or one that does."""
+    using = {*changed}
+    while more := {name for name in users.keys() - using if users[name] & using}:
+        using |= more
+    return tuple(sorted(using - {*changed}))
+
+
+def lacking_step(ensemble: ModelConfig, rows: Iterable[ModelStatus]) -> str | None:
+    """Name the first step that is not served as the ensemble needs it; None where all are."""
+    in_service = {(row.name, row.version) for row in rows if row.state == "READY"}
+    names = {name for name, _ in in_service}
+    for step in ensemble.ensemble_scheduling.step:
+        if step.model_name not in names:
+            return f"its step {step.model_name} is not served"
+        if step.model_version > 0 and (step.model_name, step.model_version) not in in_service:
+            return f"version {step.model_version} of its step {step.model_name} is not served"
+    return None

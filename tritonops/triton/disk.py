@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,8 @@ from urllib.parse import quote
 from tritonops.documents import MAX_RECORD, parse_record
 from tritonops.errors import ConfigError, RepositoryError, UnreadableFileError
 from tritonops.files import read_text, write_json
-from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config, read_text as read_config_text
+from tritonops.models.pbtxt import ModelConfig, VersionPolicy, parse_config
+from tritonops.models.pbtxt import read_text as read_config_text
 from tritonops.models.repository import CONFIG_NAME, Repository
 
 _SHARED = "shared"
@@ -194,7 +194,7 @@ def touch(model: ModelOnDisk, note: Note | None) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def parse_once(text: str, where: str) -> ModelConfig:
-    """Parse a config; a plan looks at each several times, and the parser is a slow one. Nobody may change the result."""
+    """Parse a config; a plan looks at each several times, and the parser is slow. Nobody may change the result."""
     return parse_config(text, where=where)
 
 

@@ -1,7 +1,8 @@
 """The models that a container leaves out when it starts: `.exclude` in the models directory.
 
-One model can hang or crash the start of Triton, and all others with it. Plain `docker compose up`, a restart by the engine
-and a reboot load the models by themselves, so what must not be loaded stands in a file that their start command reads.
+One model can hang or crash the start of Triton, and all others with it. Plain `docker compose up`, a restart by the
+engine and a reboot load the models by themselves, so what must not be loaded stands in a file that their start command
+reads.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ class ExcludeFile:
     def _write(self, entries: _Entries) -> None:
         for name, entry in entries.items():
             if not name.isprintable():
-                raise RepositoryError(f"{str(self.models_dir / name)!r}: {entry.reason}", hint="Rename it, or take it away.")
+                raise RepositoryError(
+                    f"{str(self.models_dir / name)!r}: {entry.reason}", hint="Rename it, or take it away."
+                )
         rows = [f"{name}\t{entry.fingerprint}\t{' '.join(entry.reason.split())}\n" for name, entry in entries.items()]
         if rows:
             write_text(self.path, _HEADER + "".join(sorted(rows)))

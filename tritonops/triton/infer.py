@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tritonops.documents import abbreviate, read_json
 from tritonops import files
 from tritonops.display_text import clip
+from tritonops.documents import abbreviate, read_json
 from tritonops.errors import DecoupledModelError, InputError, TritonError
 from tritonops.triton.answer import Answer, Output
 from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
@@ -107,9 +107,7 @@ def zeros(metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Make an input of the declared shape, 1 where that varies: zeros, false, and empty strings."""
     import numpy as np
 
-    return {
-        spec.name: np.full([abs(size) for size in spec.shape], *_zero(spec.datatype)) for spec in metadata.inputs
-    }
+    return {spec.name: np.full([abs(size) for size in spec.shape], *_zero(spec.datatype)) for spec in metadata.inputs}
 
 
 def _zero(datatype: str) -> tuple[Any, Any]:
@@ -119,10 +117,15 @@ def _zero(datatype: str) -> tuple[Any, Any]:
 def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Read a file of input names and values: .json with nested lists, or .npz; an InputError says what is wrong."""
     try:
-        values = _read_npz(path) if path.suffix == ".npz" else read_json(path, pipe_timeout=files.PIPE_TIMEOUT)
+        values = read_input_file(path)
     except InputError as exc:
         raise InputError(f"cannot read the inputs of {metadata.name} from {exc}", hint=exc.hint) from exc
     return as_tensors(values, metadata, where=str(path))
+
+
+def read_input_file(path: Path) -> Any:
+    """Read the values of a file of inputs, whatever model they are for. Raises InputError."""
+    return _read_npz(path) if path.suffix == ".npz" else read_json(path, pipe_timeout=files.PIPE_TIMEOUT)
 
 
 def as_tensors(values: object, metadata: ModelMetadata, *, where: str) -> dict[str, NDArray[Any]]:

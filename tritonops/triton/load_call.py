@@ -13,8 +13,8 @@ _GRACE = 60.0
 class LoadCall(threading.Thread):
     """Loads one model in a thread; it puts itself into `done` when it has ended, with `error` where it failed.
 
-    `timeout` is the deadline of the caller, who stops waiting then. The call itself ends a minute later at the latest, or
-    when the client is closed. `error` may be anything that the call raised.
+    `timeout` is the deadline of the caller, who stops waiting then. The call itself ends a minute later at the latest,
+    or when the client is closed. `error` may be anything that the call raised.
     """
 
     def __init__(

@@ -45,7 +45,9 @@ def changed_fields(loaded: Message, served: Message) -> list[FieldDifference]:
     """Compare two whole configs, field by field: the one that was served once, and the one that is served now."""
     before, now = as_dict(loaded), as_dict(served)
     names = sorted({*before, *now})
-    return [FieldDifference(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
+    return [
+        FieldDifference(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)
+    ]
 
 
 def as_diff(found: list[FieldDifference], *, disk: str) -> str:

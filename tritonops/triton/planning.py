@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,14 +11,14 @@ from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
 from tritonops.models.config import Variant
 from tritonops.models.install import state as install_state
 from tritonops.models.lock import load_lock, pin_of
-from tritonops.models.sources.path_source import source_problems
 from tritonops.models.repository import Repository
+from tritonops.models.sources.path_source import source_problems
 from tritonops.models.store import Store
 from tritonops.settings import Settings
 from tritonops.triton.client import ModelStatus, TritonClient
 from tritonops.triton.compare import changed_config, changed_versions, ready
 from tritonops.triton.control import list_models
-from tritonops.triton.dependents import ensemble_steps
+from tritonops.triton.dependents import ensemble_steps, lacking_step
 from tritonops.triton.disk import Disk
 from tritonops.triton.plan import Action, Plan, PlannedModel, PlannedVersion
 from tritonops.triton.wanted import WantedConfig, wanted_for, without_undeclared
@@ -112,7 +113,9 @@ class _Planner:
         An ensemble that Triton took out of service, because it lost a step, is to be loaded again.
         """
         if not self._prune and (reason := self._lost_step(name)):
-            yield PlannedVersion(name, None, False, "installed", "UNAVAILABLE", ("load",), f"not in models.toml; {reason}")
+            yield PlannedVersion(
+                name, None, False, "installed", "UNAVAILABLE", ("load",), f"not in models.toml; {reason}"
+            )
             return
         disk = "installed" if name in self._enabled else "disabled" if name in self._disabled else None
         states = {row.version: row.state for row in self._rows(name) if row.version is not None}
@@ -127,9 +130,14 @@ class _Planner:
         rows = self._rows(name)
         if name not in self._enabled or any(row.state == "READY" for row in rows):
             return None
-        reasons = [row.reason for row in rows if row.reason and row.reason != "unloaded"]
-        text = self._disk.config_text(name) if reasons else None
-        return reasons[-1] if text and "ensemble_scheduling" in text else None
+        text = self._disk.config_text(name)
+        model = self._disk.read(name) if text and "ensemble_scheduling" in text else None
+        if model is None or model.config is None:
+            return None
+        if reasons := [row.reason for row in rows if row.reason and row.reason != "unloaded"]:
+            return reasons[-1]
+        # Triton says "unloaded" of it, as of one that somebody unloaded; but then nothing is noted of its load.
+        return lacking_step(model.config, itertools.chain(*self._server.values())) if self._disk.note(name) else None
 
     def _steps(self, name: str) -> tuple[str, ...]:
         model = self._disk.read(name) if self._prune else None

@@ -48,9 +48,7 @@ def server_died(client: TritonClient, name: str, disk: Disk | None, log_end: int
     return ServerDiedError(f"{what}: {crash_words(log) or _NO_WORDS}{lines}", hint=hint)
 
 
-def _reason(
-    error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: Disk | None
-) -> str:
+def _reason(error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: Disk | None) -> str:
     answer = without_traceback(error.answer)
     if "metadata size exceeds hard limit" in answer:  # the reason was too long for gRPC
         return _indexed(client, name) or _logged(disk, name) or "its reason is too long for gRPC, and not in the index"

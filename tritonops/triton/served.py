@@ -20,7 +20,8 @@ _FAILED = re.compile(
     re.VERBOSE,
 )
 _ENSEMBLE = re.compile(
-    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ )(?P<reason>.*)"$""",
+    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ )
+        (?P<reason>.*)"$""",
     re.VERBOSE,
 )
 _WITHOUT_REASON = re.compile(r" Model '[^']+' loading failed with error: $")
@@ -67,8 +68,8 @@ def with_reasons(
 ) -> list[ModelStatus]:
     """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list.
 
-    `given_up` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to its
-    loads, which it need not log.
+    `given_up` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to
+    its loads, which it need not log.
     """
     answered = {name: explain(answer) for name, answer in (answers or {}).items()}
     reasons = {**answered, **failure_reasons(log, explain=explain), **(given_up or {}), **stuck_loads(log)}

@@ -1,10 +1,12 @@
 """Smoke tests: triton-config/<model>/smoke.json says what a model answers to which inputs.
 
-    {"inputs": {"image": [[0.0, 0.5]]},        values by name, or a .json or .npz file beside it; zeros where left out
-     "outputs": {"label": [7]},                expected values
-     "shapes": {"probabilities": [1, 10]},     expected shapes
-     "tolerance": 0.001,                       by which a number may differ, absolutely and relatively; 1e-5 otherwise
-     "responses": 3}                           how many responses a decoupled model sends; the first one is compared
+Its keys:
+
+- `inputs`: values by name, or a .json or .npz file beside it; zeros where left out
+- `outputs`: expected values by name
+- `shapes`: expected shapes by name
+- `tolerance`: by which a number may differ, absolutely and relatively (default: 1e-5)
+- `responses`: how many responses a decoupled model sends; the first one is compared
 """
 
 from __future__ import annotations
@@ -15,12 +17,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tritonops.documents import abbreviate, read_json
 from tritonops.display_text import clip
+from tritonops.documents import abbreviate, read_json
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError
 from tritonops.triton.answer import Answer, Output
 from tritonops.triton.client import ModelMetadata, TritonClient
-from tritonops.triton.infer import INFER_TIMEOUT, as_array, as_tensors, infer_tensors, read_inputs, zeros
+from tritonops.triton.infer import (
+    INFER_TIMEOUT,
+    as_array,
+    as_tensors,
+    infer_tensors,
+    read_input_file,
+    read_inputs,
+    zeros,
+)
 
 if TYPE_CHECKING:
     from tritonops.triton.control import Outcome
@@ -103,6 +113,20 @@ def raise_if_failed(results: Sequence[SmokeResult]) -> None:
     failures = {result.model: "; ".join(result.problems) for result in results if result.problems}
     if failures:
         raise PartialFailureError(f"{len(failures)} of {len(results)} smoke tests failed", failures)
+
+
+def check_smoke_tests(tests: Mapping[str, Path]) -> None:
+    """Read smoke tests, and the files that they name, without a server. Raises PartialFailureError that names each."""
+    failures: dict[str, str] = {}
+    for name, path in tests.items():
+        try:
+            inputs = read_smoke_test(path).inputs
+            if isinstance(inputs, str):
+                read_input_file(path.parent / inputs)
+        except TritonOpsError as exc:
+            failures[name] = str(exc)
+    if failures:
+        raise PartialFailureError("smoke tests that cannot be run", failures)
 
 
 def read_smoke_test(path: Path) -> SmokeTest:

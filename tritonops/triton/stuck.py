@@ -15,6 +15,9 @@ _BEGUN = re.compile(r'"loading: (?P<name>.+):\d+"$')
 _ENDED = re.compile(r"(?:successfully loaded|failed to load) '(?P<name>[^']+)'")
 # SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV.
 _FAULT = re.compile(r"^Signal \((4|6|7|8|11)\) received")
+_WITHOUT_GPU = re.compile(
+    "CudaDriverHelper has not been initialized|unable to create stream for|pinned memory pool will not be available"
+)
 _STACK = re.compile(r"\s*[0-9]+# ")
 # The stub found no model file, and ended before it told Triton that it is there.
 _NO_FILE = "Failed to preinitialize Python stub: "
@@ -51,7 +54,7 @@ class LoadLog:
 
 
 def _stub_failure(line: str) -> tuple[str, str] | None:
-    """Give the model whose stub did not start, and what was logged of it. Lines of any length: no pattern backtracks."""
+    """Give the model whose stub did not start, and what was logged of it. No pattern: lines may be of any length."""
     _, no_file, path = line.partition(_NO_FILE)
     if no_file:
         # …/<model>/<version>/model.py'
@@ -80,8 +83,12 @@ def crash_words(log: str) -> str | None:
 
 def last_lines(log: str, count: int = 5) -> list[str]:
     """Give the last lines of a server that crashed, without those of the stack that it writes then."""
-    lines = [line.strip() for line in log.splitlines() if line.strip() and not _STACK.match(line)]
-    return lines[-count:]
+    return [line.strip() for line in telling_lines(log) if not _STACK.match(line)][-count:]
+
+
+def telling_lines(log: str) -> list[str]:
+    """Leave out empty lines, and the errors that Triton writes on every machine without a GPU."""
+    return [line for line in log.splitlines() if line.strip() and not _WITHOUT_GPU.search(line)]
 
 
 def waits_for_loads_only(log: str) -> bool:

@@ -36,9 +36,7 @@ def serve(
     return _serve(client, _editable(client, name, disk), policy, disk=disk, timeout=timeout)
 
 
-def _serve(
-    client: TritonClient, model: ModelOnDisk, policy: VersionPolicy, *, disk: Disk, timeout: float
-) -> Outcome:
+def _serve(client: TritonClient, model: ModelOnDisk, policy: VersionPolicy, *, disk: Disk, timeout: float) -> Outcome:
     _require_on_disk(model.name, policy, Repository(disk.models_dir).versions(model.name))
     is_same = VersionPolicy.of(model.config) == policy
     text = (model.text or "") if is_same else set_version_policy(model.text or "", policy)

@@ -72,6 +72,6 @@ def wait_until_settled(
             return rows
     states = ", ".join(f"version {row.version} is {row.state}" for row in waiting)
     raise TritonTimeoutError(
-        f"{name} on Triton at {client.url}: after {deadline.timeout:g} s {states}",
+        f"{name}: after {deadline.timeout:g} s {states} on Triton at {client.url}",
         hint="It goes on there; look with `inv triton.list`, or give it longer with --timeout.",
     )

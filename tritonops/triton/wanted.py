@@ -14,6 +14,7 @@ from tritonops.models.repository import Repository
 from tritonops.triton.dependents import ensemble_steps
 from tritonops.triton.disk import parse_once, policy_of
 
+
 @dataclass(frozen=True)
 class WantedConfig:
     """A model's config as it is and as it should be."""

@@ -55,6 +55,9 @@ def hazards(model: Path) -> Iterator[Hazard]:
     if path.is_dir():
         yield Hazard(f"{path} is a folder", CRASHES)
         return
+    if path.is_fifo():
+        yield Hazard(f"{path} is a pipe, and should be a file", HANGS)
+        return
     for folder in _folders(model):
         if (found := _NUMBER.match(folder.name)) and int(found[1]) > _GREATEST_VERSION:
             yield Hazard(f"the version of {folder} is greater than {_GREATEST_VERSION}", CRASHES)
@@ -65,6 +68,8 @@ def hazards(model: Path) -> Iterator[Hazard]:
     for text_file in _text_files(config, model):
         if text_file.is_dir():
             yield Hazard(f"{text_file} is a folder, and should be a file", CRASHES)
+        elif text_file.is_fifo():
+            yield Hazard(f"{text_file} is a pipe, and should be a file", HANGS)
     yield from _warmup_strings(config, model)
     if config.instance_group and all(group.passive for group in config.instance_group):
         yield Hazard(f"every instance_group of {path} is passive", CRASHES_LATER)

@@ -1,0 +1,160 @@
+"""The order of releases is the host's: what it numbered and recorded, whatever clock anybody has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+
+import pytest
+
+from tests.remote.client.test_git import HERE, Repository
+from tests.remote.project import Site
+from tritonops.errors import HostLockedError, InputError
+from tritonops.files import write_json
+from tritonops.remote.deploy import rollback
+from tritonops.remote.hold import Holder, hold
+from tritonops.remote.host import Host
+from tritonops.remote.layout import Facts, Layout, Outcome
+from tritonops.remote.records import earlier_release
+from tritonops.remote.release import begin
+from tritonops.remote.source import Source, read_source
+from tritonops.remote.survey import survey
+
+
+@pytest.fixture
+def source(tmp_path):
+    return read_source(Repository(tmp_path / "checkout").folder)
+
+
+def roll_back(site: Site) -> str:
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        return rollback(host, "tritonops", to=None, report=lambda line: None).release
+
+
+def test_a_rollback_goes_to_what_served_before_also_after_a_rollback_and_a_deploy(site):
+    def deployed(scale: int) -> str:
+        site.serve(alpha=scale)
+        release: str = site.deploy().release
+        return release
+
+    first, second, third = deployed(11), deployed(12), deployed(13)
+    assert first < second < third
+    assert roll_back(site) == second
+    assert site.answers()["alpha"] == 12
+    fourth = deployed(14)
+    assert fourth > third
+    assert roll_back(site) == second  # which served when the fourth came, not the third
+    assert roll_back(site) == first
+    assert site.answers()["alpha"] == 11
+    site.deploy()
+
+
+def test_two_deploys_at_once_get_numbers_of_their_own_and_the_loser_is_told_who_has_locked_the_host(site):
+    site.serve(alpha=21)
+    both, ended = threading.Barrier(2, timeout=60), []
+
+    def deploy() -> None:
+        def report(line: str) -> None:
+            if line == "check the host":  # both have seen it free
+                both.wait()
+
+        try:
+            ended.append(site.deploy(report=report).what)
+        except HostLockedError as exc:
+            ended.append(str(exc))
+
+    threads = [threading.Thread(target=deploy) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "deployed" in ended
+    losers = [said for said in ended if said != "deployed"]
+    assert all("@" in said or "at work" in said for said in losers)
+    names = Layout(site.servers["gpu-01"].root).names()
+    numbers = [name.split("-")[0] for name in names if name.startswith("r")]
+    assert len(numbers) == len(set(numbers))
+    assert site.answers()["alpha"] == 21
+    site.deploy()
+
+
+def begun(host: Host, source: Source) -> Facts:
+    return begin(host, survey(host, "tritonops"), source, HERE, {})[0]
+
+
+@pytest.mark.parametrize("year", [2001, 2099])
+def test_number_and_time_of_a_release_are_the_hosts_own_whatever_its_clock_says(fleet, source, tmp_path, year):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "date").write_text(f"#!/bin/sh\necho {year}-01-02T03:04:05Z\n")
+    (tools / "date").chmod(0o755)
+    server = fleet.add("gpu-01", environment={"PATH": f"{tools}:{os.environ['PATH']}"})
+    old = server.root / "releases/20261123T034801.204716Z-1bce04d"
+    old.mkdir(parents=True)
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        facts = [begun(host, source) for _ in range(3)]
+    assert [each.id for each in facts] == [f"r00000{number}-{source.label}" for number in (1, 2, 3)]
+    assert {each.at for each in facts} == {f"{year}-01-02T03:04:05Z"}
+    assert sorted([old.name, *(each.id for each in facts)])[0] == old.name
+
+
+@pytest.mark.parametrize("damage", [lambda number: number.unlink(), lambda number: number.write_text("9 lives\n")])
+def test_a_number_is_never_given_twice_also_where_its_record_is_gone_or_unreadable(fleet, source, damage):
+    server = fleet.add("gpu-01")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        begun(host, source)
+        shutil.rmtree(server.root / f"releases/{begun(host, source).id}.partial")
+        assert begun(host, source).id == f"r000003-{source.label}"
+        damage(server.root / "number")
+        assert begun(host, source).id == f"r000004-{source.label}"
+
+
+def test_a_deploy_that_begins_while_another_one_has_the_lock_is_told_by_whom(fleet, source):
+    server = fleet.add("gpu-01")
+    owner = Holder("ann@laptop", "2026-01-01T00:00:00Z", "deploy of r000001-1bce04d", os.getpid())
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        state = survey(host, "tritonops")
+        server.root.mkdir()
+        with (
+            hold(server.root / "lock", owner),
+            pytest.raises(HostLockedError, match="gpu-01 is locked by ann@laptop, since"),
+        ):
+            begin(host, state, source, HERE, {})
+
+
+def kept(layout: Layout, name: str, *, result: str = "done", before: str | None = None) -> None:
+    folder = layout.root / "releases" / name
+    folder.mkdir(parents=True)
+    write_json(folder / "release.json", vars(Facts(name, "abc", "subject", "f", "me", "now")))
+    record = vars(Outcome(result, "now", before=before))
+    write_json(folder / "outcome.json", {key: value for key, value in record.items() if value is not None})
+
+
+OLD = [f"2026112{day}T000000Z-abc" for day in range(1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("releases", "current", "goes_to"),
+    [
+        (dict.fromkeys(OLD), OLD[2], OLD[1]),
+        ({OLD[0]: None, "r000001-a": OLD[0]}, "r000001-a", OLD[0]),
+        ({"r000001-a": "", "r000002-b": "r000001-a", "r000003-c": "r000001-a"}, "r000003-c", "r000001-a"),
+        ({"r000001-a": ""}, "r000001-a", "has no release before"),
+        ({OLD[0]: None}, OLD[0], "has no release before"),
+        ({"r000002-b": "r000001-a"}, "r000002-b", "no longer has r000001-a"),
+    ],
+    ids=["old ones", "from new to old", "as recorded", "the first", "the first of the old", "pruned"],
+)
+def test_a_rollback_follows_the_records_of_the_host_and_for_old_releases_their_ids(fleet, releases, current, goes_to):
+    layout = Layout(fleet.add("gpu-01").root)
+    for name, before in releases.items():
+        kept(layout, name, before=before)
+    layout.point_current_to(layout.release(current))
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        state = survey(host, "tritonops")
+        if goes_to in releases:
+            assert earlier_release(host, state, None).id == goes_to
+        else:
+            with pytest.raises(InputError, match=goes_to):
+                earlier_release(host, state, None)

@@ -1,0 +1,215 @@
+"""What a deploy sends, by content: each file that git tracks, with the SHA-256 of the bytes that lie there now.
+
+The text of a manifest is what LISTING prints on a host for a folder with just these files: equal texts mean that every
+file, executable bit and link is the same, and that nothing else is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tritonops.errors import InputError
+from tritonops.models.digest_cache import DigestCache
+from tritonops.remote.client.git import TrackedFile
+
+LARGE = 1 << 20
+"""Files of so many bytes are sent by their digest, and only where the host lacks them; the rest is sent as one tar."""
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_CONFLICT = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a symbolic link of a manifest."""
+
+    path: str
+    sha256: str
+    size: int
+    is_executable: bool = False
+    target: str | None = None
+    """Where a symbolic link points; it has no digest."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is sent by its digest."""
+        return self.size >= LARGE
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a release is made of."""
+
+    project: Path
+    entries: Sequence[Entry]
+
+    @cached_property
+    def text(self) -> bytes:
+        """What LISTING prints for it."""
+        files = sorted(self._files, key=lambda entry: os.fsencode(entry.path))
+        lines = [os.fsencode(f"{entry.sha256}  ./{entry.path}") for entry in files]
+        lines += [os.fsencode(f"x ./{entry.path}") for entry in files if entry.is_executable]
+        lines += sorted(os.fsencode(f"l ./{entry.path} -> {entry.target}") for entry in self._links)
+        return b"".join(line + b"\0" for line in lines)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the text: two checkouts with one digest are the same, byte for byte."""
+        return hashlib.sha256(self.text).hexdigest()
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Every path."""
+        return frozenset(entry.path for entry in self.entries)
+
+    @property
+    def large(self) -> list[Entry]:
+        """What is sent by its digest."""
+        return [entry for entry in self.entries if entry.is_large]
+
+    @property
+    def _files(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.target is None]
+
+    @property
+    def _links(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.target is not None]
+
+    def pack(self) -> bytes:
+        """Make the tar of all that is small, below `project/`, and of the manifest itself."""
+        import io
+        import tarfile
+
+        def add(name: str, content: bytes, mode: int) -> None:
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), mode
+            tar.addfile(member, io.BytesIO(content))
+
+        buffer = io.BytesIO()
+        options = {"format": tarfile.GNU_FORMAT, "encoding": sys.getfilesystemencoding(), "errors": "surrogateescape"}
+        with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6, **options) as tar:  # type: ignore[call-overload]
+            add("manifest", self.text, 0o644)
+            for entry in self._files:
+                if not entry.is_large:
+                    content = _content(self.project / entry.path)
+                    add(f"project/{entry.path}", content, 0o755 if entry.is_executable else 0o644)
+            for entry in self._links:
+                link = tarfile.TarInfo(f"project/{entry.path}")
+                link.type, link.linkname = tarfile.SYMTYPE, entry.target or ""
+                tar.addfile(link)
+        return buffer.getvalue()
+
+
+def read_manifest(project: Path, tracked: Iterable[TrackedFile], digests: DigestCache) -> Manifest:
+    """Hash what is there of the tracked files; what is not there is not sent.
+
+    Raises InputError for a file that cannot be read, is a pointer of Git LFS, or has conflict markers in it.
+    """
+    links = _LinkedFolders(project)
+    files = [file for file in tracked if not links.lead_to(file.path)]
+    _hash_large([project / file.path for file in files], digests)
+    return Manifest(project, [entry for file in files if (entry := _entry(project, file, digests))])
+
+
+def _hash_large(paths: Sequence[Path], digests: DigestCache) -> None:
+    """Side by side; what was hashed by an earlier run and did not change since is not read."""
+    unread = [path for path in paths if _is_large(path) and not digests.known(path)]
+    if unread:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda path: _hashed(path, digests), unread))
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size >= LARGE
+
+
+def _entry(project: Path, file: TrackedFile, digests: DigestCache) -> Entry | None:
+    path = project / file.path
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return Entry(file.path, "", 0, target=os.readlink(path))  # noqa: PTH115 (a Path would normalize it)
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    is_executable = file.is_executable or bool(found.st_mode & stat.S_IXUSR)
+    if found.st_size >= LARGE:
+        return Entry(file.path, _hashed(path, digests), found.st_size, is_executable)
+    content = _content(path)
+    _refuse_unfinished(path, content)
+    return Entry(file.path, hashlib.sha256(content).hexdigest(), len(content), is_executable)
+
+
+def _refuse_unfinished(path: Path, content: bytes) -> None:
+    if content.startswith(_LFS_POINTER):
+        raise InputError(f"{path} is a pointer of Git LFS, not the file itself", hint="git lfs pull")
+    if b"<<<<<<< " in content and _CONFLICT.search(content):
+        raise InputError(f"{path} has conflict markers in it", hint="Resolve the conflict, and commit.")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise InputError(f"cannot read {path}: {exc.strerror}", hint="git tracks it, so a deploy sends it.") from exc
+
+
+def _hashed(path: Path, digests: DigestCache) -> str:
+    try:
+        return digests.sha256(path)
+    except OSError as exc:
+        raise InputError(f"cannot read {path}: {exc.strerror}", hint="git tracks it, so a deploy sends it.") from exc
+
+
+class _LinkedFolders:
+    """Folders of the checkout in whose place a symbolic link lies: what it leads to is no part of the checkout."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._known: dict[str, bool] = {"": False}
+
+    def lead_to(self, path: str) -> bool:
+        """Whether a folder above this path is a link."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._known:
+            self._known[folder] = self.lead_to(folder) or (self._project / folder).is_symlink()
+        return self._known[folder]
+
+
+LISTING = r"""
+listing() {
+    find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum -z
+    find . -type f -perm -u+x -printf 'x %p\0' | LC_ALL=C sort -z
+    find . -type l -printf 'l %p -> %l\0' | LC_ALL=C sort -z
+}
+"""
+
+
+def parse_listing(text: bytes) -> Mapping[str, str]:
+    """Read a listing or a manifest: what it says about each path."""
+    found: dict[str, str] = {}
+    for record in os.fsdecode(text).split("\0"):
+        if record.startswith("x ./"):
+            found[record[4:]] = f"{found.get(record[4:], '')} x"
+        elif record.startswith("l ./"):
+            path, _, target = record[4:].partition(" -> ")
+            found[path] = f"-> {target}"
+        elif record:
+            digest, _, path = record.partition("  ./")
+            found[path] = digest
+    return found
