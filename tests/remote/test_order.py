@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -158,3 +159,48 @@ def test_a_rollback_follows_the_records_of_the_host_and_for_old_releases_their_i
         else:
             with pytest.raises(InputError, match=goes_to):
                 earlier_release(host, state, None)
+
+
+OLD_RELEASE = "20261123T034801.204716Z-1bce04d"
+NEW_FIELDS = ("digest", "seal", "loads", "before", "by_hand", "pruned")
+
+
+def as_an_earlier_version_left_it(layout: Layout) -> None:
+    """Make the current release, which is the only one, one of the version before releases had numbers and digests."""
+    new = layout.current
+    assert new
+    old = layout.root / "releases" / OLD_RELEASE
+    new.path.rename(old)
+    (layout.root / "number").unlink()
+    (old / "manifest").unlink()
+    (old / "inv").write_text((old / "inv").read_text().replace(new.id, OLD_RELEASE))
+    layout.point_current_to(layout.release(OLD_RELEASE))
+    for name in ("release.json", "outcome.json"):
+        record = json.loads((old / name).read_text())
+        write_json(old / name, {key: value for key, value in record.items() if key not in NEW_FIELDS})
+    facts = json.loads((old / "release.json").read_text())
+    write_json(old / "release.json", {**facts, "id": OLD_RELEASE, "fingerprint": "of the earlier version"})
+
+
+def test_a_host_of_an_earlier_version_goes_on_and_can_go_back_to_its_old_release(tmp_path):
+    with Site.at(tmp_path, "gpu-01") as site:
+        site.serve(alpha=51, beta=51)
+        site.deploy()
+        layout = Layout(site.servers["gpu-01"].root)
+        as_an_earlier_version_left_it(layout)
+        inv = site.clone.inv
+        (status,) = json.loads(inv("remote.status", "--host", "gpu-01", "--json").stdout)
+        assert (status["release"], status["digest"], status["triton"]) == (OLD_RELEASE, None, "up")
+        site.serve(alpha=52)
+        with site.inferring("beta") as observed:
+            assert site.deploy().release.startswith("r000001-")
+            assert site.answers() == {"alpha": 52, "beta": 51}
+            assert roll_back(site) == OLD_RELEASE
+            assert site.answers() == {"alpha": 51, "beta": 51}
+        assert not observed.failures
+        with pytest.raises(InputError, match="no release before the current one"):
+            roll_back(site)
+        assert site.deploy().release.startswith("r000002-")
+        kept = json.loads(inv("remote.releases", "--host", "gpu-01", "--json").stdout)
+        assert [release["id"].split("-")[0] for release in kept] == [OLD_RELEASE.split("-")[0], "r000001", "r000002"]
+        assert kept[0]["digest"] == ""

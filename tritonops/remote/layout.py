@@ -28,14 +28,17 @@ from tritonops.files import read_text, write_json
 _READ_LISTED = 'BEGIN { while ((left = (getline name <"current/listed")) > 0) listed[name] }'
 # Three lines: a digest of the files of the models that the release lists, one of the env file, and the seal of those
 # files. Nobody can change a file, or put another in its place, so that the seal stays: the kernel sets a ctime itself.
-# The first line is what earlier versions recorded. Not the times of directories: a load by hand touches them. Nor
-# .exclude, which a start or a load changes.
+# The first line is what earlier versions recorded: a dash where there is a seal. Not the times of directories: a load
+# by hand touches them. Nor .exclude, which a start or a load changes.
 DIGESTS = rf"""
 files() {{
     find shared/triton shared/triton-disabled -type f ! -name .exclude "$@" 2>/dev/null |
         LC_ALL=C awk -F / '{_READ_LISTED} left < 0 || $1 in listed' | LC_ALL=C sort | sha256sum | cut -c1-16
 }}
-files -printf '%P %i %s %T@\n'
+case $(cat current/outcome.json 2>/dev/null) in
+    *'"seal": "'[0-9a-f]*) echo - ;;
+    *) files -printf '%P %i %s %T@\n' ;;
+esac
 {{ cat env 2>/dev/null || true; }} | sha256sum | cut -c1-16
 files ! -path '*/__pycache__/*' -printf '%P %i %s %T@ %C@\n'
 """
