@@ -46,6 +46,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── UnreachableError                3  the server, or every host, cannot be reached
 │   ├── ServerDownError                no embedded Triton runs for this models directory
 │   ├── ServerStartingError            it runs, and is still loading models
+│   ├── ServerSilentError              it runs, and does not answer
 │   ├── TritonUnreachableError         no Triton answers at this address
 │   ├── EngineUnreachableError         no Docker engine answers
 │   │   └── EnginePermissionError      one does, but not to this user
@@ -341,10 +342,20 @@ class ServerDownError(UnreachableError):
 
 
 class ServerStartingError(UnreachableError):
-    """The embedded Triton is still loading models, does not answer yet, or is about to end."""
+    """The embedded Triton is still loading models."""
 
     def __init__(self, pid: int, log: Path) -> None:
         super().__init__(f"the embedded Triton (pid {pid}) is still starting", hint=f"Its log: {log}")
+
+
+class ServerSilentError(UnreachableError):
+    """The process of the embedded Triton exists and does not answer: it hangs, is stopped, or about to end."""
+
+    def __init__(self, pid: int, log: Path) -> None:
+        super().__init__(
+            f"the embedded Triton (pid {pid}) does not answer",
+            hint=f"Its log: {log}. To start it again: inv server.restart",
+        )
 
 
 class HostUnreachableError(UnreachableError):

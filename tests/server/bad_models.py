@@ -70,6 +70,13 @@ def labels_a_pipe(models_dir):
     return "labels_a_pipe", "labels is a pipe, and should be a file; the load never ends"
 
 
+def model_a_pipe(models_dir):
+    file = python_model(models_dir, "model_a_pipe") / "1" / "model.py"
+    file.unlink()
+    os.mkfifo(file)
+    return "model_a_pipe", "model.py is a pipe, and should be a file; the load never ends"
+
+
 def version_of_20_digits(models_dir):
     folder = python_model(models_dir, "version_of_20_digits")
     shutil.copytree(folder / "1", folder / "99999999999999999999")

@@ -212,9 +212,22 @@ def test_a_pid_that_now_belongs_to_another_process_is_not_taken_for_the_server(m
     server = start_triton(models_dir)
     text = pid_file(models_dir).read_text()
     pid_file(models_dir).write_text(text.replace(f'"pid": {server.process.pid}', f'"pid": {os.getpid()}'))
+    assert embedded.find(server.server_dir) == server
+
+
+@pytest.mark.parametrize("content", [None, "not json", "{}"])
+def test_a_server_whose_pid_file_is_lost_is_found_by_its_command_line(models_dir, start_triton, content):
+    write_model(models_dir, "found")
+    server = start_triton(models_dir)
+    pid_file(models_dir).unlink()
+    if content is not None:
+        pid_file(models_dir).write_text(content)
+    found = embedded.find(server.server_dir)
+    assert found == server
+    assert embedded.find(server.server_dir.with_name(".other")) is None
+    embedded.kill(server)
     assert embedded.find(server.server_dir) is None
-    pid_file(models_dir).write_text("not json")
-    assert embedded.find(server.server_dir) is None
+    assert is_free(server.ports.http)
 
 
 def test_a_server_leaves_nothing_in_the_home(start_triton, tmp_path, monkeypatch):

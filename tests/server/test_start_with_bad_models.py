@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
-from tests.server.bad_models import GOOD, TEN, broken_stub, config_a_pipe, labels_a_pipe, never_returns
+from tests.server.bad_models import GOOD, TEN, broken_stub, config_a_pipe, labels_a_pipe, model_a_pipe, never_returns
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
 from tests.triton.projects import write_ensemble
 from tritonops.errors import LoadError, TritonOpsError, TritonTimeoutError
@@ -45,7 +45,7 @@ def beside_ten(tmp_path_factory, start_module_triton):
     models_dir.mkdir()
     for name in GOOD:
         write_model(models_dir, name, {1: affine(3)})
-    expected = dict(make(models_dir) for make in (*TEN, broken_stub, config_a_pipe, labels_a_pipe))
+    expected = dict(make(models_dir) for make in (*TEN, broken_stub, config_a_pipe, labels_a_pipe, model_a_pipe))
     return start_module_triton(models_dir, model_timeout=12), expected
 
 

@@ -154,6 +154,19 @@ def test_an_interrupted_start_leaves_nothing_running(models_dir, inv):
     assert inv("server.status")[0] == 3
 
 
+def test_a_server_that_hangs_is_not_called_starting(models_dir, inv):
+    inv("server.up")
+    server = embedded.find(models_dir.with_name(".server"))
+    assert server is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    code, _, err = inv("server.status")
+    assert code == 3
+    assert f"the embedded Triton (pid {server.process.pid}) does not answer" in err
+    assert "inv server.restart" in err
+    os.kill(server.process.pid, signal.SIGCONT)
+    assert inv("server.status")[0] == 0
+
+
 def test_a_server_is_brought_down_while_it_loads(models_dir, inv):
     write_slow_model(models_dir)
     with subprocess.Popen([PROJECT / "inv", "server.up"], stderr=subprocess.PIPE, text=True) as up:

@@ -170,8 +170,11 @@ def _reasons_file(server_dir: Path) -> Path:
 
 
 def find(server_dir: Path) -> Server | None:
-    """Find the running server of this folder; None when there is none, or the one written down has ended."""
-    found = pid_file.find_server(_pid_file(server_dir))
+    """Find the running server of this folder; None when there is none, or the one written down has ended.
+
+    One whose pid file was deleted is found by its command line.
+    """
+    found = pid_file.find_server(_pid_file(server_dir)) or pid_file.find_started_with(_memory_option(server_dir))
     return Server(*found, server_dir) if found else None
 
 
@@ -213,7 +216,7 @@ def command(
         *(f"--{protocol}-address={LOOPBACK}" for protocol in ("http", "grpc", "metrics")),
         *(f"--{protocol}-port={port}" for protocol, port in asdict(ports).items()),
         "--allow-gpu-metrics=false",
-        f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(server_dir)}",
+        _memory_option(server_dir),
         *restrictions(token),
     ]
 
@@ -308,6 +311,11 @@ def _remove_remains(server_dir: Path) -> None:
 def shared_memory(server_dir: Path) -> list[Path]:
     """List the memory that the server of this folder shares with its models' processes."""
     return list(Path("/dev/shm").glob(f"{_shared_memory_prefix(server_dir)}*"))  # noqa: S108
+
+
+def _memory_option(server_dir: Path) -> str:
+    """The option that no server of another folder has."""
+    return f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(server_dir)}"
 
 
 def _shared_memory_prefix(server_dir: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,12 @@ from typing import Any
 from tritonops import documents
 from tritonops.errors import TritonOpsError
 from tritonops.files import read_text, write_json
+from tritonops.processes import start_time
 from tritonops.server.ports import Ports
 from tritonops.server.process import Process
 
 _MAX_PID = 1 << 22  # the kernel's own limit
+_PROTOCOLS = ("http", "grpc", "metrics")
 
 
 def save_server(path: Path, process: Process, ports: Ports, models_dir: Path) -> None:
@@ -28,6 +32,19 @@ def find_server(path: Path) -> tuple[Process, Ports, Path] | None:
     if process is None or ports is None or not isinstance(models_dir, str) or "\0" in models_dir:
         return None
     return (process, ports, Path(models_dir)) if process.is_alive() and _is_triton(process.pid) else None
+
+
+def find_started_with(option: str) -> tuple[Process, Ports, Path] | None:
+    """Find a running tritonserver by an option of its own, where its record is lost."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, KeyError):  # ended meanwhile, or started by somebody else
+            arguments = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
+            if Path(arguments[0]).name == "tritonserver" and option in arguments:
+                options = dict(argument.partition("=")[::2] for argument in arguments)
+                ports = Ports(*(int(options[f"--{name}-port"]) for name in _PROTOCOLS))
+                pid = int(folder.name)
+                return Process(pid, start_time(pid) or 0), ports, Path(options["--model-repository"]).resolve()
+    return None
 
 
 def find_process(path: Path) -> Process | None:
@@ -58,10 +75,9 @@ def _process(record: dict[str, Any]) -> Process | None:
 
 
 def _ports(value: object) -> Ports | None:
-    names = ("http", "grpc", "metrics")
-    if not isinstance(value, dict) or not all(type(value.get(name)) is int for name in names):
+    if not isinstance(value, dict) or not all(type(value.get(name)) is int for name in _PROTOCOLS):
         return None
-    numbers = [value[name] for name in names]
+    numbers = [value[name] for name in _PROTOCOLS]
     return Ports(*numbers) if all(0 < number < 65536 for number in numbers) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import ServerDownError, ServerStartingError, TritonUnreachableError
+from tritonops.errors import ServerDownError, ServerSilentError, ServerStartingError, TritonUnreachableError
 from tritonops.models.repository import Repository
 from tritonops.server import embedded
 from tritonops.server.embedded import Server
@@ -61,7 +61,9 @@ def _models(server: Server, token: str | None) -> list[ModelStatus]:
         with connect(server.grpc_url, token=token) as client:
             rows = control.list_models(client)
     except TritonUnreachableError as exc:
-        raise ServerStartingError(server.process.pid, server.log) from exc
+        if embedded.is_starting(server):
+            raise ServerStartingError(server.process.pid, server.log) from exc
+        raise ServerSilentError(server.process.pid, server.log) from exc
     log = server.log.read_text(encoding="utf-8", errors="replace")
     names = Repository(server.models_dir).enabled_names()
     given_up, answers = embedded.not_loaded(server)

@@ -56,11 +56,13 @@ def hazards(model: Path) -> Iterator[Hazard]:
         yield Hazard(f"{path} is a folder", CRASHES)
         return
     if path.is_fifo():
-        yield Hazard(f"{path} is a pipe, and should be a file", HANGS)
+        yield _pipe(path)
         return
     for folder in _folders(model):
         if (found := _NUMBER.match(folder.name)) and int(found[1]) > _GREATEST_VERSION:
             yield Hazard(f"the version of {folder} is greater than {_GREATEST_VERSION}", CRASHES)
+        if folder.name.isdigit():
+            yield from map(_pipe, filter(Path.is_fifo, _entries(folder)))
     try:
         config = read_config(path)
     except TritonOpsError:
@@ -69,7 +71,7 @@ def hazards(model: Path) -> Iterator[Hazard]:
         if text_file.is_dir():
             yield Hazard(f"{text_file} is a folder, and should be a file", CRASHES)
         elif text_file.is_fifo():
-            yield Hazard(f"{text_file} is a pipe, and should be a file", HANGS)
+            yield _pipe(text_file)
     yield from _warmup_strings(config, model)
     if config.instance_group and all(group.passive for group in config.instance_group):
         yield Hazard(f"every instance_group of {path} is passive", CRASHES_LATER)
@@ -95,9 +97,17 @@ def _foreign_stub(model: Path) -> Iterator[Hazard]:
         yield Hazard(f"{stub} is a program for another processor than {platform.machine()}", HANGS)
 
 
+def _pipe(path: Path) -> Hazard:
+    return Hazard(f"{path} is a pipe, and should be a file", HANGS)
+
+
 def _folders(model: Path) -> list[Path]:
+    return [path for path in _entries(model) if path.is_dir()]
+
+
+def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in model.iterdir() if path.is_dir())
+        return sorted(folder.iterdir())
     except OSError:
         return []
 
