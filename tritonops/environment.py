@@ -2,7 +2,7 @@
 
 The environment wins. Then comes the `.env` of the application in whose folder `inv` was called, where Compose would
 read it there, and then the project's own. COMPOSE_ENV_FILES names others in their place; COMPOSE_DISABLE_ENV_FILE
-turns both off.
+turns both off. On a host TRITONOPS_SECRETS names the file that secrets come from, whatever release reads them.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ _OTHERS = (
 )
 """Names of others, which are near to ours and are meant."""
 _COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-_FOR_SERVICE = re.compile(r"TRITON_|RESTART_POLICY$")
-_FOR_APPLICATION = re.compile(r"TRITON_|COMPOSE_|RESTART_POLICY$")
+_SECRETS = re.compile(r"(TRITON_TOKEN|HF_TOKEN)(?!\w)")
+_FOR_SERVICE = re.compile(r"TRITON_|RESTART_POLICY(?!\w)")
+_FOR_APPLICATION = re.compile(r"TRITON_|COMPOSE_|RESTART_POLICY(?!\w)")
 _MOST_COMPARED = 200
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -68,6 +69,8 @@ class Environment:
     def __init__(self, project: Path, environ: Mapping[str, str], cwd: Path) -> None:
         self._project, self._environ, self._cwd = project, environ, cwd
         self._given: dict[str, Given] = {}
+        if secrets := environ.get("TRITONOPS_SECRETS"):
+            self._read(Path(secrets), only=_SECRETS)
         if names := environ.get("COMPOSE_ENV_FILES"):
             self._read_named([cwd / name for name in names.split(",")])
         elif not self._is_disabled():
@@ -86,6 +89,15 @@ class Environment:
         if given is None:
             return None
         return self._project if given.file == self._project / ".env" else self._cwd
+
+    @property
+    def compose_project_folder(self) -> Path | None:
+        """Compose's project directory where COMPOSE_FILE is set: the folder of its first file."""
+        folder, files = self.compose_folder, self.get("COMPOSE_FILE")
+        if folder is None or files is None:
+            return None
+        first = files.value.split(self._lookup("COMPOSE_PATH_SEPARATOR") or os.pathsep)[0]
+        return Path(os.path.abspath(folder / first)).parent
 
     def for_compose(self) -> dict[str, str]:
         """Give what Compose has to be told so that, in whatever folder it starts, it finds the same values.

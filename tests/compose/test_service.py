@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -228,12 +229,12 @@ def test_a_service_that_an_application_builds_itself_has_nothing_to_pull(choose,
     app = tmp_path / "app.yml"
     app.write_text("services:\n  triton:\n    build: .\n")
     chosen = choose()
-    service.pull(Service(chosen.docker, Compose((app,)), chosen.models_dir), watch=print)
+    service.pull(replace(chosen, compose=Compose((app,))), watch=print)
 
 
 def test_a_service_that_the_files_do_not_have_is_an_error_of_input(choose):
     chosen = choose()
-    unknown = Service(chosen.docker, Compose(chosen.compose.files, "tritom"), chosen.models_dir)
+    unknown = replace(chosen, compose=Compose(chosen.compose.files, "tritom"))
     with pytest.raises(InputError, match="no service 'tritom'") as raised:
         service.up(unknown, watch=print)
     assert "'triton'" in str(raised.value.hint)
@@ -243,7 +244,7 @@ def test_a_server_that_ends_while_starting_shows_the_end_of_its_log(spare, tmp_p
     broken = tmp_path / "broken.yml"
     broken.write_text("services:\n  triton:\n    command: [sh, -c, 'echo this is why; exit 7']\n    restart: 'no'\n")
     chosen = spare()
-    merged = Service(chosen.docker, Compose((*chosen.compose.files, broken)), chosen.models_dir)
+    merged = replace(chosen, compose=Compose((*chosen.compose.files, broken)))
     with pytest.raises(ServiceError, match=r"(?s)exit code 7.*this is why"):
         service.up(merged, watch=print)
 
@@ -252,7 +253,7 @@ def test_a_server_that_ends_again_and_again_is_not_waited_for(spare, tmp_path):
     broken = tmp_path / "broken.yml"
     broken.write_text("services:\n  triton:\n    command: [sh, -c, 'echo again; sleep 0.2; exit 7']\n")
     chosen = spare()
-    merged = Service(chosen.docker, Compose((*chosen.compose.files, broken)), chosen.models_dir)
+    merged = replace(chosen, compose=Compose((*chosen.compose.files, broken)))
     with pytest.raises(ServiceError, match="again"):
         service.up(merged, watch=print)
 
@@ -261,7 +262,7 @@ def test_without_a_gpu_the_way_out_is_named(spare):
     chosen = spare()
     if "nvidia" in chosen.docker.output(["docker", "info", "--format", "{{json .Runtimes}}"]):
         pytest.skip("this engine can hand out GPUs")
-    gpu = Service(chosen.docker, Compose((PROJECT / "docker-compose.yml",)), chosen.models_dir)
+    gpu = replace(chosen, compose=Compose((PROJECT / "docker-compose.yml",)))
     with pytest.raises(GpuMissingError) as raised:
         service.up(gpu, watch=print)
     assert "--cpu" in str(raised.value.hint)

@@ -62,6 +62,11 @@ class Compose:
         options = ["--rm", "--no-deps", "--no-TTY", "--name", name, *published, "--entrypoint", entrypoint]
         return self._compose("run", *options, self.service, *arguments)
 
+    def start_beside(self, name: str, *, ports: Sequence[str]) -> list[str]:
+        """Start a second container with the settings of the service, on other ports, and leave it running."""
+        published = [word for port in ports for word in ("--publish", port)]
+        return self._compose("run", "--detach", "--no-deps", "--no-TTY", "--name", name, *published, self.service)
+
     def remove(self) -> list[str]:
         """Stop the containers and remove them; for old versions `down SERVICE` means all services."""
         return self._compose("rm", "--stop", "--force", self.service)

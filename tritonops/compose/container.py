@@ -15,6 +15,9 @@ from tritonops.errors import DockerError, InputError
 
 PREVIOUS = "-previous"
 """The end of the name of a container that is kept until its replacement serves."""
+EARLIER_PROJECT = "tritonops"
+"""What earlier versions called the Compose project of every host."""
+MODELS = "/models"
 _NEVER = "0001-01-01T"
 
 
@@ -43,6 +46,22 @@ class Container:
     def status(self) -> str:
         """In Docker's words: created, running, paused, restarting, exited."""
         return str(self.data["State"]["Status"])
+
+    @property
+    def project(self) -> str:
+        """The Compose project that it belongs to."""
+        return str(self._labels.get("com.docker.compose.project"))
+
+    @property
+    def folder(self) -> str:
+        """Compose's project directory when it was created; empty where Compose did not say."""
+        return str(self._labels.get("com.docker.compose.project.working_dir", ""))
+
+    @property
+    def models_source(self) -> str:
+        """The folder of the engine's machine that it has as its models; empty for a volume."""
+        mounts = self.data.get("Mounts") or ()
+        return next((str(mount.get("Source")) for mount in mounts if mount.get("Destination") == MODELS), "")
 
     @property
     def is_running(self) -> bool:
@@ -117,16 +136,25 @@ class Container:
 
 
 def find_containers(docker: Docker, definition: Definition) -> list[Container]:
-    """List the containers of the service, stopped ones too, the newest first."""
-    labels = {"project": definition.project, "service": definition.name, "oneoff": "False"}
+    """List the containers of the service, stopped ones too, the newest first.
+
+    On a host that earlier versions deployed to, one that they left in the project of all hosts is among them.
+    """
+    found = _labelled(docker, definition, definition.project)
+    root = definition.host_root
+    if root and definition.project != EARLIER_PROJECT:
+        earlier = _labelled(docker, definition, EARLIER_PROJECT)
+        found += [container for container in earlier if container.folder.startswith(f"{root}/releases/")]
+    return sorted(found, key=lambda container: str(container.data["Created"]), reverse=True)
+
+
+def _labelled(docker: Docker, definition: Definition, project: str) -> list[Container]:
+    labels = {"project": project, "service": definition.name, "oneoff": "False"}
     filters = [
         word for name, value in labels.items() for word in ("--filter", f"label=com.docker.compose.{name}={value}")
     ]
     found = docker.output(["docker", "ps", "--all", "--no-trunc", "--quiet", *filters]).split()
-    if not found:
-        return []
-    containers = [Container(data) for data in json.loads(docker.output(["docker", "inspect", *found]))]
-    return sorted(containers, key=lambda container: str(container.data["Created"]), reverse=True)
+    return [Container(data) for data in json.loads(docker.output(["docker", "inspect", *found]))] if found else []
 
 
 def inspect(docker: Docker, container: Container) -> Container:

@@ -105,3 +105,12 @@ class Definition:
             if volume.get("target") == "/models" and volume.get("type") == "bind":
                 return Path(volume["source"])
         return None
+
+    @property
+    def host_root(self) -> Path | None:
+        """The folder of remote deploys in whose `shared/triton` the models lie; None elsewhere."""
+        source = self.models_source
+        if source and (source.parent.name, source.name) == ("shared", "triton"):
+            root = source.parent.parent
+            return root if (root / "releases").is_dir() else None
+        return None

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.compose.container import Container
+from tritonops.compose.container import MODELS, Container
 from tritonops.compose.engine import Docker
 from tritonops.errors import InputError, ServiceError
 from tritonops.models.repository import Repository
 from tritonops.models.rules import is_junk
 
-_MODELS = "/models"
 _LOOK = """
 import json, os
 def names():
@@ -87,7 +86,7 @@ def refuse_leaving_links(folder: Path, *, below_models: bool = True) -> None:
     if links:
         more = f", and {len(links) - 5} more" if len(links) > 5 else ""
         raise InputError(
-            f"{folder} has symbolic links that lead nowhere in the container, where it is mounted as {_MODELS}: "
+            f"{folder} has symbolic links that lead nowhere in the container, where it is mounted as {MODELS}: "
             f"{', '.join(links[:5])}{more}",
             hint="Triton would serve no model at all. Copy what the link names into its place, make the link relative "
             "within the folder, or take it out of the folder.",
@@ -97,7 +96,7 @@ def refuse_leaving_links(folder: Path, *, below_models: bool = True) -> None:
 def leaving_link(model: Path) -> str | None:
     """Say which link of a model leads out of the mount or to nothing; None where none does."""
     for link in _leaving_links(model, model.parent):
-        return f"{link} -> {link.readlink()} leads nowhere in the container, where {model.parent} is {_MODELS}"
+        return f"{link} -> {link.readlink()} leads nowhere in the container, where {model.parent} is {MODELS}"
     return None
 
 
@@ -129,7 +128,7 @@ def _other_folder(
         )
     seen = f"has {', '.join(seen_names)}" if seen_names else "is empty"
     return ServiceError(
-        f"the container's {_MODELS} {seen} while {folder} has {_count(names)}: the engine sees another folder",
+        f"the container's {MODELS} {seen} while {folder} has {_count(names)}: the engine sees another folder",
         hint="The engine is on another machine, or this is a container itself: TRITON_MODELS_DIR must be a folder of "
         "the engine's machine.",
     )

@@ -110,9 +110,10 @@ class Replacement:
     def _create(self, current: Container | None) -> Container:
         """Let Compose create a container beside the current one; nothing remains of one that it cannot complete."""
         known = {container.id for container in self._containers()}
+        is_beside = current is not None and current.project == self.definition.project
         try:
             with self.interruption.postponed():
-                self.docker.watch(self.compose.create(count=2 if current else 1), self._note_creation)
+                self.docker.watch(self.compose.create(count=2 if is_beside else 1), self._note_creation)
             new = [container for container in self._containers() if container.id not in known]
             if len(new) != 1:
                 raise DockerError(
@@ -155,7 +156,7 @@ class Replacement:
         if not current.is_running:  # nothing serves, so there is nothing to keep
             self.watch(f"removing {current.name}, which has ended")
             self._remove(current)
-            self._rename(new, current.name)
+            self._rename_as(new, current)
             return self._start(new)
         served_before = ready_models(self.docker, current, self.token)
         with self.interruption.postponed():
@@ -180,7 +181,7 @@ class Replacement:
         self.docker.output(["docker", "stop", current.id])
         self.watch("starting the new container, and waiting for its models")
         with self.interruption.postponed():
-            self._rename(new, current.name)
+            self._rename_as(new, current)
             self.docker.output(["docker", "start", new.id])
         return self._wait(new, is_new=True)
 
@@ -259,6 +260,11 @@ class Replacement:
 
     def _remove_unstarted(self, ids: set[str]) -> None:
         self._remove(*(found for found in self._containers() if found.id in ids and not found.was_started))
+
+    def _rename_as(self, new: Container, current: Container) -> None:
+        """Give the new container the name of the one that it replaces, within one project."""
+        if new.project == current.project:
+            self._rename(new, current.name)
 
     def _rename(self, container: Container, name: str) -> None:
         if container.name != name:

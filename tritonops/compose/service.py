@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE, SERVICE, Compose
-from tritonops.compose.container import find_containers
+from tritonops.compose.container import Container, find_containers
 from tritonops.compose.definition import Definition
 from tritonops.compose.dependencies import start_dependencies
 from tritonops.compose.engine import Docker, Watch
 from tritonops.compose.interruption import interruptible
 from tritonops.compose.models_mount import leaving_link, refuse_leaving_links
+from tritonops.compose.ownership import require_ours
 from tritonops.compose.pull import provide_image
 from tritonops.compose.pull import pull as pull_image
 from tritonops.compose.replacement import Replacement
@@ -43,6 +44,8 @@ class Service:
 
     docker: Docker
     compose: Compose
+    folder: Path
+    """Compose's project directory."""
     models_dir: Path
     token: str | None = None
 
@@ -56,7 +59,8 @@ class Service:
         files = () if folder else (settings.project / (CPU_FILE if cpu else GPU_FILE),)
         docker = Docker(folder or settings.project, _variables(settings))
         compose = Compose(files, name, _profiles(settings))
-        return cls(docker, compose, settings.models_dir, settings.triton_token)
+        project_folder = (settings.environment.compose_project_folder if folder else None) or settings.project
+        return cls(docker, compose, project_folder, settings.models_dir, settings.triton_token)
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -95,6 +99,20 @@ class Service:
         """The folder of this machine that Compose mounts; None where it mounts a volume, or another machine's."""
         source = self.definition.models_source
         return source if source and source.is_dir() else None
+
+    def containers(self) -> list[Container]:
+        """List its containers, stopped ones too, the newest first. Raises InputError for one of another folder."""
+        found = find_containers(self.docker, self.definition)
+        require_ours(found, self.folder, self.definition.models_source)
+        return found
+
+    def as_created(self) -> Service:
+        """Give the service under the name that its container's project has, which is another one after an upgrade."""
+        projects = {container.project for container in find_containers(self.docker, self.definition)}
+        if not projects or self.definition.project in projects:
+            return self
+        variables = {**self.docker.variables, "COMPOSE_PROJECT_NAME": projects.pop()}
+        return replace(self, docker=replace(self.docker, variables=variables))
 
 
 def _variables(settings: Settings) -> dict[str, str]:
@@ -142,6 +160,7 @@ def up(
     where Triton does not come up.
     """
     service.docker.require_compose()
+    service.containers()
     try:
         service.definition.require_single()
         service.definition.require_reachable(service.docker.machine)
@@ -175,7 +194,7 @@ def up(
 
 def settle(service: Service, *, watch: Watch) -> None:
     """Finish or undo a replacement that was killed, and tell `watch`; while another command is at work, only say so."""
-    containers = find_containers(service.docker, service.definition)
+    containers = service.containers()
     if len(containers) < 2 and not any(container.is_previous for container in containers):
         return
     try:
@@ -188,6 +207,8 @@ def settle(service: Service, *, watch: Watch) -> None:
 def down(service: Service, *, watch: Watch) -> None:
     """Stop the container once in-flight requests are answered, and remove it."""
     service.docker.require_compose()
+    service.containers()
+    service = service.as_created()
     with _changing(service, watch=watch, timeout=UP_TIMEOUT):
         service.docker.watch(service.commands.remove(), watch)
 
@@ -201,6 +222,7 @@ def pull(service: Service, *, watch: Watch, timeout: float | None = None, intera
 
 def containers(service: Service) -> list[ContainerStatus]:
     """List the containers of the service, stopped ones too."""
+    service = service.as_created()
     found = service.docker.output(service.commands.ps()).strip()
     # One object a line since Compose 2.21, one list before.
     rows = json.loads(found) if found.startswith("[") else [json.loads(line) for line in found.splitlines()]
@@ -219,6 +241,7 @@ def logs(
         raise ServiceError(f"there is no container of {service.definition.name}", hint="`inv compose.up` makes one.")
     if found[0].logging_driver == "none":
         raise ServiceError(f"Docker keeps no log of {found[0].name}: its logging driver is none")
+    service = service.as_created()
     service.docker.watch(service.commands.logs(follow=follow, tail=tail, since=since), watch)
 
 

@@ -1,0 +1,47 @@
+"""Whose containers those of a project are: two folders of one name make Compose take them for the same project."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tritonops.compose.container import Container
+from tritonops.errors import InputError
+from tritonops.processes import user_name
+
+_RELEASE = re.compile(r"(?P<root>/.*)/releases/[^/]+/project")
+
+
+def require_ours(containers: Sequence[Container], folder: Path, models_source: Path | None) -> None:
+    """Raise InputError for a container that was created from another folder, naming that and its owner.
+
+    All releases of a host are one folder here: that of the remote deploys.
+    """
+    ours = _home(str(folder), str(models_source or ""))
+    for container in containers:
+        theirs = _home(container.folder, container.models_source)
+        if container.folder and not _is_same(theirs, ours):
+            raise InputError(
+                f"the container {container.name} belongs to {theirs} ({_owner(theirs)}), not to {ours}",
+                hint="Both are the Compose project "
+                f"{container.project}: give this one a COMPOSE_PROJECT_NAME of its own, in its .env, and other ports. "
+                f"Where that folder was moved here: docker rm --force {container.name}",
+            )
+
+
+def _home(folder: str, models_source: str) -> str:
+    release = _RELEASE.fullmatch(folder)
+    return release["root"] if release and models_source == f"{release['root']}/shared/triton" else folder
+
+
+def _is_same(folder: str, other: str) -> bool:
+    return os.path.realpath(folder) == os.path.realpath(other)
+
+
+def _owner(folder: str) -> str:
+    try:
+        return f"of {user_name(Path(folder).stat().st_uid)}"
+    except OSError:
+        return "which is not there"

@@ -1,0 +1,47 @@
+"""A second container beside the one that serves, over other models and on free ports, to see whether it would serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tritonops.compose.container import Container, find_containers, inspect
+from tritonops.compose.engine import Watch
+from tritonops.compose.probe import probe
+from tritonops.compose.pull import provide_image
+from tritonops.compose.service import UP_TIMEOUT, Service
+from tritonops.compose.serving import Served, Server
+
+_GRPC_PORT = "127.0.0.1::8001"
+
+
+def require_startable(service: Service, *, watch: Watch) -> None:
+    """Pull or build the image, and ask a throw-away container whether it starts with the settings and ports of now.
+
+    Raises what docker's failure stands for; the container that serves is not touched.
+    """
+    service.docker.require_compose()
+    service.definition.require_single()
+    docker, compose, definition = service.docker, service.commands, service.definition
+    provide_image(docker, compose, definition, watch=watch, timeout=UP_TIMEOUT, interactive=False)
+    running = next((found for found in find_containers(docker, definition) if found.is_running), None)
+    if running:
+        probe(docker, compose, definition, running=running, watch=watch)
+
+
+@contextmanager
+def trial(service: Service, *, watch: Watch, timeout: float = UP_TIMEOUT) -> Iterator[Served]:
+    """Serve `service.models_dir` in a second container for the length of a block. Raises ServiceError."""
+    docker = service.docker
+    name = f"{service.definition.project}-{service.definition.name}-trial"
+    docker.attempt(["docker", "rm", "--force", name])  # what a killed one left
+    try:
+        docker.watch(service.commands.start_beside(name, ports=(_GRPC_PORT,)), watch)
+        yield _server(service, name).wait(timeout, is_new=True)
+    finally:
+        docker.attempt(["docker", "rm", "--force", "--volumes", name])
+
+
+def _server(service: Service, name: str) -> Server:
+    container = inspect(service.docker, Container({"Id": name}))
+    return Server(service.docker, container, service.models_dir, service.token)
