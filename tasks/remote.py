@@ -333,6 +333,8 @@ def _show_results(outcomes: list[Outcome[Result]], *, json: bool) -> None:
             "seconds": outcome.result and outcome.result.seconds,
             "not_in_models_toml": list(outcome.result.by_hand) if outcome.result else [],
             "pruned": list(outcome.result.pruned) if outcome.result else [],
+            "restarted": list(outcome.result.restarted) if outcome.result else [],
+            "gap": outcome.result and outcome.result.gap,
             "error": str(outcome.error) if outcome.error else None,
         }
         for outcome in outcomes

@@ -59,7 +59,9 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── UnprovenError                   1  a release is active, and was not seen to serve what was sent
 ├── ForwardingRefusedError          1  an SSH server lets nobody through to the ports of its host
 ├── DeployError                     1  a deploy or rollback failed
-│   └── RolledBackError                   it failed under way, and what was served before is served again
+│   ├── RolledBackError                   it failed under way, and what was served before is served again
+│   └── NotRolledBackError                it failed under way, and what was served before is not, or not all of it
+├── ResultUnknownError              1  a deploy that the host began, and whose end could not be learned
 └── DifferenceError                 4  nothing failed, but there is a difference
     └── StaleLockError                 models.lock does not agree with models.toml, or with the files that it names
 
@@ -401,6 +403,14 @@ class RolledBackError(DeployError):
 
 class UnprovenError(TritonOpsError):
     """A release that is active, and that was not seen to serve what was sent; the message names what is otherwise."""
+
+
+class NotRolledBackError(DeployError):
+    """A deploy or a rollback that failed while switching; what was served before is not all served again."""
+
+
+class ResultUnknownError(TritonOpsError):
+    """A deploy or a rollback that the host began, and whose end could not be learned."""
 
 
 class TritonError(TritonOpsError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +17,9 @@ from tests.remote.project import Site, activated
 from tritonops.errors import HostLockedError
 from tritonops.files import write_json
 from tritonops.remote.activation import activate, prune
+from tritonops.remote.deploy import rollback
 from tritonops.remote.hold import Holder, hold
+from tritonops.remote.host import Host
 from tritonops.remote.layout import Facts, Layout, Outcome
 
 
@@ -24,16 +30,85 @@ def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
     before = site.answers()
     site.serve(alpha=2, beta=2)
     layout, name = site.stage()
-
-    def report(line: str) -> None:
-        if line.startswith(step):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    outcome = activated(layout, name, report)
+    outcome = activated(layout, name, interrupt_at(step))
     assert outcome.result == ("rolled back" if step.startswith(("install", "load")) else "failed")
     assert "interrupted" in outcome.message
     assert site.answers() == before
     assert not layout.journal.exists()
+
+
+def test_a_killed_activation_is_in_the_audit_log_after_the_next_one(site):
+    site.deploy()
+    site.serve(alpha=31)
+    layout, killed = site.stage()
+    runs = layout.release(killed).path / "runs"
+    runs.mkdir()
+    with subprocess.Popen(["true"]) as ended:
+        (runs / "one.pid").write_text(f"{ended.pid}\n")
+    site.serve(alpha=32)
+    site.deploy()
+    entries = [entry for entry in audited(layout) if entry["release"] == killed]
+    assert [(entry["result"], entry["message"]) for entry in entries] == [
+        ("failed", "killed, before it could say what came of it")
+    ]
+
+
+def test_what_cannot_be_roll_back_is_not_called_failed(site):
+    site.deploy()
+    site.serve(alpha=33)
+    layout, name = site.stage()
+    assert layout.current
+
+    def break_both(line: str) -> None:
+        if line.startswith("load alpha"):
+            raise OSError("the new one does not load")
+        if line.endswith("again"):
+            raise OSError("the old one does not come back")
+
+    outcome = activated(layout, name, break_both)
+    assert outcome.result == "not rolled back"
+    assert "failed too: the old one does not come back" in outcome.message
+    assert audited(layout)[-1]["result"] == "not rolled back"
+    assert site.deploy().what == "deployed"
+    assert site.answers()["alpha"] == 33
+
+
+@pytest.mark.parametrize("lost", ["all of it", "its project", "its record"])
+def test_without_the_folder_of_the_release_that_serves_status_says_so_and_a_deploy_goes_on(site, lost):
+    site.deploy()
+    before = site.answers()
+    layout = Layout(site.servers["gpu-01"].root)
+    current = layout.current
+    assert current
+    gone = {"all of it": current.path, "its project": current.project, "its record": current.path / "release.json"}[
+        lost
+    ]
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    if lost != "its project":
+        (status,) = json.loads(site.clone.inv("remote.status", "--host", "gpu-01", "--json").stdout)
+        assert (status["release"], status["triton"]) == (current.id, "up, the folder of its release is gone")
+        assert status["served"] == len(before)
+        done = site.clone.inv("remote.run", "--host", "gpu-01", "--", "triton.list", check=False)
+        assert f"the folder of {current.id}, which serves, is gone" in done.stderr
+    # A deploy that fails goes back to what served, and one that succeeds can be rolled back to it.
+    site.serve(alpha=before["alpha"] + 1)
+    layout, name = site.stage()
+    assert activated(layout, name, interrupt_at("load alpha")).result == "rolled back"
+    assert site.answers() == before
+    site.serve(alpha=before["alpha"] + 2)
+    assert site.deploy().what == "deployed"
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        rollback(host, "tritonops", to=current.id, report=lambda line: None)
+    assert site.answers() == before
+    site.deploy()
+
+
+def interrupt_at(step: str) -> Callable[[str], None]:
+    def report(line: str) -> None:
+        if line.startswith(step):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return report
 
 
 def test_a_record_of_a_switch_that_cannot_be_read_stands_in_no_deploys_way(site):
@@ -101,14 +176,47 @@ def test_a_full_disk_at_any_step_leaves_what_was_served_or_what_is_new(small_dis
     assert site.answers() == {model: answer + 1 for model, answer in before.items()}
 
 
-def test_a_second_activation_is_refused_while_one_is_at_work(tmp_path):
+def test_a_full_disk_does_not_keep_a_rollback_from_being_done_and_is_said(small_disk):
+    site = small_disk
+    before = site.answers()
+    site.serve(alpha=before["alpha"] + 1)
+    site.deploy()
+    root = site.servers["gpu-01"].root
+    lines: list[str] = []
+    fill(root)
+    try:
+        with Host("gpu-01", ssh_config=site.fleet.config) as host:
+            assert rollback(host, "tritonops", to=None, report=lines.append).what == "rolled back"
+        assert any("the disk of" in line and "is full" in line and "models.prune" in line for line in lines)
+        assert site.answers() == before
+        assert audited(Layout(root))[-1]["result"] == "done"
+    finally:
+        for file in ("ballast", "crumbs"):
+            (root / file).unlink(missing_ok=True)
+    site.deploy()
+    assert Layout(root).reserve.stat().st_size > 1_000_000
+
+
+def test_a_second_activation_is_refused_while_one_is_at_work_and_both_are_in_the_audit_log(tmp_path):
     (tmp_path / "releases/20260101T000000Z-abc").mkdir(parents=True)
     layout = Layout(tmp_path)
-    with (
-        hold(layout.lock, Holder("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())),
-        pytest.raises(HostLockedError, match="locked by somebody@laptop, since 2026"),
-    ):
-        activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", report=print)
+    with hold(layout.lock, Holder("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())):
+        outcome = activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", report=print)
+    assert outcome.result == "locked"
+    assert "locked by somebody@laptop, since 2026" in outcome.message
+    (entry,) = audited(layout)
+    assert (entry["by"], entry["what"], entry["result"]) == ("me", "deploy", "locked")
+
+
+def test_the_activation_of_a_release_that_is_not_there_is_in_the_audit_log(tmp_path):
+    layout = Layout(tmp_path)
+    assert activate(layout, "20260101T000000Z-abc", by="me", kind="rollback", report=print).result == "failed"
+    (entry,) = audited(layout)
+    assert (entry["release"], entry["result"]) == ("20260101T000000Z-abc", "failed")
+
+
+def audited(layout: Layout) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (layout.root / "audit.log").read_text().splitlines()]
 
 
 def test_the_lock_of_a_process_that_ended_is_free_and_one_by_hand_is_not(tmp_path):

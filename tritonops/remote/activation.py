@@ -19,14 +19,24 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tritonops.documents import MAX_RECORD
-from tritonops.errors import DeployError, InputError, RolledBackError, TritonError, TritonOpsError, UnreadableFileError
+from tritonops.errors import (
+    DeployError,
+    HostLockedError,
+    InputError,
+    NotRolledBackError,
+    RolledBackError,
+    TritonError,
+    TritonOpsError,
+    UnreadableFileError,
+)
 from tritonops.files import read_text_if_present, write_json
 from tritonops.models.dependents import declared_callers
 from tritonops.models.digest_cache import DigestCache
@@ -34,7 +44,7 @@ from tritonops.models.repository import Repository
 from tritonops.remote.answers import config_digest
 from tritonops.remote.by_hand import ByHand, carry_over, listed_models
 from tritonops.remote.hold import Holder, hold
-from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Switch
+from tritonops.remote.layout import DIGESTS, Layout, Outcome, Release, Report, Switch
 from tritonops.remote.loads import (
     Load,
     digest_files,
@@ -46,65 +56,128 @@ from tritonops.remote.loads import (
 )
 from tritonops.remote.mirror import differing, discard, mirror
 from tritonops.remote.prepare import prepare
-from tritonops.remote.runtime import Runtime
-from tritonops.remote.serving import serve
+from tritonops.remote.release_env import adopt_env, copy_env, is_as_host_env, settings_of
+from tritonops.remote.remains import is_whole, make_again, make_room, set_reserve_aside
+from tritonops.remote.runtime import Restart, Runtime
+from tritonops.remote.serving import serve, smoke
 from tritonops.remote.serving import served as served_models
-from tritonops.settings import load_settings
+from tritonops.remote.trial import end_left_trials, try_release
 from tritonops.triton.client import TritonClient, connect
 from tritonops.triton.closed import require_closed_grpc
 from tritonops.triton.disk import Disk
-from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
 KEEP = 5
-_RESERVE = 1_000_000
-Report = Callable[[str], None]
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def activate(layout: Layout, name: str, *, by: str, kind: str, prune_models: bool = False, report: Report) -> Outcome:
     """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
 
-    The outcome says whether that was done; where it was not, what was served before is. Raises HostLockedError.
+    The outcome says whether that was done; where it was not, what was served before is, unless it says otherwise.
+    Each is in the audit log, a refusal too.
     """
-    release, started = layout.release(name), time.monotonic()
-    holder = Holder(by, _now(), f"{kind} of {name}", os.getpid())
-    with hold(layout.lock, holder), _ended_by_signals():
-        before, current = _served_before(layout, release), layout.current
-        was_sealed = current is not None and is_sealed(layout, current)
+    started = time.monotonic()
+    with _ended_by_signals():
         try:
-            changed, served, by_hand = _steps(layout, release, report, prune_models=prune_models)
+            make_room(layout, report=report)
+            release = layout.release(name)
         except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
-            result = "rolled back" if isinstance(exc, RolledBackError) else "failed"
-            outcome = Outcome(result, _now(), _since(started), message=_worded(exc))
-            _record(layout, release, outcome, by=by, kind=kind)
-            if was_sealed and current and not layout.journal.exists():
-                _record_seal(layout, current)
+            outcome = _failed(exc, seconds=_since(started))
+            _audit(layout, name, "", outcome, by=by, kind=kind)
             return outcome
-        outcome = Outcome("done", _now(), _since(started), served=served.models, changed=changed, before=before)
-        outcome = replace(outcome, by_hand=by_hand.kept, pruned=by_hand.pruned, env=read_digests(layout)[1])
-        outcome = replace(outcome, loads={name: asdict(load) for name, load in served.loads.items()})
+        try:
+            with hold(layout.lock, Holder(by, _now(), f"{kind} of {name}", os.getpid())):
+                return _activated(layout, release, started, by=by, kind=kind, prune_models=prune_models, report=report)
+        except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
+            outcome = _failed(exc, seconds=_since(started))
+            _record(layout, release, outcome, by=by, kind=kind)
+            return outcome
+
+
+def _activated(
+    layout: Layout, release: Release, started: float, *, by: str, kind: str, prune_models: bool, report: Report
+) -> Outcome:
+    before, current = _served_before(layout, release), layout.current
+    was_sealed = current is not None and is_sealed(layout, current)
+    _record_killed(layout, release)
+    try:
+        switched, by_hand = _steps(layout, release, report, prune_models=prune_models)
+    except (TritonOpsError, OSError, KeyboardInterrupt, SystemExit) as exc:
+        outcome = _failed(exc, seconds=_since(started))
         _record(layout, release, outcome, by=by, kind=kind)
-        with suppress(OSError):
-            prune(layout)
-        return _record_seal(layout, release) or outcome
+        if was_sealed and current and not layout.journal.exists():
+            _record_seal(layout, current)
+        return outcome
+    outcome = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
+    _record(layout, release, outcome, by=by, kind=kind)
+    with suppress(TritonOpsError, OSError):  # what serves is done, whatever cannot be tidied up
+        prune(layout)
+        set_reserve_aside(layout)
+    return _record_seal(layout, release) or outcome
 
 
-def _steps(
-    layout: Layout, release: Release, report: Report, *, prune_models: bool
-) -> tuple[tuple[str, ...], Served, ByHand]:
+def _failed(exc: BaseException, *, seconds: float) -> Outcome:
+    kinds = ((HostLockedError, "locked"), (RolledBackError, "rolled back"), (NotRolledBackError, "not rolled back"))
+    result = next((word for kind, word in kinds if isinstance(exc, kind)), "failed")
+    return Outcome(result, _now(), seconds, message=_worded(exc))
+
+
+def _done(layout: Layout, release: Release, switched: Switched, by_hand: ByHand) -> Outcome:
+    served, restart = switched.served, switched.served.restart
+    return Outcome(
+        "done",
+        _now(),
+        served=served.models,
+        env=read_digests(layout)[1] if is_as_host_env(layout, release) else "another one",
+        changed=switched.changed,
+        by_hand=by_hand.kept,
+        pruned=by_hand.pruned,
+        loads={name: asdict(load) for name, load in served.loads.items()},
+        restarted=restart.reasons if restart else (),
+        gap=restart.gap if restart else None,
+    )
+
+
+def _steps(layout: Layout, release: Release, report: Report, *, prune_models: bool) -> tuple[Switched, ByHand]:
     _refuse_what_never_served(release)
-    repair(layout, report=report)
     before = layout.current
+    if before and not is_whole(before):
+        make_again(layout, before, release, report=report)
+    repair(layout, report=report)
     recorded = recorded_loads(before.outcome if before else None)
     loads = untouched(recorded, layout.models_dir)
+    end_left_trials(layout)
     if before and before.id != release.id:
         report(f"keep what {before.id} serves")
         mirror(layout.models_dir, before.models_dir)
-    if release.outcome is None:
+        adopt_env(layout, before)
+    is_new = release.outcome is None
+    if is_new:
+        copy_env(layout, release)
         prepare(layout, release, report=report)
     by_hand = carry_over(layout, release, prune=prune_models)
     optional, touched = _not_served(layout, by_hand.kept), sorted(recorded.keys() - loads.keys())
+    if is_new and before:
+        try_release(layout, release, optional=optional, report=report)
     switched = switch(layout, before, release, optional=optional, touched=touched, loads=loads, report=report)
-    return *switched, by_hand
+    return switched, by_hand
+
+
+def _record_killed(layout: Layout, release: Release) -> None:
+    """Record the activations that ended without a word: by kill -9 or a power cut."""
+    for other in map(layout.release, layout.names()):
+        pids = [path.read_text(encoding="utf-8").strip() for path in other.path.glob("runs/*.pid")]
+        is_running = any(Path("/proc", pid).exists() for pid in pids if pid)
+        if other.id != release.id and other.outcome is None and pids and not is_running:
+            outcome = Outcome("failed", _now(), message="killed, before it could say what came of it")
+            _record(layout, other, outcome, by=_maker(other), kind="deploy")
+
+
+def _maker(release: Release) -> str:
+    try:
+        return release.facts.by
+    except TritonOpsError:
+        return "somebody"
 
 
 def _served_before(layout: Layout, release: Release) -> str | None:
@@ -119,7 +192,7 @@ def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
     current = layout.current
     if current is None or not names:
         return {*names}
-    settings = load_settings(current.project)
+    settings = settings_of(layout, current)
     with connect(settings.triton_url, token=settings.triton_token) as client:
         try:
             return {*names} - {name for name, _ in served_models(client)}
@@ -149,7 +222,7 @@ def repair(layout: Layout, *, report: Report) -> None:
         report(f"the switch to {interrupted.to} was interrupted: go back")
         try:
             by_hand = carry_over(layout, current, ignore=_listed_by(layout, interrupted.to)) if current else ByHand()
-            roll_back(layout, current, list(interrupted.changed), optional=by_hand.kept, report=report)
+            roll_back(layout, current, None, list(interrupted.changed), optional=by_hand.kept, report=report)
         except TritonOpsError as exc:
             # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
             report(f"not all of it could be rolled back: {exc}")
@@ -160,9 +233,22 @@ def _listed_by(layout: Layout, name: str) -> frozenset[str]:
     return listed_models(layout.release(name)) if name in layout.names() else frozenset()
 
 
+def _newest(layout: Layout) -> Release | None:
+    names = layout.names()
+    return layout.release(names[-1]) if names else None
+
+
 def _all_names(layout: Layout) -> tuple[str, ...]:
     folders = [layout.models_dir, *([layout.current.models_dir] if layout.current else [])]
     return tuple(sorted({name for folder in folders for name in Repository(folder).names()}))
+
+
+@dataclass(frozen=True)
+class Switched:
+    """What a switch did: the models that changed, and what is served now."""
+
+    changed: tuple[str, ...]
+    served: Served
 
 
 def switch(
@@ -174,29 +260,31 @@ def switch(
     touched: Sequence[str] = (),
     loads: Mapping[str, Load],
     report: Report,
-) -> tuple[tuple[str, ...], Served]:
+) -> Switched:
     """Serve `release` in place of `before`; when any of it fails, `before` is served again and the error raised.
 
     Models of `optional` need not be served. Models that somebody `touched` on the disk since they were loaded
-    are loaded again; `loads` are those of the rest. Returns the models that changed, and what is served now.
+    are loaded again; `loads` are those of the rest.
     """
     changed = sorted({*differing(release.models_dir, layout.models_dir), *touched})
-    # Going back must not fail for want of space: this much is set aside, and given up then.
-    layout.reserve.write_bytes(bytes(_RESERVE))
     write_json(
         layout.journal, {"from": before.id if before else None, "to": release.id, "changed": changed, "at": _now()}
     )
     try:
         served = bring(layout, release, changed, optional=optional, loads=loads, report=report)
-        require_locked(release, load_settings(release.project), layout.models_dir, served.digests)
-        smoke(release, {name for name, _ in served.models}, report=report)
-        require_closed(release)
+        settings = settings_of(layout, release)
+        require_locked(release, settings, layout.models_dir, served.digests)
+        with connect(settings.triton_url, token=settings.triton_token) as client:
+            smoke(client, settings.config_dir, {name for name, _ in served.models}, report=report)
+        if settings.triton_token:
+            require_closed_grpc(settings.triton_url)
+        _ignore_signals()  # it serves: nothing is left to interrupt
         layout.point_current_to(release)
-    except (Exception, KeyboardInterrupt) as exc:
+    except (Exception, KeyboardInterrupt, SystemExit) as exc:
+        _ignore_signals()
         raise _roll_back_after(exc, layout, before, release, changed, optional, loads, report) from exc
     layout.journal.unlink()
-    layout.reserve.unlink()
-    return tuple(changed), served
+    return Switched(tuple(changed), served)
 
 
 def _roll_back_after(
@@ -214,10 +302,10 @@ def _roll_back_after(
     said = Runtime(layout, release).last_lines()
     message = _worded(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
     try:
-        roll_back(layout, before, changed, optional=optional, loads=loads, report=report)
+        roll_back(layout, before, release, changed, optional=optional, loads=loads, report=report)
     except (TritonOpsError, OSError) as again:
         message += f"\nThe rollback to what was served before failed too: {again}"
-        return DeployError(message, hint="The next deploy or rollback tries that again.")
+        return NotRolledBackError(message, hint="The next deploy or rollback tries that again.")
     layout.journal.unlink()
     return RolledBackError(message, hint=getattr(exc, "hint", None))
 
@@ -225,17 +313,19 @@ def _roll_back_after(
 def roll_back(
     layout: Layout,
     before: Release | None,
+    release: Release | None,
     changed: list[str],
     *,
     optional: Collection[str] = (),
     loads: Mapping[str, Load] | None = None,
     report: Report,
 ) -> None:
-    """Serve again what was served before a switch; where nothing was, stop the runtime."""
-    layout.reserve.unlink(missing_ok=True)
+    """Serve again what was served before a switch to `release`; where nothing was, stop the runtime."""
+    layout.reserve.unlink(missing_ok=True)  # to go back must not fail for want of space
     if before is None:
         report("nothing was served before: stop")
-        Runtime(layout, None).down()
+        if release or (release := _newest(layout)):
+            Runtime(layout, release).down(report=report)
         for name in Repository(layout.models_dir).names():
             discard(Repository(layout.models_dir), name)
     else:
@@ -250,6 +340,8 @@ class Served:
     models: tuple[tuple[str, int], ...]
     loads: Mapping[str, Load]
     digests: DigestCache
+    restart: Restart | None = None
+    """The restart that this took; None where there was none."""
 
 
 def bring(
@@ -267,20 +359,20 @@ def bring(
     """
     report(f"install {', '.join(changed) or 'nothing: the models are the same'}")
     mirror(release.models_dir, layout.models_dir)
-    started = Runtime(layout, release).up(report=report)
-    settings = load_settings(release.project)
+    restart = Runtime(layout, release).up(report=report)
+    settings = settings_of(layout, release)
     server = server_process(layout, release, settings)
-    known = {} if started else {name: load for name, load in loads.items() if name not in changed}
+    known = {} if restart else {name: load for name, load in loads.items() if name not in changed}
     with connect(settings.triton_url, token=settings.triton_token) as client:
         callers = declared_callers(settings.models_toml)
         disk = Disk.of(layout.models_dir, settings.triton_url, callers=callers)
         names = set(Repository(layout.models_dir).enabled_names())
-        proved = names if started else known.keys() | (names - listed_models(release))
-        serve(client, disk, () if started else changed, optional=optional, proved=proved, report=report)
+        proved = names if restart else known.keys() | (names - listed_models(release))
+        serve(client, disk, () if restart else changed, optional=optional, proved=proved, report=report)
         served = _read_back(layout, release, client, known, server)
     if server_process(layout, release, settings) != server:
         raise DeployError("Triton was started by somebody else meanwhile: what it loaded is unknown")
-    return served
+    return replace(served, restart=restart)
 
 
 def _read_back(
@@ -298,25 +390,8 @@ def _read_back(
     return Served(models, loads, digests)
 
 
-def smoke(release: Release, names: Collection[str], *, report: Report) -> None:
-    """Ask each of the models that has a smoke test, and compare what it answers."""
-    settings = load_settings(release.project)
-    tests = {name: path for name, path in find_smoke_tests(settings.config_dir).items() if name in names}
-    if tests:
-        report(f"smoke tests of {', '.join(tests)}")
-        with connect(settings.triton_url, token=settings.triton_token) as client:
-            raise_if_failed(run_smoke_tests(client, tests))
-
-
-def require_closed(release: Release) -> None:
-    """Raise OpenControlError where the host has a token and the control API answers without it."""
-    settings = load_settings(release.project)
-    if settings.triton_token:
-        require_closed_grpc(settings.triton_url)
-
-
 def prune(layout: Layout, *, keep: int = KEEP) -> None:
-    """Delete all but the newest releases that served, and the environments that none of the rest uses.
+    """Delete all but the newest releases that served, and the environments and envs that none of the rest uses.
 
     The current release stays, and the one that a rollback goes to.
     """
@@ -331,6 +406,9 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
     for venv in (layout.shared / "venvs").glob("*/"):
         if venv.name not in used:
             shutil.rmtree(venv)
+    for env in (layout.root / "envs").glob("*"):
+        if env.name not in layout.names():
+            env.unlink()
 
 
 def _record(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
@@ -342,17 +420,31 @@ def _record(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind
 def _write_records(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
     if outcome.result == "done" or release.outcome is None:
         release.save_outcome(outcome)
-    layout.audit(
-        at=outcome.at,
-        by=by,
-        what=kind,
-        release=release.id,
-        digest=release.facts.digest,
-        result=outcome.result,
-        changed=outcome.changed,
-        seconds=outcome.seconds,
-        message=outcome.message.splitlines()[0] if outcome.message else "",
-    )
+    _audit(layout, release.id, _digest_of(release), outcome, by=by, kind=kind)
+
+
+def _digest_of(release: Release) -> str:
+    try:
+        return release.facts.digest
+    except TritonOpsError:
+        return ""
+
+
+def _audit(layout: Layout, name: str, digest: str, outcome: Outcome, *, by: str, kind: str) -> None:
+    with suppress(OSError):
+        layout.audit(
+            at=outcome.at,
+            by=by,
+            what=kind,
+            release=name,
+            digest=digest,
+            result=outcome.result,
+            changed=outcome.changed,
+            seconds=outcome.seconds,
+            restarted=outcome.restarted,
+            gap=outcome.gap,
+            message=outcome.message.splitlines()[0] if outcome.message else "",
+        )
 
 
 def is_sealed(layout: Layout, release: Release) -> bool:
@@ -386,14 +478,12 @@ def read_digests(layout: Layout) -> list[str]:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which the switch is rolled back."""
-    signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
     def interrupt(*_: Any) -> None:
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in signals}
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
         yield
     finally:
@@ -401,8 +491,14 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _ignore_signals() -> None:
+    """To go back is not interrupted."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _worded(exc: BaseException) -> str:
-    return "interrupted" if isinstance(exc, KeyboardInterrupt) else str(exc)
+    return "interrupted" if isinstance(exc, KeyboardInterrupt | SystemExit) else str(exc)
 
 
 def _since(started: float) -> float:

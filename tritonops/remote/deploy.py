@@ -11,28 +11,44 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from tritonops.errors import ConnectionLostError, DeployError, HostLockedError, HostUnreachableError, RolledBackError
+from tritonops.errors import (
+    ConnectionLostError,
+    DeployError,
+    HostLockedError,
+    HostUnreachableError,
+    NotRolledBackError,
+    ResultUnknownError,
+    RolledBackError,
+    TritonOpsError,
+)
 from tritonops.remote.endpoint import require_closed, serves_recorded
 from tritonops.remote.hold import host_locked
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
-from tritonops.remote.layout import Facts, Outcome
+from tritonops.remote.layout import Facts, Outcome, Report
 from tritonops.remote.source import Source, who
 from tritonops.remote.survey import State, survey
 from tritonops.settings import Settings
 
-Report = Callable[[str], None]
-_RECONNECTS = 3
+_T = TypeVar("_T")
+_PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each login after a connection was lost."""
 
 # setsid and nohup: no lost connection takes it along. The outcome is the last line of the log.
 _START = """
 cd -- "$root/releases/$id"
+# On a full disk not even the log could be written.
+[ "$(df -Pk . | awk 'NR == 2 { print $4 }')" -ge 1024 ] || rm -f -- "$root/shared/reserve"
 mkdir -p runs
 : >"runs/$run.log"
+[ -x "../$runner/project/inv" ] || runner=$id
 set -- remote.activate "$id" --by "$by" --kind "$kind" $options
 setsid nohup "../$runner/inv" "$@" >"runs/$run.log" 2>&1 </dev/null &
 echo $! >"runs/$run.pid"
@@ -60,6 +76,10 @@ class Result:
     """The models in service that models.toml does not have."""
     pruned: tuple[str, ...] = ()
     """Those that were taken out of service, and moved to shared/triton-disabled."""
+    restarted: tuple[str, ...] = ()
+    """Why Triton was restarted; nothing where it was not."""
+    gap: float | None = None
+    """Seconds for which a model that was served before was not ready during that restart."""
 
 
 def deploy(
@@ -74,8 +94,8 @@ def deploy(
 ) -> Result:
     """Bring a host to what the clone says; where that fails it serves what it served before.
 
-    Raises HostUnreachableError, HostLockedError, DeployError (nothing that serves was touched), RolledBackError (it
-    was, and was rolled back), and ConnectionLostError, after which the host has finished or rolled back by itself.
+    Raises HostUnreachableError, HostLockedError, DeployError (nothing that serves changed), RolledBackError,
+    NotRolledBackError, ConnectionLostError (before the host began), and ResultUnknownError.
     """
     state = survey(host, settings.remote_dir)
     if serves_already(host, state, source.fingerprint(here)) and not (prune_models and state.by_hand):
@@ -165,9 +185,12 @@ def rollback(host: Host, directory: str, *, to: str | None, report: Report) -> R
 
 
 def activate(host: Host, state: State, name: str, *, kind: str, options: str = "", report: Report) -> Outcome:
-    """Start the activation of a release on the host and follow it; after a cut, log in again and follow on."""
+    """Start the activation of a release on the host and follow it; after a cut, log in again and follow on.
+
+    Raises ResultUnknownError where it cannot be learned what came of it.
+    """
     # The newest code there knows what all others wrote: a release of an earlier version is not activated by its own.
-    runner = max(name, state.facts.id) if state.facts else name
+    runner = max(name, state.facts.id) if state.facts and kind == "rollback" else name
     words = {"root": state.root, "id": name, "runner": runner, "run": secrets.token_hex(8)}
     words |= {"by": who(), "kind": kind, "options": options}
     variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
@@ -176,11 +199,21 @@ def activate(host: Host, state: State, name: str, *, kind: str, options: str = "
     try:
         host.run(f"{variables}{_START}{follow}", on_line=lines)
     except ConnectionLostError:
-        _follow_again(host, follow, lines)
+        _after_loss(host, lambda: _follow_on(host, follow, lines), report)
     if lines.outcome is None:
         last = "\n".join(f"  {line}" for line in lines.seen[-15:])
-        raise DeployError(f"{host.name}: the activation of {name} ended without an outcome\n{last}")
+        raise _ended_silently(host, state, name, last)
     return lines.outcome
+
+
+def _ended_silently(host: Host, state: State, name: str, last: str) -> TritonOpsError:
+    """Word the end of an activation that was killed, by what it left."""
+    problem = f"{host.name}: the activation of {name} ended without an outcome"
+    found = survey(host, state.root)
+    if found.interrupted is None and found.current == state.current:
+        return DeployError(f"{problem}; nothing that serves was changed\n{last}")
+    hint = f"The next deploy or rollback goes back first. What serves: inv remote.status --host {host.name}"
+    return ResultUnknownError(f"{problem}, while it switched\n{last}", hint=hint)
 
 
 class _Lines:
@@ -206,20 +239,23 @@ class _Lines:
         self.repeated = len(self.seen)
 
 
-def _follow_again(host: Host, follow: str, lines: _Lines) -> None:
-    for attempt in range(1, _RECONNECTS + 1):
-        lines.report(f"the connection was lost; the host goes on by itself. Logging in again ({attempt})")
+def _follow_on(host: Host, follow: str, lines: _Lines) -> None:
+    lines.again()
+    if host.run(follow, on_line=lines, check=False).code == _NOT_STARTED:
+        raise DeployError(f"{host.name}: the connection was lost before the host began; nothing was changed")
+
+
+def _after_loss(host: Host, ask: Callable[[], _T], report: Report) -> _T:
+    """Log in again, a few times, and ask. Raises ResultUnknownError where no answer is to be had."""
+    for attempt, pause in enumerate(_PAUSES, 1):
+        report(f"the connection was lost; the host goes on by itself. Logging in again ({attempt})")
+        time.sleep(pause)
         host.close()
-        lines.again()
-        try:
-            if host.run(follow, on_line=lines, check=False).code != _NOT_STARTED:
-                return
-        except (ConnectionLostError, HostUnreachableError):
-            continue
-        raise ConnectionLostError(f"{host.name}: the connection was lost before the host began; nothing was changed")
-    raise ConnectionLostError(
-        f"{host.name}: the connection was lost while the host was switching; it finishes, or rolls back",
-        hint=f"inv remote.status --host {host.name}",
+        with suppress(ConnectionLostError, HostUnreachableError):
+            return ask()
+    raise ResultUnknownError(
+        f"{host.name}: the connection was lost while the host was at work; it finishes, or rolls back",
+        hint=f"What serves: inv remote.status --host {host.name}",
     )
 
 
@@ -241,8 +277,31 @@ def _confirmed(
         problem = f"{host.name}: somebody else was at work: {outcome.message}"
         raise HostLockedError(problem, hint="It has ended: deploy again.")
     if outcome.result != "done":
-        raise (RolledBackError if outcome.result == "rolled back" else DeployError)(f"{host.name}: {outcome.message}")
-    proof = prove(host, state.root, facts, outcome, config_dir=config_dir)
+        raise _ERRORS.get(outcome.result, DeployError)(f"{host.name}: {outcome.message}")
+
+    def ask() -> str:
+        return prove(host, state.root, facts, outcome, config_dir=config_dir)
+
+    try:
+        proof = ask()
+    except ConnectionLostError:
+        proof = _after_loss(host, ask, report)
     _warn(outcome.by_hand, report)
-    changed, seconds, by_hand, pruned = outcome.changed, outcome.seconds, outcome.by_hand, outcome.pruned
-    return Result(what, facts.id, facts.digest, proof, changed, seconds, by_hand, pruned)
+    return Result(
+        what,
+        facts.id,
+        facts.digest,
+        proof,
+        outcome.changed,
+        outcome.seconds,
+        outcome.by_hand,
+        outcome.pruned,
+        outcome.restarted,
+        outcome.gap,
+    )
+
+
+_ERRORS: dict[str, type[TritonOpsError]] = {
+    "rolled back": RolledBackError,
+    "not rolled back": NotRolledBackError,
+}

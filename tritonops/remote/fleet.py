@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 
 from tritonops.errors import (
     HostLockedError,
+    NotRolledBackError,
     PartialFailureError,
+    ResultUnknownError,
     RolledBackError,
     TritonOpsError,
     UnprovenError,
@@ -25,6 +27,8 @@ _FAILURES: dict[type[TritonOpsError], str] = {
     UnreachableError: "unreachable",
     HostLockedError: "locked",
     RolledBackError: "rolled back",
+    NotRolledBackError: "not rolled back",
+    ResultUnknownError: "unknown",
     UnprovenError: "unproven",
 }
 Work = Callable[[Host, HostSettings, Callable[[str], None]], _T]
@@ -42,7 +46,7 @@ class Outcome(Generic[_T]):
 
     @property
     def failure(self) -> str | None:
-        """One word for the error: "unreachable", "locked", "rolled back", "unproven" or "failed"."""
+        """One word for the error, "failed" where _FAILURES has none."""
         if self.error is None:
             return None
         return next((word for kind, word in _FAILURES.items() if isinstance(self.error, kind)), "failed")

@@ -8,14 +8,15 @@ current                     a link to the release that serves
 shared/triton/              what Triton is shown, with triton-disabled/, .store/ and .server/ beside it
 shared/venvs/<digest>/      Python environments, one for each set of requirements
 shared/switching.json       there while shared/triton is being changed, and after that was interrupted
-env                         what is secret or differs by host, mode 600; every release's .env is a link to it
+env                         what is secret or differs by host, mode 600: what the next release is made with
+envs/<release>              what a release was made with, mode 600, without secrets; its .env is a link to it
 lock, audit.log             who is at work, and who did what
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from typing import Any
 from tritonops.documents import MAX_RECORD, parse_record
 from tritonops.errors import TritonOpsError, UnknownReleaseError, UnreadableFileError
 from tritonops.files import read_text, write_json
+
+Report = Callable[[str], None]
+"""Given a line for each step."""
 
 # For awk: `left` is below 0 where the release has no such list.
 _READ_LISTED = 'BEGIN { while ((left = (getline name <"current/listed")) > 0) listed[name] }'
@@ -105,7 +109,8 @@ class Outcome:
     """What became of a release when it was last activated."""
 
     result: str
-    """"done", "failed" (nothing that serves was touched), or "rolled back" (the release before serves again)."""
+    """"done", "locked" (somebody else was at work), "failed" (nothing that serves changed), "rolled back" (the release
+    before serves again), or "not rolled back" (it does not, or not all of it)."""
     at: str
     seconds: float = 0.0
     message: str = ""
@@ -126,6 +131,10 @@ class Outcome:
     """For each model that serves the fields of its Load."""
     before: str | None = None
     """The release that served when this one was deployed; empty for the first one, None in older records."""
+    restarted: tuple[str, ...] = field(default=())
+    """Why Triton was restarted; nothing where it was not."""
+    gap: float | None = None
+    """Seconds for which a model that was served before was not ready during that restart."""
 
     def as_json(self) -> str:
         """Write it as one line."""
@@ -238,12 +247,12 @@ class Layout:
 
     @property
     def reserve(self) -> Path:
-        """Space set aside while `journal` is there."""
+        """Space set aside for a rollback on a full disk."""
         return self.shared / "reserve"
 
     @property
     def runtime(self) -> Path:
-        """A digest of what the running Triton was started with."""
+        """What the running Triton was started with."""
         return self.shared / "runtime"
 
     @property
@@ -255,6 +264,10 @@ class Layout:
     def env(self) -> Path:
         """What is secret or differs by host."""
         return self.root / "env"
+
+    def env_of(self, release: Release) -> Path:
+        """What a release was made with, without the secrets."""
+        return self.root / "envs" / release.id
 
     def release(self, name: str) -> Release:
         """Find a release. Raises UnknownReleaseError."""

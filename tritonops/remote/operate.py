@@ -81,7 +81,8 @@ def release_hold(host: Host, directory: str) -> Holder | None:
     if state.holder is None:
         return None
     root = shlex.quote(state.root)
-    host.run(f"kill {state.holder.pid}" if state.holder.pid else f": >{root}/lock")
+    # A deploy that ended meanwhile has released it.
+    host.run(f"kill {state.holder.pid} 2>/dev/null || true" if state.holder.pid else f": >{root}/lock")
     return state.holder
 
 
@@ -93,6 +94,9 @@ def _run(host: Host, state: State, words: Sequence[str], *, show: Show, show_err
 
 
 def _released(host: Host, state: State) -> Facts:
+    if state.facts is None and state.current:
+        problem = f"{host.name}: the folder of {state.current}, which serves, is gone"
+        raise InputError(problem, hint=f"inv remote.deploy --host {host.name} makes it again.")
     if state.facts is None:
         raise InputError(f"{host.name} has no release yet", hint=f"inv remote.deploy --host {host.name}")
     return state.facts

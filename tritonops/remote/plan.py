@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tritonops.models.catalog import load_catalog
 from tritonops.models.lock import LockedVersion, load_lock
+from tritonops.remote.definition import definition
 from tritonops.remote.deploy import serves_already
 from tritonops.remote.endpoint import serves_recorded
 from tritonops.remote.host import Host
@@ -26,7 +27,7 @@ class Change:
     """One difference between this clone and a host."""
 
     what: str
-    """ "release", "model", "file", "server", "disk", "env"."""
+    """ "release", "model", "file", "restart", "server", "disk", "env"."""
     name: str
     change: str
 
@@ -47,12 +48,14 @@ def plan(host: Host, source: Source, here: HostSettings, *, directory: str, prun
         *_release(state, source),
         *_models(host, state, here, source),
         *(Change("file", name, "differs") for name in changed_files(host, source, here, state)),
+        *_restart(state, here, source),
         *_since_the_deploy(host, state),
     ]
 
 
 def _release(state: State, source: Source) -> list[Change]:
-    serving = f"{state.facts.commit} ({state.facts.subject})" if state.facts else "nothing"
+    gone = f"{state.current}, whose folder is gone" if state.current else "nothing"
+    serving = f"{state.facts.commit} ({state.facts.subject})" if state.facts else gone
     return [Change("release", f"{source.label} ({source.head.subject})", f"takes the place of {serving}")]
 
 
@@ -65,6 +68,18 @@ def _models(host: Host, state: State, here: HostSettings, source: Source) -> lis
         *(Change("model", label, "add") for label in wanted if label not in there),
         *(Change("model", label, "replace: other files") for label in replaced),
         *(Change("model", label, "remove") for label in there if label not in wanted),
+    ]
+
+
+def _restart(state: State, here: HostSettings, source: Source) -> list[Change]:
+    """What Triton was started with and is not to run with any longer."""
+    if state.started is None:
+        return []
+    env = {name: value for name, value in state.env_values.items() if value}
+    reasons = state.started.reasons(definition(source.project, source.facts(here, release="", at=""), env))
+    gap = f", {state.started.gap:g} s at its last restart" if state.started.gap is not None else ""
+    return [
+        Change("restart", reason, f"Triton restarts: no answers until its models are loaded{gap}") for reason in reasons
     ]
 
 

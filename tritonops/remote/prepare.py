@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tritonops.errors import PartialFailureError, TritonOpsError
 from tritonops.models import config, download
@@ -15,12 +14,10 @@ from tritonops.models.check.repository_check import Checked, check, count_gpus
 from tritonops.models.repository import Repository
 from tritonops.models.store import Store, file_sha256
 from tritonops.remote.by_hand import save_listed
-from tritonops.remote.layout import Layout, Release
+from tritonops.remote.layout import Layout, Release, Report
 from tritonops.remote.mirror import mirror
-from tritonops.settings import load_settings
+from tritonops.remote.release_env import settings_of
 from tritonops.triton.smoke import check_smoke_tests, find_smoke_tests
-
-Report = Callable[[str], None]
 
 
 def prepare(layout: Layout, release: Release, *, report: Report) -> None:
@@ -28,8 +25,9 @@ def prepare(layout: Layout, release: Release, *, report: Report) -> None:
 
     Raises TritonOpsError that names what failed.
     """
-    places = {"TRITON_MODELS_DIR": str(release.models_dir), "TRITON_STORE_DIR": str(layout.store_dir)}
-    settings = load_settings(release.project, environ={**os.environ, **places})
+    settings = settings_of(
+        layout, release, TRITON_MODELS_DIR=str(release.models_dir), TRITON_STORE_DIR=str(layout.store_dir)
+    )
     report("prepare, beginning with what is served")
     mirror(layout.models_dir, release.models_dir)
     catalog, repository = load_catalog(settings.models_toml), Repository(release.models_dir)

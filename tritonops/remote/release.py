@@ -22,6 +22,7 @@ from tritonops.remote.layout import Facts
 from tritonops.remote.preflight import Said, preflight, require_fit
 from tritonops.remote.source import Source
 from tritonops.remote.survey import State, parse
+from tritonops.remote.wrapper import inv_wrapper
 
 # A release is numbered under the lock: the order of releases is the host's own, whatever clock anybody has.
 # An empty file of a lock that is taken is another deploy at this very step, or one that is about to write who it is.
@@ -67,20 +68,6 @@ done <<'sizes'
 {sizes}sizes
 """
 
-_INV = """#!/bin/sh
-# Runs a task of this release with the settings of this host: ./inv triton.list
-set -eu
-umask 022
-root={root}
-export TRITON_MODELS_DIR="$root/shared/triton" TRITON_RUNTIME={runtime}
-export TRITONOPS_REQUIREMENTS="${{TRITONOPS_REQUIREMENTS:-runtime}}"
-export TRITONOPS_VENV="$root/shared/venvs/{venv}"
-grep -qsE '^[[:space:]]*(export[[:space:]]+)?COMPOSE_PROJECT_NAME[[:space:]]*[=:]' "$root/env" ||
-    export COMPOSE_PROJECT_NAME=tritonops
-export PATH="$PATH:$HOME/.local/bin" # where uv's installer puts it; only a login shell looks there
-exec "$root/releases/{id}/project/inv" "$@"
-"""
-
 # What arrived is compared with the manifest before anything of it runs. A file that is not what its digest says is
 # moved out of the way, so that the next deploy sends it again.
 _SEND = r"""
@@ -121,7 +108,7 @@ rm listing
 _DIFFERENT = 45
 
 _FINISH = """
-ln -sf ../../../env project/.env
+ln -sf "../../../envs/$id" project/.env
 cat >release.json <<'release.json'
 {facts}
 release.json
@@ -194,8 +181,7 @@ def changed_files(host: Host, source: Source, here: HostSettings, state: State) 
 
 def _finish(source: Source, here: HostSettings, state: State, facts: Facts) -> str:
     """Write the script that completes a release; models.toml becomes this host's where it names hosts."""
-    inv = _INV.format(root=shlex.quote(state.root), runtime=facts.runtime, venv=facts.venv, id=facts.id)
-    script = _FINISH.format(facts=json.dumps(asdict(facts)), inv=inv)
+    script = _FINISH.format(facts=json.dumps(asdict(facts)), inv=inv_wrapper(state.root, facts))
     own = models_of(here, source.models_toml)
     return script if own is None else f"cat >project/models.toml <<'models.toml'\n{own}\nmodels.toml\n{script}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError
 from tritonops.models.repository import Repository
@@ -10,6 +11,7 @@ from tritonops.triton import control
 from tritonops.triton.client import TritonClient
 from tritonops.triton.dependents import ensemble_steps, ensembles
 from tritonops.triton.disk import Disk
+from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
 
 def serve(
@@ -64,6 +66,14 @@ def _users_first(client: TritonClient, disk: Disk, names: Collection[str]) -> li
     for name in sorted(names):
         add(name)
     return ordered
+
+
+def smoke(client: TritonClient, config_dir: Path, names: Collection[str], *, report: Callable[[str], None]) -> None:
+    """Ask each of the models that has a smoke test, and compare what it answers. Raises PartialFailureError."""
+    tests = {name: path for name, path in find_smoke_tests(config_dir).items() if name in names}
+    if tests:
+        report(f"smoke tests of {', '.join(tests)}")
+        raise_if_failed(run_smoke_tests(client, tests))
 
 
 def served(client: TritonClient) -> tuple[tuple[str, int], ...]:

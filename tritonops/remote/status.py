@@ -34,14 +34,16 @@ def status(host: Host, directory: str) -> Status:
     """Look at a host, in one round trip and one question to its Triton."""
     state = survey(host, directory)
     try:
-        served = served_now(host, state) if state.facts else None
+        served = served_now(host, state) if state.current else None
         triton = "down" if served is None else "up"
     except TritonError as exc:
         served, triton = None, str(exc)
+    if state.current and state.facts is None:
+        triton = f"{triton}, the folder of its release is gone"
     if state.interrupted:
         triton = f"{triton}, a switch to {state.interrupted} was interrupted"
     return Status(
-        release=state.facts.id if state.facts else None,
+        release=state.current,
         digest=(state.facts.digest or None) if state.facts else None,
         by=state.facts.by if state.facts else None,
         at=state.outcome.at if state.outcome else None,

@@ -13,6 +13,7 @@ from tritonops.dotenv import parse as parse_env_file
 from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, InputError, TritonOpsError
 from tritonops.models.rules import is_junk
+from tritonops.remote.definition import StartRecord
 from tritonops.remote.hold import Holder, parse_holder
 from tritonops.remote.host import Host
 from tritonops.remote.layout import BY_HAND, DIGESTS, Facts, Outcome, Switch
@@ -20,6 +21,7 @@ from tritonops.settings import check_variables
 
 # In base64, because any line of the file may belong to a value of several lines.
 READ_ENV = "base64 <env 2>/dev/null | tr -d '\\n'"
+_READ_SERVED_ENV = READ_ENV.replace("<env", '<"envs/$(basename -- "$(readlink current)")"')
 
 # Each line is a key, a tab and a value. Only what a deploy with nothing to do needs; `preflight` asks the rest.
 _SURVEY = r"""
@@ -28,15 +30,19 @@ cd -- "$HOME"
 say home "$PWD"
 cd -- "$root" 2>/dev/null || exit 0
 say root "$PWD"
+say current "$(readlink current)"
 say facts "$(cat current/release.json 2>/dev/null)"
 say outcome "$(cat current/outcome.json 2>/dev/null)"
 say interrupted "$(cat shared/switching.json 2>/dev/null)"
 say holder "$(cat lock 2>/dev/null)"
 pid=$(sed -n 's/.*"pid": \([0-9][0-9]*\).*/\1/p' lock 2>/dev/null)
-if [ -n "$pid" ] && [ -d "/proc/$pid" ]; then say locked yes; fi
+if [ -n "$pid" ] && awk -v pid="$pid" -v inode=":$(stat -c %i lock)$" \
+    '$2 == "FLOCK" && $5 == pid && $6 ~ inode { found = 1 } END { exit !found }' /proc/locks; then say locked yes; fi
 say digests "$(digests | tr '\n' ' ')"
 by_hand
 say env "$(read_env)"
+say served_env "$(read_served_env)"
+say started "$(cat shared/runtime 2>/dev/null)"
 say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
 """
 
@@ -47,8 +53,10 @@ class State:
 
     root: str
     """Absolute; TRITON_REMOTE_DIR starts at the home of whoever logs in."""
+    current: str | None
+    """The name of the release that serves; None before the first."""
     facts: Facts | None
-    """The release that serves; None before the first."""
+    """What that release is; None before the first, and where its folder has gone."""
     outcome: Outcome | None
     interrupted: str | None
     """The release that a switch was going to when it was interrupted."""
@@ -63,10 +71,14 @@ class State:
     grpc_port: int
     metrics_port: int
     image: str | None
-    """TRITON_IMAGE of the host's env file."""
+    """TRITON_IMAGE of the host's env file, for the next release."""
+    started: StartRecord | None
+    """How the running Triton was started; None where nobody knows of one."""
     free: int
     """Bytes on the filesystem."""
     token: str | None = field(default=None, repr=False)
+    env_values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the host's env file says."""
 
     @property
     def is_untouched(self) -> bool:
@@ -78,7 +90,7 @@ class State:
 
 def survey(host: Host, directory: str) -> State:
     """Ask a host what is on it. Raises HostUnreachableError, and TritonOpsError where the answer makes no sense."""
-    shell = {"digests": DIGESTS, "by_hand": BY_HAND, "read_env": READ_ENV}
+    shell = {"digests": DIGESTS, "by_hand": BY_HAND, "read_env": READ_ENV, "read_served_env": _READ_SERVED_ENV}
     functions = "".join(f"{name}() {{\n{body}\n}}\n" for name, body in shell.items())
     output = host.run(with_root(directory, f"{functions}{_SURVEY}"))
     try:
@@ -125,11 +137,17 @@ def parse_env(data: bytes, host: str) -> dict[str, Variable]:
 
 
 def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
-    settings = check_variables(parse_env(decode_env(_first(said, "env"), host), host), where=f"{host}: env")
+    variables = parse_env(decode_env(_first(said, "env"), host), host)
+    settings = check_variables(variables, where=f"{host}: env")
+    served, encoded = settings, _first(said, "served_env")
+    if encoded:
+        copy = f"{host}: env of the release that serves"
+        served = check_variables(parse_env(decode_env(encoded, host), host), where=copy)
     home = said["home"][0]
     digests = said.get("digests", [""])[0].split()
     return State(
         root=said.get("root", [directory if directory.startswith("/") else f"{home}/{directory}"])[0],
+        current=_first(said, "current").rpartition("/")[2] or None,
         facts=Facts.parse(text) if (text := _first(said, "facts")) else None,
         outcome=Outcome.parse(text) if (text := _first(said, "outcome")) else None,
         interrupted=Switch.parse(text).to if (text := _first(said, "interrupted")) else None,
@@ -138,12 +156,14 @@ def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
         disk=digests[0] if digests else "",
         env=digests[1] if digests else "",
         seal=digests[2] if digests else "",
-        http_port=settings.http_port,
-        grpc_port=settings.grpc_port,
-        metrics_port=settings.metrics_port,
+        http_port=served.http_port,
+        grpc_port=served.grpc_port,
+        metrics_port=served.metrics_port,
         image=settings.triton_image,
+        started=StartRecord.parse(text) if (text := _first(said, "started")) else None,
         free=int(_first(said, "free") or 0) * 1024,
         token=settings.triton_token,
+        env_values={name: variable.value for name, variable in variables.items()},
     )
 
 

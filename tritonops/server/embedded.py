@@ -39,6 +39,13 @@ STOP_TIMEOUT = 40.0  # Triton gives requests under way 30 seconds
 # Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
 _CLOSED_APIS = "shared-memory,trace,logging"
 _CONTROL_APIS = "model-repository,model-config"
+_FLAGS = (
+    "--model-control-mode=explicit",
+    "--exit-on-error=false",
+    "--disable-auto-complete-config",
+    *(f"--{protocol}-address={LOOPBACK}" for protocol in ("http", "grpc", "metrics")),
+    "--allow-gpu-metrics=false",
+)
 _SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 
 
@@ -209,16 +216,17 @@ def command(
         str(installation.executable),
         f"--model-repository={plain_path(models_dir, server_dir)}",
         f"--backend-directory={plain_path(_backends(server_dir), server_dir)}",
-        "--model-control-mode=explicit",
+        *_FLAGS,
         f"--model-load-thread-count={load_threads(Repository(models_dir).enabled_names())}",
-        "--exit-on-error=false",
-        "--disable-auto-complete-config",
-        *(f"--{protocol}-address={LOOPBACK}" for protocol in ("http", "grpc", "metrics")),
         *(f"--{protocol}-port={port}" for protocol, port in asdict(ports).items()),
-        "--allow-gpu-metrics=false",
         _memory_option(server_dir),
         *restrictions(token),
     ]
+
+
+def fixed_flags() -> tuple[str, ...]:
+    """Give the options that every server of this version has, without secrets."""
+    return (*_FLAGS, _CLOSED_APIS, _CONTROL_APIS)
 
 
 def restrictions(token: str | None) -> list[str]:

@@ -31,15 +31,19 @@ def free_ports() -> Ports:
         return Ports(*(listener.getsockname()[1] for listener in sockets))
 
 
-def require_free(ports: Ports) -> None:
-    """Raise PortTakenError for the first port that cannot be listened on, InputError for one that is meant twice."""
+def require_free(ports: Ports, *, ours: Ports | None = None) -> None:
+    """Raise PortTakenError for the first port that cannot be listened on, InputError for one that is meant twice.
+
+    `ours` are the ports of a server that will have ended by then.
+    """
+    own = asdict(ours).values() if ours else ()
     if len({*asdict(ports).values()}) < 3:
         raise InputError(
             f"the ports {', '.join(map(str, asdict(ports).values()))} of HTTP, gRPC and metrics must differ",
             hint="Set TRITON_EXPOSE_HTTP, TRITON_EXPOSE_GRPC and TRITON_EXPOSE_METRICS.",
         )
     for protocol, port in asdict(ports).items():
-        if not is_free(port):
+        if port not in own and not is_free(port):
             raise PortTakenError(protocol, port, holder=holder(port))
 
 

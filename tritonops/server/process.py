@@ -48,6 +48,7 @@ def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
+        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),  # whoever starts it may ignore them meanwhile
     )
     return Process(pid, start_time(pid) or 0)
 
