@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from tests.onnx_models import affine, write_model
-from tests.triton.projects import load_with_another_config
+from tests.triton.projects import load_with_another_config, write_ensemble
 from tritonops.errors import InputError, LoadError, NotAsOnDiskError, RepositoryError, UnknownModelError
 from tritonops.models.pbtxt import VersionPolicy, set_version_policy
 from tritonops.server import embedded
@@ -204,20 +204,9 @@ def write_loaded(triton, client, name):
     return folder
 
 
-ENSEMBLE = """
-platform: "ensemble"
-max_batch_size: 8
-input { name: "x" data_type: TYPE_FP32 dims: [3] }
-output { name: "y" data_type: TYPE_FP32 dims: [3] }
-ensemble_scheduling { step [ { model_name: "STEP" model_version: -1
-  input_map { key: "x" value: "x" } output_map { key: "y" value: "y" } } ] }
-"""
-
-
 def test_a_step_of_a_served_ensemble_is_not_unloaded_under_it(triton, client, disk):
     write_model(triton.models_dir, "a_step", {1: affine(1, 5)})
-    (triton.models_dir / "an_ensemble/1").mkdir(parents=True)
-    (triton.models_dir / "an_ensemble/config.pbtxt").write_text(ENSEMBLE.replace("STEP", "a_step"))
+    write_ensemble(triton.models_dir, "an_ensemble", "a_step")
     control.load(client, "an_ensemble", disk=disk)
     assert answer(client, "an_ensemble") == 5
     with pytest.raises(InputError, match="a_step: it is a step of an_ensemble"):

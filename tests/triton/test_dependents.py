@@ -1,8 +1,5 @@
 """No change of a model takes an ensemble out of service unsaid: it is refused with that name, or all goes on."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import onnx
@@ -10,11 +7,11 @@ import pytest
 from onnx import TensorProto
 
 from tests.onnx_models import affine, config_pbtxt, identity, write_model
+from tests.triton.ensemble_matrix import asked_all_the_time
 from tests.triton.projects import write_ensemble
 from tritonops.errors import DependentError, InputError, LoadError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.triton import control
-from tritonops.triton.client import connect
 from tritonops.triton.infer import infer
 from tritonops.triton.versions import load_version, serve, unload_version
 
@@ -31,31 +28,6 @@ def pair(triton, client, disk, tag, *, version=-1, policy="version_policy: { all
 
 def answer(client, name):
     return float(infer(client, name).responses[0][0].array[0, 0])
-
-
-@contextmanager
-def asked_all_the_time(url: str, name: str) -> Iterator[list[str]]:
-    """Infer on a model until the block ends; the list fills with what failed."""
-    failures: list[str] = []
-    answered, over = threading.Event(), threading.Event()
-
-    def ask():
-        with connect(url) as client:
-            while not over.is_set():
-                try:
-                    answer(client, name)
-                    answered.set()
-                except Exception as exc:
-                    failures.append(str(exc))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        assert answered.wait(20)
-        yield failures
-    finally:
-        over.set()
-        thread.join()
 
 
 def serve_2(client, step, disk):
@@ -84,7 +56,7 @@ CHANGES = [serve_2, unload_1, load_with_policy_2, load_newest_only]
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_a_version_that_an_ensemble_pins_is_not_taken_out_of_service(triton, client, disk, change):
     step, ensemble = pair(triton, client, disk, f"pinned_{change.__name__}", version=1)
-    with asked_all_the_time(triton.grpc_url, ensemble) as failures:
+    with asked_all_the_time(triton.grpc_url, [ensemble]) as failures:
         with pytest.raises(DependentError, match=f"{ensemble} needs version 1 of {step}") as caught:
             change(client, step, disk)
         assert f"inv triton.unload {ensemble}" in str(caught.value.hint)
@@ -95,7 +67,7 @@ def test_a_version_that_an_ensemble_pins_is_not_taken_out_of_service(triton, cli
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_an_ensemble_that_takes_the_newest_version_is_served_all_along(triton, client, disk, change):
     step, ensemble = pair(triton, client, disk, f"newest_{change.__name__}")
-    with asked_all_the_time(triton.grpc_url, ensemble) as failures:
+    with asked_all_the_time(triton.grpc_url, [ensemble]) as failures:
         change(client, step, disk)
     assert not failures
     assert answer(client, ensemble) == 2
@@ -105,7 +77,7 @@ def test_a_version_beside_the_pinned_one_comes_and_goes(triton, client, disk):
     step, ensemble = pair(
         triton, client, disk, "beside", version=1, policy="version_policy: { specific { versions: [1] } }"
     )
-    with asked_all_the_time(triton.grpc_url, ensemble) as failures:
+    with asked_all_the_time(triton.grpc_url, [ensemble]) as failures:
         load_version(client, step, 2, disk=disk)
         unload_version(client, step, 2, disk=disk)
     assert not failures
@@ -129,7 +101,7 @@ def replace_step(triton, step, graph):
 def test_a_step_with_another_signature_is_refused_before_it_is_loaded(triton, client, disk, graph, reason, request):
     step, ensemble = pair(triton, client, disk, f"signature_{abs(hash(reason))}")
     replace_step(triton, step, graph)
-    with asked_all_the_time(triton.grpc_url, ensemble) as failures, pytest.raises(DependentError, match=reason):
+    with asked_all_the_time(triton.grpc_url, [ensemble]) as failures, pytest.raises(DependentError, match=reason):
         control.load(client, step, disk=disk)
     assert not failures
     assert answer(client, ensemble) == 2
@@ -162,7 +134,7 @@ def test_an_ensemble_without_a_folder_counts_as_long_as_it_is_served(triton, cli
 
 def test_the_whole_step_is_not_unloaded_under_its_ensemble(triton, client, disk):
     step, ensemble = pair(triton, client, disk, "whole")
-    with asked_all_the_time(triton.grpc_url, ensemble) as failures, pytest.raises(InputError, match=ensemble):
+    with asked_all_the_time(triton.grpc_url, [ensemble]) as failures, pytest.raises(InputError, match=ensemble):
         control.unload(client, step, disk=disk)
     assert not failures
 
