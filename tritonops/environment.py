@@ -19,6 +19,7 @@ from tritonops.errors import SettingsError
 if TYPE_CHECKING:
     from tritonops.dotenv import Variable
 
+DISABLE_ENV_FILE = "COMPOSE_DISABLE_ENV_FILE"
 KNOWN = (
     *("MODELS_TOML", "TRITON_MODELS_DIR", "TRITON_CONFIG_DIR", "TRITON_STORE_DIR", "TRITON_URL", "TRITON_TOKEN"),
     *("TRITON_IMAGE", "TRITON_RUNTIME", "TRITON_EXPOSE_HTTP", "TRITON_EXPOSE_GRPC", "TRITON_EXPOSE_METRICS"),
@@ -26,7 +27,7 @@ KNOWN = (
     *("TRITON_REMOTE_DIR", "TRITON_SSH_CONFIG", "TRITON_STALL_SECONDS", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE"),
     *("HF_HUB_DISABLE_IMPLICIT_TOKEN", "TRANSFORMERS_OFFLINE"),
     *("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES"),
-    "COMPOSE_DISABLE_ENV_FILE",
+    DISABLE_ENV_FILE,
 )
 """What tritonops, its Compose files and Compose itself read."""
 _OTHERS = (
@@ -125,11 +126,10 @@ class Environment:
                 yield f"{given.origin}: {name}: not set, so empty: {unset}. A literal dollar is $$."
 
     def _is_disabled(self) -> bool:
-        name = "COMPOSE_DISABLE_ENV_FILE"
-        value = self._environ.get(name, "false")
+        value = self._environ.get(DISABLE_ENV_FILE, "false")
         if value not in _BOOLEANS:
             raise SettingsError(
-                f"{name}={clip(value, 80)!r} in the environment: expected true or false, as for Compose"
+                f"{DISABLE_ENV_FILE}={clip(value, 80)!r} in the environment: expected true or false, as for Compose"
             )
         return _BOOLEANS[value]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tritonops.display_text import clip
-from tritonops.environment import Environment
+from tritonops.environment import DISABLE_ENV_FILE, Environment
 from tritonops.errors import SettingsError
 from tritonops.redaction import SERVER_URL
 
@@ -83,7 +83,7 @@ def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cw
 def check_variables(variables: Mapping[str, Variable], *, where: str) -> Settings:
     """Read the variables of one env file, wherever that lies, by the same rules. Raises SettingsError with its line."""
     nowhere = Path("/")
-    environment = Environment(nowhere, {"COMPOSE_DISABLE_ENV_FILE": "true"}, nowhere)
+    environment = Environment(nowhere, {DISABLE_ENV_FILE: "true"}, nowhere)
     environment.add(Path(where), variables, base=nowhere)
     return _checked(nowhere, environment)
 
