@@ -46,6 +46,7 @@ ATTEMPTS = 8
 """Failures in a row, without progress, until a file is given up."""
 ATTEMPTS_AT_FIRST = 4
 """The same for a host that has not answered once: its name may be wrong, or the network away."""
+LATE_TRY_SECONDS = 0.5
 PATIENCE = 50 / 30
 """Times the seconds that a connection may stall: a whole listing may take so long, and a file be without progress. With
 the default of 30 seconds, a command whose server never answers ends within a minute, also on a busy machine."""
@@ -64,6 +65,9 @@ class Transport:
         self._on_wait = on_wait
         self._pauses: dict[str, float] = {}
         self._met: set[str] = set()
+        self._first_asked: dict[str, float] = {}
+        self._answered: set[str] = set()
+        """Hosts that gave a whole listing, a file, a redirect, a refusal, or a time to come back."""
         self.shortest_wait: float | None = None
         """Seconds from a request to its answer, at best."""
 
@@ -100,15 +104,17 @@ class Transport:
 
         Before a redirect is followed that vouches for ranges, as the Hub's do, `on_located` is told where it leads.
         """
-        self._watchdog.expect_answers_until(time.monotonic() + retries.window)
         for _ in range(MAX_HOPS):
             response = Response(self, self._send(address, headers or {}, retries), address, retries)
             location = response.headers.get("Location")
             if response.status in (200, 206):
+                if not retries.is_listing:
+                    self._has_answered(address)
                 return response
             response.close()
             if not (300 <= response.status < 400 and location):
                 raise self._meaning(response)
+            self._has_answered(address)
             address = _redirected(address, location, is_listing=retries.is_listing)
             if response.headers.get("Accept-Ranges") == "bytes":
                 on_located(address)
@@ -120,11 +126,13 @@ class Transport:
         def once(retries: Retries) -> _T:
             with self.open(address, retries) as response:
                 try:
-                    return parse(response.chunks())
+                    document = parse(response.chunks())
                 except SourceError as exc:
                     if response.ends_by_itself:
                         raise
                     raise TransientError(str(exc)) from exc  # the end of the connection may have come early
+                self._has_answered(response.address)
+                return document
 
         return self.patiently(once, address.url)
 
@@ -143,9 +151,11 @@ class Transport:
             url = urlsplit(address.url)
         except ValueError as exc:
             raise SourceError(f"{redact(address.url)} is not a URL: {exc}") from exc
+        if _host(url) not in self._answered:
+            retries.share(self._first_asked.setdefault(_host(url), time.monotonic()))
         if (pause := self._pauses.get(_host(url), 0.0) - time.monotonic()) > 0:
             retries.wait_as_asked(pause)
-            self._watchdog.expect_answers_until(time.monotonic() + retries.window)
+        self._watchdog.expect_answers_until(time.monotonic() + retries.window)
         route = self._routes.to(address.url)
         started = time.monotonic()
         path = url._replace(scheme="", netloc="", path=url.path or "/", fragment="").geturl()
@@ -169,13 +179,18 @@ class Transport:
         self.shortest_wait = min(waited, self.shortest_wait or waited)
         return response
 
+    def _has_answered(self, address: Address) -> None:
+        self._answered.add(_host(urlsplit(address.url)))
+
     def _meaning(self, response: Response) -> Exception:
         status, proxy = response.status, self._routes.to(response.address.url).proxy
         through = f"through the proxy {proxy}: " if proxy else ""
         if status not in TRANSIENT_STATUSES:
+            self._has_answered(response.address)
             return refusal(status, response.headers, response.address, through)
         delay = retry_after(response.headers.get("Retry-After"))
         if delay is not None:
+            self._has_answered(response.address)
             self._pause_host(response.address.url, delay)
         return TransientError(f"{through}the server answered {status}", delay=delay)
 
@@ -210,6 +225,7 @@ class Retries:
 
     def __init__(self, transport: Transport, what: str, *, is_listing: bool = False, idle_seconds: float = 0.0) -> None:
         self._transport, self._what, self.is_listing = transport, what, is_listing
+        self._since = 0.0
         self.progressed()
         self._since -= idle_seconds
 
@@ -233,6 +249,14 @@ class Retries:
     def window(self) -> float:
         """Seconds that the next try may be without a byte."""
         return max(0.1, min(self._transport.stall_seconds, self._transport.patience_seconds - self.seconds))
+
+    def share(self, first_asked: float) -> None:
+        """Count from when the host was asked first, which has answered nobody: all that is wanted of it fails together.
+
+        What comes late is tried once.
+        """
+        earliest = time.monotonic() - self._transport.patience_seconds + LATE_TRY_SECONDS
+        self._since = min(self._since, max(first_asked, earliest))
 
     def progressed(self) -> None:
         """Count from the beginning again."""
