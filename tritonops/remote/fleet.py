@@ -65,6 +65,8 @@ def on_each(
             skipped = TritonOpsError(f"not touched: {hosts[0].name}, the canary, failed")
             return [*first, *(Outcome[_T](host.name, None, skipped) for host in hosts[1:])]
         return [*first, *on_each(hosts[1:], work, ssh_config=ssh_config, report=report)]
+    import fabric  # noqa: F401 - once, before the threads that need it: imports that race fail now and then
+
     connections: list[Host] = []
 
     def one(settings: HostSettings) -> Outcome[_T]:
