@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.remote.earlier_version import make_earlier
 from tests.remote.project import Site
 from tests.remote.test_release_env import roll_back
 from tritonops.compose.image import CPU_IMAGE
-from tritonops.errors import DeployError
+from tritonops.errors import DeployError, RolledBackError
 from tritonops.remote.layout import Facts, Layout
 from tritonops.remote.runtime import Runtime
 from tritonops.remote.wrapper import compose_project, inv_wrapper
@@ -93,6 +94,26 @@ def test_an_image_without_triton_is_refused_while_the_old_container_serves(pair,
     assert observed.answers == {4.0}
     assert serving(pair, "gpu-01") == before
     assert pair.deploy("gpu-01").what == "deployed"
+
+
+def test_no_live_request_meets_a_model_that_answers_wrong_in_a_container(pair):
+    pair.serve(alpha=20)
+    pair.deploy("gpu-01")
+    before, smoke = serving(pair, "gpu-01"), pair.clone.folder / "triton-config/alpha/smoke.json"
+    smoke.write_text(json.dumps({"inputs": {"x": [[1, 1, 1]]}, "outputs": {"y": [[22, 22, 22]]}}))
+    pair.serve(alpha=21)
+    with (
+        pair.inferring("alpha", "gpu-01") as observed,
+        pytest.raises(DeployError, match="smoke tests failed") as caught,
+    ):
+        pair.deploy("gpu-01")
+    smoke.unlink()
+    pair.clone.commit("no smoke test")
+    assert not isinstance(caught.value, RolledBackError)
+    assert (observed.answers, observed.failures) == ({20.0}, [])
+    assert serving(pair, "gpu-01") == before
+    project = compose_project(pair.servers["gpu-01"].root)
+    assert not docker("ps", "--all", "--quiet", "--filter", f"name={project}-triton-trial").split()
 
 
 def test_a_container_of_the_version_before_keeps_its_name_until_a_restart_is_due(pair):
