@@ -14,6 +14,8 @@ from tritonops.compose.image import CPU_IMAGE
 from tritonops.errors import DeployError
 from tritonops.remote.deploy import rollback
 from tritonops.remote.host import Host
+from tritonops.remote.layout import Layout
+from tritonops.remote.loads import recorded_loads
 
 pytestmark = pytest.mark.docker
 
@@ -44,6 +46,7 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     composed.deploy()
     assert composed.answers() == {"alpha": 2, "beta": 3}
     (container,) = containers()
+    assert loaded_by(composed) == {started(container)}
     composed.serve(alpha=5)
     assert composed.deploy().changed == ("alpha",)
     assert composed.answers() == {"alpha": 5, "beta": 3}
@@ -56,6 +59,18 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     assert "Started GRPCInferenceService" in inv("remote.logs", "--host", "gpu-01", "--lines", "1000").stdout
     inv("remote.restart", "--host", "gpu-01", "--yes")
     assert composed.answers() == {"alpha": 2, "beta": 3}
+
+
+def loaded_by(composed: Site) -> set[str]:
+    """The processes that the records of the loads name."""
+    current = Layout(composed.servers["gpu-01"].root).current
+    return {load.server for load in recorded_loads(current.outcome if current else None).values()}
+
+
+def started(container: str) -> str:
+    state = "pid {{.State.Pid}}, started {{.State.StartedAt}}"
+    command = ["docker", "inspect", "--format", state, container]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_a_host_whose_containers_see_no_gpu_is_refused_before_anything_is_sent(composed):

@@ -220,6 +220,22 @@ def test_plan_says_what_a_deploy_would_change_and_then_that_nothing_would(site, 
     assert inv("remote.plan", *HOST).stderr.endswith("nothing to do\n")
 
 
+def test_plan_shows_any_file_name_and_any_subject_of_a_commit(site, inv):
+    name = os.fsdecode(b"not-utf-8-\xff")
+    (site.clone.folder / name).write_text("x")
+    site.clone.git("add", "--all")
+    site.clone.git("-c", "i18n.commitEncoding=x-unknown", "commit", "--quiet", os.fsdecode(b"--message=\xff\x1b[31m"))
+    shown = inv("remote.plan", *HOST, check=False)
+    assert shown.returncode == 4
+    assert "not-utf-8-\\udcff" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert json.loads(inv("remote.plan", *HOST, "--json", check=False).stdout)
+    inv("remote.deploy", *HOST)
+    assert "\x1b" not in inv("remote.releases", *HOST).stdout
+    (site.clone.folder / name).unlink()
+    site.clone.commit("Plain again")
+
+
 def test_plan_tells_what_somebody_changed_on_the_host_itself(site, inv):
     config = site.servers["gpu-01"].root / "shared/triton/alpha/config.pbtxt"
     edited = config.with_name("config.new")

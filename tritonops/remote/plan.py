@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tritonops.models.catalog import load_catalog
 from tritonops.models.lock import LockedVersion, load_lock
+from tritonops.models.replaced import displayed
 from tritonops.remote.definition import definition
 from tritonops.remote.deploy import serves_already
 from tritonops.remote.endpoint import serves_recorded
@@ -47,7 +48,7 @@ def plan(host: Host, source: Source, here: HostSettings, *, directory: str, prun
         *by_hand,
         *_release(state, source),
         *_models(host, state, here, source),
-        *(Change("file", name, "differs") for name in changed_files(host, source, here, state)),
+        *(Change("file", displayed(name), "differs") for name in changed_files(host, source, here, state)),
         *_restart(state, here, source),
         *_since_the_deploy(host, state),
     ]

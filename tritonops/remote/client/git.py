@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonops.display_text import one_line
 from tritonops.errors import InputError
 
 _LINK, _SUBMODULE = "120000", "160000"
@@ -83,7 +84,7 @@ def read_head(project: Path) -> Head:
     """Look at the commit, and compare all files with it, by content."""
     answer = _git(project, "rev-list", "--max-count=1", "--pretty=format:%h%x00%s", "HEAD")
     commit, _, subject = answer.partition("\n")[2].rstrip("\n").partition("\0")
-    return Head(commit, subject, _is_changed(project))
+    return Head(commit, one_line(subject), _is_changed(project))
 
 
 def _refuse_unfinished(project: Path) -> None:
