@@ -1,10 +1,10 @@
 """Bring one host to what this clone says.
 
 survey       one round trip; a host that serves it all already is left alone
-begin        is the host fit for it? make the folders
-upload       the files git tracks, and with `push` the models
+begin        is the host fit for it? number the release, make its folders, ask which large files it lacks
+upload       large files by their digests, all others as one tar, compared there with the manifest
 activate     on the host, in a process of its own: see activation.py
-confirm      what the server answers is what the host says
+prove        read back that the host serves what was sent: see client/proof.py
 """
 
 from __future__ import annotations
