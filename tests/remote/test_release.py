@@ -165,3 +165,16 @@ def test_files_that_cannot_be_written_are_a_failure_in_words(fleet, repository):
         host.run(f"rm -r {state.root}/releases/{facts.id}.partial")
         with pytest.raises(DeployError, match=r"gpu-01: the files cannot be written to .*: .*\bcd\b"):
             send(host, source, HERE, state, facts)
+
+
+def test_a_host_gets_its_own_models_toml_which_is_no_difference_later(fleet, repository):
+    server = fleet.add("gpu-01")
+    entry = '[[models.{0}]]\npath = "config.pbtxt"\ntriton_version = 1\nhosts = ["{1}"]\n'
+    repository.write("models.toml", entry.format("mine", "gpu-01") + entry.format("other", "gpu-02"))
+    repository.commit()
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        text = str(arrived(server)["models.toml"])
+        assert "mine" in text
+        assert "other" not in text
+        assert changed_files(host, read_source(repository.folder), HERE, survey(host, "tritonops")) == []

@@ -183,7 +183,11 @@ def _finish(source: Source, here: HostSettings, state: State, facts: Facts) -> s
     """Write the script that completes a release; models.toml becomes this host's where it names hosts."""
     script = _FINISH.format(facts=json.dumps(asdict(facts)), inv=inv_wrapper(state.root, facts))
     own = models_of(here, source.models_toml)
-    return script if own is None else f"cat >project/models.toml <<'models.toml'\n{own}\nmodels.toml\n{script}"
+    return (
+        script
+        if own is None
+        else f"rm project/models.toml\ncat >project/models.toml <<'models.toml'\n{own}\nmodels.toml\n{script}"
+    )
 
 
 def models_of(host: HostSettings, models_toml: Path) -> str | None:
