@@ -6,7 +6,7 @@ import pytest
 
 from tests.remote.project import activated
 from tests.remote.wire import Wire
-from tritonops.errors import TritonOpsError
+from tritonops.errors import InputError, TritonOpsError
 from tritonops.remote.host import Host
 from tritonops.remote.inventory import HostSettings
 from tritonops.remote.push import pinned_files, push
@@ -55,6 +55,26 @@ def test_what_was_not_downloaded_here_cannot_be_pushed(site):
         site.deploy(push=True)
     assert caught.value.hint == "inv models.download"
     assert site.answers() == before
+    site.deploy()
+
+
+def test_a_model_that_git_does_not_track_is_refused_before_anything_is_sent_and_can_be_pushed(site):
+    site.deploy()
+    before, root = site.answers(), site.servers["gpu-01"].root
+    there = sorted(path.name for path in root.glob("releases/*"))
+    site.clone.model("hidden", scale=80)
+    site.clone.ignore("/models/hidden*")
+    site.clone.commit("hidden")
+    with pytest.raises(InputError, match=r"hidden/1: .* is not tracked by git") as caught:
+        site.deploy()
+    assert "--push" in str(caught.value.hint)
+    assert sorted(path.name for path in root.glob("releases/*")) == there
+    download(site)
+    site.deploy(push=True)
+    assert site.answers() == {**before, "hidden": 80}
+    del site.clone.models["hidden"]
+    site.clone.write_catalog()
+    site.clone.commit("nothing hidden")
     site.deploy()
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.remote.sshd import wait_until
 from tritonops.errors import InputError
+from tritonops.remote.client.manifest import LARGE
 from tritonops.remote.inventory import HostSettings
 from tritonops.remote.source import Source, read_source
 
@@ -281,6 +283,17 @@ def test_the_bytes_of_the_working_tree_are_sent_not_those_of_gits_filters(reposi
     assert sent(repository.folder)["weights.bin"] == sha256(b"weights\r\n\0")
     assert sent(repository.folder)["docs/a.md"] == sha256(b"a\r\n")
     assert not is_changed(repository.folder)
+
+
+def test_a_large_file_whose_digest_is_remembered_is_read_again_once_its_bytes_are_others(repository):
+    content = "1" * LARGE
+    repository.write("weights.onnx", content)
+    repository.commit("Large")
+    remembered = repository.folder / ".store/digests.json"
+    wait_until(lambda: sent(repository.folder)["weights.onnx"] == sha256(content) and remembered.exists(), "a cache")
+    repository.edit_unseen("weights.onnx", "2" * LARGE)
+    assert sent(repository.folder)["weights.onnx"] == sha256("2" * LARGE)
+    assert is_changed(repository.folder)
 
 
 def test_links_are_sent_as_links_and_what_lies_behind_a_linked_folder_is_not(repository, tmp_path):
