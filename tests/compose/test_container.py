@@ -237,15 +237,9 @@ def test_a_model_that_would_keep_triton_from_starting_is_named_before_the_start(
 
 
 def test_a_model_that_keeps_triton_from_starting_is_named(tmp_path):
-    write_model(tmp_path, "good")
     write_slow_model(tmp_path, "slow")
-    with pytest.raises(ServiceError, match="it was not ready after 5 s, and was loading slow"):
-        TritonContainer(tmp_path, image=CPU_IMAGE, timeout=5).start()
-    stub = tmp_path / "slow" / "triton_python_backend_stub"
-    stub.write_text("#!/nonexistent/interpreter\n")
-    stub.chmod(0o755)
-    with pytest.raises(ServiceError, match=r"slow: its load cannot end: .*triton_python_backend_stub"):
-        TritonContainer(tmp_path, image=CPU_IMAGE).start()
+    with pytest.raises(ServiceError, match="it was not ready after 15 s, and was loading slow"):
+        TritonContainer(tmp_path, image=CPU_IMAGE, timeout=15).start()
 
 
 def test_a_models_folder_without_models_is_a_warning(tmp_path):

@@ -31,7 +31,7 @@ from tritonops.models.repository import Repository
 from tritonops.server.embedded import restrictions
 from tritonops.triton.client import ModelStatus, connect
 from tritonops.triton.served import raise_unserved, settled_index, with_reasons
-from tritonops.triton.stuck import LoadLog, stuck_loads
+from tritonops.triton.stuck import LoadLog
 from tritonops.triton.waiting import Deadline
 
 _HTTP, _GRPC, _METRICS = 8000, 8001, 8002
@@ -191,8 +191,6 @@ class TritonContainer(DockerContainer):
                 if (index := settled_index(client)) is not None:
                     return with_reasons(index, Repository(self.models_dir).enabled_names(), self.log())
                 self._require_running()
-                if stuck := stuck_loads(self.log()):
-                    raise self._not_up("; ".join(f"{name}: {reason}" for name, reason in stuck.items()))
         log = LoadLog()
         log.feed(self.log())
         loading = ", ".join(sorted(log.loading)) or "nothing"
