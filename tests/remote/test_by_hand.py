@@ -12,7 +12,7 @@ import pytest
 from tests.onnx_models import affine, write_model
 from tests.remote.project import Site, activated
 from tests.triton.projects import ENSEMBLE
-from tritonops.errors import DeployError, RolledBackError
+from tritonops.errors import ResultUnknownError, RolledBackError
 from tritonops.remote.deploy import rollback
 from tritonops.remote.host import Host
 from tritonops.triton.client import connect
@@ -190,7 +190,7 @@ def test_those_put_there_after_a_switch_that_was_killed_are_kept_too(host, scale
         if line == "load alpha":
             os.kill(json.loads((host.servers["gpu-01"].root / "lock").read_text())["pid"], signal.SIGKILL)
 
-    with pytest.raises(DeployError):
+    with pytest.raises(ResultUnknownError):
         host.deploy(report=kill)
     put_python_model(host, "late")
     host.clone.models.pop("new")
