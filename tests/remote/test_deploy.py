@@ -254,8 +254,8 @@ def test_a_host_that_cannot_be_reached_again_finishes_by_itself(site, scale):
     with pytest.raises(ResultUnknownError, match="finishes, or rolls back"):
         site.deploy(report=lambda line: server.stop() if line == "download models" else None)
     server.start()
-    wait_until(lambda: site.answers()["beta"] == scale, "the host to finish")
-    wait_until(lambda: not (server.root / "lock").read_text(), "the lock to be free")
+    wait_until(lambda: site.answers()["beta"] == scale, "the host to finish", timeout=120)
+    wait_until(lambda: not (server.root / "lock").read_text(), "the lock to be free", timeout=120)
     assert site.deploy().what == "nothing to do"
     assert site.answers()["alpha"] == scale
 
@@ -269,7 +269,11 @@ def test_a_deploy_that_is_killed_leaves_the_host_whole_and_the_next_one_goes_on(
         assert any(line in written for written in process.stderr or ())
         process.kill()
     assert site.answers() in (before, {**before, "alpha": scale, "beta": scale})
-    wait_until(lambda: not (server.root / "lock").exists() or not (server.root / "lock").read_text(), "a free lock")
+    wait_until(
+        lambda: not (server.root / "lock").exists() or not (server.root / "lock").read_text(),
+        "a free lock",
+        timeout=120,
+    )
     site.deploy()
     assert site.answers() == {**before, "alpha": scale, "beta": scale}
 
@@ -285,7 +289,7 @@ def test_ctrl_c_ends_the_client_at_once_and_the_host_goes_on(site, scale):
         said = process.stderr.read() if process.stderr else ""
     assert process.returncode == 130
     assert "Traceback" not in said
-    wait_until(lambda: not (site.servers["gpu-01"].root / "lock").read_text(), "a free lock", timeout=60)
+    wait_until(lambda: not (site.servers["gpu-01"].root / "lock").read_text(), "a free lock", timeout=120)
     assert site.answers() == {**before, "alpha": scale, "beta": scale}
 
 
@@ -340,7 +344,7 @@ def test_a_deploy_of_which_nothing_is_heard_again_is_unknown_and_says_how_to_loo
     (row,) = json.loads(out)
     assert (process.returncode, row["result"]) == (1, "unknown")
     assert "inv remote.status --host gpu-01" in err
-    wait_until(lambda: not (server.root / "lock").read_text(), "a free lock", timeout=60)
+    wait_until(lambda: not (server.root / "lock").read_text(), "a free lock", timeout=120)
     assert site.deploy().what == "nothing to do"
     assert site.answers()["alpha"] == scale
 
