@@ -33,9 +33,11 @@ def project(request, tmp_path):
 def running(request, tmp_path_factory):
     """A Compose project that serves the MODELS of the test's file. Each test leaves it serving."""
     made = Project.at(tmp_path_factory.mktemp("running"), *_models(request))
-    made.up()
-    yield made
-    remove_project(made.name)
+    try:
+        made.up()
+        yield made
+    finally:
+        remove_project(made.name)
 
 
 def _models(request):

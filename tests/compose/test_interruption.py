@@ -99,9 +99,11 @@ def busy(tmp_path_factory):
     """A project with a model that takes two seconds to answer."""
     made = Project.at(tmp_path_factory.mktemp("busy"), "first")
     write_slow_model(made.models_dir, "slow", infer=2)
-    made.up()
-    yield made
-    remove_project(made.name)
+    try:
+        made.up()
+        yield made
+    finally:
+        remove_project(made.name)
 
 
 def interrupt(project, number, wait_for, **changed):
@@ -153,10 +155,12 @@ def fixed(tmp_path_factory):
     extra = folder / "fixed.yml"
     extra.write_text(f"services:\n  triton:\n    container_name: {made.name}-mine\n")
     made.variables["COMPOSE_FILE"] = f"{PROJECT / 'ml.yml'}:{extra}"
-    done = made.inv("compose.up")
-    assert done.returncode == 0, done.stderr
-    yield made
-    remove_project(made.name)
+    try:
+        done = made.inv("compose.up")
+        assert done.returncode == 0, done.stderr
+        yield made
+    finally:
+        remove_project(made.name)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
