@@ -9,7 +9,7 @@ prove        read back that the host serves what was sent: see client/proof.py
 
 from __future__ import annotations
 
-import secrets
+import os
 import shlex
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -191,7 +191,7 @@ def activate(host: Host, state: State, name: str, *, kind: str, options: str = "
     """
     # The newest code there knows what all others wrote: a release of an earlier version is not activated by its own.
     runner = max(name, state.facts.id) if state.facts and kind == "rollback" else name
-    words = {"root": state.root, "id": name, "runner": runner, "run": secrets.token_hex(8)}
+    words = {"root": state.root, "id": name, "runner": runner, "run": os.urandom(8).hex()}
     words |= {"by": who(), "kind": kind, "options": options}
     variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
     follow = f"{variables}not_started={_NOT_STARTED}\n{_FOLLOW}"

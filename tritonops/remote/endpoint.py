@@ -12,7 +12,6 @@ from tritonops.errors import ForwardingRefusedError, TritonError, TritonUnreacha
 from tritonops.remote.host import Host, forwarding_refused
 from tritonops.remote.survey import State, survey
 from tritonops.remote.tunnel import tunnel
-from tritonops.triton.closed import require_closed_grpc, require_closed_http
 
 if TYPE_CHECKING:
     from tritonops.triton.client import TritonClient
@@ -103,6 +102,8 @@ def require_closed(host: Host, state: State, *, grpc: bool = True) -> None:
     """
     if state.token is None:
         return
+    from tritonops.triton.closed import require_closed_grpc, require_closed_http
+
     where = f"{host.name} (port {{}}, over SSH)"
     connection = _Channel(host, state.http_port)
     try:
