@@ -96,7 +96,9 @@ def download_(
     """Download models into triton/, verified, and pin them in models.lock."""
     from tasks.progress import shown
     from tritonops.models.download import download, raise_unless_done
+    from tritonops.models.misplaced import refuse_misplaced
 
+    refuse_misplaced(settings().models_dir)
     with shown(quiet=json) as progress:
         result = download(
             settings(),
@@ -216,10 +218,8 @@ def check(
     from tritonops.models.check.image import DEFAULT_IMAGE, parse_image
     from tritonops.models.check.repository_check import Checked, count_gpus
     from tritonops.models.check.repository_check import check as check_models
-    from tritonops.models.misplaced import refuse_misplaced
 
     at = settings()
-    refuse_misplaced(at.models_dir)
     checked = Checked(
         load_catalog(at.models_toml),
         _repository(),
@@ -273,6 +273,8 @@ def disable(c: Context, model: str, yes: bool = False) -> None:
 
 
 def _repository() -> Repository:
+    from tritonops.models.misplaced import refuse_misplaced
     from tritonops.models.repository import Repository
 
+    refuse_misplaced(settings().models_dir)
     return Repository(settings().models_dir)

@@ -98,6 +98,8 @@ def show_answer(model: str, answer: Answer, *, json: bool) -> None:
         note(f"{what}")
     if not answer.is_complete:
         note(f"stopped after {len(answer.responses)} responses; --max-responses N takes more")
+    if not answer.responses:
+        note("it ended without a response")
     if json:
         responses = [{"outputs": [output.as_json() for output in response]} for response in answer.responses]
         several = {"responses": responses, "complete": answer.is_complete}

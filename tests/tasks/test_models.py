@@ -206,3 +206,12 @@ def test_a_step_of_an_ensemble_is_not_taken_away_unasked(project, inv, arguments
     assert (project / "triton/step").is_dir()
     assert inv(*arguments, "--yes")[0] == 0
     assert not (project / "triton/step").exists()
+
+
+@pytest.mark.parametrize("task", ["models.list", "models.download", "models.check", "models.config"])
+def test_the_folder_of_one_model_is_not_taken_for_that_of_all(inv, project, monkeypatch, task):
+    monkeypatch.setenv("TRITON_MODELS_DIR", str(project / "triton" / "clip"))
+    code, out, err = inv(task)
+    assert (code, out) == (2, "")
+    assert "TRITON_MODELS_DIR is one level too deep" in err
+    assert [path.name for path in (project / "triton" / "clip").iterdir()] == ["1"]

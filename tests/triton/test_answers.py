@@ -117,6 +117,30 @@ def test_a_scalar_and_a_tensor_of_nothing_keep_their_shapes(triton, client):
     assert (output.datatype, output.as_json()["data"]) == ("BYTES", ["hé", "\\xff", ""])
 
 
+def test_an_error_longer_than_16_kb_is_the_models_own(triton, client):
+    name = python(triton, client, "talkative_error", ONE % '"y", {}["too hot" * 10_000]')
+    with pytest.raises(TritonError, match=r"KeyError: .*too hot") as caught:
+        infer(client, name)
+    assert (len(caught.value.answer) > 70_000, len(str(caught.value)) < 600) == (True, True)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
+def test_a_tensor_of_nothing_has_no_largest_values(triton, client, shape):
+    source = ONE % f'"y", np.zeros({shape}, np.float32)'
+    config = CONFIG.replace("dims: [ 3 ]", f"dims: {[-1] * len(shape)}")
+    name = python(triton, client, f"nothing_{'_'.join(map(str, shape))}", source, config)
+    answer = infer(client, name, top=2)
+    ((output,),) = answer.responses
+    assert (output.as_json()["top"], answer.undeclared) == ([[]], ())
+
+
+def test_an_end_without_a_response_is_said(inv, triton, client):
+    config = f"{CONFIG}model_transaction_policy {{ decoupled: true }}\n"
+    name = python(triton, client, "silent", MANY % 0, config)
+    code, out, err = inv("triton.infer", name, "--url", triton.grpc_url)
+    assert (code, out, err.strip()) == (0, "", "it ended without a response")
+
+
 @pytest.fixture(scope="module")
 def classes(triton):
     """Scores 0, 1, 2 … as they were given, with labels; and a string beside them."""

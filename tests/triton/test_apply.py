@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -6,7 +8,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from tests.onnx_models import affine
 from tests.triton.projects import ENSEMBLE, load_with_another_config, project_over, write_ensemble
-from tritonops.errors import DifferenceError, PartialFailureError, UnknownModelError
+from tritonops.errors import DifferenceError, InputError, PartialFailureError, UnknownModelError
 from tritonops.models.pbtxt import VersionPolicy
 from tritonops.models.repository import Repository
 from tritonops.triton import control
@@ -341,6 +343,33 @@ def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_w
     brought(project)
     assert (project.answer("losing"), "unloaded" in project.served()) == (1, False)
     raise_if_different(plan(project))
+
+
+def test_an_unmanaged_ensemble_whose_step_another_client_changed_is_a_difference(project):
+    project.declare("plain", 1)
+    brought(project)
+    disk = Disk.of(project.settings.models_dir, project.client.url)
+    shutil.copytree(project.settings.models_dir / "plain", project.settings.models_dir / "unmanaged")
+    write_ensemble(project.settings.models_dir, "unfit", "unmanaged")
+    for name in ("unmanaged", "unfit"):
+        control.load(project.client, name, disk=disk)
+    load_with_another_config(project.client, "unmanaged", lambda config: setattr(config, "max_batch_size", 4))
+    found = rows(project)
+    reason = "not in models.toml; its step unmanaged is served with another config than it was loaded with"
+    assert found["unfit", None] == ("installed", "UNAVAILABLE", ("load",), reason)
+    reason = "not in models.toml; the config that is served is another one"
+    assert found["unmanaged", 1] == ("installed", "READY", ("keep",), reason)
+    brought(project)
+    assert project.answer("unfit") == 1
+    raise_if_different(plan(project))
+
+
+def test_nothing_is_planned_into_the_folder_of_a_model(project):
+    project.declare("outer", 1)
+    brought(project)
+    inside = replace(project.settings, models_dir=project.settings.models_dir / "outer")
+    with pytest.raises(InputError, match="one level too deep"):
+        make_plan(project.client, inside)
 
 
 def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):

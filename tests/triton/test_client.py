@@ -126,3 +126,17 @@ def test_junk_beside_the_models_is_not_listed(triton, client):
     for name in ("lost+found", ".git", "@eaDir"):
         (triton.models_dir / name).mkdir(exist_ok=True)
     assert not {row.name for row in client.index()} & {"lost+found", ".git", "@eaDir"}
+
+
+def test_a_dangling_link_beside_the_models_is_named_and_what_is_loaded_goes_on_answering(triton, client):
+    write_model(triton.models_dir, "beside_a_link", {1: affine(1, 3)})
+    client.load("beside_a_link", timeout=30)
+    link = triton.models_dir / "gone"
+    link.symlink_to("/nonexistent/gone")
+    try:
+        with pytest.raises(TritonError, match=r"lists no model while one is a link to what does not exist: .*/gone"):
+            client.index()
+        assert client.infer("beside_a_link", {"x": np.zeros((1, 3), np.float32)}, timeout=30)["y"][0, 0] == 3
+    finally:
+        link.unlink()
+    assert [row.state for row in client.index() if row.name == "beside_a_link"] == ["READY"]

@@ -54,3 +54,8 @@ def test_what_was_thrown_and_what_it_says_are_a_crash_s_words():
         crash_words(log) == "terminate called after throwing an instance of 'std::length_error', what():  basic_string"
     )
     assert crash_words("I1 x\n") is None
+
+
+def test_the_last_words_are_the_servers_and_not_those_of_a_models_process_before():
+    log = "terminate called after throwing 'its own'\n  what():  a stub's\nI1 x\nterminate called recursively\n"
+    assert crash_words(log) == "terminate called recursively"

@@ -97,6 +97,9 @@ def _values(datatype: str, content: bytes) -> NDArray[Any] | None:
 
 def _top(array: NDArray[Any]) -> Iterator[tuple[TopClass, ...]]:
     """Read Triton's classification extension: "0.960000:7:seven", the label only where there is one."""
+    if not array.size:
+        yield ()
+        return
     for row in array.reshape(-1, array.shape[-1]).tolist() if array.ndim else [[array.item()]]:
         parts = [text.decode(errors="replace").split(":", 2) for text in row]
         yield tuple(TopClass(float(part[0]), int(part[1]), part[2] if part[2:] else None) for part in parts)

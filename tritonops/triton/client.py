@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tritonops.display_text import clip
 from tritonops.errors import (
     DecoupledModelError,
     NotServedError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT = 10.0
 PROBE_TIMEOUT = 2.0
+_MAX_ERROR = 1 << 24
 _NOT_AVAILABLE = re.compile("requested model '.*' is not available")
 _TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
 
@@ -106,6 +108,9 @@ def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
     options = [
         ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_SIZE),
         ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_SIZE),
+        # Errors come as metadata, of which gRPC takes 16 kB by itself: a longer one would be lost.
+        ("grpc.max_metadata_size", _MAX_ERROR),
+        ("grpc.absolute_max_metadata_size", _MAX_ERROR),
         # The control API is on loopback or behind SSH; http_proxy is not meant for it.
         ("grpc.enable_http_proxy", 0),
         # Whoever waits for a server that is starting wants to know within a moment of its start.
@@ -130,7 +135,16 @@ class TritonClient:
 
     def index(self) -> list[ModelStatus]:
         """List every model of the repository, and each version that was ever loaded, sorted; junk folders are none."""
-        answer = self._call(self._server.get_model_repository_index)
+        try:
+            answer = self._call(self._server.get_model_repository_index)
+        except TritonError as exc:
+            if not exc.answer.startswith("failed to stat file"):
+                raise
+            # One dangling link in the repository's folder, and Triton lists nothing; loaded models go on answering.
+            raise TritonError(
+                f"Triton at {self.url} lists no model while one is a link to what does not exist: {exc.answer}",
+                hint="Remove that link. Models that are loaded go on answering.",
+            ) from exc
         rows = (
             ModelStatus(row.name, int(row.version) if row.version else None, row.state or None, row.reason or None)
             for row in answer.models
@@ -260,7 +274,7 @@ class TritonClient:
         if status == "StatusCode.NOT_FOUND" or _NOT_AVAILABLE.search(message):
             hint = "`inv triton.list` shows what is served, `inv triton.load` loads a model."
             return NotServedError(f"Triton at {self.url}: {message}", hint=hint)
-        return TritonError(f"Triton at {self.url}: {message}", answer=message)
+        return TritonError(f"Triton at {self.url}: {clip(message)}", answer=message)
 
     def _is_there(self) -> bool:
         from tritonclient.utils import InferenceServerException

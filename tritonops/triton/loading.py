@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tritonops.display_text import clip
 from tritonops.errors import TritonError, TritonOpsError, TritonUnreachableError
 from tritonops.models.check.hazards import hazard, steps_on_disk
 from tritonops.models.repository import Repository
@@ -34,6 +35,7 @@ _BYTES_PER_SECOND = 20_000_000
 _MAX_CRASHES = 8
 _POLL = 0.05
 _LAST_WORDS_SECONDS = 5.0
+_MAX_ANSWER = 10_000
 
 
 @dataclass
@@ -192,7 +194,8 @@ class _Run:
         if call.error is None:
             self._note(call.model)
         elif isinstance(call.error, TritonError):
-            self.answers[call.model] = call.error.answer.removeprefix(f"load failed for model '{call.model}': ")
+            answer = call.error.answer.removeprefix(f"load failed for model '{call.model}': ")
+            self.answers[call.model] = clip(answer, _MAX_ANSWER)
         return True
 
     def _note(self, name: str) -> None:

@@ -11,12 +11,14 @@ from tritonops.models.catalog import Catalog, ModelVersion, load_catalog
 from tritonops.models.config import Variant
 from tritonops.models.install import state as install_state
 from tritonops.models.lock import load_lock, pin_of
+from tritonops.models.misplaced import refuse_misplaced
+from tritonops.models.pbtxt import ModelConfig
 from tritonops.models.repository import Repository
 from tritonops.models.sources.path_source import source_problems
 from tritonops.models.store import Store
 from tritonops.settings import Settings
 from tritonops.triton.client import ModelStatus, TritonClient
-from tritonops.triton.compare import changed_config, changed_versions, ready
+from tritonops.triton.compare import changed_config, changed_versions, override, ready
 from tritonops.triton.control import list_models
 from tritonops.triton.dependents import ensemble_steps, lacking_step
 from tritonops.triton.disk import Disk
@@ -36,8 +38,9 @@ def make_plan(
 
     Without a `variant`, a config that is either the GPU's or the CPU's is left alone, and any other becomes the GPU's.
     What models.toml does not have is reported and left alone; with `prune` it is to go out of service. Raises
-    CatalogError, UnknownModelError for a name in `include` that is nowhere, and what the client raises.
+    CatalogError, InputError, UnknownModelError for a name in `include` that is nowhere, and what the client raises.
     """
+    refuse_misplaced(settings.models_dir)
     planner = _Planner(client, settings, load_catalog(settings.models_toml), variant, prune=prune)
     for name in include:
         if name not in planner.names:
@@ -119,12 +122,14 @@ class _Planner:
             return
         disk = "installed" if name in self._enabled else "disabled" if name in self._disabled else None
         states = {row.version: row.state for row in self._rows(name) if row.version is not None}
+        is_overridden = name in self._enabled and "READY" in states.values() and self._is_overridden(name)
+        reason = "not in models.toml" + ("; the config that is served is another one" if is_overridden else "")
         for version in sorted({*self._repository.versions(name), *states}) or _NO_VERSION:
             server = states.get(version) if version else None
             pruned: list[Action] = ["unload"] if server in ("READY", "LOADING") else []
             pruned += ["disable"] if name in self._enabled else []
             actions: tuple[Action, ...] = tuple(pruned) if self._prune and pruned else ("keep",)
-            yield PlannedVersion(name, version, False, disk, server, actions, "not in models.toml")
+            yield PlannedVersion(name, version, False, disk, server, actions, reason)
 
     def _lost_step(self, name: str) -> str | None:
         rows = self._rows(name)
@@ -137,7 +142,18 @@ class _Planner:
         if reasons := [row.reason for row in rows if row.reason and row.reason != "unloaded"]:
             return reasons[-1]
         # Triton says "unloaded" of it, as of one that somebody unloaded; but then nothing is noted of its load.
-        return lacking_step(model.config, itertools.chain(*self._server.values())) if self._disk.note(name) else None
+        if self._disk.note(name) is None:
+            return None
+        return lacking_step(model.config, itertools.chain(*self._server.values())) or self._overridden(model.config)
+
+    def _overridden(self, ensemble: ModelConfig) -> str | None:
+        """Name a step that another client loaded with a config of its own, with which the ensemble may not fit."""
+        step = next(filter(self._is_overridden, ensemble_steps(ensemble)), None)
+        return f"its step {step} is served with another config than it was loaded with" if step else None
+
+    def _is_overridden(self, name: str) -> bool:
+        model, note = self._disk.read(name), self._disk.note(name)
+        return bool(model and note and override(self._client, model, note))
 
     def _steps(self, name: str) -> tuple[str, ...]:
         model = self._disk.read(name) if self._prune else None

@@ -20,7 +20,8 @@ _FAILED = re.compile(
     re.VERBOSE,
 )
 _ENSEMBLE = re.compile(
-    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ )
+    r"""(?:ensemble\ '?(?P<name>.+?)'?\ (?=depends\ on|contains\ models)|in\ ensemble\ (?P<other>.+?),\ |
+        (?=circular\ dependency\ between\ ensembles:\ (?P<circle>.+?)\ ->))
         (?P<reason>.*)"$""",
     re.VERBOSE,
 )
@@ -48,7 +49,7 @@ def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[s
             unparsed = ""
         elif found := _ENSEMBLE.search(line):
             reason = explain(_WITHOUT_REASON.sub("", found["reason"]).replace("\\n", "\n"))
-            name = found["name"] or found["other"]
+            name = found["name"] or found["other"] or found["circle"]
             # It is repeated at each later load of another model, without what the step failed of.
             if not reasons.get(name, "").startswith(reason):
                 reasons[name] = reason

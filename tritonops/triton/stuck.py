@@ -75,8 +75,9 @@ def stuck_loads(log: str) -> dict[str, str]:
 
 def crash_words(log: str) -> str | None:
     """Give the words of a server that crashed: what was thrown, and what it says, or the signal; None for no words."""
-    if found := re.search(r"^(terminate called .*)(?:\n\s*(what\(\): .*))?", log, re.MULTILINE):
-        return ", ".join(words.strip() for words in found.groups() if words)
+    # The last words are the server's own; a model's process may have written such before.
+    if found := [*re.finditer(r"^(terminate called .*)(?:\n\s*(what\(\): .*))?", log, re.MULTILINE)]:
+        return ", ".join(words.strip() for words in found[-1].groups() if words)
     fault = re.search(_FAULT.pattern, log, re.MULTILINE)
     return f"it got the signal {signal.Signals(int(fault[1])).name}" if fault else None
 
