@@ -86,6 +86,18 @@ def is_healthy(container, check):
     return done.returncode == 0, done.stderr.strip()
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o711, 0o744])
+def test_a_models_folder_that_the_container_may_not_read_is_not_healthy(project, mode):
+    project.models_dir.chmod(mode)
+    chosen = project.service(TRITON_USER="1000:1000")
+    chosen.docker.output(chosen.compose.complete("triton"))
+    triton = one(project, "triton")
+    check = triton["Config"]["Healthcheck"]["Test"][1:]
+    wait_until(lambda: is_healthy(triton, check)[1] == "its user may not read /models")
+    project.models_dir.chmod(0o755)
+    wait_until(lambda: is_healthy(triton, check) == (True, ""))
+
+
 @pytest.mark.parametrize("file", ["ml.yml", "docker-compose.yml"])
 def test_the_healthcheck_suits_engines_before_25(file, project):
     chosen = project.service(base=file)

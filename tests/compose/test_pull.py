@@ -1,5 +1,6 @@
 """Images: found by every name that they have, pulled where they are missing, and a registry's own words."""
 
+import json
 import time
 
 import pytest
@@ -66,6 +67,25 @@ def test_a_registry_that_does_not_answer_is_given_the_timeout(project):
         with pytest.raises(ImagePullError, match=r"did not deliver it within 1\.5 s"):
             service.up(chosen, watch=project.lines.append, timeout=1.5)
         assert time.monotonic() - begun < 15
+
+
+def test_an_image_that_has_no_name_in_the_files_is_asked_as_any_before_a_restart(project, tmp_path):
+    server = ["tritonserver", "--model-repository=/models", "--model-control-mode=explicit", "--load-model=*"]
+    dockerfile = tmp_path / "image" / "Dockerfile"
+    dockerfile.parent.mkdir()
+    dockerfile.write_text(f"FROM {CPU_IMAGE}\nCMD {json.dumps(server)}\n")
+    extra = tmp_path / "build.yml"
+    reset = "    image: !reset null\n    command: !reset null\n"
+    extra.write_text(f"services:\n  triton:\n{reset}    build: {dockerfile.parent}\n")
+    try:
+        project.up(extra)
+        first = project.container()["Id"]
+        project.up(extra, recreate=True)
+        assert project.container()["Id"] != first
+        assert project.serving() == {"first"}
+    finally:
+        remove_project(project.name)
+        docker("image", "rm", "--force", f"{project.name}-triton", check=False)
 
 
 def test_an_image_that_the_files_build_is_built_and_built_again_when_asked(project, tmp_path):

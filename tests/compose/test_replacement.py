@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
@@ -77,6 +78,8 @@ REFUSED = {
     ),
     "the host's network without a token": (InputError, "every address", {}, "    network_mode: host\n"),
     "several containers": (InputError, "wants 2 containers", {}, "    deploy: {replicas: 2}\n"),
+    "a service that is scaled to none": (InputError, "wants 0 containers", {}, "    scale: 0\n"),
+    "a service without replicas": (InputError, "wants 0 containers", {}, "    deploy: {replicas: 0}\n"),
     "a name that lets no second container be": (
         InputError,
         "container_name",
@@ -109,6 +112,20 @@ def test_a_taken_port_is_refused_while_the_old_container_serves(running):
             running.up(TRITON_EXPOSE_HTTP=str(port))
     assert identity(running) == before
     assert running.serving() == MODELS
+
+
+@pytest.mark.parametrize("serves_before", [False, True])
+def test_another_server_in_the_hosts_network_is_not_taken_for_ours(project, tmp_path, serves_before):
+    if serves_before:
+        project.up()
+    host = override(tmp_path, "    network_mode: host\n")
+    with ExitStack() as stack:
+        with suppress(OSError):  # one that is there already will do
+            stack.enter_context(socket.create_server(("127.0.0.1", 8001)))
+        with pytest.raises(PublishedPortTakenError, match=r"127\.0\.0\.1:8001"):
+            project.up(host, TRITON_TOKEN="a-token")
+    assert len(project.containers()) == serves_before
+    assert project.serving() == (MODELS if serves_before else set())
 
 
 ROLLED_BACK = {

@@ -174,6 +174,35 @@ def test_a_service_that_only_has_to_be_started_may_end_or_be_unhealthy_as_for_pl
     assert [row.state for row in served.models] == ["READY"]
 
 
+@pytest.mark.parametrize("none", ["scale: 0", "deploy: {replicas: 0}"])
+@pytest.mark.parametrize("condition", ["service_started", "service_healthy", "service_completed_successfully"])
+def test_a_service_that_is_scaled_to_none_is_not_waited_for_as_by_plain_compose(shop, condition, none):
+    shop.write(
+        {
+            "shop/.env": "COMPOSE_FILE=compose.yml:../tritonops/ml.yml:more.yml\n",
+            "shop/more.yml": f"services:\n  fetch:\n    image: IMAGE\n    {none}\n"
+            f"  triton:\n    depends_on: {{fetch: {{condition: {condition}}}}}\n",
+        }
+    )
+    served = compose.up(shop.service({}), watch=print, timeout=120)
+    assert [row.state for row in served.models] == ["READY"]
+
+
+def test_of_several_containers_of_an_init_service_each_has_to_succeed(shop):
+    (shop.folder / "made").mkdir()
+    once = "    image: IMAGE\n    entrypoint: []\n    command: [mkdir, /made/by-the-first]\n    scale: 2\n"
+    once += f"    user: '{os.getuid()}'\n    volumes: ['{shop.folder}/made:/made']\n"
+    shop.write(
+        {
+            "shop/.env": "COMPOSE_FILE=compose.yml:../tritonops/ml.yml:more.yml\n",
+            "shop/more.yml": f"services:\n  fetch:\n{once}  triton:\n"
+            "    depends_on: {fetch: {condition: service_completed_successfully}}\n",
+        }
+    )
+    with pytest.raises(ServiceError, match="fetch ended with exit code 1"):
+        compose.up(shop.service({}), watch=print, timeout=120)
+
+
 @pytest.mark.parametrize(
     ("command", "problem"), [("[sleep, '600']", "needed is unhealthy"), ("['true']", "needed is ended")]
 )

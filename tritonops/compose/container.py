@@ -113,12 +113,17 @@ class Container:
         """Whether both were created from the same settings and image."""
         return self.config_hash == other.config_hash and self.data["Image"] == other.data["Image"]
 
+    @property
+    def is_on_host_network(self) -> bool:
+        """Whether its ports are the machine's own, where the engine keeps nobody from listening first."""
+        return bool(self.data["HostConfig"].get("NetworkMode") == "host")
+
     def grpc_address(self, machine: str | None) -> str:
         """Where its gRPC port can be reached from here; `machine` is that of the engine, None for this one.
 
         Raises InputError where it publishes none, or none that can be reached.
         """
-        if self.data["HostConfig"].get("NetworkMode") == "host":
+        if self.is_on_host_network:
             return reachable_address("", "8001", machine)
         published = self.data["NetworkSettings"]["Ports"].get("8001/tcp")
         if not published:

@@ -30,12 +30,11 @@ class Definition:
         return cls(config["name"], name, services[name])
 
     def require_single(self) -> None:
-        """Raise InputError where the files want several containers of the service."""
-        deploy = self.service.get("deploy") or {}
-        replicas = int(self.service.get("scale") or deploy.get("replicas") or 1)
-        if replicas > 1:
+        """Raise InputError where the files want several containers of the service, or none."""
+        if (wanted := replicas(self.service)) != 1:
+            why = "but only one can have its ports" if wanted else "so plain Compose starts none"
             raise InputError(
-                f"the service {self.name} wants {replicas} containers, but only one can have its ports",
+                f"the service {self.name} wants {wanted} containers, {why}",
                 hint="Remove `scale` or `deploy.replicas` from it.",
             )
 
@@ -60,10 +59,9 @@ class Definition:
         return tuple(self.service.get("profiles") or ())
 
     @property
-    def image(self) -> str | None:
-        """The image's name; None where the files only build it."""
-        image: str | None = self.service.get("image")
-        return image
+    def image(self) -> str:
+        """The image's name: the given one, or the one that Compose gives what the files only build."""
+        return str(self.service.get("image") or f"{self.project}-{self.name}")
 
     @property
     def is_built(self) -> bool:
@@ -114,3 +112,9 @@ class Definition:
             root = source.parent.parent
             return root if (root / "releases").is_dir() else None
         return None
+
+
+def replicas(service: Mapping[str, Any]) -> int:
+    """How many containers the files want of a service."""
+    deploy = service.get("deploy") or {}
+    return next((int(count) for count in (service.get("scale"), deploy.get("replicas")) if count is not None), 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonops.compose.commands import Compose
+from tritonops.compose.definition import replicas
 from tritonops.compose.engine import Docker, Watch, last_lines
 from tritonops.errors import DockerTimeoutError, ServiceError, TritonOpsError
 from tritonops.triton.waiting import Deadline
@@ -40,7 +41,7 @@ def _in_order(services: Mapping[str, Any], name: str) -> Iterator[tuple[str, Map
     def visit(service: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         depends_on = services[service].get("depends_on") or {}
         for other, how in depends_on.items():
-            if other not in services or other in given:
+            if other not in services or other in given or not replicas(services[other]):
                 continue
             given.add(other)
             if how.get("condition") == _COMPLETED:
@@ -63,13 +64,15 @@ def _start(docker: Docker, compose: Compose, name: str, condition: str, *, watch
 
 
 def _wait_for_end(docker: Docker, compose: Compose, name: str, timeout: float) -> None:
-    container = docker.output(compose.container_of(name)).split()[-1]
+    containers = docker.output(compose.container_of(name)).split()
     try:
-        code = docker.output(["docker", "wait", container], timeout=timeout).strip()
+        codes = docker.output(["docker", "wait", *containers], timeout=timeout).split()
     except DockerTimeoutError as exc:
-        raise ServiceError(f"{name} did not end within {timeout:g} s", hint=f"docker logs {container[:12]}") from exc
-    if code != "0":
-        raise _failure(docker, container, f"{name} ended with exit code {code}")
+        hint = f"docker logs {containers[-1][:12]}"
+        raise ServiceError(f"{name} did not end within {timeout:g} s", hint=hint) from exc
+    for container, code in zip(containers, codes, strict=True):
+        if code != "0":
+            raise _failure(docker, container, f"{name} ended with exit code {code}")
 
 
 def _wait_for_health(docker: Docker, compose: Compose, name: str, timeout: float) -> None:

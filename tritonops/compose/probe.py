@@ -25,7 +25,7 @@ def probe(docker: Docker, compose: Compose, definition: Definition, *, running: 
     `running` keeps its ports: only their new address is tried. Raises what docker's failure stands for, or InputError
     where the image's server does not answer.
     """
-    image = str(definition.image)
+    image = definition.image
     if definition.has_fixed_address:
         watch("not asked beforehand whether a new container can start: its fixed address is in use")
         return

@@ -27,7 +27,7 @@ def provide_image(
 
     `build` builds it in any case, where the files say how. Raises ImagePullError and DockerError.
     """
-    image = definition.image or f"{definition.project}-{definition.name}"  # the name that Compose gives what it builds
+    image = definition.image
     is_here = inspect_image(docker, image) is not None
     if definition.is_built:
         if build or not is_here or definition.pull_policy == "build":
@@ -47,7 +47,7 @@ def pull(
 
     Raises ImagePullError with the registry's own words, also where it does not answer within `timeout`.
     """
-    image = definition.image or "of the service"
+    image = definition.image
     watch(f"pulling the image {image}")
     lines: list[str] = []
 

@@ -10,6 +10,8 @@ The engine itself records how far a replacement has come, so that one that was k
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,16 @@ from tritonops.compose.interruption import Interruption
 from tritonops.compose.probe import probe
 from tritonops.compose.serving import Served, ready_models
 from tritonops.compose.starting import Start
-from tritonops.errors import DockerError, InputError, ServiceError, TokenRefusedError, TritonOpsError
+from tritonops.errors import (
+    DockerError,
+    InputError,
+    PublishedPortTakenError,
+    ServiceError,
+    TokenRefusedError,
+    TritonOpsError,
+)
+
+_CONNECT_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -132,12 +143,12 @@ class Replacement:
             self.watch(line)
 
     def _start(self, new: Container) -> Served:
-        self.docker.output(["docker", "start", new.id])
+        self._start_program(new)
         return self._wait_or_stop(new)
 
     def _serve_unchanged(self, current: Container) -> Served:
         if not current.is_running:
-            self.docker.output(["docker", "start", current.id])
+            self._start_program(current)
         return self._wait_or_stop(current, is_new=current.status != "running")
 
     def _wait_or_stop(self, container: Container, *, is_new: bool = True) -> Served:
@@ -182,8 +193,19 @@ class Replacement:
         self.watch("starting the new container, and waiting for its models")
         with self.interruption.postponed():
             self._rename_as(new, current)
-            self.docker.output(["docker", "start", new.id])
+            self._start_program(new)
         return self._wait(new, is_new=True)
+
+    def _start_program(self, container: Container) -> None:
+        """Start a container; in the host's network, only where no other server would answer in its place."""
+        if container.is_on_host_network:
+            address = container.grpc_address(self.docker.machine)
+            host, _, port = address.rpartition(":")
+            with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT):
+                error = PublishedPortTakenError(address)
+                error.hint = "Stop what listens there, or remove `network_mode: host`: the ports can be chosen then."
+                raise error
+        self.docker.output(["docker", "start", container.id])
 
     def _undo(self, previous: Container) -> Container:
         """Remove the new container, and let the previous one serve again."""

@@ -89,6 +89,7 @@ class Server:
                 except TritonError as exc:
                     raise self._failure(str(exc)) from exc
                 if index is not None:
+                    self._require_running()  # in the host's network another server may have answered
                     return self._served(url, index, loads.hung, is_new=is_new)
                 self._require_running()
                 if loads.look() and not answers(client):
