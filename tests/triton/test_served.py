@@ -66,10 +66,11 @@ def test_the_index_gets_the_reasons_that_only_the_log_has_and_the_models_that_it
 def test_models_that_are_not_served_are_named_but_not_those_that_somebody_unloaded():
     rows = [
         ModelStatus("served", 1, "READY", None),
+        ModelStatus("served", 2, "UNLOADING", None),
         ModelStatus("asleep", 1, "UNAVAILABLE", "unloaded"),
         ModelStatus("torn", 1, "UNAVAILABLE", "no graph"),
     ]
     with pytest.raises(PartialFailureError, match="torn: no graph") as raised:
         raise_unserved(rows, hint="Look at the log.")
     assert list(raised.value.failures) == ["torn"]
-    raise_unserved(rows[:2], hint="")
+    raise_unserved(rows[:3], hint="")

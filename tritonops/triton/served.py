@@ -117,7 +117,8 @@ def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:
     failures = {
         row.name: _worded(row.reason) or f"it was never loaded: try `inv triton.load {row.name}`"
         for row in rows
-        if row.state != "READY" and row.reason != _UNLOADED
+        # A version that is UNLOADING answers its last requests: somebody unloaded it, or another one took its place.
+        if row.state not in ("READY", "UNLOADING") and row.reason != _UNLOADED
     }
     if failures:
         raise PartialFailureError("Triton is up, but does not serve", failures, hint=hint)
