@@ -269,9 +269,10 @@ def test_without_a_gpu_the_way_out_is_named(spare):
 
 
 def test_a_models_directory_that_is_not_there_is_not_made(spare, tmp_path):
-    with pytest.raises(DockerError, match="does not exist"):
-        service.up(spare(TRITON_MODELS_DIR=str(tmp_path / "nowhere")), watch=print)
-    assert not (tmp_path / "nowhere").exists()
+    nowhere = tmp_path / "no where"
+    with pytest.raises(InputError, match=f"the folder {nowhere}, .* does not exist"):
+        service.up(spare(TRITON_MODELS_DIR=str(nowhere)), watch=print)
+    assert not nowhere.exists()
 
 
 def test_models_that_the_container_may_not_read_are_an_error_and_nobody_waits_for_them(spare, tmp_path, monkeypatch):

@@ -76,6 +76,14 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
         _explained("a container with the name {} exists already", "docker rename {0} OTHER, or docker rm {0}"),
     ),
     (
+        r"bind source path does not exist: (.*\S)",
+        _explained(
+            "the folder {}, which the service mounts, does not exist on the engine's machine",
+            "TRITON_MODELS_DIR is the models folder; `inv models.download` makes and fills it.",
+            InputError,
+        ),
+    ),
+    (
         r"network (\S+) (?:declared as external, but could not be found|not found)",
         _explained("the external network {} does not exist", "docker network create {}"),
     ),
