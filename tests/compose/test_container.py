@@ -286,12 +286,16 @@ def test_a_stub_that_was_killed_for_memory_is_named_with_the_limit(tmp_path):
         ({"network_mode": "host"}, InputError, "the host's network is refused"),
         ({"network": "no-such-network"}, DockerError, "no-such-network"),
         ({"bind": "203.0.113.9"}, DockerError, "203.0.113.9"),
+        ({"bind": "localhost"}, InputError, "bind: expected an IP address, got 'localhost'"),
+        ({"token": "a b"}, InputError, "token: expected printable ASCII"),
+        ({"mem_limit": "lots"}, InputError, "lots"),
+        ({"image": ""}, InputError, "a container of '' could not be started"),
     ],
 )
 def test_an_option_that_is_wrong_is_named_and_nothing_is_left(tmp_path, options, error, message):
     write_model(tmp_path, "good")
     with pytest.raises(error, match=message):
-        TritonContainer(tmp_path, image=CPU_IMAGE, **options).start()
+        TritonContainer(tmp_path, **{"image": CPU_IMAGE, **options}).start()
     assert containers_over(tmp_path) == []
 
 

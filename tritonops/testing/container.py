@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,6 +72,9 @@ class TritonContainer(DockerContainer):
                 "the host's network is refused: it would open the control APIs to everybody",
                 hint='bind="0.0.0.0" publishes the ports instead.',
             )
+        _require_address(bind)
+        if token and not re.fullmatch(r"[!-~]+", token):
+            raise InputError("token: expected printable ASCII without spaces, as headers do")
         defaults: dict[str, Any] = {"user": f"{os.getuid()}:{os.getgid()}", "shm_size": "1g"}
         with _translated_errors(image):
             super().__init__(image, network=None if isinstance(network, str) else network, **defaults | options)
@@ -251,6 +256,15 @@ def _command(token: str | None) -> list[str]:
     ]
 
 
+def _require_address(bind: str) -> None:
+    """The engine takes a name for every address, and opens the ports to everybody."""
+    try:
+        if bind:
+            ip_address(bind)
+    except ValueError as exc:
+        raise InputError(f"bind: expected an IP address, got {bind!r}", hint="This machine alone: 127.0.0.1") from exc
+
+
 @contextmanager
 def _translated_errors(image: str) -> Iterator[None]:
     """Word what Docker's Python client raises as the docker commands of this library do."""
@@ -259,6 +273,8 @@ def _translated_errors(image: str) -> Iterator[None]:
     except APIError as exc:
         raise DockerError(f"a container of {image} could not be started: {exc.explanation or exc}") from exc
     except DockerException as exc:
+        if exc.__cause__ is None:  # no failed connection, but the client's word on what it was given
+            raise InputError(f"a container of {image!r} could not be started: {exc}") from exc
         error = EngineUnreachableError(str(exc))
         error.hint = "Start Docker, or set DOCKER_HOST to where it is."
         raise error from exc
