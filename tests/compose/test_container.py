@@ -24,6 +24,7 @@ from tritonops.errors import (
     ImagePullError,
     InputError,
     LoadError,
+    ServerDiedError,
     ServiceError,
     TokenRefusedError,
     TritonOpsError,
@@ -175,7 +176,8 @@ def test_a_container_killed_in_mid_load_ends_the_load_with_an_error(tmp_path):
         triton.get_wrapped_container().kill()
         loading.join(timeout=30)
     assert failures
-    assert failures[0].exit_code == 3
+    assert isinstance(failures[0], ServerDiedError)
+    assert failures[0].exit_code == 1
 
 
 def write_slow_model(models_dir, name):

@@ -77,8 +77,8 @@ def _judge(client, case: Case, root: Path, log: Path) -> tuple[bool, str]:
         client.load_model(case.name, client_timeout=60)
     except InferenceServerException as exc:
         # Of a config that the core refuses, the API does not give the reason; it stands in the log.
-        logged = failure_reasons(log.read_text(encoding="utf-8", errors="replace")).get(case.name)
-        return False, logged or exc.message() or ""
+        logged = failure_reasons(log.read_text(encoding="utf-8", errors="replace")).get(case.name, "")
+        return False, f"{exc.message()}\n{logged}"
     finally:
         shutil.rmtree(root / case.name)
     return True, ""
