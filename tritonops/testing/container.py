@@ -39,6 +39,7 @@ from tritonops.triton.waiting import Deadline
 _HTTP, _GRPC, _METRICS = 8000, 8001, 8002
 _LOOPBACK = "127.0.0.1"
 _LOG_LINES = 40
+_EVENT_SECONDS = 30
 _KILLED = 137  # 128 + SIGKILL
 _LAYOUT = "It holds <model>/config.pbtxt and <model>/<version>/. A relative path starts at the working folder."
 _NO_REAPER = "TESTCONTAINERS_RYUK_DISABLED=true does without it; a run that is killed then leaves its containers."
@@ -83,6 +84,7 @@ class TritonContainer(DockerContainer):
         self.models_dir = Path(models_dir).resolve()
         self.token = token
         self._timeout, self._require_models, self._bind = timeout, require_models, bind
+        self._had_memory_kill = False
         self.with_volume_mapping(str(self.models_dir), "/models", "ro")
         self.with_command(_command(token))
         self.ports |= dict.fromkeys(map(str, (_HTTP, _GRPC, _METRICS)), (bind, None))  # type: ignore[arg-type]
@@ -196,6 +198,7 @@ class TritonContainer(DockerContainer):
                 if (index := settled_index(client)) is not None:
                     return with_reasons(index, Repository(self.models_dir).enabled_names(), self.log())
                 self._require_running()
+                self._had_memory_kill = self._had_memory_kill or self._oom_events()
         log = LoadLog()
         log.feed(self.log())
         loading = ", ".join(sorted(log.loading)) or "nothing"
@@ -231,16 +234,17 @@ class TritonContainer(DockerContainer):
         container.reload()
         state, limit = container.attrs["State"], container.attrs["HostConfig"].get("Memory")
         limited = f"its limit is {limit >> 20} MiB; mem_limit= raises it" if limit else "the machine has too little"
-        if state.get("OOMKilled") or self._oom_events():
+        if state.get("OOMKilled") or self._had_memory_kill or self._oom_events():
             return f"The kernel killed a process in it for memory: {limited}."
         if state["ExitCode"] == _KILLED:
             return f"Something killed it (exit {_KILLED}), `docker kill` or the kernel for memory: {limited}."
         return None
 
     def _oom_events(self) -> bool:
+        """Ask for the last seconds only: the engine keeps no more than 256 events of all containers."""
         client = self.get_docker_client().client
         filters = {"container": self.get_container_id(), "event": "oom"}
-        since = time.time() - self._timeout - 60
+        since = time.time() - _EVENT_SECONDS
         return any(True for _ in client.events(since=int(since), until=int(time.time()) + 1, filters=filters))
 
 
