@@ -152,7 +152,7 @@ def test_the_script_of_a_release_and_the_activation_name_the_project_alike(pair)
         inv = release.inv.read_text().replace(f'exec "$root/releases/{release.id}/project/inv"', "exec printenv")
         script = server.home / "script"
         script.write_text(inv)
-        name = os.popen(f"sh {script} COMPOSE_PROJECT_NAME").read().strip()
+        name = subprocess.check_output(["sh", str(script), "COMPOSE_PROJECT_NAME"], text=True).strip()
         assert name == compose_project(server.root)
         assert Runtime(layout, release)._service().definition.project == name
     assert len({compose_project(server.root) for server in pair.servers.values()}) == 2
