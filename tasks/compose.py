@@ -20,7 +20,7 @@ FILES = {
     "service": 'The service of Triton in those files; "triton" otherwise.',
 }
 TIMEOUT = {
-    "timeout": "Seconds that loading the models may take; 600 otherwise.",
+    "timeout": "Seconds that loading the models may take (default: 600).",
     "model-timeout": "Seconds for the load of one model (default: 60, more for large files).",
 }
 JSON = {"json": "Print one JSON document."}

@@ -120,7 +120,7 @@ def test_another_server_in_the_hosts_network_is_not_taken_for_ours(project, tmp_
         project.up()
     host = override(tmp_path, "    network_mode: host\n")
     with ExitStack() as stack:
-        with suppress(OSError):  # one that is there already will do
+        with suppress(OSError):  # an existing one is fine
             stack.enter_context(socket.create_server(("127.0.0.1", 8001)))
         with pytest.raises(PublishedPortTakenError, match=r"127\.0\.0\.1:8001"):
             project.up(host, TRITON_TOKEN="a-token")

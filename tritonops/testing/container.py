@@ -198,7 +198,7 @@ class TritonContainer(DockerContainer):
                 if (index := settled_index(client)) is not None:
                     return with_reasons(index, Repository(self.models_dir).enabled_names(), self.log())
                 self._require_running()
-                self._had_memory_kill = self._had_memory_kill or self._oom_events()
+                self._had_memory_kill = self._had_memory_kill or self._oom_events(until=time.time())
         log = LoadLog()
         log.feed(self.log())
         loading = ", ".join(sorted(log.loading)) or "nothing"
@@ -234,18 +234,18 @@ class TritonContainer(DockerContainer):
         container.reload()
         state, limit = container.attrs["State"], container.attrs["HostConfig"].get("Memory")
         limited = f"its limit is {limit >> 20} MiB; mem_limit= raises it" if limit else "the machine has too little"
-        if state.get("OOMKilled") or self._had_memory_kill or self._oom_events():
+        if state.get("OOMKilled") or self._had_memory_kill or self._oom_events(until=time.time() + 1):
             return f"The kernel killed a process in it for memory: {limited}."
         if state["ExitCode"] == _KILLED:
             return f"Something killed it (exit {_KILLED}), `docker kill` or the kernel for memory: {limited}."
         return None
 
-    def _oom_events(self) -> bool:
-        """Ask for the last seconds only: the engine keeps no more than 256 events of all containers."""
+    def _oom_events(self, *, until: float) -> bool:
+        """Ask for the last seconds only: the engine keeps few events. It answers at `until`, also one to come."""
         client = self.get_docker_client().client
         filters = {"container": self.get_container_id(), "event": "oom"}
         since = time.time() - _EVENT_SECONDS
-        return any(True for _ in client.events(since=int(since), until=int(time.time()) + 1, filters=filters))
+        return any(True for _ in client.events(since=int(since), until=int(until), filters=filters))
 
 
 def _command(token: str | None) -> list[str]:

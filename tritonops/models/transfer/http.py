@@ -47,6 +47,7 @@ ATTEMPTS = 8
 ATTEMPTS_AT_FIRST = 4
 """The same for a host that has not answered once: its name may be wrong, or the network away."""
 LATE_TRY_SECONDS = 0.5
+"""For what is wanted of a host that has answered nobody for as long as a listing may take."""
 PATIENCE = 50 / 30
 """Times the seconds that a connection may stall: a whole listing may take so long, and a file be without progress. With
 the default of 30 seconds, a command whose server never answers ends within a minute, also on a busy machine."""
