@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests import programs
+from tritonops.server.ports import free_ports
 
 _SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
 """Options that say where OpenSSH 9.8 and 10.0 find what they start."""
@@ -138,10 +139,7 @@ def make_key(path: Path) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports().http
 
 
 def answers(port: int) -> bool:

@@ -128,7 +128,7 @@ class Server:
             raise ServiceError(f"the container {now.name} is paused", hint=f"docker unpause {now.name}")
         if now.status != "running" or now.data["RestartCount"] != self.container.data["RestartCount"]:
             _refuse_crash(self.docker, self.container, now)
-            raise self._failure(f"it ended with exit code {now.data['State']['ExitCode']}", now)
+            raise self._failure(_ending(self.docker, self.container, now), now)
         return now
 
     def _failure(self, problem: str, container: Container | None = None) -> ServiceError:
@@ -201,6 +201,12 @@ def _refuse_crash(docker: Docker, container: Container, now: Container) -> None:
         raise BadStartError(dict.fromkeys(log.loading, f"Triton crashed while it loaded this model: {words}"), {})
     reason = f"not loaded: Triton crashed while it loaded {', '.join(sorted(log.loading))}: {words}"
     raise BadStartError({}, dict.fromkeys(log.loading, reason))
+
+
+def _ending(docker: Docker, container: Container, now: Container) -> str:
+    """Say how its program ended. The state of one that was started again has an exit code of 0, whatever it was."""
+    codes = exit_codes(docker, container) if now.status == "running" else [now.data["State"]["ExitCode"]]
+    return f"it ended with exit code {codes[-1]}" if codes else "it ended, and was started again"
 
 
 def describe(docker: Docker, definition: Definition, token: str | None) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from tritonops.errors import InputError, PortTakenError
 
 LOOPBACK = "127.0.0.1"
+_NOT_EPHEMERAL = range(10_000, 32_768)
+"""Linux gives 32768 to 60999 to clients (ip_local_port_range in ip(7)), macOS those from 49152 on."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,12 @@ class Ports:
 
 
 def free_ports() -> Ports:
-    """Give three ports that nobody listens on at this moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for listener in sockets:
-            listener.bind((LOOPBACK, 0))
-        return Ports(*(listener.getsockname()[1] for listener in sockets))
+    """Give three ports that nobody listens on at this moment.
+
+    None of those that the kernel gives to clients: a connection could take it before the server listens.
+    """
+    candidates = random.SystemRandom().sample(_NOT_EPHEMERAL, len(_NOT_EPHEMERAL))
+    return Ports(*islice(filter(is_free, candidates), 3))
 
 
 def require_free(ports: Ports, *, ours: Ports | None = None) -> None:
