@@ -15,8 +15,8 @@ import invoke
 
 from tasks.terminal import note
 from tritonops.errors import InputError, TritonOpsError
+from tritonops.project import Project
 from tritonops.redaction import redact
-from tritonops.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 _SYSTEM_ERRORS = {
@@ -69,6 +69,7 @@ def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:
+        project.cache_clear()  # the task before it may have changed models.toml
         try:
             body(*args, **kwargs)
             sys.stdout.flush()
@@ -108,10 +109,11 @@ def _show_traceback_when_debugging() -> None:
         note(redact(traceback.format_exc()))
 
 
-def settings() -> Settings:
-    """The settings of this project, from the environment and .env; what looks misspelt there is named once."""
-    found = load_settings(PROJECT)
-    for warning in found.environment.warnings:
+@functools.cache
+def project() -> Project:
+    """This checkout, read once for each task; what looks misspelt in the environment or .env is named once."""
+    found = Project.load(PROJECT)
+    for warning in found.settings.environment.warnings:
         if warning not in _warned:
             _warned.add(warning)
             print(f"warning: {warning}", file=sys.stderr)

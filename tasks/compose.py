@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import PROJECT, integer, seconds, settings, task, uv
+from tasks.cli import PROJECT, integer, project, seconds, task, uv
 from tasks.terminal import note, print_json, print_table
 from tasks.triton_output import show_models
 
@@ -121,8 +121,8 @@ def pull(c: Context, cpu: bool = False, service: str | None = None, timeout: str
 )
 def build_cpu(c: Context, base_image: str | None = None, tag: str | None = None) -> None:
     """Build the small CPU image from the locked wheels."""
-    from tritonops.compose.engine import Docker
-    from tritonops.compose.image import CPU_IMAGE, ImageSource, build
+    from tritonops.compose.build_cpu import CPU_IMAGE, ImageSource, build
+    from tritonops.compose.engine.docker import Docker
 
     build(Docker(PROJECT), ImageSource.of(PROJECT), uv=uv(), watch=note, tag=tag or CPU_IMAGE, base_image=base_image)
     print(tag or CPU_IMAGE)
@@ -133,7 +133,7 @@ def _service(cpu: bool, name: str | None) -> Service:
     from tritonops.compose.commands import SERVICE
     from tritonops.compose.service import Service
 
-    return Service.of(settings(), cpu=cpu, name=name or SERVICE)
+    return Service.of(project().settings, cpu=cpu, name=name or SERVICE)
 
 
 def _up(
@@ -146,7 +146,7 @@ def _up(
     build: bool = False,
 ) -> None:
     from tritonops.compose import service as compose
-    from tritonops.triton.served import raise_unserved
+    from tritonops.triton.startup.served import raise_unserved
 
     limit = seconds("--timeout", timeout)
     served = compose.up(

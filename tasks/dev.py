@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from tasks.cli import PROJECT, names, settings, task, uv
+from tasks.cli import PROJECT, names, project, task, uv
 from tasks.terminal import note, print_json
 from tritonops.errors import InputError, TritonOpsError
 
@@ -69,7 +69,7 @@ def doctor(c: Context, json: bool = False) -> None:
     """Look at all that this machine needs to download, serve and deploy, and say what to do about what is missing."""
     from tritonops.doctor import can_serve, examine
 
-    findings = examine(settings())
+    findings = examine(project())
     if json:
         print_json(findings)
     else:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import file_path, integer, settings, task
+from tasks.cli import file_path, integer, project, task
 from tasks.terminal import confirm, note
 from tritonops.errors import InputError
 
 if TYPE_CHECKING:
-    from tritonops.models.generate import Wishes
+    from tritonops.models.configs.rendering import Wishes
 
 WISHES = {
     "max-batch-size": "The largest batch; otherwise 8 where the graph's batch varies, and 0 where it does not.",
@@ -37,15 +37,10 @@ def generate_config(
     overwrite: bool = False,
 ) -> None:
     """Write the CPU and the GPU config of a model from its ONNX graph on disk."""
-    from tritonops.models.catalog import load_catalog
-    from tritonops.models.generate import generate_configs
-    from tritonops.models.repository import Repository
+    from tritonops.models.generate_config import generate_configs
 
-    at = settings()
     files = generate_configs(
-        load_catalog(at.models_toml),
-        Repository(at.models_dir),
-        at.config_dir,
+        project(),
         model,
         wishes=_wishes(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
         overwrite=overwrite,
@@ -56,7 +51,7 @@ def generate_config(
 
 
 def _wishes(max_batch_size: str | None, labels: str | None, *, dynamic_batching: bool, warmup: bool) -> Wishes:
-    from tritonops.models.generate import Wishes
+    from tritonops.models.configs.rendering import Wishes
 
     labels_path = file_path("--labels", labels)
     if labels_path and not labels_path.is_file():
@@ -119,7 +114,7 @@ def add(
     }
     with shown(quiet=False) as progress:
         added = add_model(
-            settings(),
+            project(),
             model,
             {key: value for key, value in typed.items() if value is not None},
             variant="cpu" if cpu else "gpu",
@@ -144,16 +139,16 @@ def add(
 )
 def remove(c: Context, model: str, version: str | None = None, files: bool = False, yes: bool = False) -> None:
     """Take a model out of models.toml and models.lock, and from the disk where that is asked for."""
-    from tritonops.models.add import plan_removal, remove_model
     from tritonops.models.dependents import needed_by
+    from tritonops.models.remove import plan_removal, remove_model
 
-    removal = plan_removal(settings(), model, version=integer("--version", version, at_least=1), files=files)
+    removal = plan_removal(project(), model, version=integer("--version", version, at_least=1), files=files)
     folders = "".join(f"\n  {folder}" for folder in removal.folders)
-    needed = needed_by(settings().models_dir, settings().models_toml, model) if removal.folders else ""
+    needed = needed_by(project(), model) if removal.folders else ""
     labels = ", ".join(entry.label for entry in removal.entries)
     kept = "Files that were not downloaded are kept in .store/replaced/."
     question = f"{needed} Remove {labels}, and from the disk:{folders}\n{kept} Go ahead?".lstrip()
     if folders and not confirm(question, yes=yes):
         return
-    remove_model(settings(), removal)
+    remove_model(project(), removal)
     print(f"removed: {labels}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.cli import PROJECT, names, settings
+from tasks.cli import names, project
 from tasks.terminal import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from tritonops.remote.fleet import Outcome, Work
-    from tritonops.remote.inventory import HostSettings
+    from tritonops.remote.client.fleet import Outcome, Work
+    from tritonops.remote.client.inventory import HostSettings
 
 _T = TypeVar("_T")
 
@@ -23,22 +23,26 @@ HOST_LISTS = ["host", "group"]
 
 def selected(host: Sequence[str], group: Sequence[str]) -> list[HostSettings]:
     """Read which hosts were named."""
-    from tritonops.remote.inventory import load_inventory
-
-    return load_inventory(PROJECT / "hosts.toml").select(names(host), names(group))
+    return project().hosts.select(names(host), names(group))
 
 
-def on_each(
-    hosts: list[HostSettings], work: Work[_T], *, canary: bool = False, quiet: bool = False
+def run_on_hosts(
+    hosts: list[HostSettings],
+    work: Work[_T],
+    *,
+    canary: bool = False,
+    before: Callable[[], object] = lambda: None,
+    quiet: bool = False,
 ) -> list[Outcome[_T]]:
-    """Do the work on all of them, with a line for each step of each."""
-    from tritonops.remote import fleet
+    """Do the work on all of them, with a line for each step of each; `before` runs while they are logged in to."""
+    from tritonops.remote.client import fleet
 
     def report(host: str, line: str) -> None:
         if not quiet:
             note(f"{host}: {line}")
 
-    return fleet.on_each(hosts, work, ssh_config=settings().ssh_config, report=report, canary=canary)
+    ssh_config = project().settings.ssh_config
+    return fleet.run_on_hosts(hosts, work, ssh_config=ssh_config, report=report, canary=canary, before=before)
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, json: bool) -> None:
@@ -51,12 +55,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, json
 
 def run_there(host: str, task: str, *arguments: str, **options: object) -> None:
     """Run a task of this suite on a host: one that works on the server's own disk. stdout and stderr stay apart."""
-    from tritonops.remote.host import Host
-    from tritonops.remote.operate import run_task
+    from tritonops.remote.run import run_task
+    from tritonops.remote.ssh.host import Host
 
     words = [task, *arguments, *(word for name, value in options.items() for word in _written(name, value))]
-    with Host(host, ssh_config=settings().ssh_config) as on:
-        run_task(on, settings().remote_dir, words, show=print, show_error=note)
+    with Host(host, ssh_config=project().settings.ssh_config) as on:
+        run_task(on, project().settings.remote_dir, words, show=print, show_error=note)
 
 
 def _written(option: str, value: object) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, names, settings, task
+from tasks.cli import integer, names, project, task
 from tasks.entries import add, generate_config, remove
 from tasks.terminal import confirm, note, print_diff, print_json, print_table, size
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tritonops.errors import TritonOpsError
-    from tritonops.models.check.finding import Finding
     from tritonops.models.config import ConfigOutcome
+    from tritonops.models.configs.variants import Variant
     from tritonops.models.download import DownloadResult
-    from tritonops.models.repository import Repository
+    from tritonops.models.rules.finding import Finding
 
 __all__ = ["add", "generate_config", "remove"]  # tasks of this collection, too
 
@@ -28,21 +28,13 @@ INCLUDE = {"include": "Only this model; several times, or as a comma-separated l
 @task(name="list", help={"json": "Print one JSON document."})
 def list_(c: Context, json: bool = False) -> None:
     """Compare models.toml with the disk: each version, its source, and what is installed."""
-    from tritonops.models.catalog import load_catalog
-    from tritonops.models.listing import list_versions
-    from tritonops.models.lock import load_lock
-    from tritonops.models.sources.path_source import source_problems
-    from tritonops.models.store import Store
+    from tritonops.models.list import list_versions
 
-    at = settings()
-    catalog, pins = load_catalog(at.models_toml), load_lock(at.lock_path)
-    problems = source_problems(catalog, pins, Store(at.store_dir).digests)
-    sizes = {label: pin.size for label, pin in pins.items()}
-    rows = list_versions(catalog, _repository(), at.config_dir, sizes=sizes)
-    for label, problem in problems.items():
+    found = list_versions(project())
+    for label, problem in found.source_problems.items():
         note(f"{label}: {problem.in_one_line}")
     if json:
-        print_json(rows)
+        print_json(found.versions)
         return
     print_table(
         ("name", "version", "revision", "source", "size", "installed", "enabled", "config"),
@@ -53,11 +45,11 @@ def list_(c: Context, json: bool = False) -> None:
                 row.revision and row.revision[:12],
                 row.source,
                 size(row.size),
-                _installed(row.installed, problems.get(f"{row.name}/{row.version}")),
+                _installed(row.installed, found.source_problems.get(f"{row.name}/{row.version}")),
                 _yes(row.enabled),
                 row.config,
             )
-            for row in rows
+            for row in found.versions
         ],
     )
 
@@ -96,12 +88,10 @@ def download_(
     """Download models into triton/, verified, and pin them in models.lock."""
     from tasks.progress import shown
     from tritonops.models.download import download, raise_unless_done
-    from tritonops.models.misplaced import refuse_misplaced
 
-    refuse_misplaced(settings().models_dir)
     with shown(quiet=json) as progress:
         result = download(
-            settings(),
+            project(),
             include=names(include),
             overwrite=overwrite,
             verify=verify,
@@ -133,17 +123,17 @@ def _summary(result: DownloadResult) -> str:
 def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
     """Pin models to commits, sizes and SHA-256 in models.lock, where they are not pinned yet."""
     from tasks.progress import shown
-    from tritonops.models.pin import check_lock, lock_models
+    from tritonops.models.lock import check_lock, lock_models
 
     if check:
-        check_lock(settings(), include=names(include))
+        check_lock(project(), include=names(include))
         return
     with shown(quiet=json) as progress:
-        result = lock_models(settings(), include=names(include), progress=progress)
+        result = lock_models(project(), include=names(include), progress=progress)
     if json:
         print_json(result)
     else:
-        note(f"{len(result.locked)} locked, {len(result.kept)} kept: {settings().lock_path}")
+        note(f"{len(result.locked)} locked, {len(result.kept)} kept: {project().settings.lock_path}")
 
 
 @task(help={"yes": "Do not ask."})
@@ -153,11 +143,11 @@ def prune(c: Context, yes: bool = False) -> None:
     from tritonops.models.prune import delete_garbage, find_garbage
 
     with shown(quiet=False) as progress:
-        found = find_garbage(settings(), progress)
+        found = find_garbage(project(), progress)
         print_table(("file", "size"), [(found.shown(file), size(length)) for file, length in found.files.items()])
         note(f"{len(found.files)} files, {size(found.bytes)}")
         if found.files and confirm("Delete them?", yes=yes):
-            deleted = delete_garbage(settings(), found, progress)
+            deleted = delete_garbage(project(), found, progress)
             if kept := len(found.files) - len(deleted.files):
                 note(f"{kept} of them came into use meanwhile and are kept")
 
@@ -172,18 +162,9 @@ def prune(c: Context, yes: bool = False) -> None:
 )
 def config(c: Context, include: list[str], cpu: bool = False, overwrite: bool = False) -> None:
     """Copy configs from triton-config/ to the models; show how one on disk differs."""
-    from tritonops.models.catalog import load_catalog
     from tritonops.models.config import copy_configs, raise_unless_done
 
-    at = settings()
-    outcomes = copy_configs(
-        load_catalog(at.models_toml),
-        _repository(),
-        at.config_dir,
-        variant="cpu" if cpu else "gpu",
-        include=names(include),
-        overwrite=overwrite,
-    )
+    outcomes = copy_configs(project(), variant="cpu" if cpu else "gpu", include=names(include), overwrite=overwrite)
     for outcome in outcomes:
         _show(outcome)
     raise_unless_done(outcomes)
@@ -213,22 +194,12 @@ def check(
     c: Context, include: list[str], cpu: bool = False, gpu: bool = False, image: str | None = None, json: bool = False
 ) -> None:
     """Find what Triton would refuse, or serve otherwise than meant, without a server."""
-    from tritonops.models.catalog import load_catalog
-    from tritonops.models.check.finding import raise_on_errors
-    from tritonops.models.check.image import DEFAULT_IMAGE, parse_image
-    from tritonops.models.check.repository_check import Checked, count_gpus
-    from tritonops.models.check.repository_check import check as check_models
+    from tritonops.models.check import Checked
+    from tritonops.models.check import check as check_models
+    from tritonops.models.rules.finding import raise_on_errors
 
-    at = settings()
-    checked = Checked(
-        load_catalog(at.models_toml),
-        _repository(),
-        at.config_dir,
-        at.lock_path,
-        parse_image(image or at.triton_image or DEFAULT_IMAGE),
-        count_gpus(),
-        ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu"),
-    )
+    variants: tuple[Variant, ...] = ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu")
+    checked = Checked.of(project(), image=image, variants=variants)
     findings = check_models(checked, include=names(include))
     if checked.image.release is None:
         note(f"{checked.image.name} is no release of NVIDIA's: backends and ONNX Runtime were not checked")
@@ -252,7 +223,9 @@ def _show_findings(findings: Sequence[Finding]) -> None:
 @task(help={"model": "The model's name."}, positional=["model"])
 def enable(c: Context, model: str) -> None:
     """Show a disabled model to Triton again: move it from triton-disabled/ to triton/."""
-    print(_repository().enable(model))
+    from tritonops.models.enable import enable_model
+
+    print(enable_model(project(), model))
     note(f"`inv triton.load {quote(model)}` loads it into a running server.")
 
 
@@ -263,18 +236,10 @@ def enable(c: Context, model: str) -> None:
 def disable(c: Context, model: str, yes: bool = False) -> None:
     """Hide a model from Triton: move it from triton/ to triton-disabled/."""
     from tritonops.models.dependents import needed_by
+    from tritonops.models.disable import disable_model
 
-    repository = _repository()
-    needed = needed_by(repository.root, settings().models_toml, model)
+    needed = needed_by(project(), model)
     if needed and not confirm(f"{needed} Go ahead?", yes=yes):
         return
-    print(repository.disable(model))
+    print(disable_model(project(), model))
     note(f"A running server goes on serving it until `inv triton.unload {quote(model)}`.")
-
-
-def _repository() -> Repository:
-    from tritonops.models.misplaced import refuse_misplaced
-    from tritonops.models.repository import Repository
-
-    refuse_misplaced(settings().models_dir)
-    return Repository(settings().models_dir)

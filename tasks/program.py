@@ -8,18 +8,41 @@ import io
 import os
 import signal
 import sys
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 # Until a task runs, Ctrl-C ends the process as it does any other: no traceback of half an import.
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-# Invoke imports unittest.mock, and asyncio with it, for a class that only tests use: a fifth of every start.
-# And most of what a short run makes stays: to look through it for garbage again and again costs a thirtieth.
+
+class _ImportedWhenUsed(ModuleType):
+    """Stands in for a module until one of its attributes is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+
+def _mock(*args: Any, **kwargs: Any) -> Any:
+    from unittest.mock import Mock
+
+    return Mock(*args, **kwargs)
+
+
+def _stand_ins() -> dict[str, ModuleType]:
+    """Invoke imports both at every start: PyYAML for configuration files, Mock for MockContext."""
+    mock = ModuleType("unittest.mock")
+    vars(mock)["Mock"] = _mock
+    return {"unittest.mock": mock, "invoke.vendor.yaml": _ImportedWhenUsed("invoke.vendor.yaml")}
+
+
 if __name__ == "__main__":
+    # Most of what a short run makes stays: repeated garbage collections find nothing, and cost a thirtieth.
     gc.set_threshold(20_000, 20, 20)
-    sys.modules["unittest.mock"] = ModuleType("unittest.mock")
-    vars(sys.modules["unittest.mock"])["Mock"] = object
+    sys.modules.update(_stand_ins())
     if sys.version_info >= (3, 13) and not sys.prefix.isascii():
         try:
             sys.prefix.encode()
@@ -35,7 +58,9 @@ from invoke import Config, Exit, ParseError, Program, __version__
 from invoke.util import LOG_FORMAT
 
 if __name__ == "__main__":
-    del sys.modules["unittest.mock"]
+    # Whoever imports them from now on gets the real ones.
+    for name in _stand_ins():
+        del sys.modules[name]
 
 
 class TaskProgram(Program):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tasks.terminal import note, size
 from tritonops.display_text import clip, one_line
-from tritonops.models.progress import Progress, Transfer
+from tritonops.models.transfer.progress import Progress, Transfer
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

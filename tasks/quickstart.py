@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import PROJECT, settings, task
+from tasks.cli import PROJECT, project, task
 from tasks.terminal import note
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ def quickstart(c: Context, stop: bool = False) -> None:
     from tritonops.server.quickstart import env_file, prepared
 
     fetch_libpython(note)
-    env = _typed(env_file(settings()))
-    with prepared(settings(), os.environ) as run:
+    env = _typed(env_file(project().settings))
+    with prepared(project().settings, os.environ) as run:
         note(f"Everything of this quickstart is in .quickstart/. Its settings, for your shell:\n  $ . {env}\n")
         for number, step in enumerate(run.steps(), 1):
             _run(number, step)
     if run.answer:
         _show(run.answer)
-    note(_WHAT_NEXT.format(env=env, inv=_typed(PROJECT / "inv"), home=_typed(env_file(settings()).parent)))
+    note(_WHAT_NEXT.format(env=env, inv=_typed(PROJECT / "inv"), home=_typed(env_file(project().settings).parent)))
 
 
 _WHAT_NEXT = """
@@ -60,7 +60,7 @@ def _show(answer: Answer) -> None:
 def _stop() -> None:
     from tritonops.server.quickstart import stop
 
-    note("The quickstart's server is down." if stop(settings()) else "The quickstart's server is not up.")
+    note("The quickstart's server is down." if stop(project().settings) else "The quickstart's server is not up.")
 
 
 def _typed(path: Path) -> str:

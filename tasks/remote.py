@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -9,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context
 
-from tasks.cli import PROJECT, file_path, integer, settings, task
-from tasks.hosts import HOST_LISTS, HOSTS, on_each, selected, show_rows
+from tasks.cli import PROJECT, file_path, integer, project, task
+from tasks.hosts import HOST_LISTS, HOSTS, run_on_hosts, selected, show_rows
 from tasks.terminal import confirm, note, print_json, size
 from tritonops.errors import DifferenceError, HostLockedError, TritonOpsError
 
 if TYPE_CHECKING:
-    from tritonops.remote.deploy import Result
-    from tritonops.remote.fleet import Outcome
-    from tritonops.remote.host import Host
-    from tritonops.remote.source import Source
+    from tritonops.remote.client.activation_log import DeployResult
+    from tritonops.remote.client.checkout import Source
+    from tritonops.remote.client.fleet import Outcome
+    from tritonops.remote.client.inventory import HostSettings
+    from tritonops.remote.ssh.host import Host
 
 JSON = {"json": "Print one JSON document and no progress."}
 YES = {"yes": "Do not ask."}
@@ -47,20 +49,17 @@ def deploy(
     json: bool = False,
 ) -> None:
     """Bring hosts to what this clone says; one that fails serves what it served before."""
-    from tritonops.remote import deploy as library
-
     if dry_run:
         _plan(host, group, prune=prune, json=json)
         return
-    hosts, at, source = selected(host, group), settings(), _source()
-    outcomes = on_each(
-        hosts,
-        lambda on, here, report: library.deploy(
-            on, source, here, at, send_models=push, prune_models=prune, report=report
-        ),
-        canary=canary,
-        quiet=json,
-    )
+    settings = project().settings
+
+    def work(on: Host, here: HostSettings, report: Callable[[str], None]) -> DeployResult:
+        from tritonops.remote.deploy import deploy_checkout
+
+        return deploy_checkout(on, _source(), here, settings, send_models=push, prune_models=prune, report=report)
+
+    outcomes = run_on_hosts(selected(host, group), work, canary=canary, before=_read_source, quiet=json)
     _show_results(outcomes, json=json)
 
 
@@ -76,12 +75,12 @@ def plan(c: Context, host: list[str], group: list[str], prune: bool = False, jso
 @task(help=HOSTS | TO | JSON, iterable=HOST_LISTS)
 def rollback(c: Context, host: list[str], group: list[str], to: str | None = None, json: bool = False) -> None:
     """Serve an earlier release again, from the host's own disk."""
-    from tritonops.remote import deploy as library
+    from tritonops.remote.rollback import roll_back_host
 
-    directory = settings().remote_dir
-    outcomes = on_each(
+    directory = project().settings.remote_dir
+    outcomes = run_on_hosts(
         selected(host, group),
-        lambda on, here, report: library.rollback(on, directory, to=to, report=report),
+        lambda on, here, report: roll_back_host(on, directory, to=to, report=report),
         quiet=json,
     )
     _show_results(outcomes, json=json)
@@ -90,7 +89,7 @@ def rollback(c: Context, host: list[str], group: list[str], to: str | None = Non
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
 def releases(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """List the releases of each host: who, when, what came of it, and which one serves."""
-    from tritonops.remote.records import releases as kept
+    from tritonops.remote.releases import releases as kept
 
     def rows(on: Host) -> list[dict[str, Any]]:
         return [
@@ -100,7 +99,7 @@ def releases(c: Context, host: list[str], group: list[str], json: bool = False) 
                 "result": release.outcome and release.outcome.result,
                 "current": release.current,
             }
-            for release in kept(on, settings().remote_dir)
+            for release in kept(on, project().settings.remote_dir)
         ]
 
     columns = ("host", "id", "digest", "by", "at", "subject", "result", "current")
@@ -113,7 +112,7 @@ def status(c: Context, host: list[str], group: list[str], json: bool = False) ->
     from tritonops.remote.status import status as look
 
     def rows(on: Host) -> list[dict[str, Any]]:
-        found = asdict(look(on, settings().remote_dir))
+        found = asdict(look(on, project().settings.remote_dir))
         return [found if json else {**found, "free": size(found["free"]), "digest": _short(found["digest"])}]
 
     columns = ("host", "release", "digest", "at", "runtime", "triton", "served", "expected", "lock", "free")
@@ -133,15 +132,15 @@ def logs(
     c: Context, host: list[str], group: list[str], lines: str | None = None, follow: bool = False, deploy: bool = False
 ) -> None:
     """Print the end of the server's log on each host."""
-    from tritonops.remote import operate
+    from tritonops.remote.logs import show_activation_log, show_logs
 
-    count, directory = integer("--lines", lines, at_least=1) or 100, settings().remote_dir
+    count, directory = integer("--lines", lines, at_least=1) or 100, project().settings.remote_dir
 
     def show(on: Host, out: Callable[[str], None], err: Callable[[str], None]) -> None:
         if deploy:
-            operate.show_activation_log(on, directory, show=out)
+            show_activation_log(on, directory, show=out)
         else:
-            operate.show_logs(on, directory, lines=count, follow=follow, show=out, show_error=err)
+            show_logs(on, directory, lines=count, follow=follow, show=out, show_error=err)
 
     _stream_from_each(host, group, show)
 
@@ -149,32 +148,30 @@ def logs(
 @task(help=HOSTS | YES, iterable=HOST_LISTS)
 def restart(c: Context, host: list[str], group: list[str], yes: bool = False) -> None:
     """Restart the server of each host; requests under way are answered, new ones fail until it is up again."""
-    from tritonops.remote import operate
+    from tritonops.remote.restart import restart_server
 
-    directory = settings().remote_dir
+    directory = project().settings.remote_dir
     if confirm(f"Restart Triton on {_named(host, group)}?", yes=yes):
-        _stream_from_each(host, group, lambda on, out, err: operate.restart(on, directory, show=out, show_error=err))
+        _stream_from_each(host, group, lambda on, out, err: restart_server(on, directory, show=out, show_error=err))
 
 
 @task(help=HOSTS, iterable=HOST_LISTS)
 def run(c: Context, host: list[str], group: list[str]) -> None:
     """Run a task on each host, with the host's own settings: inv remote.run --host gpu-01 -- triton.list."""
-    from tritonops.remote import operate
+    from tritonops.remote.run import run_task
 
-    words, directory = _after_dashes(), settings().remote_dir
-    _stream_from_each(
-        host, group, lambda on, out, err: operate.run_task(on, directory, words, show=out, show_error=err)
-    )
+    words, directory = _after_dashes(), project().settings.remote_dir
+    _stream_from_each(host, group, lambda on, out, err: run_task(on, directory, words, show=out, show_error=err))
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
 def doctor(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """Look at all that each host needs to serve, and say what to do about what is missing."""
-    from tritonops.remote.fleet import raise_failures
-    from tritonops.remote.preflight import examine
+    from tritonops.remote.client.fleet import raise_failures
+    from tritonops.remote.doctor import examine
 
-    outcomes = on_each(
-        selected(host, group), lambda on, here, report: examine(on, settings().remote_dir, here), quiet=json
+    outcomes = run_on_hosts(
+        selected(host, group), lambda on, here, report: examine(on, project().settings.remote_dir, here), quiet=json
     )
     rows = [{"host": outcome.host, **asdict(row)} for outcome in outcomes for row in outcome.result or ()]
     show_rows(rows, ("host", "check", "state", "problem", "remedy"), json=json)
@@ -201,18 +198,18 @@ def lock(
     json: bool = False,
 ) -> None:
     """Show, take or release the deploy lock of each host."""
-    from tritonops.remote import operate
-    from tritonops.remote.survey import survey
+    from tritonops.remote.client.host_state import survey
+    from tritonops.remote.lock import lock_host, unlock_host
 
-    directory = settings().remote_dir
+    directory = project().settings.remote_dir
     if release and not confirm(f"Unlock {_named(host, group)}? A deploy at work is rolled back.", yes=yes):
         return
 
     def rows(on: Host) -> list[dict[str, Any]]:
         if hold:
-            operate.hold_by_hand(on, directory, why=hold)
+            lock_host(on, directory, why=hold)
         if release:
-            operate.release_hold(on, directory)
+            unlock_host(on, directory)
         holder = survey(on, directory).holder
         return [{"locked by": holder and holder.who, "since": holder and holder.since, "for": holder and holder.what}]
 
@@ -222,10 +219,10 @@ def lock(
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
 def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """List what was done on each host: who, when, and what came of it."""
-    from tritonops.remote.records import audit as lines
+    from tritonops.remote.audit import audit as lines
 
     def rows(on: Host) -> list[dict[str, Any]]:
-        return [dict(line) for line in lines(on, settings().remote_dir)]
+        return [dict(line) for line in lines(on, project().settings.remote_dir)]
 
     _show_from_each(host, group, rows, ("host", "at", "by", "what", "release", "result", "message"), json=json)
 
@@ -238,15 +235,15 @@ def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> 
 )
 def env(c: Context, host: list[str], group: list[str], from_: str | None = None, names: bool = False) -> None:
     """Set what is secret or differs by host in its env file; values are read from stdin, and never shown."""
-    from tritonops.remote import env_file
+    from tritonops.remote import env
 
-    directory = settings().remote_dir
-    values = {} if names else env_file.parse_values(_read(from_), where=from_ or "stdin")
+    directory = project().settings.remote_dir
+    values = {} if names else env.parse_values(_read(from_), where=from_ or "stdin")
 
     def rows(on: Host) -> list[dict[str, Any]]:
         if values:
-            env_file.set_values(on, directory, values)
-        return [{"set": " ".join(env_file.names_set(on, directory))}]
+            env.set_values(on, directory, values)
+        return [{"set": " ".join(env.names_set(on, directory))}]
 
     _show_from_each(host, group, rows, ("host", "set"), json=False)
     if values:
@@ -264,8 +261,9 @@ def env(c: Context, host: list[str], group: list[str], from_: str | None = None,
 )
 def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy", prune_models: bool = False) -> None:
     """What remote.deploy and remote.rollback start on the host: switch to a release there, or roll back."""
-    from tritonops.remote.activation import activate as activate_release
-    from tritonops.remote.layout import Layout, Outcome
+    from tritonops.remote.host.activation import activate as activate_release
+    from tritonops.remote.layout.paths import Layout
+    from tritonops.remote.layout.records import Outcome
 
     try:
         outcome = activate_release(
@@ -279,23 +277,23 @@ def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy
 @task()
 def prove(c: Context) -> None:
     """What remote.deploy starts on a host that allows no port forwarding: ask Triton there, and print the answers."""
-    from tritonops.remote.answers import ask
-    from tritonops.remote.layout import Layout
-    from tritonops.remote.loads import recorded_loads
-    from tritonops.triton.client import connect
+    from tritonops.remote.layout.answers import ask
+    from tritonops.remote.layout.paths import Layout
+    from tritonops.remote.layout.records import recorded_loads
+    from tritonops.triton.client.client import connect
 
-    current, at = Layout(PROJECT.parents[2]).current, settings()
+    current, at = Layout(PROJECT.parents[2]).current, project().settings
     with connect(at.triton_url, token=at.triton_token) as client:
         answers = ask(client, recorded_loads(current.outcome if current else None), at.config_dir)
     print_json(asdict(answers))
 
 
 def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None:
-    from tritonops.remote.fleet import raise_failures
+    from tritonops.remote.client.fleet import raise_failures
     from tritonops.remote.plan import plan as plan_host
 
-    hosts, source, directory = selected(host, group), _source(), settings().remote_dir
-    outcomes = on_each(
+    hosts, source, directory = selected(host, group), _source(), project().settings.remote_dir
+    outcomes = run_on_hosts(
         hosts,
         lambda on, here, report: plan_host(on, source, here, directory=directory, prune_models=prune),
         quiet=json,
@@ -313,14 +311,23 @@ def _short(digest: str | None) -> str | None:
     return digest and digest[:12]
 
 
+def _read_source() -> None:
+    """Read the checkout, and import what a deploy needs, while the hosts are logged in to."""
+    import tritonops.remote.deploy  # noqa: F401 (imports that race in threads fail now and then)
+
+    _source.cache_clear()
+    _source()
+
+
+@functools.cache
 def _source() -> Source:
-    from tritonops.remote.source import read_source
+    from tritonops.remote.client.checkout import read_source
 
-    return read_source(PROJECT, store_dir=settings().store_dir)
+    return read_source(PROJECT, store_dir=project().settings.store_dir)
 
 
-def _show_results(outcomes: list[Outcome[Result]], *, json: bool) -> None:
-    from tritonops.remote.fleet import raise_failures
+def _show_results(outcomes: list[Outcome[DeployResult]], *, json: bool) -> None:
+    from tritonops.remote.client.fleet import raise_failures
 
     rows = [
         {
@@ -351,9 +358,9 @@ def _show_from_each(
     *,
     json: bool,
 ) -> None:
-    from tritonops.remote.fleet import raise_failures
+    from tritonops.remote.client.fleet import raise_failures
 
-    outcomes = on_each(selected(host, group), lambda on, here, report: ask(on), quiet=json)
+    outcomes = run_on_hosts(selected(host, group), lambda on, here, report: ask(on), quiet=json)
     rows = [{"host": outcome.host, **row} for outcome in outcomes for row in outcome.result or ()]
     show_rows(rows, columns, json=json)
     raise_failures(outcomes, what="no answer")
@@ -363,7 +370,7 @@ def _stream_from_each(
     host: list[str], group: list[str], show: Callable[[Host, Callable[[str], None], Callable[[str], None]], None]
 ) -> None:
     """Pass on what comes, stdout and stderr apart; with the host's name where there are several."""
-    from tritonops.remote.fleet import raise_failures
+    from tritonops.remote.client.fleet import raise_failures
 
     hosts = selected(host, group)
 
@@ -371,7 +378,7 @@ def _stream_from_each(
         before = f"{on.name}: " if len(hosts) > 1 else ""
         show(on, lambda line: _say(f"{before}{line}"), lambda line: note(f"{before}{line}"))
 
-    raise_failures(on_each(hosts, lambda on, here, report: one(on)), what="failed")
+    raise_failures(run_on_hosts(hosts, lambda on, here, report: one(on)), what="failed")
 
 
 def _named(host: list[str], group: list[str]) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, seconds, settings, task
+from tasks.cli import integer, project, seconds, task
 from tasks.terminal import note, print_json
 from tasks.triton_output import show_models
 
 if TYPE_CHECKING:
-    from tritonops.server.report import Report
+    from tritonops.server.status import Report
     from tritonops.settings import Settings
 
 JSON = {"json": "Print one JSON document."}
@@ -25,22 +25,22 @@ STOP_TIMEOUT = {"timeout": "Seconds to wait for requests under way before it is 
 @task(help=START_TIMEOUT | JSON)
 def up(c: Context, timeout: str | None = None, model_timeout: str | None = None, json: bool = False) -> None:
     """Start Triton over the models directory, load every model, and list them."""
-    _start(settings(), seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
-    _show(settings(), json=json)
+    _start(project().settings, seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
+    _show(project().settings, json=json)
 
 
 @task(help=STOP_TIMEOUT)
 def down(c: Context, timeout: str | None = None) -> None:
     """Stop Triton once it has answered the requests under way."""
-    _stop(settings(), seconds("--timeout", timeout))
+    _stop(project().settings, seconds("--timeout", timeout))
 
 
 @task(help=START_TIMEOUT | JSON)
 def restart(c: Context, timeout: str | None = None, model_timeout: str | None = None, json: bool = False) -> None:
     """Stop Triton and start it again, with the settings as they are now."""
-    _stop(settings(), None)
-    _start(settings(), seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
-    _show(settings(), json=json)
+    _stop(project().settings, None)
+    _start(project().settings, seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
+    _show(project().settings, json=json)
 
 
 @task(help={"lines": "How many of the last lines; 100 otherwise.", "follow": "Go on until Ctrl-C."})
@@ -49,9 +49,9 @@ def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
     import subprocess
 
     from tritonops.server.embedded import log_path
-    from tritonops.server.log import tail_command
+    from tritonops.server.log_file import tail_command
 
-    log, count = log_path(settings().server_dir), integer("--lines", lines)
+    log, count = log_path(project().settings.server_dir), integer("--lines", lines)
     # Whoever reads this may have read enough (`| head`): how tail ended is of no interest.
     subprocess.run(tail_command(log, lines=100 if count is None else count, follow=follow), check=False)
 
@@ -59,7 +59,7 @@ def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
 @task(help=JSON)
 def status(c: Context, json: bool = False) -> None:
     """Show whether Triton is up, where it listens, and its models."""
-    _show(settings(), json=json)
+    _show(project().settings, json=json)
 
 
 def _start(options: Settings, timeout: float | None, model_timeout: float | None, *, quiet: bool) -> None:
@@ -97,7 +97,7 @@ def _stop(options: Settings, timeout: float | None) -> None:
 
 def _show(options: Settings, *, json: bool) -> None:
     """A model that is not served is an error, after the table that has the others."""
-    from tritonops.server.report import report
+    from tritonops.server.status import report
 
     found = report(options.server_dir, token=options.triton_token)
     print_json(found) if json else _show_table(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import file_path, integer, names, seconds, settings, task
+from tasks.cli import file_path, integer, names, project, seconds, task
 from tasks.hosts import run_there
 from tasks.terminal import confirm, note, print_json, print_table
 from tasks.triton_output import show_answer, show_models, show_outcome, show_plan, show_result
@@ -16,9 +16,9 @@ from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
 if TYPE_CHECKING:
-    from tritonops.triton.client import TritonClient
-    from tritonops.triton.control import Outcome
-    from tritonops.triton.disk import Disk
+    from tritonops.triton.client.client import TritonClient
+    from tritonops.triton.load_result import LoadResult
+    from tritonops.triton.served_folder import Disk
 
 MODEL = {"model": "The model's name."}
 VERSION = {"version": "One version of it; Triton chooses otherwise."}
@@ -44,7 +44,7 @@ def list_(
     json: bool = False,
 ) -> None:
     """List the models of the server: each version, its state, and the reason."""
-    from tritonops.triton.control import list_models
+    from tritonops.triton.list import list_models
 
     with _connect(url, host) as client:
         show_models(list_models(client), json=json)
@@ -67,16 +67,16 @@ def load(
     if host and version:
         run_there(host, "triton.load", model, version=version, timeout=timeout, json=json)
         return
-    from tritonops.triton import control
+    from tritonops.triton.load import LOAD_TIMEOUT, load_model
 
-    number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
+    number, within = integer("--version", version, at_least=1), _timeout(timeout, LOAD_TIMEOUT)
     with _connect(url, host) as client:
         if number:
-            from tritonops.triton.versions import load_version
+            from tritonops.triton.serve import load_version
 
             outcome = load_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
-            outcome = control.load(client, model, disk=_disk(client), timeout=within)
+            outcome = load_model(client, model, disk=_disk(client), timeout=within)
         outcome = _smoke_tested(client, outcome)
     show_outcome(outcome, json=json)
 
@@ -106,18 +106,21 @@ def unload(
     if host and version:
         run_there(host, "triton.unload", model, version=version, all=all, yes=yes, timeout=timeout, json=json)
         return
-    from tritonops.triton import control, versions
+    from tritonops.triton.list import require_known
+    from tritonops.triton.load import LOAD_TIMEOUT
+    from tritonops.triton.serve import unload_version
+    from tritonops.triton.unload import unload_model
 
-    number, within = integer("--version", version, at_least=1), _timeout(timeout, control.LOAD_TIMEOUT)
+    number, within = integer("--version", version, at_least=1), _timeout(timeout, LOAD_TIMEOUT)
     with _connect(url, host) as client:
-        control.require_known(client, model)
+        require_known(client, model)
         what = f"version {number} of {model}" if number and not all else model
         if not confirm(f"Take {what} out of service on {client.url}?", yes=yes):
             return
         if number and not all:
-            outcome = versions.unload_version(client, model, number, disk=_own_disk(client), timeout=within)
+            outcome = unload_version(client, model, number, disk=_own_disk(client), timeout=within)
         else:
-            outcome = control.unload(client, model, disk=_disk(client), timeout=within)
+            outcome = unload_model(client, model, disk=_disk(client), timeout=within)
         outcome = _smoke_tested(client, outcome)
     show_outcome(outcome, json=json)
 
@@ -139,9 +142,9 @@ def serve(
     if host:
         run_there(host, "triton.serve", model, versions=versions, timeout=timeout, json=json)
         return
-    from tritonops.models.pbtxt import VersionPolicy
-    from tritonops.triton.control import LOAD_TIMEOUT
-    from tritonops.triton.versions import serve
+    from tritonops.models.configs.version_policy import VersionPolicy
+    from tritonops.triton.load import LOAD_TIMEOUT
+    from tritonops.triton.serve import serve
 
     policy = VersionPolicy.parse(versions or "")
     with _connect(url, host) as client:
@@ -160,8 +163,8 @@ def config(
     json: bool = False,
 ) -> None:
     """Print the configuration that the server serves a model with, as JSON."""
-    from tritonops.triton.control import naming_unknown
-    from tritonops.triton.model_config import as_dict
+    from tritonops.triton.client.model_config import as_dict
+    from tritonops.triton.list import naming_unknown
 
     with _connect(url, host) as client, naming_unknown(client, model):
         print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
@@ -176,7 +179,7 @@ def ready(
     json: bool = False,
 ) -> None:
     """Ask whether the server is ready: exit 0 if it is, 1 if it is not, 3 if nobody answers."""
-    from tritonops.triton import waiting
+    from tritonops.triton.client import waiting
 
     with _connect(url, host) as client:
         if timeout := seconds("--wait", wait):
@@ -197,8 +200,8 @@ def stats(
     """Count the inferences of each loaded model, with average times in milliseconds."""
     from dataclasses import fields
 
-    from tritonops.triton.client import ModelStatistics
-    from tritonops.triton.control import naming_unknown
+    from tritonops.triton.client.api_types import ModelStatistics
+    from tritonops.triton.list import naming_unknown
 
     with _connect(url, host) as client, naming_unknown(client, model or ""):
         rows = client.statistics(model)
@@ -262,11 +265,11 @@ def plan(
     if host:
         run_there(host, "triton.plan", include=include, cpu=cpu, prune=prune, json=json)
         return
-    from tritonops.triton.plan import raise_if_different
-    from tritonops.triton.planning import make_plan
+    from tritonops.triton.plan.make_plan import make_plan
+    from tritonops.triton.plan.plan import raise_if_different
 
     with _connect(url, host) as client:
-        made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
+        made = make_plan(client, project(), include=names(include), variant="cpu" if cpu else None, prune=prune)
     show_plan(made, json=json)
     raise_if_different(made)
 
@@ -291,17 +294,17 @@ def apply(
         return
     from tasks.progress import shown
     from tritonops.triton.apply import apply, raise_unless_applied
-    from tritonops.triton.control import LOAD_TIMEOUT
-    from tritonops.triton.planning import make_plan
+    from tritonops.triton.load import LOAD_TIMEOUT
+    from tritonops.triton.plan.make_plan import make_plan
 
     within = _timeout(timeout, LOAD_TIMEOUT)
     with _connect(url, host) as client:
-        made = make_plan(client, settings(), include=names(include), variant="cpu" if cpu else None, prune=prune)
+        made = make_plan(client, project(), include=names(include), variant="cpu" if cpu else None, prune=prune)
         if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
             return
         with shown(quiet=json) as progress:
             report = _silent if json else note
-            result = apply(client, settings(), made, timeout=within, report=report, progress=progress)
+            result = apply(client, project(), made, timeout=within, report=report, progress=progress)
     show_result(result, json=json)
     raise_unless_applied(result)
 
@@ -320,13 +323,13 @@ def smoke(
     """Run the smoke tests of triton-config/<model>/smoke.json."""
     from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
-    tests = find_smoke_tests(settings().config_dir, names(model))
+    tests = find_smoke_tests(project().settings.config_dir, names(model))
     with _connect(url, host) as client:
         results = run_smoke_tests(client, tests)
     if json:
         print_json(results)
     elif not results:
-        note(f"{settings().config_dir} has no smoke tests")
+        note(f"{project().settings.config_dir} has no smoke tests")
     else:
         rows = [(result.model, "no" if result.problems else "yes", result.seconds) for result in results]
         print_table(["model", "passed", "seconds"], rows)
@@ -334,38 +337,43 @@ def smoke(
 
 
 def _connect(url: str | None, host: str | None) -> AbstractContextManager[TritonClient]:
-    from tritonops.triton.client import connect
+    from tritonops.triton.client.client import connect
 
     if host:
         return _tunnelled(host, url)
     try:
-        return connect(parse_address(url) if url else settings().triton_url, token=settings().triton_token)
+        return connect(
+            parse_address(url) if url else project().settings.triton_url, token=project().settings.triton_token
+        )
     except ValueError as exc:
         raise InputError(f"--url {url}: {exc}") from exc
 
 
 @contextmanager
 def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
-    from tritonops.remote.endpoint import remote_client
-    from tritonops.remote.host import Host
+    from tritonops.remote.client.endpoint import remote_client
+    from tritonops.remote.ssh.host import Host
 
     if url:
         raise InputError("--url and --host: want one of them", hint="A host's own env file says where it listens.")
-    with Host(name, ssh_config=settings().ssh_config) as host, remote_client(host, settings().remote_dir) as client:
+    with (
+        Host(name, ssh_config=project().settings.ssh_config) as host,
+        remote_client(host, project().settings.remote_dir) as client,
+    ):
         yield client
 
 
 def _disk(client: TritonClient) -> Disk | None:
     """The models directory, where the server can be the one that reads it: on this machine."""
     from tritonops.models.dependents import declared_callers
-    from tritonops.models.misplaced import refuse_misplaced
-    from tritonops.triton.disk import Disk
+    from tritonops.models.disk.misplaced import refuse_misplaced
+    from tritonops.triton.served_folder import Disk
 
     host = client.url.rpartition(":")[0]
     if host not in _THIS_MACHINE:
         return None
-    refuse_misplaced(settings().models_dir)
-    return Disk.of(settings().models_dir, client.url, callers=declared_callers(settings().models_toml))
+    refuse_misplaced(project().settings.models_dir)
+    return Disk.of(project().settings.models_dir, client.url, callers=declared_callers(project().settings.models_toml))
 
 
 def _own_disk(client: TritonClient) -> Disk:
@@ -377,10 +385,10 @@ def _own_disk(client: TritonClient) -> Disk:
     )
 
 
-def _smoke_tested(client: TritonClient, outcome: Outcome) -> Outcome:
-    from tritonops.triton.smoke import smoke_tested
+def _smoke_tested(client: TritonClient, outcome: LoadResult) -> LoadResult:
+    from tritonops.triton.smoke_after_load import smoke_tested
 
-    return smoke_tested(client, outcome, settings().config_dir)
+    return smoke_tested(client, outcome, project().settings.config_dir)
 
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")

@@ -9,14 +9,14 @@ from tasks.terminal import note, print_diff, print_json, print_table
 from tritonops.display_text import shorten
 
 if TYPE_CHECKING:
-    from tritonops.triton.answer import Answer, Output
     from tritonops.triton.apply import ApplyResult
-    from tritonops.triton.client import ModelStatus
-    from tritonops.triton.control import Outcome
-    from tritonops.triton.plan import Plan, PlannedVersion
+    from tritonops.triton.client.api_types import ModelStatus
+    from tritonops.triton.client.response import Answer, Output
+    from tritonops.triton.load_result import LoadResult
+    from tritonops.triton.plan.plan import Plan, PlannedVersion
 
 
-def show_outcome(outcome: Outcome, *, json: bool) -> None:
+def show_outcome(outcome: LoadResult, *, json: bool) -> None:
     """Print what became of a model, of its steps and of the models that use it. Raises for a smoke test that failed."""
     from tritonops.triton.smoke import raise_if_failed
 
@@ -87,7 +87,7 @@ def show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
 
 
 def _reason_cell(reason: str | None) -> str | None:
-    from tritonops.triton.served import without_traceback
+    from tritonops.triton.startup.served import without_traceback
 
     return shorten(without_traceback(reason), "--json").replace("\n", " ") if reason else None
 

@@ -15,6 +15,7 @@ from invoke import Config, FilesystemLoader, Program
 
 from tests import programs
 from tests.hub.server import Hub
+from tests.paths import PROJECT
 from tritonops.environment import KNOWN, Environment
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
 from tritonops.server import embedded
@@ -22,7 +23,6 @@ from tritonops.server.embedded import Server
 from tritonops.server.installation import fetch_libpython, find_installation
 from tritonops.server.ports import free_ports
 
-PROJECT = Path(__file__).resolve().parent.parent
 StartTriton = Callable[..., Server]
 
 
@@ -41,7 +41,9 @@ def pytest_terminal_summary(terminalreporter):
         counted = [f"{count}: {reason.removeprefix('Skipped: ')}" for reason, count in reasons.most_common()]
         terminalreporter.write_line(f"tests skipped: {'; '.join(counted)}")
     counts = {
-        outcome: sum("docker" in dict(report.user_properties) for report in terminalreporter.getreports(outcome))
+        outcome: sum(
+            "docker" in dict(getattr(report, "user_properties", ())) for report in terminalreporter.getreports(outcome)
+        )
         for outcome in ("passed", "failed", "error", "skipped")
     }
     if any(counts.values()):

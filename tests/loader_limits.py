@@ -17,8 +17,8 @@ from pathlib import Path
 from tests.loaders import LOADERS, Loader
 from tritonops.documents import MAX_TOML
 from tritonops.errors import TritonOpsError
-from tritonops.models.lock import MAX_LOCK
-from tritonops.models.pbtxt import MAX_CONFIG
+from tritonops.models.catalog.lockfile import MAX_LOCK
+from tritonops.models.configs.pbtxt import MAX_CONFIG
 
 MB = 1 << 20
 LARGE = 20 * MB

@@ -12,21 +12,22 @@ import numpy as np
 
 from tests.onnx_models import affine
 from tritonops.files import read_text
-from tritonops.models.catalog import load_catalog
-from tritonops.models.config import MAX_LABELS
-from tritonops.models.digest_cache import DigestCache
-from tritonops.models.lock import load_lock
-from tritonops.models.onnx_graph import read_graph
-from tritonops.models.pbtxt import read_config
-from tritonops.remote.hold import parse_holder
-from tritonops.remote.inventory import load_inventory
-from tritonops.remote.layout import Release, Switch
-from tritonops.remote.records import parse_audit_entry
+from tritonops.models.catalog.lockfile import load_lock
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.configs.onnx_graph import read_graph
+from tritonops.models.configs.pbtxt import read_config
+from tritonops.models.configs.variants import MAX_LABELS
+from tritonops.models.disk.digest_cache import DigestCache
+from tritonops.remote.audit import parse_audit_entry
+from tritonops.remote.client.inventory import load_inventory
+from tritonops.remote.layout.deploy_lock import parse_holder
+from tritonops.remote.layout.paths import Release
+from tritonops.remote.layout.records import Switch
 from tritonops.server import embedded
 from tritonops.settings import load_settings
-from tritonops.triton.client import ModelMetadata, TensorSpec
-from tritonops.triton.disk import Disk
+from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
 from tritonops.triton.infer import read_inputs
+from tritonops.triton.served_folder import Disk
 from tritonops.triton.smoke import read_smoke_test
 
 METADATA = ModelMetadata(

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import PROJECT
+
 pytestmark = pytest.mark.usefixtures("package_index")
 
-PROJECT = Path(__file__).resolve().parent.parent
 TASKS = '''from pathlib import Path
 from invoke import task
 

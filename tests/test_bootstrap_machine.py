@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_bootstrap import BASICS, PROJECT, commands
+from tests.paths import PROJECT
+from tests.test_bootstrap import BASICS, commands
 from tritonops.processes import start_time
 
 HERE = f"{Path('/proc/self/ns/pid').readlink()} {os.uname().nodename}"

@@ -1,17 +1,17 @@
 import json
 
 from tritonops.doctor import examine
-from tritonops.settings import load_settings
+from tritonops.project import Project
 
 
-def found(settings):
-    return {finding.check: finding for finding in examine(settings)}
+def found(project):
+    return {finding.check: finding for finding in examine(project)}
 
 
 def test_each_part_says_what_it_lacks_and_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    settings = load_settings(tmp_path, environ={"TRITON_URL": "127.0.0.1:1"})
-    findings = found(settings)
+    project = Project.load(tmp_path, environ={"TRITON_URL": "127.0.0.1:1"})
+    findings = found(project)
     assert {name for name, finding in findings.items() if finding.ok} <= {"disk", "embedded Triton"}
     assert "no such file" in findings["models.toml"].detail
     assert findings["GPU servers"].detail == "ssh and rsync not found"
@@ -22,7 +22,7 @@ def test_each_part_says_what_it_lacks_and_what_to_do(tmp_path, monkeypatch):
 
 def test_a_running_triton_and_a_catalogue_are_counted(triton, tmp_path):
     (tmp_path / "models.toml").write_text('[[models.a]]\npath = "a.onnx"\ntriton_version = 1\n')
-    findings = found(load_settings(tmp_path, environ={"TRITON_URL": triton.grpc_url}))
+    findings = found(Project.load(tmp_path, environ={"TRITON_URL": triton.grpc_url}))
     assert findings["models.toml"].detail == "1 models, 1 versions"
     assert findings["a running Triton"].ok
     assert not findings["models.lock"].ok

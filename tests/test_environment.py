@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.compose_env import missing
-from tritonops.compose.engine import Docker
+from tritonops.compose.engine.docker import Docker
 from tritonops.compose.service import Service
 from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, SettingsError

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injection import failing
+from tests.paths import PROJECT
 from tritonops import files
 from tritonops.errors import UnreadableFileError
 from tritonops.files import link_or_copy, locked, replace_text, write_json, write_text
 from tritonops.processes import start_time
 
-PROJECT = Path(__file__).resolve().parent.parent
 HOST = os.uname().nodename
 NO_FLOCK = "ENOLCK ENOSYS ENOTSUP EOPNOTSUPP EINVAL"
 NO_LINK = "EXDEV EPERM EMLINK ENOTSUP ENOSYS EACCES EINVAL EPROTO EIO ENOTTY"

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.loaders import LOADERS, Loader
+from tests.paths import PROJECT
 from tritonops import files
 from tritonops.errors import TritonOpsError
 
-PROJECT = Path(__file__).resolve().parent.parent
 each_loader = pytest.mark.parametrize("loader", LOADERS, ids=[loader.name for loader in LOADERS])
 EXAMPLES = int(os.environ.get("LOADER_EXAMPLES", "200"))
 examples = settings(

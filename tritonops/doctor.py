@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.compose.engine import Docker
+from tritonops.compose.engine.docker import Docker
 from tritonops.compose.service import Service, settle
 from tritonops.compose.serving import describe
 from tritonops.errors import TritonOpsError
-from tritonops.models.catalog import load_catalog
-from tritonops.models.pin import check_lock
-from tritonops.models.repository import Repository
+from tritonops.models.lock import check_lock
+from tritonops.project import Project
 from tritonops.server.installation import find_installation
-from tritonops.settings import Settings
-from tritonops.triton.client import connect
-from tritonops.triton.closed import require_closed_grpc
+from tritonops.triton.client.closed import require_closed_grpc
 
 _GB = 1_000_000_000
 
@@ -32,13 +29,13 @@ class Finding:
     remedy: str | None = None
 
 
-def examine(settings: Settings) -> list[Finding]:
+def examine(project: Project) -> list[Finding]:
     """Ask every part, whatever the others say.
 
     Nothing is changed, except that a replacement of the Compose service's container is finished or undone if its
     process was killed.
     """
-    return [_asked(name, check, settings) for name, check in _CHECKS.items()]
+    return [_asked(name, check, project) for name, check in _CHECKS.items()]
 
 
 def can_serve(findings: list[Finding]) -> bool:
@@ -47,63 +44,65 @@ def can_serve(findings: list[Finding]) -> bool:
     return {"models.toml", "disk"} <= ok and bool({"embedded Triton", "Docker Compose"} & ok)
 
 
-def _asked(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+def _asked(name: str, check: Callable[[Project], str], project: Project) -> Finding:
     try:
-        return Finding(name, True, check(settings))
+        return Finding(name, True, check(project))
     except TritonOpsError as exc:
         return Finding(name, False, str(exc), exc.hint)
 
 
-def _catalogue(settings: Settings) -> str:
-    catalog = load_catalog(settings.models_toml)
+def _catalogue(project: Project) -> str:
+    catalog = project.catalog
     return f"{len(catalog.names)} models, {len(catalog.versions)} versions"
 
 
-def _lock(settings: Settings) -> str:
-    check_lock(settings)
+def _lock(project: Project) -> str:
+    check_lock(project)
     return "every version is pinned"
 
 
-def _disk(settings: Settings) -> str:
-    Repository(settings.models_dir).refuse_mount_point()
+def _disk(project: Project) -> str:
+    settings = project.settings
+    project.repository.refuse_mount_point()
     folder = next(path for path in [settings.models_dir, *settings.models_dir.parents] if path.is_dir())
     return f"{shutil.disk_usage(folder).free / _GB:.1f} GB free in {folder}"
 
 
-def _embedded(settings: Settings) -> str:
+def _embedded(project: Project) -> str:
     return str(find_installation().executable)
 
 
-def _compose(settings: Settings) -> str:
-    docker = Docker(settings.project)
+def _compose(project: Project) -> str:
+    docker = Docker(project.settings.project)
     engine = docker.output(["docker", "version", "--format", "{{.Server.Version}}"]).strip()
     docker.require_compose()
     return f"engine {engine}, Compose {docker.output(['docker', 'compose', 'version', '--short']).strip()}"
 
 
-def _service(settings: Settings) -> str:
-    service = Service.of(settings)
+def _service(project: Project) -> str:
+    service = Service.of(project.settings)
     lines: list[str] = []
     settle(service, watch=lines.append)
     return "; ".join([*lines, describe(service.docker, service.definition, service.token)])
 
 
-def _server(settings: Settings) -> str:
-    with connect(settings.triton_url, token=settings.triton_token) as client:
+def _server(project: Project) -> str:
+    settings = project.settings
+    with project.connect() as client:
         rows = client.index()
     if settings.triton_token:
         require_closed_grpc(settings.triton_url)
     return f"{sum(row.state == 'READY' for row in rows)} versions READY at {settings.triton_url}"
 
 
-def _ssh(settings: Settings) -> str:
+def _ssh(project: Project) -> str:
     missing = [tool for tool in ("ssh", "rsync") if not shutil.which(tool)]
     if missing:
         raise TritonOpsError(f"{' and '.join(missing)} not found", hint="sudo apt install openssh-client rsync")
-    return f"ssh and rsync are here; settings in {settings.ssh_config or Path('~/.ssh/config')}"
+    return f"ssh and rsync are here; settings in {project.settings.ssh_config or Path('~/.ssh/config')}"
 
 
-_CHECKS: Mapping[str, Callable[[Settings], str]] = {
+_CHECKS: Mapping[str, Callable[[Project], str]] = {
     "models.toml": _catalogue,
     "models.lock": _lock,
     "disk": _disk,

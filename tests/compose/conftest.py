@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 
 import pytest
 
 from tests import programs
 from tests.compose.projects import Project, remove_project
-from tritonops.compose.engine import Docker
-from tritonops.compose.image import CPU_IMAGE, SOURCE_LABEL, ImageSource, inspect_image
+from tests.paths import PROJECT
+from tritonops.compose.build_cpu import CPU_IMAGE, SOURCE_LABEL, ImageSource
+from tritonops.compose.engine.docker import Docker
+from tritonops.compose.engine.image import inspect_image
 from tritonops.errors import DockerMissingError, EngineUnreachableError, TritonOpsError
 from tritonops.testing.fixtures import triton_container, triton_options  # noqa: F401 (fixtures)
-
-PROJECT = Path(__file__).parents[2]
 
 # The container that would remove ours after a crash cannot be pulled everywhere; ours go with their tests.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")

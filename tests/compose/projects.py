@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.onnx_models import affine, write_model
+from tests.paths import PROJECT
 from tritonops.compose import service
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.commands import Compose
-from tritonops.compose.image import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.compose.serving import Served
 from tritonops.errors import TritonOpsError
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
-from tritonops.triton.client import connect
-
-PROJECT = Path(__file__).parents[2]
+from tritonops.triton.client.client import connect
 
 
 @dataclass

@@ -13,11 +13,11 @@ from tests.onnx_models import affine, write_model
 from tests.server.bad_models import GOOD, TEN
 from tests.server.python_models import python_model
 from tritonops.errors import RepositoryError
-from tritonops.triton import control
-from tritonops.triton.client import connect
-from tritonops.triton.disk import Disk
-from tritonops.triton.excluded import ExcludeFile
-from tritonops.triton.waiting import Deadline
+from tritonops.triton.client.client import connect
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.load import load_model
+from tritonops.triton.served_folder import Disk
+from tritonops.triton.startup.exclude_file import ExcludeFile
 
 pytestmark = pytest.mark.docker
 MODEL_TIMEOUT = 60.0  # on a busy machine, ten models of ONNX Runtime at once take their time
@@ -100,7 +100,7 @@ def test_a_model_that_was_mended_is_taken_off_by_a_load_or_by_the_next_up(projec
         shutil.rmtree(project.models_dir / name)
         write_model(project.models_dir, name, {1: affine(2)})
     with connect(served.url) as client:
-        control.load(client, "by_load", disk=Disk.of(project.models_dir, served.url))
+        load_model(client, "by_load", disk=Disk.of(project.models_dir, served.url))
     assert exclude.reasons().keys() == {"by_up"}
     docker("restart", project.container()["Id"])
     wait_until_serving(project, {"first", "by_load"})

@@ -6,7 +6,7 @@ from tests.compose.projects import write_slow_model
 from tests.onnx_models import affine, write_model
 from tests.server.python_models import python_model
 from tritonops.errors import ServiceError
-from tritonops.triton.excluded import ExcludeFile
+from tritonops.triton.startup.exclude_file import ExcludeFile
 
 pytestmark = pytest.mark.docker
 MODEL_TIMEOUT = 30.0  # a good one may take long on a busy machine

@@ -4,7 +4,6 @@ import gc
 import json
 import shutil
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from tests.onnx_models import affine, write_model
-from tritonops.compose.engine import Docker
-from tritonops.compose.image import CPU_IMAGE
+from tests.paths import PROJECT
+from tritonops.compose.build_cpu import CPU_IMAGE
+from tritonops.compose.engine.docker import Docker
 from tritonops.errors import (
     DockerError,
     EngineUnreachableError,
@@ -30,12 +30,13 @@ from tritonops.errors import (
     TritonOpsError,
 )
 from tritonops.testing import TritonContainer
-from tritonops.triton import control
-from tritonops.triton.client import connect
-from tritonops.triton.waiting import Deadline
+from tritonops.triton.client.client import connect
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.load import load_model
+from tritonops.triton.unload import unload_model
 
 pytestmark = pytest.mark.docker
-DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+DIGITS = PROJECT / "examples" / "digits"
 TOKEN = "a-token-of-these-tests"
 
 
@@ -86,9 +87,9 @@ def test_digits_answers_as_onnxruntime_does_in_process(client):
 
 
 def test_a_model_is_unloaded_and_loaded_again(client):
-    control.unload(client, "digits")
+    unload_model(client, "digits")
     assert [row.state for row in client.index() if row.name == "digits"] == ["UNAVAILABLE"]
-    control.load(client, "digits")
+    load_model(client, "digits")
     assert [row.state for row in client.index() if row.name == "digits"] == ["READY"]
 
 
@@ -96,14 +97,14 @@ def test_a_newer_version_takes_over_without_a_restart(client, triton_models_dir,
     assert asked(client, "swapped") == 2
     newer = write_model(tmp_path, "swapped", {2: affine(5)})
     (newer / "2").rename(triton_models_dir / "swapped" / "2")
-    control.load(client, "swapped")
+    load_model(client, "swapped")
     assert asked(client, "swapped") == 5
 
 
 def test_a_model_that_cannot_be_loaded_gives_its_reason_and_leaves_the_others_serving(client, triton_models_dir):
     (write_model(triton_models_dir, "broken") / "1" / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(LoadError, match="Load model from /models/broken"):
-        control.load(client, "broken")
+        load_model(client, "broken")
     assert asked(client, "swapped") > 0
     shutil.rmtree(triton_models_dir / "broken")
 
@@ -111,7 +112,7 @@ def test_a_model_that_cannot_be_loaded_gives_its_reason_and_leaves_the_others_se
 def test_a_restart_keeps_what_was_loaded(triton_container, triton_models_dir):
     write_model(triton_models_dir, "added_later", {1: affine(7)})
     with connect(triton_container.grpc_address) as client:
-        control.load(client, "added_later")
+        load_model(client, "added_later")
     triton_container.get_wrapped_container().restart()
     with connect(triton_container.grpc_address) as client:
         for _ in Deadline.after(60).polls():
@@ -135,7 +136,7 @@ def test_one_bad_model_does_not_stop_the_rest(closed):
 
 def test_the_right_token_opens_control(closed):
     with connect(closed.grpc_address, token=TOKEN) as client:
-        control.load(client, "good")
+        load_model(client, "good")
 
 
 @pytest.mark.parametrize("token", [None, "another"])
@@ -165,7 +166,7 @@ def test_a_container_killed_in_mid_load_ends_the_load_with_an_error(tmp_path):
 
         def load():
             with connect(triton.grpc_address) as other, pytest.raises(TritonOpsError) as raised:
-                control.load(other, "slow", timeout=60)
+                load_model(other, "slow", timeout=60)
             failures.append(raised.value)
 
         loading = threading.Thread(target=load)

@@ -1,16 +1,15 @@
 """docker-compose.yml and ml.yml as Compose understands them."""
 
 import json
-from pathlib import Path
 
 import pytest
 
+from tests.paths import PROJECT
 from tritonops.compose.commands import Compose
-from tritonops.compose.engine import Docker
+from tritonops.compose.engine.docker import Docker
 from tritonops.errors import DockerError
 
 pytestmark = pytest.mark.docker
-PROJECT = Path(__file__).parents[2]
 FILES = ("docker-compose.yml", "ml.yml")
 
 

@@ -6,11 +6,13 @@ from datetime import datetime
 
 import pytest
 
-from tests.compose.projects import PROJECT, docker, write_slow_model
-from tritonops.models.rules import _JUNK
-from tritonops.triton import control
-from tritonops.triton.client import connect
-from tritonops.triton.waiting import Deadline
+from tests.compose.projects import docker, write_slow_model
+from tests.paths import PROJECT
+from tritonops.models.catalog.rules import _JUNK
+from tritonops.triton.client.client import connect
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.load import load_model
+from tritonops.triton.unload import unload_model
 
 pytestmark = pytest.mark.docker
 
@@ -65,7 +67,7 @@ def test_an_application_is_let_in_when_each_model_is_ready_and_not_before(projec
     assert one(project, "triton")["State"]["Health"]["Status"] == "starting"
     config.write_text(right)
     with connect(f"127.0.0.1:{project.variables['TRITON_EXPOSE_GRPC']}") as client:
-        control.load(client, "late")
+        load_model(client, "late")
     ready = time.time()
     wait_until(lambda: has_started(project))
     started = datetime.fromisoformat(one(project, "app")["State"]["StartedAt"]).timestamp()
@@ -75,7 +77,7 @@ def test_an_application_is_let_in_when_each_model_is_ready_and_not_before(projec
     triton = one(project, "triton")
     check = triton["Config"]["Healthcheck"]["Test"][1:]
     with connect(f"127.0.0.1:{project.variables['TRITON_EXPOSE_GRPC']}") as client:
-        control.unload(client, "late")
+        unload_model(client, "late")
     assert is_healthy(triton, check) == (False, "not READY: models/late")
     (project.models_dir / "late").rename(project.models_dir.with_name("late"))
     assert is_healthy(triton, check) == (True, "")

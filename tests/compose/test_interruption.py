@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from tests.compose.projects import PROJECT, Project, docker, identity, infer, remove_project, write_slow_model
-from tritonops.compose.container import PREVIOUS
-from tritonops.triton.waiting import Deadline
+from tests.compose.projects import Project, docker, identity, infer, remove_project, write_slow_model
+from tests.paths import PROJECT
+from tritonops.compose.engine.container import PREVIOUS
+from tritonops.triton.client.waiting import Deadline
 
 pytestmark = pytest.mark.docker
 MODELS = {"first", "second"}

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.compose.projects import PROJECT, docker, remove_project
+from tests.compose.projects import docker, remove_project
+from tests.paths import PROJECT
 from tritonops.compose import service
-from tritonops.compose.image import CPU_IMAGE
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.errors import InputError
 from tritonops.processes import user_name

@@ -6,10 +6,12 @@ import time
 import pytest
 
 from tests.compose import registry
-from tests.compose.projects import PROJECT, docker, remove_project
+from tests.compose.projects import docker, remove_project
+from tests.paths import PROJECT
 from tritonops.compose import service
-from tritonops.compose.engine import Docker
-from tritonops.compose.image import CPU_IMAGE, inspect_image
+from tritonops.compose.build_cpu import CPU_IMAGE
+from tritonops.compose.engine.docker import Docker
+from tritonops.compose.engine.image import inspect_image
 from tritonops.errors import ImagePullError, InputError
 
 pytestmark = pytest.mark.docker

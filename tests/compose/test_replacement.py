@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.compose.projects import PROJECT, docker, identity, write_slow_model
+from tests.compose.projects import docker, identity, write_slow_model
 from tests.onnx_models import affine, write_model
+from tests.paths import PROJECT
 from tritonops.compose import service
 from tritonops.compose.commands import Compose
 from tritonops.errors import (

@@ -16,10 +16,11 @@ from tritonclient.utils import InferenceServerException
 
 from tests.compose.projects import remove_project
 from tests.onnx_models import affine, write_model
+from tests.paths import PROJECT
 from tritonops.compose import service
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.commands import Compose
-from tritonops.compose.container import find_containers
-from tritonops.compose.image import CPU_IMAGE
+from tritonops.compose.ownership import find_containers
 from tritonops.compose.service import Service
 from tritonops.errors import (
     DockerError,
@@ -31,11 +32,11 @@ from tritonops.errors import (
 )
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
-from tritonops.triton import control
-from tritonops.triton.client import ModelStatus, connect
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import connect
+from tritonops.triton.load import load_model
 
 pytestmark = pytest.mark.docker
-PROJECT = Path(__file__).parents[2]
 TOKEN = "a-token-of-these-tests"
 
 
@@ -305,7 +306,7 @@ def test_a_compose_file_list_wins_over_the_default_file_but_not_over_cpu(environ
 def test_a_restart_keeps_what_was_loaded_and_takes_the_settings_of_now(up, choose, client):
     chosen, _ = up
     write_model(chosen.models_dir, "second", {1: affine(4)})
-    control.load(client, "second")
+    load_model(client, "second")
     (write_model(chosen.models_dir, "unreadable") / "config.pbtxt").write_text("nonsense { ")
     served = service.up(choose(TRITON_TOKEN="another"), watch=print, timeout=60, recreate=True)
     rows = {row.name: row for row in served.models}

@@ -9,21 +9,20 @@ import re
 import shutil
 import subprocess
 import uuid
-from pathlib import Path
 
 import pytest
 
 from tests.compose.setups import APPLICATION, SETUPS
 from tests.onnx_models import affine, write_model
+from tests.paths import PROJECT
 from tritonops.compose import service as compose
-from tritonops.compose.image import CPU_IMAGE
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.errors import InputError, ServiceError
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
 
 pytestmark = pytest.mark.docker
-PROJECT = Path(__file__).parents[2]
 CHOSEN = [setup for setup in SETUPS if setup.in_ci or os.environ.get("ALL_SETUPS")]
 # Of the way in which the container was created, not of its settings.
 OF_PROCESS = ("com.docker.compose.container-number", "com.docker.compose.version", "com.docker.compose.depends_on")

@@ -5,15 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tasks.cli import uv
-from tritonops.compose.image import CPU_IMAGE
+from tests.paths import PROJECT
+from tritonops.compose.build_cpu import CPU_IMAGE
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("package_index")]
-PROJECT = Path(__file__).parents[2]
 
 DIGITS = PROJECT / "examples" / "digits"
 

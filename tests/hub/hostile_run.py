@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.hub.hostile import CONTENT, Case, serving
+from tests.paths import PROJECT
 from tritonops.errors import TritonOpsError
-from tritonops.models.lock import load_lock
+from tritonops.models.catalog.lockfile import load_lock
 
-PROJECT = Path(__file__).resolve().parents[2]
 MAX_SECONDS, MAX_MEMORY, MAX_LINE = 60.0, 300e6, 1200
 ENTRY = """
 [[models.hostile]]

@@ -17,8 +17,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from tests.onnx_models import affine, external_weights, identity, model
+from tests.paths import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 BASE_CONFIG = """\
 backend: "onnxruntime"
 max_batch_size: 8

@@ -24,10 +24,10 @@ from pathlib import Path
 from tests.hub.server import Hub, Link
 from tests.models.catalogs import one_file, one_folder
 from tests.onnx_models import affine
-from tritonops.models.catalog import load_catalog
-from tritonops.models.lock import load_lock
+from tests.paths import PROJECT
+from tritonops.models.catalog.lockfile import load_lock
+from tritonops.models.catalog.parsing import load_catalog
 
-PROJECT = Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0
 """Seconds for all commands of a round together."""
 

@@ -4,10 +4,13 @@ import pytest
 
 from tests.onnx_models import affine, external_weights
 from tritonops.errors import CatalogError, SourceError, TritonOpsError, UnknownModelError
-from tritonops.models.add import add_model, plan_removal, remove_model
-from tritonops.models.catalog import HubSource, PathSource, load_catalog
-from tritonops.models.lock import load_lock
-from tritonops.models.pbtxt import read_config
+from tritonops.models.add import add_model
+from tritonops.models.catalog.catalog import HubSource, PathSource
+from tritonops.models.catalog.lockfile import load_lock
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.configs.pbtxt import read_config
+from tritonops.models.remove import plan_removal, remove_model
+from tritonops.project import Project
 
 CATALOG = "# The models of the house.\n"
 
@@ -20,7 +23,7 @@ def house(project):
 
 
 def add(project, name="clip", **values):
-    return add_model(project, name, values, variant="cpu")
+    return add_model(Project(project), name, values, variant="cpu")
 
 
 def from_hub(project, **values):
@@ -105,7 +108,7 @@ def test_configs_that_were_written_by_hand_are_used(house, clip):
 
 def test_a_removal_takes_the_entries_and_their_pins_and_leaves_the_disk_alone(house, clip):
     from_hub(house)
-    remove_model(house, plan_removal(house, "clip", version=None, files=False))
+    remove_model(Project(house), plan_removal(Project(house), "clip", version=None, files=False))
     assert house.models_toml.read_text().strip() == CATALOG.strip()
     assert load_lock(house.lock_path) == {}
     assert (house.models_dir / "clip" / "1" / "model.onnx").exists()
@@ -114,12 +117,12 @@ def test_a_removal_takes_the_entries_and_their_pins_and_leaves_the_disk_alone(ho
 def test_a_removal_with_files_takes_the_version_or_with_the_last_one_the_model_and_its_configs(house, clip):
     from_hub(house)
     from_hub(house)
-    removal = plan_removal(house, "clip", version=1, files=True)
+    removal = plan_removal(Project(house), "clip", version=1, files=True)
     assert removal.folders == (house.models_dir / "clip" / "1",)
-    remove_model(house, removal)
+    remove_model(Project(house), removal)
     assert [path.name for path in sorted((house.models_dir / "clip").iterdir())] == ["2", "config.pbtxt"]
     assert [entry.label for entry in load_catalog(house.models_toml).versions] == ["clip/2"]
-    remove_model(house, plan_removal(house, "clip", version=2, files=True))
+    remove_model(Project(house), plan_removal(Project(house), "clip", version=2, files=True))
     assert not (house.models_dir / "clip").exists()
     assert not (house.config_dir / "clip").exists()
     assert [path.name for path in house.models_dir.with_name(".store").glob("removed-*")] == []
@@ -128,6 +131,6 @@ def test_a_removal_with_files_takes_the_version_or_with_the_last_one_the_model_a
 def test_what_is_not_there_cannot_be_removed(house, clip):
     from_hub(house)
     with pytest.raises(UnknownModelError):
-        plan_removal(house, "clop", version=None, files=False)
+        plan_removal(Project(house), "clop", version=None, files=False)
     with pytest.raises(TritonOpsError, match="no version 7"):
-        plan_removal(house, "clip", version=7, files=False)
+        plan_removal(Project(house), "clip", version=7, files=False)

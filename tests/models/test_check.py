@@ -1,20 +1,20 @@
 import shutil
-from pathlib import Path
 
 import onnx
 import pytest
 
 from tests.onnx_models import affine, identity, write_model
+from tests.paths import PROJECT
 from tritonops.errors import TritonOpsError, UnknownModelError
-from tritonops.models.catalog import load_catalog
-from tritonops.models.check.finding import raise_on_errors
-from tritonops.models.check.image import Image, OnnxRuntime, parse_image
-from tritonops.models.check.repository_check import Checked, check, count_gpus
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.check import Checked, check, count_gpus
 from tritonops.models.config import copy_configs
-from tritonops.models.pbtxt import parse_config
-from tritonops.models.repository import Repository
+from tritonops.models.configs.pbtxt import parse_config
+from tritonops.models.disk.repository import Repository
+from tritonops.models.rules.finding import raise_on_errors
+from tritonops.project import Project
+from tritonops.triton_image import Image, OnnxRuntime, parse_image
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 ENTRY = '[[models.clip]]\npath = "clip.onnx"\ntriton_version = 1\n'
 
 
@@ -151,13 +151,7 @@ def test_several_declared_versions_are_checked_as_they_would_be_served(project):
     made = affine(width=4)
     write_model(project / "other", "clip", {2: made})
     (project / "other" / "clip" / "2").rename(project / "triton" / "clip" / "2")
-    copy_configs(
-        load_catalog(project / "models.toml"),
-        Repository(project / "triton"),
-        project / "triton-config",
-        variant="cpu",
-        overwrite=True,
-    )
+    copy_configs(Project.load(project, environ={}), variant="cpu", overwrite=True)
     assert parse_config((project / "triton" / "clip" / "config.pbtxt").read_text()).HasField("version_policy")
     assert {code for _, _, code in codes(project)} == {"tensor-shape"}
 

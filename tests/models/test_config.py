@@ -1,10 +1,11 @@
 import pytest
 
+from tritonops import project as tritonops_project
 from tritonops.errors import DifferenceError, PartialFailureError, UnknownModelError
-from tritonops.models.catalog import load_catalog
 from tritonops.models.config import copy_configs, raise_unless_done
-from tritonops.models.pbtxt import VersionPolicy, parse_config, set_version_policy
-from tritonops.models.repository import Repository
+from tritonops.models.configs.pbtxt import parse_config
+from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
+from tritonops.models.disk.repository import Repository
 
 GPU = 'backend: "onnxruntime"\ninstance_group [ { kind: KIND_GPU } ]\n'
 CPU = 'backend: "onnxruntime"\ninstance_group [ { kind: KIND_CPU } ]\n'
@@ -40,8 +41,7 @@ class Project:
 
     def copy(self, **options):
         options = {"variant": "gpu", **options}
-        catalog = load_catalog(self.folder / "models.toml")
-        outcomes = copy_configs(catalog, self.repository, self.folder / "triton-config", **options)
+        outcomes = copy_configs(tritonops_project.Project.load(self.folder, environ={}), **options)
         return {outcome.name: outcome for outcome in outcomes}
 
     def states(self, **options):

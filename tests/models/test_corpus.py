@@ -10,12 +10,13 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from tests.models.corpus_cases import PROJECT, Case, cases, with_table
-from tritonops.models.catalog import Catalog
-from tritonops.models.check.image import Image, OnnxRuntime
-from tritonops.models.check.repository_check import Checked, check
-from tritonops.models.repository import Repository
-from tritonops.triton.served import failure_reasons
+from tests.models.corpus_cases import Case, cases, with_table
+from tests.paths import PROJECT
+from tritonops.models.catalog.catalog import Catalog
+from tritonops.models.check import Checked, check
+from tritonops.models.disk.repository import Repository
+from tritonops.triton.startup.served import failure_reasons
+from tritonops.triton_image import Image, OnnxRuntime
 
 CASES = list(cases())
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.topic}:{case.name}")

@@ -13,12 +13,14 @@ from tests.hub.faults import Fault
 from tests.hub.server import Link
 from tests.models.catalogs import files_below, one_file, one_folder, write
 from tritonops.errors import StoreError
-from tritonops.models.catalog import load_catalog
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.disk.store import Store
 from tritonops.models.download import download
-from tritonops.models.fetch import Supply
-from tritonops.models.progress import Progress
-from tritonops.models.sources import Hub, Listing
-from tritonops.models.store import Store
+from tritonops.models.sources.fetcher import Supply
+from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.listing import Listing
+from tritonops.models.transfer.progress import Progress
+from tritonops.project import Project
 
 MB = 1 << 20
 CONTENT = random.Random(3).randbytes(9 * MB)
@@ -37,54 +39,56 @@ def assert_installed(settings, content=CONTENT):
 
 def test_a_connection_that_drops_every_megabyte(hub, large):
     hub.faults.add(Fault("drop", times=1000, after=MB))
-    assert download(large, jobs=2).failed == ()
+    assert download(Project(large), jobs=2).failed == ()
     assert_installed(large)
     assert hub.body_bytes <= 1.5 * len(CONTENT)
 
 
 def test_a_body_that_is_cut_short(hub, large):
     hub.faults.add(Fault("drop", times=3, after=1000))
-    assert download(large).failed == ()
+    assert download(Project(large)).failed == ()
     assert_installed(large)
 
 
 def test_429_is_obeyed_for_as_long_as_it_says(hub, large):
     hub.faults.add(Fault("status", status=429, headers={"Retry-After": "1"}, times=1))
     started = time.monotonic()
-    assert download(large).failed == ()
+    assert download(Project(large)).failed == ()
     assert time.monotonic() - started >= 1.0
     assert_installed(large)
 
 
 def test_429_on_the_listing_is_obeyed_too(hub, large):
     hub.faults.add(Fault("status", where="/api/", status=429, headers={"Retry-After": "1"}))
-    assert download(large).failed == ()
+    assert download(Project(large)).failed == ()
     assert len(hub.requests("/api/")) == 2
 
 
 def test_a_storm_of_503(hub, large):
     for where, times in {"/api/": 2, "/resolve/": 4, "/cdn/": 12}.items():
         hub.faults.add(Fault("status", where=where, times=times))
-    assert download(large, jobs=8).failed == ()
+    assert download(Project(large), jobs=8).failed == ()
     assert_installed(large)
 
 
 def test_a_server_that_asks_to_wait_for_hours_is_given_up_with_the_reason(hub, large):
     hub.faults.add(Fault("status", status=503, headers={"Retry-After": "7200"}, times=100))
-    [failure] = download(large).failed
+    [failure] = download(Project(large)).failed
     assert "7200 seconds" in failure.error
 
 
 def test_one_flipped_byte_is_refused_and_fetched_again_once(hub, large):
     hub.faults.add(Fault("flip", times=1, after=0))
-    assert download(large, jobs=1).failed == ()  # so that no connection helps another, at the cost of a few bytes
+    assert (
+        download(Project(large), jobs=1).failed == ()
+    )  # so that no connection helps another, at the cost of a few bytes
     assert_installed(large)
     assert hub.body_bytes == 2 * len(CONTENT)
 
 
 def test_a_byte_that_is_flipped_every_time_ends_in_an_error_that_names_the_file(hub, large):
     hub.faults.add(Fault("flip", times=1000, after=0))
-    [failure] = download(large).failed
+    [failure] = download(Project(large)).failed
     assert "large/1/model.onnx" in failure.error
     assert "another hash" in failure.error
     assert files_below(large.models_dir) == {}
@@ -93,14 +97,14 @@ def test_a_byte_that_is_flipped_every_time_ends_in_an_error_that_names_the_file(
 
 def test_a_server_that_ignores_range_is_read_in_one_piece(hub, large):
     hub.faults.add(Fault("ignore-range", where="/", times=1000))
-    assert download(large).failed == ()
+    assert download(Project(large)).failed == ()
     assert_installed(large)
     assert hub.body_bytes <= 1.5 * len(CONTENT)
 
 
 def test_a_server_that_ignores_range_although_the_redirect_to_it_vouched_for_ranges(hub, large):
     hub.faults.add(Fault("ignore-range", times=1000))
-    assert download(large).failed == ()
+    assert download(Project(large)).failed == ()
     assert_installed(large)
     asked = hub.requests("/cdn/")
     assert len(asked) <= len(CONTENT) // MB + 1  # each piece once, before the first answer showed it; then the whole
@@ -109,20 +113,20 @@ def test_a_server_that_ignores_range_although_the_redirect_to_it_vouched_for_ran
 def test_a_server_that_ignores_range_and_drops_the_connection_is_read_past_what_is_there(hub, large):
     hub.faults.add(Fault("drop", times=1, after=4 * MB))
     hub.faults.add(Fault("ignore-range", times=1000))
-    assert download(large, jobs=1).failed == ()
+    assert download(Project(large), jobs=1).failed == ()
     assert_installed(large)
 
 
 def test_a_signed_url_that_expires_is_asked_for_again(hub, large):
     hub.signed_url_uses = 2
-    assert download(large, jobs=8).failed == ()
+    assert download(Project(large), jobs=8).failed == ()
     assert_installed(large)
     assert len(hub.requests("/resolve/")) > 2
 
 
 def test_a_file_that_changes_under_way_is_started_over_once(hub, large):
     hub.faults.add(Fault("etag", times=1))
-    assert download(large).failed == ()
+    assert download(Project(large)).failed == ()
     assert_installed(large)
 
 
@@ -130,13 +134,13 @@ def test_a_file_that_keeps_changing_is_refused_with_the_reason(hub, large):
     for _ in range(200):
         hub.faults.add(Fault("etag", times=1))
         hub.faults.add(Fault("drop", times=1, after=10))
-    [failure] = download(large, jobs=2).failed
+    [failure] = download(Project(large), jobs=2).failed
     assert "changed under way" in failure.error
 
 
 def test_a_file_of_another_length_is_refused_with_both_lengths(hub, large):
     hub.faults.add(Fault("length", times=1000))
-    [failure] = download(large).failed
+    [failure] = download(Project(large)).failed
     assert f"{len(CONTENT) + 1:,} bytes long there, and {len(CONTENT):,} are expected" in failure.error
 
 
@@ -157,7 +161,7 @@ def test_a_stalled_connection_is_given_up_and_its_piece_fetched_on_another(hub, 
 def test_a_connection_that_is_far_slower_than_the_others_is_helped(hub, large):
     hub.faults.add(Fault("slow", times=1, after=200_000))
     started = time.monotonic()
-    assert download(large, jobs=4).failed == ()
+    assert download(Project(large), jobs=4).failed == ()
     assert time.monotonic() - started < 0.5 * len(CONTENT) / 4 / 200_000
     assert_installed(large)
     assert hub.body_bytes <= 1.5 * len(CONTENT)
@@ -165,7 +169,7 @@ def test_a_connection_that_is_far_slower_than_the_others_is_helped(hub, large):
 
 def test_a_server_that_is_not_there_is_named(hub, project):
     write(project, f'[[models.x]]\nurl = "http://127.0.0.1:9/x.onnx"\nsha256 = "{"0" * 64}"\ntriton_version = 1\n')
-    [failure] = download(project).failed
+    [failure] = download(Project(project)).failed
     assert "http://127.0.0.1:9/x.onnx: connection refused" in failure.error
 
 
@@ -183,7 +187,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(hub, small_di
     hub.push("team/huge", {"model.onnx": bytes(25 * MB)})
     write(small_disk, one_file("huge", "team/huge"))
     with pytest.raises(StoreError, match="26,214,400 bytes are needed"):
-        download(small_disk)
+        download(Project(small_disk))
     assert hub.body_bytes == 0
 
 
@@ -202,11 +206,11 @@ def test_a_disk_that_fills_up_under_way_leaves_what_can_be_resumed(hub, small_di
     filling = threading.Thread(target=fill)
     filling.start()
     with pytest.raises(StoreError, match="not enough space") as caught:
-        download(small_disk, jobs=1)
+        download(Project(small_disk), jobs=1)
     filling.join()
     assert "kept" in caught.value.in_one_line
     filler.unlink()
-    assert download(small_disk).downloaded == ("other/1",)  # the other was complete, and installed, by then
+    assert download(Project(small_disk)).downloaded == ("other/1",)  # the other was complete, and installed, by then
     assert files_below(small_disk.models_dir) == {"large/1/model.onnx": CONTENT, "other/1/model.onnx": CONTENT[::-1]}
     assert hub.body_bytes <= 2.2 * len(CONTENT)
 
@@ -215,8 +219,8 @@ MEASURE = """
 import os, re
 from pathlib import Path
 from tritonops.models.download import download
-from tritonops.settings import load_settings
-result = download(load_settings(Path(os.environ["PROJECT"])))
+from tritonops.project import Project
+result = download(Project.load(Path(os.environ["PROJECT"])))
 # Not ru_maxrss: that remembers the process which this one was forked from.
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
 print(result.bytes, peak[1])
@@ -254,7 +258,7 @@ def test_a_version_that_is_not_pinned_yet_is_not_left_behind_by_an_interruption(
     hub.push("team/small", {"model.onnx": b"x"})
     write(project, one_folder("mixed", "team/mixed"), one_file("small", "team/small"))
     with pytest.raises(KeyboardInterrupt):
-        download(project, jobs=1, progress=InterruptedAt(3))
+        download(Project(project), jobs=1, progress=InterruptedAt(3))
     assert not project.models_dir.exists()
     hub.push("team/mixed", {"onnx/model.onnx": CONTENT[::-1]}, small={"onnx/config.json": b"{}" * 100})
-    assert sorted(download(project).downloaded) == ["mixed/1", "small/1"]
+    assert sorted(download(Project(project)).downloaded) == ["mixed/1", "small/1"]

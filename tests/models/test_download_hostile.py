@@ -12,6 +12,7 @@ from tests.hub.hostile import CASES
 from tests.hub.hostile_run import run
 from tests.models.catalogs import one_file
 from tritonops.models.download import download
+from tritonops.project import Project
 from tritonops.settings import load_settings
 
 IN_CI = (
@@ -82,7 +83,7 @@ def test_what_many_models_want_of_a_server_that_never_answers_fails_together(tmp
         "HF_ENDPOINT": f"http://127.0.0.1:{listener.server_address[1]}",
         "TRITON_STALL_SECONDS": "1",
     }
-    result = download(load_settings(tmp_path, environ=environ), jobs=connections)
+    result = download(Project(load_settings(tmp_path, environ=environ)), jobs=connections)
     assert len(result.failed) == count
     assert "gave up after one try" in result.failed[-1].error
     assert listener.count <= 2 * connections + (count - connections)  # those that come late ask once

@@ -13,14 +13,15 @@ from tests.hub.faults import Fault
 from tests.hub.server import Link
 from tests.models.catalogs import files_below, one_file, write
 from tritonops.models.download import download
+from tritonops.project import Project
 
 CONTENT = random.Random(7).randbytes(48 << 20)
 RUN = """
 import os
 from pathlib import Path
 from tritonops.models.download import download
-from tritonops.settings import load_settings
-print(download(load_settings(Path(os.environ["PROJECT"])), jobs=8).bytes)
+from tritonops.project import Project
+print(download(Project.load(Path(os.environ["PROJECT"])), jobs=8).bytes)
 """
 
 
@@ -64,7 +65,7 @@ def test_after_kill_9_only_what_was_in_flight_is_fetched_again(hub, large, start
     process.wait()
     assert files_below(large.models_dir) == {}
     hub.link = Link()
-    assert download(large).downloaded == ("large/1",)
+    assert download(Project(large)).downloaded == ("large/1",)
     assert files_below(large.models_dir) == {"large/1/model.onnx": CONTENT}
     assert hub.body_bytes <= len(CONTENT) * 1.25
 
@@ -85,5 +86,5 @@ def test_ctrl_c_stops_within_a_second_even_when_nothing_arrives(hub, large, star
     process.send_signal(signal.SIGINT)
     process.wait(timeout=1.0)
     hub.faults.clear()
-    assert download(large).downloaded == ("large/1",)
+    assert download(Project(large)).downloaded == ("large/1",)
     assert hub.body_bytes <= len(CONTENT) * 1.25

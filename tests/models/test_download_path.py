@@ -7,8 +7,9 @@ import pytest
 from tests.models.catalogs import read_only
 from tritonops.errors import UnknownModelError
 from tritonops.models.download import download
-from tritonops.models.pin import lock_models
-from tritonops.models.progress import Progress
+from tritonops.models.lock import lock_models
+from tritonops.models.transfer.progress import Progress
+from tritonops.project import Project
 from tritonops.settings import load_settings
 
 ONE = """
@@ -39,16 +40,16 @@ def files_below(folder):
 
 
 def test_a_local_file_is_installed_and_pinned(settings):
-    result = download(settings)
+    result = download(Project(settings))
     assert (result.downloaded, result.failed, result.bytes) == (("digits/1",), (), 7)
     assert files_below(settings.models_dir) == {"digits/1/model.onnx": b"weights"}
     assert "[models.digits.1]" in settings.lock_path.read_text()
 
 
 def test_a_second_run_finds_nothing_to_do(settings):
-    download(settings)
+    download(Project(settings))
     before = settings.lock_path.stat().st_mtime_ns
-    result = download(settings)
+    result = download(Project(settings))
     assert (result.downloaded, result.skipped, result.bytes) == ((), ("digits/1",), 0)
     assert settings.lock_path.stat().st_mtime_ns == before
 
@@ -59,7 +60,7 @@ def test_a_folder_becomes_the_folder_named_local_name(settings):
     (folder / "model.onnx").write_bytes(b"graph")
     (folder / "parts/weights.bin").write_bytes(b"weights")
     settings.models_toml.write_text('[[models.big]]\npath = "exported"\ntriton_version = 3\ntype = "directory"\n')
-    assert download(settings).downloaded == ("big/3",)
+    assert download(Project(settings)).downloaded == ("big/3",)
     assert files_below(settings.models_dir) == {
         "big/3/model.onnx/model.onnx": b"graph",
         "big/3/model.onnx/parts/weights.bin": b"weights",
@@ -68,7 +69,7 @@ def test_a_folder_becomes_the_folder_named_local_name(settings):
 
 def test_installed_files_are_links_to_one_stored_file(settings):
     settings.models_toml.write_text(ONE + ONE.replace("models.digits", "models.twin"))
-    assert download(settings).bytes == 7
+    assert download(Project(settings)).bytes == 7
     placed = settings.models_dir / "digits/1/model.onnx"
     assert placed.samefile(settings.models_dir / "twin/1/model.onnx")
     assert not placed.stat().st_mode & 0o222
@@ -78,10 +79,10 @@ def test_other_files_in_the_versions_place_are_replaced_only_with_overwrite(sett
     place = settings.models_dir / "digits/1"
     place.mkdir(parents=True)
     (place / "model.onnx").write_bytes(b"by hand")
-    result = download(settings)
+    result = download(Project(settings))
     assert "--overwrite" in result.failed[0].error
     assert files_below(place) == {"model.onnx": b"by hand"}
-    assert download(settings, overwrite=True).downloaded == ("digits/1",)
+    assert download(Project(settings), overwrite=True).downloaded == ("digits/1",)
     assert files_below(place) == {"model.onnx": b"weights"}
 
 
@@ -89,25 +90,25 @@ def test_the_same_bytes_put_there_by_somebody_else_are_taken_over(settings):
     place = settings.models_dir / "digits/1"
     place.mkdir(parents=True)
     (place / "model.onnx").write_bytes(b"weights")
-    result = download(settings)
+    result = download(Project(settings))
     assert (result.skipped, result.bytes) == (("digits/1",), 0)
     assert len(list(settings.store_dir.glob("?" * 64))) == 1
 
 
 def test_a_lost_store_is_filled_again_from_what_is_installed(settings):
-    download(settings)
+    download(Project(settings))
     for blob in settings.store_dir.glob("?" * 64):
         blob.unlink()
     (settings.project / "digits.onnx").unlink()
-    assert download(settings).skipped == ("digits/1",)
+    assert download(Project(settings)).skipped == ("digits/1",)
 
 
 def test_a_source_that_changed_since_it_was_locked_is_not_installed(settings):
-    download(settings)
+    download(Project(settings))
     for path in (settings.models_dir / "digits/1/model.onnx", *settings.store_dir.glob("?" * 64)):
         path.unlink()
     (settings.project / "digits.onnx").write_bytes(b"retrain")
-    result = download(settings)
+    result = download(Project(settings))
     assert "changed since it was locked" in result.failed[0].error
     assert files_below(settings.models_dir) == {}
 
@@ -115,30 +116,30 @@ def test_a_source_that_changed_since_it_was_locked_is_not_installed(settings):
 def test_a_pinned_source_that_is_gone_is_named_and_the_rest_is_done(settings):
     settings.models_toml.write_text(ONE + ONE.replace("digits.onnx", "other.onnx").replace("digits]", "other]"))
     (settings.project / "other.onnx").write_bytes(b"others")
-    lock_models(settings)
+    lock_models(Project(settings))
     (settings.project / "other.onnx").unlink()
-    result = download(settings)
+    result = download(Project(settings))
     assert result.downloaded == ("digits/1",)
     assert "cannot read" in result.failed[0].error
 
 
 def test_a_disabled_model_is_installed_where_it_lives(settings):
     (settings.disabled_dir / "digits").mkdir(parents=True)
-    assert download(settings).downloaded == ("digits/1",)
+    assert download(Project(settings)).downloaded == ("digits/1",)
     assert files_below(settings.disabled_dir) == {"digits/1/model.onnx": b"weights"}
     assert files_below(settings.models_dir) == {}
 
 
 def test_one_version_that_fails_does_not_keep_the_others_from_being_done(settings):
     settings.models_toml.write_text(ONE.replace("digits.onnx", "missing.onnx").replace("digits]", "lost]") + ONE)
-    result = download(settings)
+    result = download(Project(settings))
     assert result.downloaded == ("digits/1",)
     assert [failure.model for failure in result.failed] == ["lost/1"]
 
 
 def test_an_unknown_name_is_refused_before_anything_is_written(settings):
     with pytest.raises(UnknownModelError, match="digit"):
-        download(settings, include=["digit"])
+        download(Project(settings), include=["digit"])
     assert not settings.store_dir.exists()
 
 
@@ -149,7 +150,7 @@ def test_where_the_lock_cannot_be_written_the_download_goes_on(settings):
     settings.lock_path.symlink_to("locks/models.lock")
     warnings = Warnings()
     with read_only(folder):
-        result = download(settings, progress=warnings)
+        result = download(Project(settings), progress=warnings)
     assert result.downloaded == ("digits/1",)
     assert "nothing is pinned" in warnings.messages[0]
 
@@ -159,6 +160,6 @@ def test_files_that_cannot_be_linked_are_copied(settings, monkeypatch):
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert download(settings).downloaded == ("digits/1",)
+    assert download(Project(settings)).downloaded == ("digits/1",)
     assert files_below(settings.models_dir) == {"digits/1/model.onnx": b"weights"}
-    assert download(settings).skipped == ("digits/1",)
+    assert download(Project(settings)).skipped == ("digits/1",)

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.models.catalogs import files_below, one_file, write
 from tritonops.models.download import download
+from tritonops.project import Project
 
 BODY = b"weights"
 
@@ -133,7 +134,7 @@ def write_url(project, url: str) -> None:
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_says_so(project, certificate):
     with serving(Origin, certificate) as address:
         write_url(project, f"https://{address}/model.onnx")
-        (failure,) = download(project).failed
+        (failure,) = download(Project(project)).failed
     assert "certificate verify failed" in failure.error
     assert not list(project.models_dir.glob("*/*"))
 
@@ -142,7 +143,7 @@ def test_a_bundle_of_certificates_named_by_the_environment_is_trusted(project, c
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with serving(Origin, certificate) as address:
         write_url(project, f"https://{address}/a%20folder/model.onnx?x=1#part")
-        assert download(project).downloaded == ("one/1",)
+        assert download(Project(project)).downloaded == ("one/1",)
 
 
 def test_a_proxy_gets_whole_urls_and_its_own_password(project, hub, proxy, monkeypatch):
@@ -150,7 +151,7 @@ def test_a_proxy_gets_whole_urls_and_its_own_password(project, hub, proxy, monke
     monkeypatch.setenv("HTTP_PROXY", f"http://user:secret@{address}")
     hub.push("team/one", {"model.onnx": BODY})
     write(project, one_file("one", "team/one"))
-    assert download(project).downloaded == ("one/1",)
+    assert download(Project(project)).downloaded == ("one/1",)
     assert files_below(project.models_dir) == {"one/1/model.onnx": BODY}
     assert len(seen) == 3
     assert all(line.startswith("GET http://127.0.0.1:") and line.endswith("Basic dXNlcjpzZWNyZXQ=") for line in seen)
@@ -162,7 +163,7 @@ def test_a_proxy_sees_no_more_of_tls_than_the_name_of_the_host(project, certific
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with serving(Origin, certificate) as server:
         write_url(project, f"https://{server}/model.onnx")
-        assert download(project).downloaded == ("one/1",)
+        assert download(Project(project)).downloaded == ("one/1",)
         assert set(seen) == {f"CONNECT {server}"}
 
 
@@ -172,11 +173,11 @@ def test_a_host_that_no_proxy_names_is_asked_directly(project, hub, proxy, monke
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     hub.push("team/one", {"model.onnx": BODY})
     write(project, one_file("one", "team/one"))
-    assert download(project).downloaded == ("one/1",)
+    assert download(Project(project)).downloaded == ("one/1",)
     assert not seen
 
 
 def test_a_url_may_have_no_path(project):
     with serving(Origin) as address:
         write_url(project, f"http://{address}?x=1")
-        assert download(project).downloaded == ("one/1",)
+        assert download(Project(project)).downloaded == ("one/1",)

@@ -4,21 +4,20 @@ import base64
 import hashlib
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.models.catalogs import one_file, write
 from tests.models.test_download_route import BODY, write_url
+from tests.paths import PROJECT
 from tritonops.errors import SettingsError
-from tritonops.models.catalog import load_catalog
+from tritonops.models.catalog.lockfile import differences, load_lock
+from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.download import download
-from tritonops.models.listing import list_versions
-from tritonops.models.lock import differences, load_lock
-from tritonops.models.repository import Repository
+from tritonops.models.list import list_versions
+from tritonops.project import Project
 from tritonops.settings import load_settings
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 SECRETS = ("hunter2", "alice", "c2lnbmF0dXJl", base64.b64encode(b"alice:hunter2").decode())
 
 
@@ -50,7 +49,7 @@ def test_a_hub_that_wants_a_password_gets_it(hub, project):
     settings = load_settings(
         project.project, environ={"HF_ENDPOINT": hub.endpoint.replace("://", "://alice:hunter2@"), "HF_TOKEN": ""}
     )
-    failed = download(settings).failed
+    failed = download(Project(settings)).failed
     assert {seen.headers["Authorization"] for seen in hub.seen} == {f"Basic {SECRETS[-1]}"}
     assert not [secret for secret in SECRETS if secret in failed[0].error]
 
@@ -72,7 +71,7 @@ def test_neither_list_nor_lock_shows_a_signature(project, command):
     write_url(project, "http://host.invalid/x?X-Amz-Signature=c2lnbmF0dXJl")
     for arguments in (["models.list", "--json"], ["models.lock", "--check"]):
         assert "c2lnbmF0dXJl" not in command(*arguments)[1]
-    rows = list_versions(load_catalog(project.models_toml), Repository(project.models_dir), project.config_dir)
+    rows = list_versions(Project(project)).versions
     assert [row.source for row in rows] == ["http://host.invalid/x"]
 
 
@@ -133,6 +132,6 @@ def test_a_mirror_may_have_a_port_a_path_and_a_password(tmp_path, endpoint):
 def test_a_proxy_that_is_none_is_named_by_its_variable_only(project, monkeypatch, proxy):
     write_url(project, "http://host.invalid/x")
     monkeypatch.setenv("http_proxy", proxy)
-    (failure,) = download(project).failed
+    (failure,) = download(Project(project)).failed
     assert "http_proxy" in failure.error
     assert not [secret for secret in SECRETS if secret in failure.error]

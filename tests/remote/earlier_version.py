@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tritonops.remote.layout import Layout
+from tritonops.remote.layout.paths import Layout
 
 _INV = """#!/bin/sh
 set -eu

@@ -27,7 +27,7 @@ from tests.remote.project import Clone, Site
 from tests.remote.sshd import wait_until
 from tritonops.errors import PackagesUnavailableError, TritonOpsError
 from tritonops.server import debian_packages, embedded
-from tritonops.triton.client import TritonClient, connect
+from tritonops.triton.client.client import TritonClient, connect
 
 HOSTS = ("gpu-01", "gpu-02")
 SETTLE = 60.0

@@ -18,23 +18,25 @@ import onnx
 import pytest
 
 from tests.onnx_models import affine, config_pbtxt
+from tests.paths import PROJECT
 from tests.remote.sshd import Fleet, Server
 from tritonops.errors import TritonOpsError
-from tritonops.remote.activation import activate
-from tritonops.remote.deploy import Result, deploy, wanted_files
-from tritonops.remote.host import Host
-from tritonops.remote.inventory import load_inventory
-from tritonops.remote.layout import Layout, Outcome
-from tritonops.remote.push import push
-from tritonops.remote.release import begin, send
-from tritonops.remote.source import read_source
-from tritonops.remote.survey import survey
+from tritonops.remote.client.activation_log import DeployResult
+from tritonops.remote.client.checkout import read_source
+from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.inventory import load_inventory
+from tritonops.remote.client.push import push
+from tritonops.remote.client.upload import begin, send
+from tritonops.remote.deploy import deploy_checkout, wanted_files
+from tritonops.remote.host.activation import activate
+from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import Outcome
+from tritonops.remote.ssh.host import Host
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.settings import Settings, load_settings
-from tritonops.triton.client import connect
+from tritonops.triton.client.client import connect
 
-PROJECT = Path(__file__).resolve().parents[2]
 SENT = ("inv", "tasks.py", "tasks", "tritonops", "requirements", "docker", "docker-compose.yml", "ml.yml")
 
 
@@ -158,12 +160,12 @@ class Site:
 
     def deploy(
         self, name: str = "gpu-01", *, report: Callable[[str], None] = lambda line: None, push: bool = False
-    ) -> Result:
+    ) -> DeployResult:
         """Deploy in this process."""
         here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
         with Host(name, ssh_config=self.fleet.config) as host:
             source = read_source(self.clone.folder)
-            return deploy(host, source, here, self.settings, send_models=push, report=report)
+            return deploy_checkout(host, source, here, self.settings, send_models=push, report=report)
 
     def stage(self, name: str = "gpu-01") -> tuple[Layout, str]:
         """Send a release, and leave it to the caller to activate it."""

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.remote.project import Site
-from tritonops.compose.image import CPU_IMAGE
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.errors import DeployError
-from tritonops.remote.deploy import rollback
-from tritonops.remote.host import Host
-from tritonops.remote.layout import Layout
-from tritonops.remote.loads import recorded_loads
+from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import recorded_loads
+from tritonops.remote.rollback import roll_back_host
+from tritonops.remote.ssh.host import Host
 
 pytestmark = pytest.mark.docker
 
@@ -52,7 +52,7 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     assert composed.answers() == {"alpha": 5, "beta": 3}
     assert composed.deploy().what == "nothing to do"
     with Host("gpu-01", ssh_config=composed.fleet.config) as host:
-        rollback(host, "tritonops", to=None, report=lambda line: None)
+        roll_back_host(host, "tritonops", to=None, report=lambda line: None)
     assert composed.answers() == {"alpha": 2, "beta": 3}
     assert containers() == [container]
     inv = composed.clone.inv

@@ -20,12 +20,12 @@ from tritonops.errors import (
     RolledBackError,
     UnknownReleaseError,
 )
-from tritonops.remote.deploy import rollback
-from tritonops.remote.hold import Holder, hold
-from tritonops.remote.host import Host
-from tritonops.remote.inventory import load_inventory
-from tritonops.remote.records import releases
-from tritonops.remote.source import read_source
+from tritonops.remote.client.checkout import read_source
+from tritonops.remote.client.inventory import load_inventory
+from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.releases import releases
+from tritonops.remote.rollback import roll_back_host
+from tritonops.remote.ssh.host import Host
 
 _scales = iter(range(1000, 2000))
 
@@ -38,7 +38,7 @@ def scale():
 
 def roll_back(site: Site, to: str | None = None):
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return rollback(host, "tritonops", to=to, report=lambda line: None)
+        return roll_back_host(host, "tritonops", to=to, report=lambda line: None)
 
 
 def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site):
@@ -46,10 +46,10 @@ def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site)
     here, before = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01"), site.answers()
     names = sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*"))
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        from tritonops.remote.deploy import deploy
+        from tritonops.remote.deploy import deploy_checkout
 
         source = read_source(site.clone.folder)
-        result = deploy(host, source, here, site.settings, send_models=False, report=pytest.fail)
+        result = deploy_checkout(host, source, here, site.settings, send_models=False, report=pytest.fail)
         assert (result.what, host.commands) == ("nothing to do", 1)
     assert site.answers() == before
     assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names

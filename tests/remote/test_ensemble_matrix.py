@@ -14,10 +14,10 @@ from tests.remote.project import Site
 from tests.triton.ensemble_matrix import asked_all_the_time
 from tests.triton.projects import ENSEMBLE
 from tritonops.errors import DeployError
-from tritonops.models.repository import Repository
-from tritonops.remote.deploy import rollback
-from tritonops.remote.host import Host
-from tritonops.triton.client import connect
+from tritonops.models.disk.repository import Repository
+from tritonops.remote.rollback import roll_back_host
+from tritonops.remote.ssh.host import Host
+from tritonops.triton.client.client import connect
 from tritonops.triton.infer import infer
 
 HOST = "gpu-01"
@@ -107,7 +107,7 @@ def cell(site, request):
 
 def roll_back(site: Site) -> None:
     with Host(HOST, ssh_config=site.fleet.config) as host:
-        rollback(host, "tritonops", to=None, report=lambda line: None)
+        roll_back_host(host, "tritonops", to=None, report=lambda line: None)
 
 
 def refused(cell: Cell, change: Callable[[], object]) -> None:

@@ -12,9 +12,9 @@ import pytest
 from tests.compose.machines import rootless_engine
 from tests.remote.project import Site
 from tritonops.errors import DeployError, RolledBackError
-from tritonops.remote.host import Host
-from tritonops.remote.inventory import load_inventory
-from tritonops.remote.preflight import examine
+from tritonops.remote.client.inventory import load_inventory
+from tritonops.remote.doctor import examine
+from tritonops.remote.ssh.host import Host
 
 
 @pytest.fixture

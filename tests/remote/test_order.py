@@ -13,14 +13,14 @@ from tests.remote.client.test_git import HERE, Repository
 from tests.remote.project import Site
 from tritonops.errors import HostLockedError, InputError
 from tritonops.files import write_json
-from tritonops.remote.deploy import rollback
-from tritonops.remote.hold import Holder, hold
-from tritonops.remote.host import Host
-from tritonops.remote.layout import Facts, Layout, Outcome
-from tritonops.remote.records import earlier_release
-from tritonops.remote.release import begin
-from tritonops.remote.source import Source, read_source
-from tritonops.remote.survey import survey
+from tritonops.remote.client.checkout import Source, read_source
+from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.upload import begin
+from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.rollback import earlier_release, roll_back_host
+from tritonops.remote.ssh.host import Host
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def source(tmp_path):
 
 def roll_back(site: Site) -> str:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return rollback(host, "tritonops", to=None, report=lambda line: None).release
+        return roll_back_host(host, "tritonops", to=None, report=lambda line: None).release
 
 
 def test_a_rollback_goes_to_what_served_before_also_after_a_rollback_and_a_deploy(site):

@@ -11,9 +11,9 @@ import pytest
 
 from tritonops.dotenv import parse
 from tritonops.errors import TokenRefusedError, TritonOpsError
-from tritonops.remote.env_file import set_values
-from tritonops.remote.host import Host
-from tritonops.triton.client import connect
+from tritonops.remote.env import set_values
+from tritonops.remote.ssh.host import Host
+from tritonops.triton.client.client import connect
 
 HOST = ("--host", "gpu-01")
 

@@ -11,13 +11,14 @@ import pytest
 
 from tests.compose.projects import docker, remove_project
 from tests.remote.earlier_version import make_earlier
+from tests.remote.host.test_release_env import roll_back
 from tests.remote.project import Site
-from tests.remote.test_release_env import roll_back
-from tritonops.compose.image import CPU_IMAGE
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.errors import DeployError, RolledBackError
-from tritonops.remote.layout import Facts, Layout
-from tritonops.remote.runtime import Runtime
-from tritonops.remote.wrapper import compose_project, inv_wrapper
+from tritonops.remote.host.runtime import Runtime
+from tritonops.remote.layout.inv_wrapper import compose_project, inv_wrapper
+from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import Facts
 
 pytestmark = pytest.mark.docker
 

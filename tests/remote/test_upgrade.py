@@ -8,11 +8,11 @@ import socket
 import pytest
 
 from tests.remote.earlier_version import make_earlier
+from tests.remote.host.test_activation import interrupt_at
+from tests.remote.host.test_release_env import HOST, host_env, restarts, roll_back, triton_pid
 from tests.remote.project import Site, activated
-from tests.remote.test_activation import interrupt_at
-from tests.remote.test_release_env import HOST, host_env, restarts, roll_back, triton_pid
 from tritonops.errors import DeployError
-from tritonops.remote.layout import Layout
+from tritonops.remote.layout.paths import Layout
 
 EARLIER = "an earlier version of this project started it"
 

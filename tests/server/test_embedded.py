@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
+from tests.paths import PROJECT
 from tritonops.errors import (
     InputError,
     PortTakenError,
@@ -20,9 +20,10 @@ from tritonops.errors import (
     TokenRefusedError,
 )
 from tritonops.server import embedded
+from tritonops.server.command_line import shared_memory
 from tritonops.server.installation import find_installation
 from tritonops.server.ports import Ports, free_ports, is_free
-from tritonops.triton.client import connect
+from tritonops.triton.client.client import connect
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
 
@@ -196,7 +197,7 @@ def test_a_server_that_does_not_end_is_killed_with_its_models(models_dir, start_
 def test_a_killed_server_leaves_a_pid_file_that_stops_nobody(models_dir, start_triton):
     write_model(models_dir, "survivor")
     server = start_triton(models_dir)
-    assert embedded.shared_memory(server.server_dir)
+    assert shared_memory(server.server_dir)
     os.killpg(server.process.pid, signal.SIGKILL)
     while server.process.is_alive():
         pass
@@ -205,7 +206,7 @@ def test_a_killed_server_leaves_a_pid_file_that_stops_nobody(models_dir, start_t
     again = start_triton(models_dir)
     assert served(again) == {("survivor", 1)}
     embedded.kill(again)
-    assert not embedded.shared_memory(server.server_dir)
+    assert not shared_memory(server.server_dir)
 
 
 def test_a_pid_that_now_belongs_to_another_process_is_not_taken_for_the_server(models_dir, start_triton):

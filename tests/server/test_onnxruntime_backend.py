@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.onnx_models import CONFIG_TYPES, Signature, affine, external_weights, model, write_model
-from tritonops.triton.client import connect
+from tritonops.triton.client.client import connect
 
 ALL_TYPES: dict[int, Any] = {
     TensorProto.FLOAT: np.array([[1.5, -2.25]], np.float32),

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.onnx_models import Signature, affine, model, write_model
 from tritonops.errors import TritonError
-from tritonops.triton.client import connect
+from tritonops.triton.client.client import connect
 
 CLIENTS, REQUESTS = 8, 25
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64

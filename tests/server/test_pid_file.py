@@ -5,16 +5,16 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
+from tests.paths import PROJECT
 from tritonops.processes import start_time
 from tritonops.server import embedded, pid_file, process
+from tritonops.server.command_line import shared_memory
 from tritonops.server.ports import free_ports
 from tritonops.server.process import Process
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 PORTS = {"http": 1, "grpc": 2, "metrics": 3}
 
 
@@ -122,7 +122,7 @@ def test_a_start_that_cannot_write_the_file_names_it_and_leaves_no_server(tmp_pa
     assert code == 1
     assert f"cannot write to {tmp_path}/.server/triton.pid: Is a directory" in said
     assert "Triton is down" not in said
-    shm = embedded.shared_memory(tmp_path / ".server")
+    shm = shared_memory(tmp_path / ".server")
     assert shm == []
 
 

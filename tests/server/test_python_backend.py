@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tritonops.triton.client import connect
+from tritonops.triton.client.client import connect
 
 STRINGS = [["æ".encode(), b"", b"\xff\0x"], [b"a" * 300, b"\0", b"last"]]
 ARRAYS = {

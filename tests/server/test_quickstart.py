@@ -4,17 +4,15 @@ import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.paths import PROJECT
 from tritonops.server import embedded, quickstart
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
-
-PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT
 from tests.onnx_models import affine, write_model
+from tests.paths import PROJECT
 from tests.server.bad_models import GOOD, TEN, broken_stub, config_a_pipe, labels_a_pipe, model_a_pipe, never_returns
 from tests.server.python_models import ABORT_THE_SERVER, CONFIG, python_model
 from tests.triton.projects import write_ensemble
 from tritonops.errors import LoadError, TritonOpsError, TritonTimeoutError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
-from tritonops.server.report import report
-from tritonops.triton.client import connect
-from tritonops.triton.control import load, unload
-from tritonops.triton.disk import Disk
+from tritonops.server.status import report
+from tritonops.triton.client.client import connect
 from tritonops.triton.infer import infer
+from tritonops.triton.load import load_model
+from tritonops.triton.served_folder import Disk
+from tritonops.triton.unload import unload_model
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
 
@@ -106,11 +107,11 @@ def test_a_load_that_would_hang_or_crash_the_server_is_refused_before_it_is_sent
     server, expected = beside_ten
     with connect(server.grpc_url) as client:
         with pytest.raises(LoadError, match=expected[name]):
-            load(client, name, disk=Disk.of(server.models_dir, server.grpc_url))
+            load_model(client, name, disk=Disk.of(server.models_dir, server.grpc_url))
         assert "good0" in {row.name for row in client.index() if row.state == "READY"}
 
 
-@pytest.mark.parametrize("change", [load, unload])
+@pytest.mark.parametrize("change", [load_model, unload_model])
 def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
     server, _ = beside_ten
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match="its load cannot end") as caught:
@@ -121,7 +122,7 @@ def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
 def test_an_unload_of_a_model_that_is_still_loading_says_so(beside_ten):
     server, _ = beside_ten
     with connect(server.grpc_url) as client, pytest.raises(TritonTimeoutError) as caught:
-        unload(client, "never_returns", timeout=1)
+        unload_model(client, "never_returns", timeout=1)
     assert "never_returns: " in str(caught.value)
     assert "had not unloaded it within 1 s: version 1 is LOADING" in str(caught.value)
 
@@ -129,7 +130,7 @@ def test_an_unload_of_a_model_that_is_still_loading_says_so(beside_ten):
 def test_a_reason_too_long_for_grpc_is_read_from_the_index(beside_ten):
     server, _ = beside_ten
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match=r"long_error: .*RuntimeError: true reason"):
-        load(client, "long_error", disk=Disk.of(server.models_dir, server.grpc_url))
+        load_model(client, "long_error", disk=Disk.of(server.models_dir, server.grpc_url))
 
 
 def test_a_server_with_a_load_that_never_ends_stops_at_once_and_leaves_no_process(tmp_path):

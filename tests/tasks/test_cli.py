@@ -10,9 +10,9 @@ import pytest
 from invoke import Collection, Program
 
 from tasks import cli, terminal
+from tests.paths import PROJECT
 from tritonops.errors import DifferenceError, InputError, TritonOpsError, UnreachableError
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)"
 
 

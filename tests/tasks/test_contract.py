@@ -2,12 +2,11 @@
 
 import copy
 import re
-from pathlib import Path
 
 import pytest
 from invoke import Config, FilesystemLoader
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+from tests.paths import PROJECT
 
 
 def all_tasks():

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.progress import shown
 from tests.models.catalogs import one_file
-from tritonops.models.progress import Transfer
+from tritonops.models.transfer.progress import Transfer
 
 
 @pytest.fixture(autouse=True)

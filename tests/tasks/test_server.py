@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.conftest import PROJECT
 from tests.onnx_models import write_model
+from tests.paths import PROJECT
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports, is_free
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tritonops.triton.client import connect
-from tritonops.triton.disk import Disk
+from tritonops.triton.client.client import connect
+from tritonops.triton.served_folder import Disk
 
 
 @pytest.fixture

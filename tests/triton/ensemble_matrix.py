@@ -19,9 +19,9 @@ import onnx
 from tests.onnx_models import affine, config_pbtxt
 from tests.triton.projects import ENSEMBLE
 from tritonops.errors import TritonOpsError
-from tritonops.models.pbtxt import VersionPolicy, set_version_policy
+from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
 from tritonops.server.embedded import Server
-from tritonops.triton.client import TritonClient, connect
+from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.infer import infer
 
 OPERATIONS = ("serve", "load", "load --version", "unload", "unload --version", "apply", "remove", "disable")

@@ -10,9 +10,9 @@ from google.protobuf.json_format import MessageToJson
 
 from tests.onnx_models import affine, config_pbtxt
 from tritonops.settings import Settings, load_settings
-from tritonops.triton import control
-from tritonops.triton.client import TritonClient
+from tritonops.triton.client.client import TritonClient
 from tritonops.triton.infer import infer
+from tritonops.triton.list import list_models
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Project:
         (self.settings.config_dir / name / "smoke.json").write_text(json.dumps(contents))
 
     def served(self) -> dict[str, list[int | None]]:
-        rows = [row for row in control.list_models(self.client) if row.state == "READY"]
+        rows = [row for row in list_models(self.client) if row.state == "READY"]
         return {name: [row.version for row in rows if row.name == name] for name in sorted({row.name for row in rows})}
 
     def answer(self, name: str, version: int | None = None) -> float:
@@ -64,7 +64,7 @@ class Project:
 
 def project_over(client: TritonClient, models_dir: Path, folder: Path) -> Project:
     """Make an empty project over a server's models directory, with nothing left there of another."""
-    for name in {row.name for row in control.list_models(client) if row.state == "READY"}:
+    for name in {row.name for row in list_models(client) if row.state == "READY"}:
         client.unload(name, timeout=30)
     for leftover in (models_dir, models_dir.with_name("triton-disabled"), models_dir.with_name(".store")):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -9,15 +9,17 @@ from tritonclient.grpc import InferenceServerClient
 from tests.onnx_models import affine
 from tests.triton.projects import ENSEMBLE, load_with_another_config, project_over, write_ensemble
 from tritonops.errors import DifferenceError, InputError, PartialFailureError, UnknownModelError
-from tritonops.models.pbtxt import VersionPolicy
-from tritonops.models.repository import Repository
-from tritonops.triton import control
+from tritonops.models.configs.version_policy import VersionPolicy
+from tritonops.models.disk.repository import Repository
+from tritonops.project import Project
 from tritonops.triton.apply import apply, raise_unless_applied
-from tritonops.triton.client import connect
-from tritonops.triton.disk import Disk
-from tritonops.triton.plan import PlannedModel, in_load_order, raise_if_different
-from tritonops.triton.planning import make_plan
-from tritonops.triton.versions import serve
+from tritonops.triton.client.client import connect
+from tritonops.triton.load import load_model
+from tritonops.triton.plan.make_plan import make_plan
+from tritonops.triton.plan.plan import PlannedModel, in_load_order, raise_if_different
+from tritonops.triton.serve import serve
+from tritonops.triton.served_folder import Disk
+from tritonops.triton.unload import unload_model
 
 REFUSED = "dynamic_batching { preferred_batch_size: [ 64 ] }"
 """More than the maximum batch size: it parses, and Triton refuses it."""
@@ -37,12 +39,12 @@ def project(server, tmp_path):
 
 
 def plan(project, **options):
-    return make_plan(project.client, project.settings, **options)
+    return make_plan(project.client, Project(project.settings), **options)
 
 
 def brought(project, **options):
     """Apply, and give what was done and what failed."""
-    result = apply(project.client, project.settings, plan(project, **options))
+    result = apply(project.client, Project(project.settings), plan(project, **options))
     return {done.model: done.actions for done in result.done}, {failed.model: failed.error for failed in result.failed}
 
 
@@ -197,7 +199,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_brought_up(project):
     assert "dynamic batching preferred size" in failed["refused"]
     assert project.served() == {"good": [1]}
     with pytest.raises(PartialFailureError, match=r"3 models are not as models\.toml says"):
-        raise_unless_applied(apply(project.client, project.settings, plan(project)))
+        raise_unless_applied(apply(project.client, Project(project.settings), plan(project)))
 
 
 def test_a_config_that_triton_refuses_is_put_back_and_the_model_goes_on_answering(project):
@@ -331,8 +333,8 @@ def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_w
     disk = Disk.of(project.settings.models_dir, project.client.url)
     for name in ("losing", "unloaded"):
         write_ensemble(project.settings.models_dir, name, "its_step", version=1)
-        control.load(project.client, name, disk=disk)
-    control.unload(project.client, "unloaded", disk=disk)
+        load_model(project.client, name, disk=disk)
+    unload_model(project.client, "unloaded", disk=disk)
     load_with_another_config(
         project.client, "its_step", lambda config: config.version_policy.specific.versions.remove(1)
     )
@@ -352,7 +354,7 @@ def test_an_unmanaged_ensemble_whose_step_another_client_changed_is_a_difference
     shutil.copytree(project.settings.models_dir / "plain", project.settings.models_dir / "unmanaged")
     write_ensemble(project.settings.models_dir, "unfit", "unmanaged")
     for name in ("unmanaged", "unfit"):
-        control.load(project.client, name, disk=disk)
+        load_model(project.client, name, disk=disk)
     load_with_another_config(project.client, "unmanaged", lambda config: setattr(config, "max_batch_size", 4))
     found = rows(project)
     reason = "not in models.toml; its step unmanaged is served with another config than it was loaded with"
@@ -369,14 +371,14 @@ def test_nothing_is_planned_into_the_folder_of_a_model(project):
     brought(project)
     inside = replace(project.settings, models_dir=project.settings.models_dir / "outer")
     with pytest.raises(InputError, match="one level too deep"):
-        make_plan(project.client, inside)
+        make_plan(project.client, Project(inside))
 
 
 def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):
     project.declare("a_caller", 1, toml='depends_on = ["called"]')
     project.declare("called", 2)
     steps: list[str] = []
-    apply(project.client, project.settings, plan(project), report=steps.append)
+    apply(project.client, Project(project.settings), plan(project), report=steps.append)
     assert steps[1:] == ["load called", "load a_caller"]
     for name in ("a_caller", "called"):
         Repository(project.settings.models_dir).disable(name)

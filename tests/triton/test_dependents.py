@@ -10,10 +10,11 @@ from tests.onnx_models import affine, config_pbtxt, identity, write_model
 from tests.triton.ensemble_matrix import asked_all_the_time
 from tests.triton.projects import write_ensemble
 from tritonops.errors import DependentError, InputError, LoadError
-from tritonops.models.pbtxt import VersionPolicy
-from tritonops.triton import control
+from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.triton.infer import infer
-from tritonops.triton.versions import load_version, serve, unload_version
+from tritonops.triton.load import load_model
+from tritonops.triton.serve import load_version, serve, unload_version
+from tritonops.triton.unload import unload_model
 
 
 def pair(triton, client, disk, tag, *, version=-1, policy="version_policy: { all { } }"):
@@ -21,8 +22,8 @@ def pair(triton, client, disk, tag, *, version=-1, policy="version_policy: { all
     step, ensemble = f"step_{tag}", f"ensemble_{tag}"
     write_model(triton.models_dir, step, {1: affine(1, 1), 2: affine(1, 2)}, extra=policy)
     write_ensemble(triton.models_dir, ensemble, step, version=version)
-    control.load(client, step, disk=disk)
-    control.load(client, ensemble, disk=disk)
+    load_model(client, step, disk=disk)
+    load_model(client, ensemble, disk=disk)
     return step, ensemble
 
 
@@ -41,13 +42,13 @@ def unload_1(client, step, disk):
 def load_with_policy_2(client, step, disk):
     config = disk.models_dir / step / "config.pbtxt"
     config.write_text(config.read_text().replace("all { }", "specific { versions: [2] }"))
-    control.load(client, step, disk=disk)
+    load_model(client, step, disk=disk)
 
 
 def load_newest_only(client, step, disk):
     config = disk.models_dir / step / "config.pbtxt"
     config.write_text(config.read_text().replace("version_policy: { all { } }", ""))
-    control.load(client, step, disk=disk)
+    load_model(client, step, disk=disk)
 
 
 CHANGES = [serve_2, unload_1, load_with_policy_2, load_newest_only]
@@ -102,7 +103,7 @@ def test_a_step_with_another_signature_is_refused_before_it_is_loaded(triton, cl
     step, ensemble = pair(triton, client, disk, f"signature_{abs(hash(reason))}")
     replace_step(triton, step, graph)
     with asked_all_the_time(triton.grpc_url, [ensemble]) as failures, pytest.raises(DependentError, match=reason):
-        control.load(client, step, disk=disk)
+        load_model(client, step, disk=disk)
     assert not failures
     assert answer(client, ensemble) == 2
 
@@ -110,7 +111,7 @@ def test_a_step_with_another_signature_is_refused_before_it_is_loaded(triton, cl
 def test_two_ensembles_on_one_step_are_both_named(triton, client, disk):
     step, first = pair(triton, client, disk, "two", version=1)
     write_ensemble(triton.models_dir, "another_ensemble_two", step, version=1)
-    control.load(client, "another_ensemble_two", disk=disk)
+    load_model(client, "another_ensemble_two", disk=disk)
     with pytest.raises(DependentError) as caught:
         serve_2(client, step, disk)
     assert f"{first} needs version 1" in str(caught.value)
@@ -120,7 +121,7 @@ def test_two_ensembles_on_one_step_are_both_named(triton, client, disk):
 def test_an_ensemble_on_disk_that_is_not_served_counts_too(triton, client, disk):
     """It would not come up at the next start."""
     step, ensemble = pair(triton, client, disk, "unserved", version=1)
-    control.unload(client, ensemble, disk=disk)
+    unload_model(client, ensemble, disk=disk)
     with pytest.raises(DependentError, match=f"{ensemble} needs version 1"):
         serve_2(client, step, disk)
 
@@ -135,7 +136,7 @@ def test_an_ensemble_without_a_folder_counts_as_long_as_it_is_served(triton, cli
 def test_the_whole_step_is_not_unloaded_under_its_ensemble(triton, client, disk):
     step, ensemble = pair(triton, client, disk, "whole")
     with asked_all_the_time(triton.grpc_url, [ensemble]) as failures, pytest.raises(InputError, match=ensemble):
-        control.unload(client, step, disk=disk)
+        unload_model(client, step, disk=disk)
     assert not failures
 
 
@@ -145,26 +146,26 @@ def called(triton, client, disk, request):
     called, caller = (f"{kind}_{abs(hash(request.node.name))}" for kind in ("called", "caller"))
     for name in (called, caller):
         write_model(triton.models_dir, name, {1: affine(1, 1), 2: affine(1, 2)}, extra="version_policy: { all { } }")
-        control.load(client, name, disk=disk)
+        load_model(client, name, disk=disk)
     return called, caller, replace(disk, callers={called: (caller,)})
 
 
 def test_a_model_is_not_unloaded_under_one_that_calls_it(client, called):
     name, caller, disk = called
     with pytest.raises(InputError, match=rf"{name}: it is called by {caller} \(depends_on in models.toml\)") as caught:
-        control.unload(client, name, disk=disk)
+        unload_model(client, name, disk=disk)
     assert caught.value.hint == f"Unload {caller} first."
-    control.unload(client, caller, disk=disk)
-    assert control.unload(client, name, disk=disk).verdict == "unloaded"
+    unload_model(client, caller, disk=disk)
+    assert unload_model(client, name, disk=disk).verdict == "unloaded"
 
 
 def test_a_model_does_not_change_its_signature_under_one_that_calls_it(triton, client, called):
     name, caller, disk = called
     replace_step(triton, name, identity(TensorProto.INT64))
     with pytest.raises(DependentError, match=f"{caller} uses its input 'x', which would be TYPE_INT64"):
-        control.load(client, name, disk=disk)
-    control.unload(client, caller, disk=disk)
-    assert control.load(client, name, disk=disk).dependents == ()
+        load_model(client, name, disk=disk)
+    unload_model(client, caller, disk=disk)
+    assert load_model(client, name, disk=disk).dependents == ()
 
 
 def test_one_that_calls_a_model_is_named_after_its_load(client, called):
@@ -175,11 +176,11 @@ def test_one_that_calls_a_model_is_named_after_its_load(client, called):
 def test_a_load_without_the_servers_disk_tells_what_it_took_out_of_service(triton, client, disk):
     """As on another machine: what the load would change is not to be seen before."""
     step, ensemble = pair(triton, client, disk, "unseen", version=1)
-    assert control.load(client, step).dependents == (ensemble,)
+    assert load_model(client, step).dependents == (ensemble,)
     config = triton.models_dir / step / "config.pbtxt"
     config.write_text(config.read_text().replace("all { }", "specific { versions: [2] }"))
     with pytest.raises(LoadError, match=f"{step} is loaded, but took {ensemble} out of service") as caught:
-        control.load(client, step)
+        load_model(client, step)
     assert caught.value.hint == f"What it lacks: inv triton.load {ensemble}"
 
 

@@ -7,10 +7,11 @@ from onnx import TensorProto
 
 from tests.onnx_models import affine, identity, write_model
 from tritonops.errors import InputError, TritonError
-from tritonops.triton import control
-from tritonops.triton.answer import Output
-from tritonops.triton.client import ModelMetadata, TensorSpec, connect
+from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
+from tritonops.triton.client.client import connect
+from tritonops.triton.client.response import Output
 from tritonops.triton.infer import as_array, as_tensors, infer, read_inputs, zeros
+from tritonops.triton.load import load_model
 
 TYPES = {
     "BOOL": TensorProto.BOOL,
@@ -34,7 +35,7 @@ def client(triton):
 
 def loaded(triton, client, name, *arguments, **options):
     write_model(triton.models_dir, name, *arguments, **options)
-    control.load(client, name)
+    load_model(client, name)
     return name
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from tests.conftest import PROJECT
 from tests.onnx_models import affine, identity, write_model
+from tests.paths import PROJECT
 from tritonops.errors import InputError, PartialFailureError
-from tritonops.triton import control
-from tritonops.triton.client import connect
+from tritonops.triton.client.client import connect
+from tritonops.triton.load import load_model
 from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, read_smoke_test, run_smoke_test, run_smoke_tests
 
 
@@ -35,7 +35,7 @@ def ask(triton, client, tmp_path):
 def doubles(triton):
     write_model(triton.models_dir, "smoke_doubles", {1: affine(2)})
     with connect(triton.grpc_url) as client:
-        control.load(client, "smoke_doubles")
+        load_model(client, "smoke_doubles")
     return "smoke_doubles"
 
 
@@ -77,7 +77,7 @@ def test_an_answer_that_was_not_expected_is_described(doubles, ask, expected, pr
 
 def test_strings_are_compared_as_they_are(triton, client, ask):
     write_model(triton.models_dir, "smoke_strings", {1: identity(TensorProto.STRING)})
-    control.load(client, "smoke_strings")
+    load_model(client, "smoke_strings")
     inputs = {"x": [["a", "ß", ""]]}
     assert ask("smoke_strings", inputs=inputs, outputs={"y": [["a", "ß", ""]]}) == ()
     (problem,) = ask("smoke_strings", inputs=inputs, outputs={"y": [["a", "s", ""]]})
@@ -123,6 +123,6 @@ def test_the_digits_example_says_that_a_seven_is_a_seven(triton, client):
     (folder / "1").mkdir(parents=True)
     shutil.copy(example / "digits.onnx", folder / "1/model.onnx")
     shutil.copy(example / "triton-config/digits/cpu.pbtxt", folder / "config.pbtxt")
-    control.load(client, "digits")
+    load_model(client, "digits")
     (result,) = run_smoke_tests(client, find_smoke_tests(example / "triton-config"))
     assert (result.model, result.problems) == ("digits", ())

@@ -7,8 +7,8 @@ import pytest
 from tests.onnx_models import affine, write_model
 from tests.triton.projects import write_ensemble
 from tritonops.errors import LoadError
-from tritonops.triton import control
 from tritonops.triton.infer import infer
+from tritonops.triton.load import load_model
 
 
 def put(triton, name, data):
@@ -29,22 +29,22 @@ def answer(client, name):
 
 def test_an_ensemble_brings_the_new_bytes_of_a_step_and_says_so(triton, client, disk):
     step, ensemble = ensemble_of(triton, "fresh")
-    assert control.load(client, ensemble, disk=disk).steps == (step,)
-    assert control.load(client, ensemble, disk=disk).steps == ()
+    assert load_model(client, ensemble, disk=disk).steps == (step,)
+    assert load_model(client, ensemble, disk=disk).steps == ()
     put(triton, step, affine(1, 7))
-    outcome = control.load(client, ensemble, disk=disk)
+    outcome = load_model(client, ensemble, disk=disk)
     assert (outcome.verdict, outcome.steps, answer(client, ensemble)) == ("current", (step,), 7)
-    assert control.load(client, step, disk=disk).verdict == "current"
+    assert load_model(client, step, disk=disk).verdict == "current"
 
 
 def test_a_step_that_fails_behind_an_ensemble_is_an_error_though_the_old_one_is_served(triton, client, disk):
     """Triton calls the ensemble's load done, since the step's older version goes on answering."""
     step, ensemble = ensemble_of(triton, "broken")
-    control.load(client, ensemble, disk=disk)
+    load_model(client, ensemble, disk=disk)
     put(triton, step, b"no model")
     for _ in range(2):
         with pytest.raises(LoadError, match=f"^{ensemble}: its step {step}: version 1 is at UNAVAILABLE") as caught:
-            control.load(client, ensemble, disk=disk)
+            load_model(client, ensemble, disk=disk)
         assert "What was loaded before goes on being served" in str(caught.value.hint)
     assert answer(client, ensemble) == 1
 
@@ -52,9 +52,9 @@ def test_a_step_that_fails_behind_an_ensemble_is_an_error_though_the_old_one_is_
 def test_a_step_and_the_ensemble_of_its_ensemble_are_seen(triton, client, disk):
     step, ensemble = ensemble_of(triton, "nested")
     write_ensemble(triton.models_dir, "nested_outer", ensemble)
-    assert control.load(client, "nested_outer", disk=disk).steps == (step, ensemble)
+    assert load_model(client, "nested_outer", disk=disk).steps == (step, ensemble)
     put(triton, step, affine(1, 5))
-    assert control.load(client, step, disk=disk).dependents == (ensemble, "nested_outer")
+    assert load_model(client, step, disk=disk).dependents == (ensemble, "nested_outer")
     assert answer(client, "nested_outer") == 5
 
 
@@ -62,7 +62,7 @@ def test_a_circle_of_ensembles_ends_with_tritons_reason(triton, client, disk):
     write_ensemble(triton.models_dir, "circle_a", "circle_b")
     write_ensemble(triton.models_dir, "circle_b", "circle_a")
     with pytest.raises(LoadError, match=r"circle_a: .*circular dependency between ensembles: circle_b -> "):
-        control.load(client, "circle_a", disk=disk)
+        load_model(client, "circle_a", disk=disk)
 
 
 @pytest.fixture

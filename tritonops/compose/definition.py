@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonops.compose.engine_machine import reachable_address
+from tritonops.compose.engine.machine import reachable_address
 from tritonops.errors import InputError, near_misses
 
 _GRPC_PORT = 8001

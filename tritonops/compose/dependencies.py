@@ -7,9 +7,9 @@ from typing import Any
 
 from tritonops.compose.commands import Compose
 from tritonops.compose.definition import replicas
-from tritonops.compose.engine import Docker, Watch, last_lines
+from tritonops.compose.engine.docker import Docker, Watch, last_lines
 from tritonops.errors import DockerTimeoutError, ServiceError, TritonOpsError
-from tritonops.triton.waiting import Deadline
+from tritonops.triton.client.waiting import Deadline
 
 _COMPLETED = "service_completed_successfully"
 _HEALTHY = "service_healthy"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tritonops.compose.container import Container
+from tritonops.compose.definition import Definition
+from tritonops.compose.engine.container import EARLIER_PROJECT, Container
+from tritonops.compose.engine.docker import Docker
 from tritonops.errors import InputError
 from tritonops.processes import user_name
 
@@ -45,3 +48,25 @@ def _owner(folder: str) -> str:
         return f"of {user_name(Path(folder).stat().st_uid)}"
     except OSError:
         return "which is not there"
+
+
+def find_containers(docker: Docker, definition: Definition) -> list[Container]:
+    """List the containers of the service, stopped ones too, the newest first.
+
+    On a host that earlier versions deployed to, one that they left in the project of all hosts is among them.
+    """
+    found = _labelled(docker, definition, definition.project)
+    root = definition.host_root
+    if root and definition.project != EARLIER_PROJECT:
+        earlier = _labelled(docker, definition, EARLIER_PROJECT)
+        found += [container for container in earlier if container.folder.startswith(f"{root}/releases/")]
+    return sorted(found, key=lambda container: str(container.data["Created"]), reverse=True)
+
+
+def _labelled(docker: Docker, definition: Definition, project: str) -> list[Container]:
+    labels = {"project": project, "service": definition.name, "oneoff": "False"}
+    filters = [
+        word for name, value in labels.items() for word in ("--filter", f"label=com.docker.compose.{name}={value}")
+    ]
+    found = docker.output(["docker", "ps", "--all", "--no-trunc", "--quiet", *filters]).split()
+    return [Container(data) for data in json.loads(docker.output(["docker", "inspect", *found]))] if found else []

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 from tritonops.compose.commands import Compose
-from tritonops.compose.container import Container
 from tritonops.compose.definition import Definition
-from tritonops.compose.engine import Docker, Watch, last_lines
-from tritonops.compose.image import inspect_image
-from tritonops.compose.known_failures import known_failure
-from tritonops.compose.pull import platforms
+from tritonops.compose.engine.container import Container
+from tritonops.compose.engine.docker import Docker, Watch, last_lines
+from tritonops.compose.engine.image import inspect_image, platforms
+from tritonops.compose.engine.known_failures import known_failure
 from tritonops.errors import InputError
 
 _SERVER = "tritonserver"

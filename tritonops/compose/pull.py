@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.commands import Compose
 from tritonops.compose.definition import Definition
-from tritonops.compose.engine import Docker, Watch
-from tritonops.compose.image import CPU_IMAGE, inspect_image
+from tritonops.compose.engine.docker import Docker, Watch
+from tritonops.compose.engine.image import inspect_image
 from tritonops.errors import DockerError, DockerTimeoutError, EngineUnreachableError, ImagePullError
 
 
@@ -67,14 +64,6 @@ def pull(
         raise ImagePullError(image, reason, hint=_hint(image)) from exc
     except DockerError as exc:
         raise ImagePullError(image, str(exc), hint=_hint(image)) from exc
-
-
-def platforms(docker: Docker, image: str) -> str:
-    """Say for which platform the image is, and which one the engine has."""
-    found: Mapping[str, Any] = inspect_image(docker, image) or {}
-    engine = json.loads(docker.output(["docker", "version", "--format", "{{json .Server}}"]))
-    its = f"{found.get('Os')}/{found.get('Architecture')}"
-    return f"the image {image} is for {its}, the engine's machine is {engine['Os']}/{engine['Arch']}"
 
 
 def _hint(image: str) -> str:

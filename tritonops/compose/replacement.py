@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.compose.commands import Compose
-from tritonops.compose.container import PREVIOUS, Container, find_containers, inspect, read_secret
 from tritonops.compose.definition import Definition
-from tritonops.compose.engine import Docker, Watch
-from tritonops.compose.image import inspect_image
+from tritonops.compose.engine.container import PREVIOUS, Container, inspect, read_secret
+from tritonops.compose.engine.docker import Docker, Watch
+from tritonops.compose.engine.image import inspect_image
 from tritonops.compose.interruption import Interruption
+from tritonops.compose.ownership import find_containers
 from tritonops.compose.probe import probe
 from tritonops.compose.serving import Served, ready_models
 from tritonops.compose.starting import Start

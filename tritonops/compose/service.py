@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE, SERVICE, Compose
-from tritonops.compose.container import Container, find_containers
 from tritonops.compose.definition import Definition
 from tritonops.compose.dependencies import start_dependencies
-from tritonops.compose.engine import Docker, Watch
+from tritonops.compose.engine.container import Container
+from tritonops.compose.engine.docker import Docker, Watch
+from tritonops.compose.engine.models_mount import leaving_link, refuse_leaving_links
 from tritonops.compose.interruption import interruptible
-from tritonops.compose.models_mount import leaving_link, refuse_leaving_links
-from tritonops.compose.ownership import require_ours
+from tritonops.compose.ownership import find_containers, require_ours
 from tritonops.compose.pull import provide_image
 from tritonops.compose.pull import pull as pull_image
 from tritonops.compose.replacement import Replacement
@@ -33,7 +33,7 @@ from tritonops.errors import (
 )
 from tritonops.files import OnWait, locked
 from tritonops.settings import Settings
-from tritonops.triton.excluded import ExcludeFile
+from tritonops.triton.startup.exclude_file import ExcludeFile
 
 UP_TIMEOUT = 600.0
 

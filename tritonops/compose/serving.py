@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tritonops.compose.causes import causes
-from tritonops.compose.container import Container, exit_codes, find_containers, inspect, read_log
 from tritonops.compose.definition import Definition
-from tritonops.compose.engine import Docker
-from tritonops.compose.models_mount import View, look, require_same_folder
+from tritonops.compose.engine.causes import causes
+from tritonops.compose.engine.container import Container, exit_codes, inspect, read_log
+from tritonops.compose.engine.docker import Docker
+from tritonops.compose.engine.models_mount import View, look, require_same_folder
+from tritonops.compose.ownership import find_containers
 from tritonops.errors import ServiceError, TokenRefusedError, TritonError, TritonOpsError
-from tritonops.models.repository import Repository
-from tritonops.triton.client import ModelStatus, connect
-from tritonops.triton.disk import Disk
-from tritonops.triton.excluded import ExcludeFile
-from tritonops.triton.loading import MODEL_TIMEOUT, PARALLEL, load_timeout
-from tritonops.triton.served import answers, settled_index, with_reasons
-from tritonops.triton.stuck import LoadLog, crash_words
-from tritonops.triton.waiting import Deadline
+from tritonops.models.disk.repository import Repository
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import connect
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.served_folder import Disk
+from tritonops.triton.startup.exclude_file import ExcludeFile
+from tritonops.triton.startup.load_log import LoadLog, crash_words
+from tritonops.triton.startup.loading import MODEL_TIMEOUT, PARALLEL, load_timeout
+from tritonops.triton.startup.served import answers, settled_index, with_reasons
 
 SERVING_NOW = "serving now:"
 """How a command that failed, and changed nothing in the end, begins the line with what is served."""

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.compose.container import Container, inspect, read_log
-from tritonops.compose.engine import Docker, Watch
+from tritonops.compose.engine.container import Container, inspect, read_log
+from tritonops.compose.engine.docker import Docker, Watch
 from tritonops.compose.interruption import Interruption
 from tritonops.compose.serving import BadStartError, Served, Server
 from tritonops.errors import ServiceError
-from tritonops.triton.excluded import ExcludeFile
-from tritonops.triton.loading import Loading
-from tritonops.triton.waiting import Deadline
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.startup.exclude_file import ExcludeFile
+from tritonops.triton.startup.loading import Loading
 
 _LOG_PERIOD = 0.5
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tritonops.compose.container import Container, find_containers, inspect
-from tritonops.compose.engine import Watch
+from tritonops.compose.engine.container import Container, inspect
+from tritonops.compose.engine.docker import Watch
+from tritonops.compose.ownership import find_containers
 from tritonops.compose.probe import probe
 from tritonops.compose.pull import provide_image
 from tritonops.compose.service import UP_TIMEOUT, Service

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tritonops.errors import InputError, SourceError, StoreError, TritonOpsError
-from tritonops.models.catalog import Catalog, ModelVersion, load_catalog, parse_catalog, read_catalog_text
-from tritonops.models.commit import Commits
-from tritonops.models.config import Variant, copy_configs, raise_unless_done, source_path
-from tritonops.models.entries import with_entry, without_entries
-from tritonops.models.fetch import Supply
-from tritonops.models.generate import LABELS, Wishes, config_texts, graph_file
+from tritonops.errors import SourceError, StoreError, TritonOpsError
+from tritonops.models.catalog.catalog import ModelVersion
+from tritonops.models.catalog.commit import Commits
+from tritonops.models.catalog.editing import with_entry, without_labels
+from tritonops.models.catalog.lockfile import LockedVersion
+from tritonops.models.catalog.parsing import parse_catalog, read_catalog_text
+from tritonops.models.config import copy_configs, raise_unless_done
+from tritonops.models.configs.rendering import LABELS, Wishes, config_texts
+from tritonops.models.configs.variants import Variant, source_path
+from tritonops.models.generate_config import graph_file
 from tritonops.models.install import match_small_files, staged, staged_version, state, take_in
-from tritonops.models.lock import LockedVersion
-from tritonops.models.progress import Progress
-from tritonops.models.replaced import leaves
-from tritonops.models.repository import Repository
-from tritonops.models.sources import Hub, Listing
-from tritonops.models.store import Store
+from tritonops.models.sources.fetcher import Supply
+from tritonops.models.sources.listing import Listing
+from tritonops.models.transfer.progress import Progress
+from tritonops.project import Project
 from tritonops.settings import Settings
 
 
@@ -37,7 +37,7 @@ class Added:
 
 
 def add_model(
-    settings: Settings,
+    project: Project,
     name: str,
     values: Mapping[str, str | int],
     *,
@@ -51,10 +51,10 @@ def add_model(
     commit that it is now, and a path is written as seen from models.toml. Where the source does not have what was
     asked for, models.toml is as it was before.
     """
-    progress = progress or Progress()
+    settings, progress = project.settings, progress or Progress()
     if "path" in values:
         values = {**values, "path": os.path.relpath(str(values["path"]), settings.models_toml.parent)}
-    addition = _Addition(settings, name, values, progress, variant, wishes)
+    addition = _Addition(project, name, values, progress, variant, wishes)
     addition.preview()  # wrong input is not worth a wait
     entry = addition.add()
     return Added(entry, addition.written, addition.note or _copy_config(settings, entry, variant))
@@ -65,22 +65,21 @@ class _Addition:
 
     def __init__(
         self,
-        settings: Settings,
+        project: Project,
         name: str,
         values: Mapping[str, str | int],
         progress: Progress,
         variant: Variant,
         wishes: Wishes | None,
     ) -> None:
-        self._settings, self._name, self._values, self._progress = settings, name, values, progress
+        self._settings, self._name, self._values, self._progress = project.settings, name, values, progress
         self._variant, self._wishes = variant, wishes
         self.written: tuple[Path, ...] = ()
         """The configs that were written from the graph."""
         self.note: str | None = None
         """Why none could be."""
-        self._commits = Commits(settings.models_toml, on_wait=progress.waiting)
-        self._store = Store(settings.store_dir)
-        self._repository = Repository(settings.models_dir)
+        self._commits = Commits(project.settings.models_toml, on_wait=progress.waiting)
+        self._store, self._repository, self._hub = project.store, project.repository, project.hub
 
     def preview(self) -> ModelVersion:
         """Read the entry as models.toml would have it now. Raises CatalogError where it is wrong."""
@@ -94,10 +93,9 @@ class _Addition:
 
     def add(self) -> ModelVersion:
         """Fetch, and commit. Raises SourceError and StoreError; then models.toml is as it was."""
-        hub = Hub.of(self._settings)
         with (
             self._store.locked(self._progress.waiting),
-            Supply(self._store, hub, self._progress, stall_seconds=self._settings.stall_seconds) as supply,
+            Supply(self._store, self._hub, self._progress, stall_seconds=self._settings.stall_seconds) as supply,
         ):
             entry = self.preview()
             try:
@@ -152,7 +150,7 @@ class _Addition:
                     with self._repository.changing():
                         swap()
             except BaseException:
-                self._commits.edit_catalog(lambda text: _without(self._settings.models_toml, text, {entry.label}))
+                self._commits.edit_catalog(lambda text: without_labels(self._settings.models_toml, text, {entry.label}))
                 self._commits.drop_stale_pins()
                 raise
             self._write_configs(texts)  # in the commit: nobody sees the entry without its configs
@@ -190,100 +188,11 @@ class _Addition:
             self._progress.warned(f"cannot write {self._settings.lock_path} ({exc.strerror}): nothing is pinned")
 
 
-def _without(path: Path, text: str, labels: set[str]) -> str:
-    entries = [entry for entry in parse_catalog(path, text).versions if entry.label in labels]
-    return without_entries(path, text, entries)
-
-
 def _copy_config(settings: Settings, entry: ModelVersion, variant: Variant) -> str | None:
     """Copy the config to where Triton reads; gives the reason where that failed."""
-    catalog, repository = load_catalog(settings.models_toml), Repository(settings.models_dir)
     try:
-        outcomes = copy_configs(catalog, repository, settings.config_dir, variant=variant, include=[entry.name])
+        outcomes = copy_configs(Project(settings), variant=variant, include=[entry.name])
         raise_unless_done(outcomes)
     except TritonOpsError as exc:
         return str(exc)
     return None
-
-
-@dataclass(frozen=True)
-class Removal:
-    """What a removal is about to take away."""
-
-    entries: tuple[ModelVersion, ...]
-    folders: tuple[Path, ...]
-    """Of the disk; none unless they were asked for."""
-    files: bool = False
-    """Whether they were."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The versions, as people write them."""
-        return tuple(entry.label for entry in self.entries)
-
-
-def plan_removal(settings: Settings, name: str, *, version: int | None, files: bool) -> Removal:
-    """Find what a removal takes away. Raises UnknownModelError, and InputError for a version that is not there."""
-    catalog, repository = load_catalog(settings.models_toml), Repository(settings.models_dir)
-    entries = [entry for entry in catalog.select([name]) if version in (None, entry.version)]
-    if not entries:
-        raise InputError(f"{settings.models_toml} has no version {version} of {name}")
-    return Removal(tuple(entries), tuple(_folders(settings, repository, entries)) if files else (), files)
-
-
-def _folders(settings: Settings, repository: Repository, entries: Sequence[ModelVersion]) -> list[Path]:
-    """The whole model, with its configs, where no other version of it stays."""
-    name, home = entries[0].name, repository.home(entries[0].name) or repository.broken_link(entries[0].name)
-    gone = {entry.version for entry in entries}
-    if set(repository.versions(name)) <= gone:
-        candidates = [home, settings.config_dir / name]
-    else:
-        if home:
-            repository.refuse_link(name)
-        candidates = [home / str(version) for version in sorted(gone)] if home else []
-    return [folder for folder in candidates if folder is not None and (folder.is_dir() or folder.is_symlink())]
-
-
-def remove_model(settings: Settings, removal: Removal) -> None:
-    """Take entries out of models.toml and models.lock, and folders from the disk. Blobs of the store stay.
-
-    Raises TritonOpsError where the removal would take away something else by now than it lists; then nothing is.
-    """
-    commits, repository = Commits(settings.models_toml), Repository(settings.models_dir)
-    store = Store(settings.store_dir)
-    for path in (leaf for folder in removal.folders for leaf in leaves(folder)):
-        store.is_ours(path)  # hashes it, if need be, before the commit
-    with commits.locked():
-        entries = _still_there(commits.catalog, removal)
-        if removal.files and set(_folders(settings, repository, entries)) != {*removal.folders}:
-            raise TritonOpsError(f"{entries[0].name} was changed on disk meanwhile and is not removed", hint=_AGAIN)
-        without_entries(settings.models_toml, read_catalog_text(settings.models_toml), entries)
-        # The disk first: where models.toml was not written any more, the same command goes on from there.
-        with _moved_away(repository, store, removal.folders):
-            commits.edit_catalog(lambda text: _without(settings.models_toml, text, {*removal.labels}))
-        commits.drop_stale_pins()
-        if entries[0].name not in commits.catalog.names:
-            repository.discard_pending_config(entries[0].name)
-
-
-_AGAIN = "Run it again to see what there is now."
-
-
-def _still_there(catalog: Catalog, removal: Removal) -> list[ModelVersion]:
-    now = {entry.label: entry for entry in catalog.versions}
-    for entry in removal.entries:
-        if entry.label not in now:
-            raise TritonOpsError(f"{entry.label} was removed by somebody else meanwhile", hint=_AGAIN)
-        if replace(now[entry.label], place=entry.place) != entry:
-            raise TritonOpsError(f"{entry.label} was changed in models.toml meanwhile, and is not removed", hint=_AGAIN)
-    return [now[entry.label] for entry in removal.entries]
-
-
-@contextmanager
-def _moved_away(repository: Repository, store: Store, folders: Sequence[Path]) -> Iterator[None]:
-    """Take folders away, each by one rename, so that Triton never sees half of a model; they come back on failure."""
-    with ExitStack() as stack:
-        for folder in folders:
-            with repository.changing():
-                stack.enter_context(repository.replaced.moved_away(folder, store.is_ours))
-        yield

@@ -8,29 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tritonops.errors import ConfigError, DifferenceError, PartialFailureError, TritonOpsError
-from tritonops.files import read_text as read_file_text
+from tritonops.errors import DifferenceError, PartialFailureError, TritonOpsError
 from tritonops.files import read_text_if_present
-from tritonops.models.catalog import Catalog
-from tritonops.models.commit import Commits
-from tritonops.models.pbtxt import (
+from tritonops.models.catalog.catalog import Catalog
+from tritonops.models.catalog.commit import Commits
+from tritonops.models.configs.declared import keep_policy, served_policy, wanted_config
+from tritonops.models.configs.pbtxt import parse_config, read_text
+from tritonops.models.configs.variants import MAX_LABELS, Variant, label_files, read_labels, source_path
+from tritonops.models.configs.version_policy import (
     AS_IN_CATALOG,
-    SET_WITH_SERVE,
-    ModelConfig,
     VersionPolicy,
     has_policy,
-    parse_config,
     policy_note,
-    read_text,
     set_version_policy,
 )
-from tritonops.models.repository import Repository
+from tritonops.models.disk.repository import Repository
+from tritonops.project import Project
 
-MAX_LABELS = 16 << 20
-"""Bytes of a file of class names."""
-
-Variant = Literal["cpu", "gpu"]
-VARIANTS: tuple[Variant, ...] = ("gpu", "cpu")
 State = Literal["written", "replaced", "unchanged", "differs", "failed"]
 
 
@@ -51,15 +45,8 @@ class ConfigOutcome:
     error: str | None = None
 
 
-def source_path(config_dir: Path, name: str, variant: Variant) -> Path:
-    """Where the config of a model is written down."""
-    return config_dir / name / f"{variant}.pbtxt"
-
-
 def copy_configs(
-    catalog: Catalog,
-    repository: Repository,
-    config_dir: Path,
+    project: Project,
     *,
     variant: Variant,
     include: Sequence[str] = (),
@@ -70,8 +57,9 @@ def copy_configs(
     One that differs from its source is replaced only with `overwrite`. A model that was removed from models.toml
     meanwhile gets none. One model's failure does not keep the others from being done: see `raise_unless_done`.
     """
-    names = dict.fromkeys(version.name for version in catalog.select(include))
-    commits = Commits(catalog.path)
+    names = dict.fromkeys(version.name for version in project.catalog.select(include))
+    repository, config_dir = project.repository, project.settings.config_dir
+    commits = Commits(project.settings.models_toml)
     with commits.locked():
         now = commits.catalog
         return tuple(
@@ -91,35 +79,6 @@ def raise_unless_done(outcomes: Sequence[ConfigOutcome]) -> None:
         )
 
 
-def wanted_config(catalog: Catalog, name: str, text: str) -> str:
-    """Give the config that models.toml and the text of its source ask for.
-
-    Triton serves only the newest version by default; where models.toml declares several, all of those are
-    meant, unless the source has a policy itself.
-    """
-    versions = tuple(sorted(version.version for version in catalog.versions_of(name)))
-    if len(versions) < 2 or has_policy(text):
-        return text
-    return set_version_policy(text, VersionPolicy("specific", versions=versions), note=AS_IN_CATALOG)
-
-
-def keep_policy(there: str, wanted: str) -> str:
-    """Carry the version policy that was set with triton.serve over from the config that is there."""
-    kept = served_policy(there)
-    return set_version_policy(wanted, kept) if kept else wanted
-
-
-def served_policy(text: str) -> VersionPolicy | None:
-    """Read the policy that was set with triton.serve; None for any other, and for a file that does not parse."""
-    # The first test spares tokenising the configs of all models in a plan.
-    if SET_WITH_SERVE not in text or policy_note(text) != SET_WITH_SERVE:
-        return None
-    try:
-        return VersionPolicy.of(parse_config(text))
-    except ConfigError:
-        return None
-
-
 def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, *, overwrite: bool) -> ConfigOutcome:
     try:
         if name not in catalog.names:
@@ -133,18 +92,6 @@ def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, 
         return replace(outcome, state="differs", diff=f"{outcome.diff}\n{diff}".strip("\n")) if diff else outcome
     except TritonOpsError as exc:
         return ConfigOutcome(name, "failed", error=str(exc))
-
-
-def label_files(config: ModelConfig, folder: Path) -> list[Path]:
-    """List the files of a folder that `label_filename` names: Triton wants them beside the config."""
-    names = {output.label_filename for output in config.output}
-    files = (folder / name for name in sorted(names) if name and Path(name).name == name)
-    return [file for file in files if file.exists() or file.is_symlink()]
-
-
-def read_labels(path: Path) -> str:
-    """Read a file of class names. Raises UnreadableFileError."""
-    return read_file_text(path, MAX_LABELS)
 
 
 def _copy_label_file(repository: Repository, name: str, source: Path, *, overwrite: bool) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from tritonops.documents import MAX_TOML
 from tritonops.errors import UnreadableFileError
 from tritonops.files import read_text
-from tritonops.models.check.hazards import ensembles_with
+from tritonops.models.rules.hazards import ensembles_with
+from tritonops.project import Project
 
 
 def declared_callers(models_toml: Path) -> dict[str, tuple[str, ...]]:
@@ -23,13 +24,14 @@ def declared_callers(models_toml: Path) -> dict[str, tuple[str, ...]]:
         raise
     if "depends_on" not in text:
         return {}
-    from tritonops.models.catalog import parse_catalog
+    from tritonops.models.catalog.parsing import parse_catalog
 
     return parse_catalog(models_toml, text).callers
 
 
-def needed_by(models_dir: Path, models_toml: Path, model: str) -> str:
+def needed_by(project: Project, model: str) -> str:
     """Say what would not be served, or fail, without the model; "" for nothing. Raises CatalogError."""
+    models_dir, models_toml = project.settings.models_dir, project.settings.models_toml
     ensembles = ", ".join(ensembles_with(models_dir, model))
     callers = ", ".join(name for name in declared_callers(models_toml).get(model, ()) if (models_dir / name).is_dir())
     sentences = [f"{model} is a step of {ensembles}, not served without it."] if ensembles else []

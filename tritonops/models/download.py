@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from tritonops.errors import PartialFailureError, RepositoryError, SourceChangedError, StoreError, TritonOpsError
-from tritonops.models.catalog import ModelVersion
-from tritonops.models.commit import Commits
-from tritonops.models.fetch import JOBS, Supply, in_parallel
+from tritonops.models.catalog.catalog import ModelVersion
+from tritonops.models.catalog.commit import Commits
+from tritonops.models.catalog.lockfile import LockedVersion, pin_of
+from tritonops.models.disk.repository import Repository
+from tritonops.models.disk.store import Store
 from tritonops.models.install import match_small_files, staged, state, take_in
-from tritonops.models.lock import LockedVersion, pin_of
-from tritonops.models.progress import Progress
-from tritonops.models.repository import Repository
-from tritonops.models.sources import Hub, Listing, Outcomes
-from tritonops.models.store import Store
-from tritonops.settings import Settings
+from tritonops.models.sources.fetcher import JOBS, Supply
+from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.listing import Listing, Outcomes
+from tritonops.models.transfer.progress import Progress
+from tritonops.models.transfer.worker_pool import in_parallel
+from tritonops.project import Project
 
 _LONG_READ = 1_000_000_000
 """Bytes that take so long to read that it is worth a message."""
@@ -56,7 +58,7 @@ class DownloadResult:
 
 
 def download(
-    settings: Settings,
+    project: Project,
     *,
     include: Sequence[str] = (),
     overwrite: bool = False,
@@ -72,7 +74,7 @@ def download(
     StoreError where the disk is full or cannot be written: then, as after kill -9, the next run goes on from there.
     """
     started = time.monotonic()
-    progress = progress or Progress()
+    settings, repository, progress = project.settings, project.repository, progress or Progress()
     commits = Commits(settings.models_toml, on_wait=progress.waiting)
     commits.catalog.select(include)  # wrong input is not worth a wait
     store, hub = Store(settings.store_dir, rehash=verify), Hub.of(settings)
@@ -80,7 +82,7 @@ def download(
         store.locked(progress.waiting),
         Supply(store, hub, progress, jobs=jobs or JOBS, stall_seconds=settings.stall_seconds) as supply,
     ):
-        run = _Run(settings, commits, store, supply, progress, overwrite=overwrite, verify=verify)
+        run = _Run(repository, commits, store, supply, progress, overwrite=overwrite, verify=verify)
         run.bring(commits.catalog.select(include))
     seconds = round(time.monotonic() - started, 3)
     failed = tuple(run.failed.values())
@@ -105,7 +107,7 @@ class _Run:
 
     def __init__(
         self,
-        settings: Settings,
+        repository: Repository,
         commits: Commits,
         store: Store,
         supply: Supply,
@@ -117,7 +119,7 @@ class _Run:
         self._commits, self._supply, self._progress = commits, supply, progress
         self._overwrite, self._verify = overwrite, verify
         self._store = store
-        self._repository = Repository(settings.models_dir)
+        self._repository = repository
         self._earlier = self._before = commits.pins
         """What models.lock said when the run began, and what it said last."""
         self._pins: dict[str, LockedVersion] = {}

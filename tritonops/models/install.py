@@ -13,11 +13,11 @@ from typing import Literal
 
 from tritonops.errors import RepositoryError
 from tritonops.files import link_or_copy, make_readable
-from tritonops.models.lock import LockedVersion
-from tritonops.models.replaced import leaves, require_no_link
-from tritonops.models.repository import Repository
-from tritonops.models.sources import ListedFile, Listing
-from tritonops.models.store import Store, staging
+from tritonops.models.catalog.lockfile import LockedVersion
+from tritonops.models.disk.replaced_files import leaves, require_no_link
+from tritonops.models.disk.repository import Repository
+from tritonops.models.disk.store import Store, staging
+from tritonops.models.sources.listing import ListedFile, Listing
 
 State = Literal["absent", "incomplete", "installed", "other bytes"]
 """What is in a version's place. "incomplete" lacks pinned files, and has nothing else in their place."""

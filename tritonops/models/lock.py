@@ -1,215 +1,100 @@
-"""models.lock: what each version of models.toml was resolved to, so that every later download gets the same bytes."""
+"""models.lock: resolve what models.toml asks for to commits, sizes and hashes, and compare the two."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tritonops.display_text import clip
-from tritonops.documents import abbreviate, parse_toml
-from tritonops.errors import InputError
-from tritonops.files import read_text_if_present
-from tritonops.models import rules
-from tritonops.models.catalog import Catalog, HubSource, ModelVersion, UrlSource
-from tritonops.redaction import redact
-
-MAX_LOCK = 4 << 20
-"""Bytes of a models.lock: about 15,000 versions."""
-
-_HEADER = """\
-# What models.toml was resolved to. Written by `inv models.lock` and `inv models.download`; commit it.
-# `inv models.lock --include NAME` resolves one model again.
-"""
+from tritonops.errors import PartialFailureError, SourceChangedError, StaleLockError, StoreError, TritonOpsError
+from tritonops.models.catalog.catalog import ModelVersion
+from tritonops.models.catalog.commit import Commits
+from tritonops.models.catalog.lockfile import LockedVersion, differences, pin_of
+from tritonops.models.disk.repository import Repository
+from tritonops.models.disk.store import Store
+from tritonops.models.install import match_small_files
+from tritonops.models.sources.fetcher import Supply
+from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.listing import Listing
+from tritonops.models.sources.path_source import source_problems
+from tritonops.models.transfer.progress import Progress
+from tritonops.project import Project
 
 
 @dataclass(frozen=True)
-class LockedFile:
-    """One file of a version."""
+class LockResult:
+    """What was resolved, by label, and what kept its pin."""
 
-    path: str
-    """Below `<model>/<version>/`, as a POSIX path."""
-    size: int
-    sha256: str
+    locked: tuple[str, ...]
+    kept: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class LockedVersion:
-    """One version, pinned."""
+def lock_models(project: Project, *, include: Sequence[str] = (), progress: Progress | None = None) -> LockResult:
+    """Pin what is not pinned, or the models in `include` again, whatever their pins say.
 
-    name: str
-    version: int
-    source: str
-    """What models.toml asked for, as `requested` words it; another wording makes the pin stale."""
-    commit: str | None
-    """For a Hub source: the commit that its revision was resolved to."""
-    files: tuple[LockedFile, ...]
-
-    @property
-    def label(self) -> str:
-        """The version as people write it: "clip/1"."""
-        return f"{self.name}/{self.version}"
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
-
-
-Lock = Mapping[str, LockedVersion]
-"""Pins by label."""
-
-
-def requested(version: ModelVersion, catalog_path: Path) -> str:
-    """Word what models.toml asks for; a pin is valid for as long as this stays the same.
-
-    A URL without its query, which may hold a signature: its file is known by the SHA-256 of the entry.
+    Only the small files that have no SHA-256 yet are fetched; they go into the store. Raises CatalogError,
+    UnknownModelError, and PartialFailureError with the versions that keep what they had; the others are pinned.
     """
-    source = version.source
-    folder = "/" if version.kind == "directory" else ""
-    if isinstance(source, HubSource):
-        return f"hf:{source.repo_id}@{source.revision}:{version.path}{folder} as {version.local_name}"
-    if isinstance(source, UrlSource):
-        return f"{redact(source.url)} as {version.local_name}"
-    return f"path:{os.path.relpath(source.path, catalog_path.parent)}{folder} as {version.local_name}"
+    settings, progress = project.settings, progress or Progress()
+    commits = Commits(settings.models_toml, on_wait=progress.waiting)
+    commits.catalog.select(include)  # wrong input is not worth a wait
+    store, hub = Store(settings.store_dir), Hub.of(settings)
+    with store.locked(progress.waiting), Supply(store, hub, progress, stall_seconds=settings.stall_seconds) as supply:
+        versions, before = commits.catalog.select(include), commits.pins
+        stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
+        kept = {version.label: (version, before[version.label]) for version in versions if version not in stale}
+        changed = {label: exc for label, exc in supply.list_pinned(kept).items() if isinstance(exc, TritonOpsError)}
+        resolved, errors = resolve(stale, settings.models_toml, supply, Repository(settings.models_dir))
+        with commits.locked():
+            try:
+                commits.pin(resolved, before=before)
+            except OSError as exc:
+                raise StoreError(f"cannot write {settings.lock_path}: {exc.strerror}") from exc
+            for label, objection in commits.objections(resolved).items():
+                errors[label] = StoreError(f"not locked: {objection}")
+    if errors or changed:
+        failures = {label: error.in_one_line for label, error in {**errors, **changed}.items()}
+        codes = {error.exit_code for error in [*errors.values(), *changed.values()]}
+        raise PartialFailureError("not everything was locked", failures, exit_code=max(codes) if len(codes) == 1 else 1)
+    return LockResult(tuple(resolved), tuple(kept))
 
 
-def pin_of(version: ModelVersion, lock: Lock, catalog_path: Path) -> LockedVersion | None:
-    """Find the pin that still answers what models.toml asks for."""
-    pin = lock.get(version.label)
-    return pin if pin is not None and mismatch(version, pin, catalog_path) is None else None
+def resolve(
+    versions: Iterable[ModelVersion], catalog_path: Path, supply: Supply, repository: Repository
+) -> tuple[dict[str, LockedVersion], dict[str, TritonOpsError]]:
+    """Find out what versions consist of now: pins, and why there is none; both by label."""
+    answers = supply.list(versions)
+    listings = [match_small_files(answer, repository) for answer in answers.values() if isinstance(answer, Listing)]
+    outcomes = supply.fetch(file for listing in listings for file in listing.files if file.sha256 is None)
+    pins = {listing.version.label: listing.locked(catalog_path, outcomes) for listing in listings}
+    errors = {label: answer for label, answer in answers.items() if isinstance(answer, TritonOpsError)}
+    for listing in listings:
+        for file in listing.files:
+            if isinstance(error := outcomes.get(file.key), TritonOpsError):
+                errors[listing.version.label] = error
+    return {label: pin for label, pin in pins.items() if pin}, errors
 
 
-def differences(catalog: Catalog, lock: Lock) -> dict[str, str]:
-    """Say where models.toml and the lock disagree, by label; nothing where they agree."""
-    found = {}
-    for version in catalog.versions:
-        if version.label not in lock:
-            found[version.label] = "is not locked"
-        elif why := mismatch(version, lock[version.label], catalog.path):
-            found[version.label] = why
-    for label in lock.keys() - {version.label for version in catalog.versions}:
-        found[label] = "is locked, but models.toml does not have it"
-    return dict(sorted(found.items()))
+def check_lock(project: Project, *, include: Sequence[str] = ()) -> None:
+    """Compare models.lock with models.toml, and with the files of this machine that it names.
 
-
-def mismatch(version: ModelVersion, pin: LockedVersion, catalog_path: Path) -> str | None:
-    """Say why a pin does not answer what models.toml asks for; None where it does."""
-    locked = redact(pin.source)  # of an earlier release: it wrote the query down
-    if (asked := requested(version, catalog_path)) != locked:
-        return f"models.toml asks for {asked}, the lock was made for {locked}"
-    if not _lies_where_asked(version, pin):
-        return f"the lock has other files than {version.local_name}"
-    if isinstance(version.source, UrlSource) and version.source.sha256 != pin.files[0].sha256:
-        return "models.toml has another sha256 than the lock"
-    return None
-
-
-def _lies_where_asked(version: ModelVersion, pin: LockedVersion) -> bool:
-    """Whether the pinned files are those that Triton looks for; a lock that was edited may have others."""
-    if version.kind == "single_file":
-        return [file.path for file in pin.files] == [version.local_name]
-    return all(file.path.startswith(f"{version.local_name}/") for file in pin.files)
-
-
-def load_lock(path: Path) -> dict[str, LockedVersion]:
-    """Read models.lock; where there is none, nothing is pinned. Raises InputError for a file that is none."""
-    return parse_lock(path, read_lock_text(path))
-
-
-def read_lock_text(path: Path) -> str:
-    """Read models.lock as it is; an empty text where there is none. Raises InputError."""
-    return read_text_if_present(path, MAX_LOCK) or ""
-
-
-def parse_lock(path: Path, text: str) -> dict[str, LockedVersion]:
-    """Check the text of the models.lock at `path`; pins by label. Raises InputError."""
-    try:
-        models = parse_toml(text, path).get("models", {})
-    except InputError as exc:
-        raise InputError(str(exc), hint=_AFTER_A_MERGE) from exc
-    try:
-        pins = [_pin(name, version, entry) for name, entries in models.items() for version, entry in entries.items()]
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        # Ours are ValueErrors; the others come of a value of another kind than expected.
-        expected = "expected tables [models.NAME.VERSION] with files"
-        reason = clip(str(exc), 300) if isinstance(exc, ValueError) else expected
-        raise InputError(f"{path} is not a lock: {reason}", hint=_AFTER_A_MERGE) from exc
-    return {pin.label: pin for pin in pins}
-
-
-_AFTER_A_MERGE = "After a merge, keep one of the two sides and run: inv models.lock"
-
-
-def _pin(name: str, version: str, entry: dict[str, Any]) -> LockedVersion:
-    files = tuple(_file(**file) for file in entry["files"])
-    if not files:
-        raise ValueError(f"{abbreviate(name)}, version {abbreviate(version)}: has no files")
-    commit = entry.get("commit")
-    return LockedVersion(
-        _inside(name), _version(version), _string(entry["source"]), None if commit is None else _string(commit), files
-    )
-
-
-def _file(path: object, size: object, sha256: object) -> LockedFile:
-    digest = _string(sha256)
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ValueError(f"{abbreviate(digest)} is not a SHA-256")
-    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
-        raise ValueError(f"{abbreviate(size)} is not a size")
-    return LockedFile(_inside(path), size, digest)
-
-
-def _version(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,18}", text):
-        raise ValueError(f"{abbreviate(text)} is not a version")
-    return rules.version(int(text))
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{abbreviate(value)} is not a string")
-    return value
-
-
-def _inside(value: object) -> str:
-    path = _string(value)
-    if not is_inside(path):
-        raise ValueError(f"{abbreviate(path)} is not a path inside a folder")
-    return path
-
-
-_NO_PARTS = frozenset(("", ".", ".."))
-
-
-def is_inside(path: str) -> bool:
-    """Whether a POSIX path, taken below a folder, stays there: relative, no `..`, nothing that a terminal obeys."""
-    return path.isprintable() and "\\" not in path and _NO_PARTS.isdisjoint(path.split("/"))
-
-
-def format_lock(pins: Iterable[LockedVersion]) -> str:
-    """Write the text of a models.lock, sorted, with one line a file, so that a merge conflict stays readable."""
-    return "\n".join([_HEADER, *(_written(pin) for pin in sorted(pins, key=lambda pin: (pin.name, pin.version)))])
-
-
-def _written(pin: LockedVersion) -> str:
-    lines = [f"[models.{_key(pin.name)}.{pin.version}]", f"source = {_text(pin.source)}"]
-    lines += [f"commit = {_text(pin.commit)}"] if pin.commit else []
-    files = [
-        f'    {{ path = {_text(file.path)}, size = {file.size}, sha256 = "{file.sha256}" }},'
-        for file in sorted(pin.files, key=lambda file: file.path)
-    ]
-    return "\n".join([*lines, "files = [", *files, "]", ""])
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
-
-
-def _text(value: str) -> str:
-    # A JSON string is a TOML basic string, but for DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    Raises StaleLockError with a line for each version that differs, and PartialFailureError where files cannot be
+    compared. Nothing is written.
+    """
+    settings, catalog, lock = project.settings, project.catalog, project.lock
+    labels = {version.label for version in catalog.select(include)}
+    problems = source_problems(catalog, lock, project.store.digests)
+    changed = {label: exc for label, exc in problems.items() if isinstance(exc, SourceChangedError)}
+    unknown = {label: str(exc) for label, exc in problems.items() if label not in changed}
+    found = {**differences(catalog, lock), **{label: str(exc) for label, exc in changed.items()}}
+    found, unknown = ({k: v for k, v in each.items() if not include or k in labels} for each in (found, unknown))
+    hints = ["inv models.lock pins what is not pinned."] * bool(found.keys() - changed.keys())
+    hints += [str(exc.hint) for label, exc in changed.items() if label in found]
+    if unknown:
+        raise PartialFailureError("not everything can be compared", {**found, **unknown}, hint=" ".join(hints) or None)
+    if found:
+        lines = [f"  {label}: {what}" for label, what in sorted(found.items())]
+        raise StaleLockError(
+            "\n".join([f"{settings.lock_path} does not agree with {settings.models_toml.name}:", *lines]),
+            hint=" ".join(hints),
+        )

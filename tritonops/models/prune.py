@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import PartialFailureError
-from tritonops.models.lock import load_lock
-from tritonops.models.progress import Progress
-from tritonops.models.replaced import delete_leaf, displayed, remove_empty, replaced_files
-from tritonops.models.repository import Repository
-from tritonops.models.store import Store
-from tritonops.settings import Settings
+from tritonops.models.catalog.lockfile import load_lock
+from tritonops.models.disk.replaced_files import delete_leaf, displayed, remove_empty, replaced_files
+from tritonops.models.disk.repository import Repository
+from tritonops.models.disk.store import Store
+from tritonops.models.transfer.progress import Progress
+from tritonops.project import Project
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,25 @@ class Garbage:
         return displayed(file.relative_to(store).as_posix())
 
 
-def find_garbage(settings: Settings, progress: Progress | None = None) -> Garbage:
+def find_garbage(project: Project, progress: Progress | None = None) -> Garbage:
     """Find what can go.
 
     Kept are: what models.lock names, and the beginnings of it; what a version on disk, or a release, is a link to or a
     copy of. What commands have replaced can go. A models.lock of another branch or clone is not known here: its files
     would be fetched again.
     """
-    with Store(settings.store_dir).locked((progress or Progress()).waiting):
-        return _garbage(settings)
+    with project.store.locked((progress or Progress()).waiting):
+        return _garbage(project)
 
 
-def delete_garbage(settings: Settings, found: Garbage, progress: Progress | None = None) -> Garbage:
+def delete_garbage(project: Project, found: Garbage, progress: Progress | None = None) -> Garbage:
     """Delete what was found, except for what has come into use since. Returns what was deleted.
 
     Raises PartialFailureError with what could not be deleted; the rest is.
     """
     failures: dict[str, str] = {}
-    with Store(settings.store_dir).locked((progress or Progress()).waiting):
-        now = _garbage(settings)
+    with project.store.locked((progress or Progress()).waiting):
+        now = _garbage(project)
         deleted = _described([file for file in now.files if file in found.files], now.stores)
         for file in deleted.files:
             try:
@@ -66,10 +66,10 @@ def delete_garbage(settings: Settings, found: Garbage, progress: Progress | None
     return deleted
 
 
-def _garbage(settings: Settings) -> Garbage:
+def _garbage(project: Project) -> Garbage:
     """The caller has locked the store."""
-    store, repository = Store(settings.store_dir), Repository(settings.models_dir)
-    wanted = {file.sha256 for pin in load_lock(settings.lock_path).values() for file in pin.files}
+    store, repository = Store(project.settings.store_dir), project.repository
+    wanted = {file.sha256 for pin in load_lock(project.settings.lock_path).values() for file in pin.files}
     for left in _folders(repository.beside / "staging"):
         with repository.changing():
             repository.replaced.move_away(left, store.is_ours)

@@ -9,80 +9,20 @@ prove        read back that the host serves what was sent: see client/proof.py
 
 from __future__ import annotations
 
-import os
-import shlex
-import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from tritonops.errors import (
-    ConnectionLostError,
-    DeployError,
-    HostLockedError,
-    HostUnreachableError,
-    NotRolledBackError,
-    ResultUnknownError,
-    RolledBackError,
-    TritonOpsError,
-)
-from tritonops.remote.endpoint import require_closed, serves_recorded
-from tritonops.remote.hold import host_locked
-from tritonops.remote.host import Host
-from tritonops.remote.inventory import HostSettings
-from tritonops.remote.layout import Facts, Outcome, Report
-from tritonops.remote.source import Source, who
-from tritonops.remote.survey import State, survey
+from tritonops.remote.client.activation_log import DeployResult, _confirmed, _warn, activate, require_free
+from tritonops.remote.client.checkout import Source
+from tritonops.remote.client.endpoint import require_closed, serves_recorded
+from tritonops.remote.client.host_state import State, survey
+from tritonops.remote.client.inventory import HostSettings
+from tritonops.remote.layout.paths import Report
+from tritonops.remote.ssh.host import Host
 from tritonops.settings import Settings
 
-_T = TypeVar("_T")
-_PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each login after a connection was lost."""
 
-# setsid and nohup: no lost connection takes it along. The outcome is the last line of the log.
-_START = """
-cd -- "$root/releases/$id"
-# On a full disk not even the log could be written.
-[ "$(df -Pk . | awk 'NR == 2 { print $4 }')" -ge 1024 ] || rm -f -- "$root/shared/reserve"
-mkdir -p runs
-: >"runs/$run.log"
-[ -x "../$runner/project/inv" ] || runner=$id
-set -- remote.activate "$id" --by "$by" --kind "$kind" $options
-setsid nohup "../$runner/inv" "$@" >"runs/$run.log" 2>&1 </dev/null &
-echo $! >"runs/$run.pid"
-"""
-_FOLLOW = """
-cd -- "$root/releases/$id" 2>/dev/null && [ -s "runs/$run.pid" ] || exit $not_started
-tail -s 0.05 -n +1 --pid="$(cat "runs/$run.pid")" -f "runs/$run.log"
-"""
-_NOT_STARTED = 44
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a host: what was done, the release that serves now, and the models that changed."""
-
-    what: str
-    release: str
-    digest: str
-    """Of the release's manifest; empty for one of an earlier version."""
-    proof: str = ""
-    """Who asked the server that it serves it; empty where nothing was done."""
-    changed: tuple[str, ...] = ()
-    seconds: float = 0.0
-    by_hand: tuple[str, ...] = ()
-    """The models in service that models.toml does not have."""
-    pruned: tuple[str, ...] = ()
-    """Those that were taken out of service, and moved to shared/triton-disabled."""
-    restarted: tuple[str, ...] = ()
-    """Why Triton was restarted; nothing where it was not."""
-    gap: float | None = None
-    """Seconds for which a model that was served before was not ready during that restart."""
-
-
-def deploy(
+def deploy_checkout(
     host: Host,
     source: Source,
     here: HostSettings,
@@ -91,7 +31,7 @@ def deploy(
     send_models: bool,
     prune_models: bool = False,
     report: Report,
-) -> Result:
+) -> DeployResult:
     """Bring a host to what the clone says; where that fails it serves what it served before.
 
     Raises HostUnreachableError, HostLockedError, DeployError (nothing that serves changed), RolledBackError,
@@ -102,7 +42,7 @@ def deploy(
         assert state.facts
         require_closed(host, state, grpc=False)
         _warn(state.by_hand, report)
-        return Result("nothing to do", state.facts.id, state.facts.digest, by_hand=state.by_hand)
+        return DeployResult("nothing to do", state.facts.id, state.facts.digest, by_hand=state.by_hand)
     require_free(host, state)
     wanted = wanted_files(source, settings, here, send_models=send_models)
     return _deployed(host, source, here, state, wanted, prune_models=prune_models, report=report)
@@ -117,10 +57,10 @@ def _deployed(
     *,
     prune_models: bool,
     report: Report,
-) -> Result:
+) -> DeployResult:
     # What is imported here costs as much as a whole deploy with nothing to do.
-    from tritonops.remote.push import push
-    from tritonops.remote.release import begin, send
+    from tritonops.remote.client.push import push
+    from tritonops.remote.client.upload import begin, send
 
     report("check the host")
     facts, lacking = begin(host, state, source, here, wanted)
@@ -135,11 +75,6 @@ def _deployed(
     return _confirmed(host, state, facts, outcome, "deployed", config_dir=config_dir, report=report)
 
 
-def _warn(by_hand: Collection[str], report: Report) -> None:
-    if by_hand:
-        report(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service, --prune takes them out of it")
-
-
 def wanted_files(source: Source, settings: Settings, here: HostSettings, *, send_models: bool) -> dict[str, Path]:
     """Find the large files that the host needs, by SHA-256: those of the checkout, and with `send_models` all models.
 
@@ -147,7 +82,7 @@ def wanted_files(source: Source, settings: Settings, here: HostSettings, *, send
     """
     large = {file.sha256: source.project / file.path for file in source.manifest.large}
     if send_models:
-        from tritonops.remote.push import pinned_files
+        from tritonops.remote.client.push import pinned_files
 
         return large | pinned_files(source, settings.store_dir, here)
     source.require_models(here)
@@ -165,143 +100,3 @@ def serves_already(host: Host, state: State, fingerprint: str) -> bool:
         and state.outcome.env == state.env
         and serves_recorded(host, state)
     )
-
-
-def require_free(host: Host, state: State) -> None:
-    """Raise HostLockedError where somebody is at work on the host; activation itself asks again, and then holds it."""
-    if state.holder:
-        raise host_locked(host.name, state.holder)
-
-
-def rollback(host: Host, directory: str, *, to: str | None, report: Report) -> Result:
-    """Serve an earlier release again, from the host's own disk; the one that served before where none is named."""
-    state = survey(host, directory)
-    require_free(host, state)
-    from tritonops.remote.records import earlier_release
-
-    facts = earlier_release(host, state, to)
-    outcome = activate(host, state, facts.id, kind="rollback", report=report)
-    return _confirmed(host, state, facts, outcome, "rolled back", report=report)
-
-
-def activate(host: Host, state: State, name: str, *, kind: str, options: str = "", report: Report) -> Outcome:
-    """Start the activation of a release on the host and follow it; after a cut, log in again and follow on.
-
-    Raises ResultUnknownError where it cannot be learned what came of it.
-    """
-    # The newest code there knows what all others wrote: a release of an earlier version is not activated by its own.
-    runner = max(name, state.facts.id) if state.facts and kind == "rollback" else name
-    words = {"root": state.root, "id": name, "runner": runner, "run": os.urandom(8).hex()}
-    words |= {"by": who(), "kind": kind, "options": options}
-    variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
-    follow = f"{variables}not_started={_NOT_STARTED}\n{_FOLLOW}"
-    lines = _Lines(report)
-    try:
-        host.run(f"{variables}{_START}{follow}", on_line=lines)
-    except ConnectionLostError:
-        _after_loss(host, lambda: _follow_on(host, follow, lines), report)
-    if lines.outcome is None:
-        last = "\n".join(f"  {line}" for line in lines.seen[-15:])
-        raise _ended_silently(host, state, name, last)
-    return lines.outcome
-
-
-def _ended_silently(host: Host, state: State, name: str, last: str) -> TritonOpsError:
-    """Word the end of an activation that was killed, by what it left."""
-    problem = f"{host.name}: the activation of {name} ended without an outcome"
-    found = survey(host, state.root)
-    if found.interrupted is None and found.current == state.current:
-        return DeployError(f"{problem}; nothing that serves was changed\n{last}")
-    hint = f"The next deploy or rollback goes back first. What serves: inv remote.status --host {host.name}"
-    return ResultUnknownError(f"{problem}, while it switched\n{last}", hint=hint)
-
-
-class _Lines:
-    """The lines of an activation's log: reported once, the last of them is the outcome."""
-
-    def __init__(self, report: Report) -> None:
-        self.report, self.outcome = report, None  # type: Report, Outcome | None
-        self.seen: list[str] = []
-        self.repeated = 0
-
-    def __call__(self, line: str) -> None:
-        if self.repeated:
-            self.repeated -= 1
-            return
-        self.seen.append(line)
-        if line.startswith("outcome\t"):
-            self.outcome = Outcome.parse(line.partition("\t")[2])
-        else:
-            self.report(line)
-
-    def again(self) -> None:
-        """The log comes from its beginning once more."""
-        self.repeated = len(self.seen)
-
-
-def _follow_on(host: Host, follow: str, lines: _Lines) -> None:
-    lines.again()
-    if host.run(follow, on_line=lines, check=False).code == _NOT_STARTED:
-        raise DeployError(f"{host.name}: the connection was lost before the host began; nothing was changed")
-
-
-def _after_loss(host: Host, ask: Callable[[], _T], report: Report) -> _T:
-    """Log in again, a few times, and ask. Raises ResultUnknownError where no answer is to be had."""
-    for attempt, pause in enumerate(_PAUSES, 1):
-        report(f"the connection was lost; the host goes on by itself. Logging in again ({attempt})")
-        time.sleep(pause)
-        host.close()
-        with suppress(ConnectionLostError, HostUnreachableError):
-            return ask()
-    raise ResultUnknownError(
-        f"{host.name}: the connection was lost while the host was at work; it finishes, or rolls back",
-        hint=f"What serves: inv remote.status --host {host.name}",
-    )
-
-
-def _confirmed(
-    host: Host,
-    state: State,
-    facts: Facts,
-    outcome: Outcome,
-    what: str,
-    *,
-    config_dir: Path | None = None,
-    report: Report,
-) -> Result:
-    """Raise what the host said of a failure; a success is believed once it was read back from here."""
-    from tritonops.remote.client.proof import prove
-
-    if outcome.result == "locked":
-        require_free(host, survey(host, state.root))
-        problem = f"{host.name}: somebody else was at work: {outcome.message}"
-        raise HostLockedError(problem, hint="It has ended: deploy again.")
-    if outcome.result != "done":
-        raise _ERRORS.get(outcome.result, DeployError)(f"{host.name}: {outcome.message}")
-
-    def ask() -> str:
-        return prove(host, state.root, facts, outcome, config_dir=config_dir)
-
-    try:
-        proof = ask()
-    except ConnectionLostError:
-        proof = _after_loss(host, ask, report)
-    _warn(outcome.by_hand, report)
-    return Result(
-        what,
-        facts.id,
-        facts.digest,
-        proof,
-        outcome.changed,
-        outcome.seconds,
-        outcome.by_hand,
-        outcome.pruned,
-        outcome.restarted,
-        outcome.gap,
-    )
-
-
-_ERRORS: dict[str, type[TritonOpsError]] = {
-    "rolled back": RolledBackError,
-    "not rolled back": NotRolledBackError,
-}

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.models.catalog import load_catalog
-from tritonops.models.lock import LockedVersion, load_lock
-from tritonops.models.replaced import displayed
-from tritonops.remote.definition import definition
+from tritonops.models.catalog.lockfile import LockedVersion, load_lock
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.disk.replaced_files import displayed
+from tritonops.remote.client.checkout import Source
+from tritonops.remote.client.endpoint import serves_recorded
+from tritonops.remote.client.host_state import State, survey
+from tritonops.remote.client.inventory import HostSettings
+from tritonops.remote.client.upload import changed_files
 from tritonops.remote.deploy import serves_already
-from tritonops.remote.endpoint import serves_recorded
-from tritonops.remote.host import Host
-from tritonops.remote.inventory import HostSettings
-from tritonops.remote.release import changed_files
-from tritonops.remote.source import Source
-from tritonops.remote.survey import State, survey
+from tritonops.remote.layout.definition import definition
+from tritonops.remote.ssh.host import Host
 
 NOT_LISTED = "not in models.toml"
 _PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"

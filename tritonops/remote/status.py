@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tritonops.errors import TritonError
-from tritonops.remote.endpoint import served_now
-from tritonops.remote.host import Host
-from tritonops.remote.survey import survey
+from tritonops.remote.client.endpoint import served_now
+from tritonops.remote.client.host_state import survey
+from tritonops.remote.ssh.host import Host
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,9 @@ of later releases: nobody but the people of this machine may reach it.
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.client
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,32 +18,22 @@ from pathlib import Path
 
 from tritonops.errors import RepositoryError, ServerStartError
 from tritonops.files import locked, write_json
-from tritonops.models.misplaced import refuse_misplaced
-from tritonops.models.repository import Repository
+from tritonops.models.disk.misplaced import refuse_misplaced
 from tritonops.server import pid_file, process
+from tritonops.server.command_line import backends_dir, command, memory_option, shared_memory, shared_memory_prefix
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
-from tritonops.server.log import last_words, read_from
+from tritonops.server.log_file import last_words, read_from
 from tritonops.server.plain_paths import plain_path, remove_links
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
-from tritonops.triton.disk import Disk
-from tritonops.triton.loading import Loading, load_threads
-from tritonops.triton.stuck import waits_for_loads_only
-from tritonops.triton.waiting import Deadline
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.served_folder import Disk
+from tritonops.triton.startup.load_log import waits_for_loads_only
+from tritonops.triton.startup.loading import Loading
 
 _POLL = 0.05
 START_TIMEOUT = 600.0
 STOP_TIMEOUT = 40.0  # Triton gives requests under way 30 seconds
-# Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
-_CLOSED_APIS = "shared-memory,trace,logging"
-_CONTROL_APIS = "model-repository,model-config"
-_FLAGS = (
-    "--model-control-mode=explicit",
-    "--exit-on-error=false",
-    "--disable-auto-complete-config",
-    *(f"--{protocol}-address={LOOPBACK}" for protocol in ("http", "grpc", "metrics")),
-    "--allow-gpu-metrics=false",
-)
 _SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 
 
@@ -110,7 +98,7 @@ def start(
             return running
         _remove_remains(server_dir)
         require_free(ports)
-        assemble_backends(_backends(server_dir), installation)
+        assemble_backends(backends_dir(server_dir), installation)
         loading = Loading.of(models_dir, refuse=_refused_name, model_timeout=model_timeout)
         deadline = Deadline.after(timeout)
         while True:
@@ -181,7 +169,7 @@ def find(server_dir: Path) -> Server | None:
 
     One whose pid file was deleted is found by its command line.
     """
-    found = pid_file.find_server(_pid_file(server_dir)) or pid_file.find_started_with(_memory_option(server_dir))
+    found = pid_file.find_server(_pid_file(server_dir)) or pid_file.find_started_with(memory_option(server_dir))
     return Server(*found, server_dir) if found else None
 
 
@@ -204,48 +192,13 @@ def kill(server: Server) -> None:
     _forget(server)
 
 
-def command(
-    installation: Installation, models_dir: Path, server_dir: Path, *, ports: Ports, token: str | None
-) -> list[str]:
-    """Build the command line of tritonserver.
-
-    Its paths are absolute: while the Python backend unpacks a model's environment it changes its directory, and the
-    stubs of other models would not be found by relative ones (triton-inference-server/server#7531).
-    """
-    return [
-        str(installation.executable),
-        f"--model-repository={plain_path(models_dir, server_dir)}",
-        f"--backend-directory={plain_path(_backends(server_dir), server_dir)}",
-        *_FLAGS,
-        f"--model-load-thread-count={load_threads(Repository(models_dir).enabled_names())}",
-        *(f"--{protocol}-port={port}" for protocol, port in asdict(ports).items()),
-        _memory_option(server_dir),
-        *restrictions(token),
-    ]
-
-
-def fixed_flags() -> tuple[str, ...]:
-    """Give the options that every server of this version has, without secrets."""
-    return (*_FLAGS, _CLOSED_APIS, _CONTROL_APIS)
-
-
-def restrictions(token: str | None) -> list[str]:
-    """Build the options that close what nobody needs, with a key that nobody has, and control, with the token."""
-    closed = _restriction(_CLOSED_APIS, "closed", secrets.token_hex(16))
-    return [*closed, *(_restriction(_CONTROL_APIS, "triton-token", token) if token else ())]
-
-
-def _restriction(apis: str, header: str, value: str) -> tuple[str, str]:
-    return f"--grpc-restricted-protocol={apis}:{header}={value}", f"--http-restricted-api={apis}:{header}={value}"
-
-
 def _environment(installation: Installation, server_dir: Path, base: Mapping[str, str]) -> dict[str, str]:
     """No GPU is shown to it: its ONNX Runtime is the one for CPUs. The models see no secret."""
     return {
         **{name: value for name, value in base.items() if name not in ("TRITON_TOKEN", "HF_TOKEN")},
         "PATH": os.pathsep.join([str(installation.python_bin), base.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(
-            map(str, library_path(plain_path(_backends(server_dir), server_dir), installation))
+            map(str, library_path(plain_path(backends_dir(server_dir), server_dir), installation))
         ),
         "CUDA_VISIBLE_DEVICES": "",
     }
@@ -292,10 +245,6 @@ def _refused_name(name: str) -> str | None:
     return f"the embedded Triton cannot serve a folder named {name!r}; rename it (letters, digits and .@%+=:,_- only)"
 
 
-def _backends(server_dir: Path) -> Path:
-    return server_dir / "backends"
-
-
 def _pid_file(server_dir: Path) -> Path:
     return server_dir / "triton.pid"
 
@@ -310,24 +259,10 @@ def _forget(server: Server) -> None:
 
 def _remove_remains(server_dir: Path) -> None:
     """Remove what a server that is gone left behind: processes of its models, their shared memory, links."""
-    process.kill_stubs(_shared_memory_prefix(server_dir))
+    process.kill_stubs(shared_memory_prefix(server_dir))
     for region in shared_memory(server_dir):
         region.unlink(missing_ok=True)
     remove_links(server_dir)
-
-
-def shared_memory(server_dir: Path) -> list[Path]:
-    """List the memory that the server of this folder shares with its models' processes."""
-    return list(Path("/dev/shm").glob(f"{_shared_memory_prefix(server_dir)}*"))  # noqa: S108
-
-
-def _memory_option(server_dir: Path) -> str:
-    """The option that no server of another folder has."""
-    return f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(server_dir)}"
-
-
-def _shared_memory_prefix(server_dir: Path) -> str:
-    return f"tritonops-{hashlib.sha256(os.fsencode(server_dir)).hexdigest()[:12]}-"
 
 
 def _rotate(log: Path) -> None:

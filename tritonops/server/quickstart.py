@@ -14,19 +14,20 @@ from pathlib import Path
 
 from tritonops.errors import RepositoryError
 from tritonops.files import locked
-from tritonops.models.catalog import load_catalog
 from tritonops.models.config import copy_configs, raise_unless_done
+from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download
-from tritonops.models.repository import Repository
+from tritonops.project import Project
 from tritonops.server import embedded
 from tritonops.server.installation import find_installation
 from tritonops.server.ports import LOOPBACK, Ports, free_ports, is_free
-from tritonops.server.report import report
-from tritonops.settings import Settings, load_settings
-from tritonops.triton import control
-from tritonops.triton.client import TritonClient, connect
-from tritonops.triton.disk import Disk
+from tritonops.server.status import report
+from tritonops.settings import Settings
+from tritonops.triton.client.client import TritonClient
 from tritonops.triton.infer import infer
+from tritonops.triton.list import list_models
+from tritonops.triton.load import load_model
+from tritonops.triton.served_folder import Disk
 
 MODEL = "digits"
 _BRIGHTEST = 16
@@ -54,9 +55,9 @@ class Step:
 class Quickstart:
     """One run over the settings of `.quickstart/`; after the last step, `answer` is there."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.image = _example(settings.project) / "seven.json"
+    def __init__(self, project: Project) -> None:
+        self._project, self.settings = project, project.settings
+        self.image = _example(project.settings.project) / "seven.json"
         self.answer: Answer | None = None
 
     def steps(self) -> list[Step]:
@@ -72,14 +73,13 @@ class Quickstart:
         ]
 
     def _download(self) -> str:
-        result = download(self.settings)
+        result = download(self._project)
         for failure in result.failed:
             raise RepositoryError(f"{failure.model} was not downloaded: {failure.error}")
         return "downloaded" if result.downloaded else "it is there already"
 
     def _configure(self) -> str:
-        at = self.settings
-        outcomes = copy_configs(load_catalog(at.models_toml), Repository(at.models_dir), at.config_dir, variant="cpu")
+        outcomes = copy_configs(self._project, variant="cpu")
         raise_unless_done(outcomes)
         return ", ".join(outcome.state for outcome in outcomes)
 
@@ -93,11 +93,11 @@ class Quickstart:
     def _load(self) -> str:
         at = self.settings
         with self._client() as client:
-            return control.load(client, MODEL, disk=Disk.of(at.models_dir, at.triton_url)).verdict
+            return load_model(client, MODEL, disk=Disk.of(at.models_dir, at.triton_url)).verdict
 
     def _list(self) -> str:
         with self._client() as client:
-            return ", ".join(f"{row.name} {row.version}: {row.state}" for row in control.list_models(client))
+            return ", ".join(f"{row.name} {row.version}: {row.state}" for row in list_models(client))
 
     def _ask(self) -> str:
         with self._client() as client:
@@ -107,7 +107,7 @@ class Quickstart:
         return f"digit {digit}"
 
     def _client(self) -> AbstractContextManager[TritonClient]:
-        return connect(self.settings.triton_url, token=self.settings.triton_token)
+        return self._project.connect()
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def prepared(settings: Settings, environ: Mapping[str, str]) -> Iterator[Quickst
             raise RepositoryError(f"cannot write to {home}: {exc.strerror}") from exc
         variables = _variables(settings, _choose_ports(settings))
         Repository(home / "triton").write_source(env_file(settings), _exports(variables))
-        yield Quickstart(load_settings(settings.project, environ={**environ, **variables}))
+        yield Quickstart(Project.load(settings.project, environ={**environ, **variables}))
 
 
 def stop(settings: Settings) -> bool:

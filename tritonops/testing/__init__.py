@@ -4,7 +4,7 @@ Install it as `tritonops[testing]`.
 The fixtures are a pytest plugin of their own: `pytest_plugins = ["tritonops.testing.fixtures"]`.
 """
 
-from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.testing.container import TritonContainer
+from tritonops.triton_image import DEFAULT_IMAGE
 
 __all__ = ["DEFAULT_IMAGE", "TritonContainer"]

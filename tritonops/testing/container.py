@@ -17,7 +17,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer, Reaper
 from testcontainers.core.network import Network
 
-from tritonops.compose.models_mount import refuse_leaving_links
+from tritonops.compose.engine.models_mount import refuse_leaving_links
 from tritonops.errors import (
     DockerError,
     EngineUnreachableError,
@@ -27,14 +27,15 @@ from tritonops.errors import (
     ServiceError,
     TritonOpsError,
 )
-from tritonops.models.check.hazards import hazard
-from tritonops.models.check.image import DEFAULT_IMAGE
-from tritonops.models.repository import Repository
-from tritonops.server.embedded import restrictions
-from tritonops.triton.client import ModelStatus, connect
-from tritonops.triton.served import raise_unserved, settled_index, with_reasons
-from tritonops.triton.stuck import LoadLog
-from tritonops.triton.waiting import Deadline
+from tritonops.models.disk.repository import Repository
+from tritonops.models.rules.hazards import hazard
+from tritonops.server.command_line import restrictions
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import connect
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.startup.load_log import LoadLog
+from tritonops.triton.startup.served import raise_unserved, settled_index, with_reasons
+from tritonops.triton_image import DEFAULT_IMAGE
 
 _HTTP, _GRPC, _METRICS = 8000, 8001, 8002
 _LOOPBACK = "127.0.0.1"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tritonops.models.check.image import DEFAULT_IMAGE
 from tritonops.testing.container import TritonContainer
+from tritonops.triton_image import DEFAULT_IMAGE
 
 
 @pytest.fixture(scope="session")

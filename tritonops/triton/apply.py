@@ -15,15 +15,15 @@ from tritonops.errors import (
     UnreachableError,
 )
 from tritonops.models.dependents import declared_callers
-from tritonops.models.progress import Progress
-from tritonops.models.repository import Repository
-from tritonops.settings import Settings
-from tritonops.triton import control
-from tritonops.triton.client import TritonClient
-from tritonops.triton.control import LOAD_TIMEOUT
-from tritonops.triton.disk import Disk
-from tritonops.triton.plan import Plan, PlannedModel, in_load_order
-from tritonops.triton.smoke import SMOKE_NAME, affected, run_smoke_test
+from tritonops.models.transfer.progress import Progress
+from tritonops.project import Project
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.load import LOAD_TIMEOUT, load_model, load_with_config
+from tritonops.triton.plan.plan import Plan, PlannedModel, in_load_order
+from tritonops.triton.served_folder import Disk
+from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
+from tritonops.triton.smoke_after_load import affected
+from tritonops.triton.unload import unload_model
 
 _HELD_BACK = "was left as it is, since something else failed to come up; `inv models.disable` does it all the same"
 
@@ -55,7 +55,7 @@ class ApplyResult:
 
 def apply(
     client: TritonClient,
-    settings: Settings,
+    project: Project,
     plan: Plan,
     *,
     timeout: float = LOAD_TIMEOUT,
@@ -69,7 +69,7 @@ def apply(
     the next plan goes on from there. Raises what concerns the server as a whole:
     TritonUnreachableError, or ServerDiedError.
     """
-    run = _Run(client, settings, timeout, report, progress)
+    run = _Run(client, project, timeout, report, progress)
     started = time.monotonic()
     run.download([model for model in plan.models if model.has("download")])
     for model in in_load_order(plan.models):
@@ -95,7 +95,7 @@ class _Run:
     """One run, and what has come of it so far."""
 
     client: TritonClient
-    settings: Settings
+    project: Project
     timeout: float
     report: Callable[[str], None]
     progress: Progress | None
@@ -106,9 +106,9 @@ class _Run:
     """The models to ask once all are loaded: those that were, and those that use them."""
 
     def __post_init__(self) -> None:
-        callers = declared_callers(self.settings.models_toml)
-        self.disk = Disk.of(self.settings.models_dir, self.client.url, callers=callers)
-        self.repository = Repository(self.settings.models_dir)
+        callers = declared_callers(self.project.settings.models_toml)
+        self.disk = Disk.of(self.project.settings.models_dir, self.client.url, callers=callers)
+        self.repository = self.project.repository
 
     def download(self, models: Sequence[PlannedModel]) -> None:
         """Bring what is lacking to disk; other bytes in its place are replaced."""
@@ -119,7 +119,7 @@ class _Run:
 
         names = [model.name for model in models]
         self.report(f"download {', '.join(names)}")
-        result = download(self.settings, include=names, overwrite=True, progress=self.progress)
+        result = download(self.project, include=names, overwrite=True, progress=self.progress)
         for failure in result.failed:
             self.failed.setdefault(failure.model.rpartition("/")[0], failure.error)
         for label in result.downloaded:
@@ -148,7 +148,7 @@ class _Run:
     def _load(self, model: PlannedModel) -> None:
         self.report(f"load {model.name}")
         if model.config is not None:
-            outcome = control.load_with_config(
+            outcome = load_with_config(
                 self.client,
                 model.name,
                 model.config,
@@ -158,18 +158,18 @@ class _Run:
             )
             self._note_done(model.name, "config")
         else:
-            outcome = control.load(self.client, model.name, disk=self.disk, timeout=self.timeout)
+            outcome = load_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
         for name in (model.name, *outcome.steps):
             self._note_done(name, "load")
         self.affected |= dict.fromkeys(affected(outcome))
 
     def _check(self, name: str) -> None:
         """Have Triton load what is newer than what it serves, and note what it serves then."""
-        control.load(self.client, name, disk=self.disk, timeout=self.timeout, trust=True)
+        load_model(self.client, name, disk=self.disk, timeout=self.timeout, trust=True)
 
     def smoke_test(self) -> None:
         """Ask what was loaded, and the models that use it: an ensemble's answer may be right once all steps are new."""
-        paths = {name: self.settings.config_dir / name / SMOKE_NAME for name in self.affected}
+        paths = {name: self.project.settings.config_dir / name / SMOKE_NAME for name in self.affected}
         for name, path in paths.items():
             if path.exists():
                 result = run_smoke_test(self.client, name, path)
@@ -180,7 +180,7 @@ class _Run:
     def _take_away(self, model: PlannedModel) -> None:
         if model.has("unload"):
             self.report(f"unload {model.name}")
-            control.unload(self.client, model.name, disk=self.disk, timeout=self.timeout)
+            unload_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
             self._note_done(model.name, "unload")
         if model.has("disable"):
             self.repository.disable(model.name)

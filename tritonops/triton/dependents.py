@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from tritonops.errors import DependentError
-from tritonops.models.pbtxt import ModelConfig, type_name
-from tritonops.models.repository import Repository
-from tritonops.triton.client import ModelStatus, TritonClient
-from tritonops.triton.disk import Disk, ModelOnDisk
+from tritonops.models.configs.pbtxt import ModelConfig, type_name
+from tritonops.models.disk.repository import Repository
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.served_folder import Disk, ModelOnDisk
 
 
 def ensembles(client: TritonClient, disk: Disk, rows: Iterable[ModelStatus]) -> dict[str, ModelConfig]:

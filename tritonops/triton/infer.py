@@ -13,9 +13,10 @@ from tritonops import files
 from tritonops.display_text import clip
 from tritonops.documents import abbreviate, read_json
 from tritonops.errors import DecoupledModelError, InputError, TritonError
-from tritonops.triton.answer import Answer, Output
-from tritonops.triton.client import ModelMetadata, TensorSpec, TritonClient, numpy_dtype
-from tritonops.triton.control import naming_unknown
+from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
+from tritonops.triton.client.client import TritonClient, numpy_dtype
+from tritonops.triton.client.response import Answer, Output
+from tritonops.triton.list import naming_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tritonops.display_text import clip
 from tritonops.documents import abbreviate, read_json
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError
-from tritonops.triton.answer import Answer, Output
-from tritonops.triton.client import ModelMetadata, TritonClient
+from tritonops.triton.client.api_types import ModelMetadata
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.client.response import Answer, Output
 from tritonops.triton.infer import (
     INFER_TIMEOUT,
     as_array,
@@ -33,7 +34,8 @@ from tritonops.triton.infer import (
 )
 
 if TYPE_CHECKING:
-    from tritonops.triton.control import Outcome
+    pass
+
 
 SMOKE_NAME = "smoke.json"
 _KEYS = {"inputs": (dict, str), "outputs": (dict,), "shapes": (dict,), "tolerance": (int, float), "responses": (int,)}
@@ -91,21 +93,6 @@ def run_smoke_test(client: TritonClient, name: str, path: Path, *, timeout: floa
     except TritonOpsError as exc:
         problems = (str(exc),)
     return SmokeResult(name, problems, round(time.monotonic() - started, 3))
-
-
-def smoke_tested(client: TritonClient, outcome: Outcome, config_dir: Path) -> Outcome:
-    """Run the smoke tests of what a load brought into service, and of the models that use it."""
-    paths = {name: config_dir / name / SMOKE_NAME for name in affected(outcome)}
-    tests = {name: path for name, path in paths.items() if path.exists()}
-    return replace(outcome, smoke_tests=tuple(run_smoke_tests(client, tests)))
-
-
-def affected(outcome: Outcome) -> tuple[str, ...]:
-    """Name the models in service that a load changed, and those that use them."""
-    if outcome.verdict in ("current", "not loaded") and not outcome.steps:
-        return ()
-    is_served = any(row.state == "READY" for row in outcome.versions)
-    return (*((outcome.model,) if is_served else ()), *outcome.steps, *outcome.dependents)
 
 
 def raise_if_failed(results: Sequence[SmokeResult]) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.remote.sshd import wait_until
 from tritonops.errors import InputError
+from tritonops.remote.client.checkout import Source, read_source
+from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.manifest import LARGE
-from tritonops.remote.inventory import HostSettings
-from tritonops.remote.source import Source, read_source
 
 HERE = HostSettings("gpu-01", config="cpu", runtime="embedded")
 FILES = {

@@ -1,1 +1,1 @@
-"""Configs: what they say, and what a graph allows them to say."""
+"""config.pbtxt: read, rendered from a graph, and what a graph allows it to say."""

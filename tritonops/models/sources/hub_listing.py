@@ -16,8 +16,8 @@ from typing import Any
 
 from tritonops.display_text import clip, one_line
 from tritonops.errors import SourceError
-from tritonops.models.lock import is_inside
-from tritonops.models.transfer.headers import MAX_SIZE
+from tritonops.models.catalog.lockfile import is_inside
+from tritonops.models.http.headers import MAX_SIZE
 
 MAX_VALUE = 1 << 21
 """Characters of one value: an entry of the listing, or a part of it that is not needed here, such as the model card."""

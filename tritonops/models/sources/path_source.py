@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tritonops.errors import SourceChangedError, SourceError, SourceMissingError, TritonOpsError
-from tritonops.models.catalog import Catalog, ModelVersion, PathSource
-from tritonops.models.digest_cache import DigestCache
-from tritonops.models.lock import Lock, LockedFile, LockedVersion, is_inside, pin_of
+from tritonops.models.catalog.catalog import Catalog, ModelVersion, PathSource
+from tritonops.models.catalog.lockfile import Lock, LockedFile, LockedVersion, is_inside, pin_of
+from tritonops.models.disk.digest_cache import DigestCache
 
 _HINT = "models.toml names it as path."
 _MAX_CHANGES = 4

@@ -1,1 +1,1 @@
-"""HTTP for downloads. It knows neither models nor Triton."""
+"""Many files over many connections. It knows neither models nor Triton."""

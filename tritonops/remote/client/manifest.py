@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tritonops.errors import InputError
-from tritonops.models.digest_cache import DigestCache
+from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.remote.client.git import TrackedFile
 
 LARGE = 1 << 20

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tritonops.errors import ForwardingRefusedError, TritonOpsError, UnprovenError
-from tritonops.remote.answers import Answers, ask
-from tritonops.remote.endpoint import client_of, require_closed
-from tritonops.remote.host import Host
-from tritonops.remote.layout import SERVER, Facts, Outcome
-from tritonops.remote.loads import Load, recorded_loads
-from tritonops.remote.survey import State, parse, survey
+from tritonops.remote.client.endpoint import client_of, require_closed
+from tritonops.remote.client.host_state import State, parse, survey
+from tritonops.remote.layout.answers import Answers, ask
+from tritonops.remote.layout.records import Facts, Load, Outcome, recorded_loads
+from tritonops.remote.layout.shell_functions import SERVER
+from tritonops.remote.ssh.host import Host
 
 FROM_HERE = "asked from here"
 BY_THE_HOST = "asked by the host itself, which allows no port forwarding"

@@ -1,1 +1,0 @@
-"""Whether a slow connection is helped by another one, or is not slow at all."""

@@ -1,0 +1,180 @@
+"""What arrives on a host is compared with what was hashed here, byte for byte, before anything of it runs."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from tests.remote.client.test_git import HERE, NAMES, Repository
+from tests.remote.sshd import Server
+from tritonops.errors import DeployError
+from tritonops.remote.client.checkout import read_source
+from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.manifest import LARGE
+from tritonops.remote.client.push import push
+from tritonops.remote.client.upload import begin, changed_files, send
+from tritonops.remote.layout.records import Facts
+from tritonops.remote.ssh.host import Host
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return Repository(tmp_path / "checkout")
+
+
+def deployed(host: Host, repository: Repository, *, before=lambda: None) -> Facts:
+    """Send a release of what lies there, and make it the current one."""
+    source, state = read_source(repository.folder), survey(host, "tritonops")
+    large = {file.sha256: source.project / file.path for file in source.manifest.large}
+    facts, lacking = begin(host, state, source, HERE, large)
+    push(host, state, lacking)
+    before()
+    send(host, source, HERE, state, facts)
+    host.run(f"ln -sfn releases/{facts.id} {state.root}/current")
+    return facts
+
+
+def arrived(server: Server) -> dict[str, bytes | str]:
+    """What lies in the current release's project, but for what the host adds."""
+    project = server.root / "current/project"
+    files = [path for path in project.rglob("*") if path.is_symlink() or path.is_file()]
+    found = {
+        str(path.relative_to(project)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in files
+    }
+    assert found.pop(".env")
+    return found
+
+
+def present(repository: Repository) -> dict[str, bytes | str]:
+    entries = read_source(repository.folder).manifest.entries
+    return {entry.path: entry.target or (repository.folder / entry.path).read_bytes() for entry in entries}
+
+
+def test_every_name_link_bit_and_byte_arrives(fleet, repository):
+    server = fleet.add("gpu-01")
+    for name in NAMES:
+        repository.write(name, name)
+    (repository.folder / "link to").symlink_to(os.fsdecode(NAMES[0]))
+    repository.write("tool.sh", "x").chmod(0o755)
+    repository.write("empty", "")
+    repository.write("large weights.onnx", os.urandom(LARGE))
+    repository.write("large\nprogram", os.urandom(LARGE)).chmod(0o755)
+    repository.commit()
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        assert changed_files(host, read_source(repository.folder), HERE, survey(host, "tritonops")) == []
+    assert arrived(server) == present(repository)
+    project = server.root / "current/project"
+    programs = [str(path.relative_to(project)) for path in project.rglob("*") if path.is_file() and is_program(path)]
+    assert sorted(programs) == ["inv", "large\nprogram", "tool.sh"]
+
+
+def is_program(path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IXUSR)
+
+
+@pytest.mark.parametrize("size", [4, LARGE], ids=["small", "large"])
+def test_another_content_of_the_same_size_and_time_replaces_the_one_that_is_there(fleet, repository, size):
+    """Two checkouts of one second, SOURCE_DATE_EPOCH, git archive: nothing but the bytes tells them apart."""
+    server = fleet.add("gpu-01")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        for byte in (b"6", b"8", b"6"):
+            os.utime(repository.write("model.onnx", byte * size), ns=(10**18, 10**18))
+            repository.commit()
+            deployed(host, repository)
+            assert arrived(server)["model.onnx"] == byte * size
+
+
+def test_a_large_file_that_the_host_has_is_not_sent_again(fleet, repository):
+    server = fleet.add("gpu-01")
+    repository.write("model.onnx", b"8" * LARGE)
+    repository.commit()
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        first = (server.root / "current/project/model.onnx").stat().st_ino
+        (repository.folder / "model.onnx").rename(repository.folder / "renamed.onnx")
+        repository.commit()
+        source = read_source(repository.folder)
+        large = {file.sha256: source.project / file.path for file in source.manifest.large}
+        assert begin(host, survey(host, "tritonops"), source, HERE, large)[1] == {}
+        deployed(host, repository)
+    assert (server.root / "current/project/renamed.onnx").stat().st_ino == first
+
+
+def test_a_file_that_changes_while_it_is_sent_is_found_on_the_host(fleet, repository):
+    server = fleet.add("gpu-01")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        with pytest.raises(DeployError, match="not what was hashed here") as caught:
+            deployed(host, repository, before=lambda: repository.write("config.pbtxt", "two\n"))
+        assert "config.pbtxt" in str(caught.value)
+        assert not list(server.root.glob("releases/r*[!l]/project"))
+        deployed(host, repository)
+    assert arrived(server)["config.pbtxt"] == b"two\n"
+
+
+@pytest.mark.parametrize("place", ["incoming", "."])
+def test_a_large_file_that_is_damaged_on_the_host_is_refused_and_then_sent_again(fleet, repository, place):
+    server = fleet.add("gpu-01")
+    repository.write("model.onnx", b"8" * LARGE)
+    repository.commit()
+    digest = read_source(repository.folder).manifest.large[0].sha256
+    damaged = server.root / "shared/.store" / place / digest
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_bytes(b"7" * LARGE)
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        with pytest.raises(DeployError, match="not what was hashed here"):
+            deployed(host, repository)
+        deployed(host, repository)
+    assert arrived(server)["model.onnx"] == b"8" * LARGE
+
+
+def test_a_large_file_of_which_half_arrived_is_completed(fleet, repository):
+    server = fleet.add("gpu-01")
+    content = os.urandom(4 * LARGE)
+    repository.write("model.onnx", content)
+    repository.commit()
+    digest = read_source(repository.folder).manifest.large[0].sha256
+    half = server.root / "shared/.store/incoming" / digest
+    half.parent.mkdir(parents=True)
+    half.write_bytes(content[: 2 * LARGE])
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+    assert arrived(server)["model.onnx"] == content
+
+
+def test_a_file_that_somebody_edited_on_the_host_is_a_difference(fleet, repository):
+    server = fleet.add("gpu-01")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        source, state = read_source(repository.folder), survey(host, "tritonops")
+        edited = server.root / "current/project/config.pbtxt"
+        before = edited.stat()
+        edited.write_text("two\n")
+        os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert changed_files(host, source, HERE, state) == ["config.pbtxt"]
+
+
+def test_files_that_cannot_be_written_are_a_failure_in_words(fleet, repository):
+    fleet.add("gpu-01")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        source, state = read_source(repository.folder), survey(host, "tritonops")
+        facts, _ = begin(host, state, source, HERE, {})
+        host.run(f"rm -r {state.root}/releases/{facts.id}.partial")
+        with pytest.raises(DeployError, match=r"gpu-01: the files cannot be written to .*: .*\bcd\b"):
+            send(host, source, HERE, state, facts)
+
+
+def test_a_host_gets_its_own_models_toml_which_is_no_difference_later(fleet, repository):
+    server = fleet.add("gpu-01")
+    entry = '[[models.{0}]]\npath = "config.pbtxt"\ntriton_version = 1\nhosts = ["{1}"]\n'
+    repository.write("models.toml", entry.format("mine", "gpu-01") + entry.format("other", "gpu-02"))
+    repository.commit()
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        text = str(arrived(server)["models.toml"])
+        assert "mine" in text
+        assert "other" not in text
+        assert changed_files(host, read_source(repository.folder), HERE, survey(host, "tritonops")) == []

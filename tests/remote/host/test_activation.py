@@ -1,0 +1,253 @@
+"""What happens on the host, with faults at exact moments: each report of a step is a moment to break something."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.remote.project import Site, activated
+from tritonops.errors import HostLockedError
+from tritonops.files import write_json
+from tritonops.remote.host.activation import activate
+from tritonops.remote.host.bookkeeping import prune
+from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.rollback import roll_back_host
+from tritonops.remote.ssh.host import Host
+
+
+@pytest.mark.parametrize("step", ["keep what", "install", "load beta"])
+def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
+    site.serve(alpha=1, beta=1)
+    site.deploy()
+    before = site.answers()
+    site.serve(alpha=2, beta=2)
+    layout, name = site.stage()
+    outcome = activated(layout, name, interrupt_at(step))
+    assert outcome.result == ("rolled back" if step.startswith(("install", "load")) else "failed")
+    assert "interrupted" in outcome.message
+    assert site.answers() == before
+    assert not layout.journal.exists()
+
+
+def test_a_killed_activation_is_in_the_audit_log_after_the_next_one(site):
+    site.deploy()
+    site.serve(alpha=31)
+    layout, killed = site.stage()
+    runs = layout.release(killed).path / "runs"
+    runs.mkdir()
+    with subprocess.Popen(["true"]) as ended:
+        (runs / "one.pid").write_text(f"{ended.pid}\n")
+    site.serve(alpha=32)
+    site.deploy()
+    entries = [entry for entry in audited(layout) if entry["release"] == killed]
+    assert [(entry["result"], entry["message"]) for entry in entries] == [
+        ("failed", "killed, before it could say what came of it")
+    ]
+
+
+def test_what_cannot_be_roll_back_is_not_called_failed(site):
+    site.deploy()
+    site.serve(alpha=33)
+    layout, name = site.stage()
+    assert layout.current
+
+    def break_both(line: str) -> None:
+        if line.startswith("load alpha"):
+            raise OSError("the new one does not load")
+        if line.endswith("again"):
+            raise OSError("the old one does not come back")
+
+    outcome = activated(layout, name, break_both)
+    assert outcome.result == "not rolled back"
+    assert "failed too: the old one does not come back" in outcome.message
+    assert audited(layout)[-1]["result"] == "not rolled back"
+    assert site.deploy().what == "deployed"
+    assert site.answers()["alpha"] == 33
+
+
+@pytest.mark.parametrize("lost", ["all of it", "its project", "its record"])
+def test_without_the_folder_of_the_release_that_serves_status_says_so_and_a_deploy_goes_on(site, lost):
+    site.deploy()
+    before = site.answers()
+    layout = Layout(site.servers["gpu-01"].root)
+    current = layout.current
+    assert current
+    gone = {"all of it": current.path, "its project": current.project, "its record": current.path / "release.json"}[
+        lost
+    ]
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    if lost != "its project":
+        (status,) = json.loads(site.clone.inv("remote.status", "--host", "gpu-01", "--json").stdout)
+        assert (status["release"], status["triton"]) == (current.id, "up, the folder of its release is gone")
+        assert status["served"] == len(before)
+        done = site.clone.inv("remote.run", "--host", "gpu-01", "--", "triton.list", check=False)
+        assert f"the folder of {current.id}, which serves, is gone" in done.stderr
+    # A deploy that fails goes back to what served, and one that succeeds can be rolled back to it.
+    site.serve(alpha=before["alpha"] + 1)
+    layout, name = site.stage()
+    assert activated(layout, name, interrupt_at("load alpha")).result == "rolled back"
+    assert site.answers() == before
+    site.serve(alpha=before["alpha"] + 2)
+    assert site.deploy().what == "deployed"
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        roll_back_host(host, "tritonops", to=current.id, report=lambda line: None)
+    assert site.answers() == before
+    site.deploy()
+
+
+def interrupt_at(step: str) -> Callable[[str], None]:
+    def report(line: str) -> None:
+        if line.startswith(step):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return report
+
+
+def test_a_record_of_a_switch_that_cannot_be_read_stands_in_no_deploys_way(site):
+    site.serve(alpha=1)
+    site.deploy()
+    site.serve(alpha=2)
+    layout, name = site.stage()
+    layout.journal.write_bytes(b'{"to": \0')
+    lines: list[str] = []
+    assert activated(layout, name, lines.append).result == "done"
+    assert any("switching.json cannot be read, so every model is loaded again" in line for line in lines)
+    assert site.answers()["alpha"] == 2
+    assert not layout.journal.exists()
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory):
+    """A host whose disk is a tmpfs of 300 MB, and a way to fill it up."""
+    if os.getuid():
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "gpu-01/home/tritonops").mkdir(parents=True)
+    root = folder / "gpu-01/home/tritonops"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(root)], check=True)
+    try:
+        with Site.at(folder, "gpu-01") as site:
+            site.serve(alpha=1, beta=1)
+            site.deploy()
+            yield site
+    finally:
+        subprocess.run(["umount", "--lazy", str(root)], check=True)
+
+
+def fill(root: Path) -> None:
+    with (root / "ballast").open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1_000_000))
+                file.flush()
+        except OSError:
+            pass
+    with (root / "crumbs").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+@pytest.mark.parametrize("step", ["download models", "install"])
+def test_a_full_disk_at_any_step_leaves_what_was_served_or_what_is_new(small_disk, step):
+    site = small_disk
+    before = site.answers()
+    site.serve(alpha=before["alpha"] + 1, beta=before["beta"] + 1)
+    layout, name = site.stage()
+    try:
+        outcome = activated(layout, name, lambda line: fill(layout.root) if line.startswith(step) else None)
+        after = site.answers()
+        expected = {model: answer + 1 for model, answer in before.items()} if outcome.result == "done" else before
+        assert after == expected
+    finally:
+        for file in ("ballast", "crumbs"):
+            (layout.root / file).unlink(missing_ok=True)
+    site.deploy()
+    assert site.answers() == {model: answer + 1 for model, answer in before.items()}
+
+
+def test_a_full_disk_does_not_keep_a_rollback_from_being_done_and_is_said(small_disk):
+    site = small_disk
+    before = site.answers()
+    site.serve(alpha=before["alpha"] + 1)
+    site.deploy()
+    root = site.servers["gpu-01"].root
+    lines: list[str] = []
+    fill(root)
+    try:
+        with Host("gpu-01", ssh_config=site.fleet.config) as host:
+            assert roll_back_host(host, "tritonops", to=None, report=lines.append).what == "rolled back"
+        assert any("the disk of" in line and "is full" in line and "models.prune" in line for line in lines)
+        assert site.answers() == before
+        assert audited(Layout(root))[-1]["result"] == "done"
+    finally:
+        for file in ("ballast", "crumbs"):
+            (root / file).unlink(missing_ok=True)
+    site.deploy()
+    assert Layout(root).reserve.stat().st_size > 1_000_000
+
+
+def test_a_second_activation_is_refused_while_one_is_at_work_and_both_are_in_the_audit_log(tmp_path):
+    (tmp_path / "releases/20260101T000000Z-abc").mkdir(parents=True)
+    layout = Layout(tmp_path)
+    with hold(layout.lock, Holder("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())):
+        outcome = activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", report=print)
+    assert outcome.result == "locked"
+    assert "locked by somebody@laptop, since 2026" in outcome.message
+    (entry,) = audited(layout)
+    assert (entry["by"], entry["what"], entry["result"]) == ("me", "deploy", "locked")
+
+
+def test_the_activation_of_a_release_that_is_not_there_is_in_the_audit_log(tmp_path):
+    layout = Layout(tmp_path)
+    assert activate(layout, "20260101T000000Z-abc", by="me", kind="rollback", report=print).result == "failed"
+    (entry,) = audited(layout)
+    assert (entry["release"], entry["result"]) == ("20260101T000000Z-abc", "failed")
+
+
+def audited(layout: Layout) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (layout.root / "audit.log").read_text().splitlines()]
+
+
+def test_the_lock_of_a_process_that_ended_is_free_and_one_by_hand_is_not(tmp_path):
+    lock = tmp_path / "lock"
+    lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": 1}')
+    with hold(lock, Holder("me", "now", "deploy", os.getpid())):
+        pass
+    lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": null}')
+    with pytest.raises(HostLockedError, match="locked by a"), hold(lock, Holder("me", "now", "deploy", os.getpid())):
+        pass
+
+
+def release(layout: Layout, name: str, *, result: str | None = "done", venv: str = "one") -> None:
+    folder = layout.root / "releases" / name
+    folder.mkdir(parents=True)
+    (layout.shared / "venvs" / venv).mkdir(parents=True, exist_ok=True)
+    write_json(folder / "release.json", vars(Facts(name, "abc", "subject", "f", "me", "now", venv=venv)))
+    if result:
+        layout.release(name).save_outcome(Outcome(result, "now"))
+
+
+def test_pruning_keeps_the_newest_that_served_the_current_one_and_what_is_under_way(tmp_path):
+    layout = Layout(tmp_path)
+    for number in range(8):
+        release(layout, f"2026010{number}T000000Z-abc", venv="old" if number == 1 else "one")
+    release(layout, "20260105T120000Z-abc", result="rolled back")
+    release(layout, "20260110T000000Z-abc", result=None, venv="new")
+    layout.point_current_to(layout.release("20260100T000000Z-abc"))
+    prune(layout)
+    kept = [name[:8] for name in layout.names()]
+    assert kept == ["20260100", "20260103", "20260104", "20260105", "20260106", "20260107", "20260110"]
+    assert sorted(path.name for path in (layout.shared / "venvs").iterdir()) == ["new", "one"]

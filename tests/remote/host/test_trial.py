@@ -1,0 +1,147 @@
+"""What would not come up, or would answer wrong, is found beside what serves: no live request meets it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.remote.project import Site, activated
+from tritonops.errors import DeployError, RolledBackError
+from tritonops.remote.host import trial
+from tritonops.remote.layout.paths import Layout
+from tritonops.server import embedded
+from tritonops.server.ports import free_ports
+
+# What `models.check` has no objection to, and the embedded ONNX backend does not do.
+REFUSED = """
+sequence_batching {
+  control_input [{ name: "START" control [{ kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] }] }]
+}
+"""
+
+
+@pytest.fixture
+def expecting(site):
+    """Let the smoke test of alpha expect this answer to 1; it is gone afterwards."""
+    path = site.clone.folder / "triton-config/alpha/smoke.json"
+
+    def expect(answer: float) -> None:
+        path.write_text(json.dumps({"inputs": {"x": [[1, 1, 1]]}, "outputs": {"y": [[answer] * 3]}}))
+        site.clone.commit(f"alpha answers {answer}")
+
+    yield expect
+    path.unlink(missing_ok=True)
+    site.clone.commit("no smoke test")
+    site.deploy()
+
+
+def test_no_live_request_meets_a_model_that_answers_wrong(site, expecting):
+    site.deploy()
+    before = site.answers()
+    expecting(501)
+    with site.inferring("alpha") as observed:
+        site.serve(alpha=500, beta=500)
+        with pytest.raises(DeployError, match="smoke tests failed") as caught:
+            site.deploy()
+    assert not isinstance(caught.value, RolledBackError)
+    assert observed.answers == {before["alpha"]}
+    assert not observed.failures
+    assert site.answers() == before
+    assert no_trial_is_left(site)
+    site.serve(alpha=501)
+    assert site.deploy().changed == ("alpha", "beta")
+
+
+def test_no_live_request_meets_a_model_beside_which_another_does_not_load(site):
+    site.deploy()
+    before = site.answers()
+    config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
+    good = config.read_text()
+    with site.inferring("alpha") as observed:
+        site.serve(alpha=before["alpha"] + 1)
+        config.write_text(f"{good}{REFUSED}")
+        site.clone.commit("beta is broken")
+        with pytest.raises(DeployError, match="sequence batching") as caught:
+            site.deploy()
+    config.write_text(good)
+    site.clone.commit("beta is mended")
+    assert not isinstance(caught.value, RolledBackError)
+    assert observed.answers == {before["alpha"]}
+    assert not observed.failures
+    site.deploy()
+
+
+def test_where_memory_does_not_fit_a_second_one_it_is_said_and_a_wrong_model_is_roll_back(site, expecting, monkeypatch):
+    site.deploy()
+    before = site.answers()
+    lines: list[str] = []
+    expecting(601)
+    site.serve(alpha=600)
+    monkeypatch.setattr(trial, "_free_memory", lambda: 100_000_000)
+    layout, name = site.stage()
+    outcome = activated(layout, name, lines.append)
+    assert outcome.result == "rolled back"
+    assert any("not tried beside what serves: 572 MiB of memory needed, 95 MiB free" in line for line in lines)
+    assert site.answers() == before
+    site.serve(alpha=601)
+
+
+def test_a_trial_that_was_killed_is_ended_by_the_next_one(site):
+    site.deploy()
+    site.serve(alpha=71)
+    layout, name = site.stage()
+    assert layout.current
+    folder = layout.current.path / "trial"
+    (folder / "triton").mkdir(parents=True)
+    left = embedded.start(folder / "triton", folder / ".server", ports=free_ports())
+    try:
+        assert activated(layout, name).result == "done"
+        assert not left.process.is_alive()
+        assert not folder.exists()
+    finally:
+        embedded.kill(left)
+
+
+def test_a_rollback_tries_nothing_that_has_served(site):
+    from tritonops.remote.rollback import roll_back_host
+    from tritonops.remote.ssh.host import Host
+
+    site.serve(alpha=81)
+    site.deploy()
+    site.serve(alpha=82)
+    site.deploy()
+    lines: list[str] = []
+    with Host("gpu-01", ssh_config=site.fleet.config) as host:
+        roll_back_host(host, "tritonops", to=None, report=lines.append)
+    assert not any(line.startswith("try ") for line in lines)
+    site.deploy()
+
+
+def no_trial_is_left(site: Site) -> bool:
+    layout = Layout(site.servers["gpu-01"].root)
+    return not list(layout.root.glob("releases/*/trial"))
+
+
+ENSEMBLE = 'platform: "ensemble"\nensemble_scheduling {{ step: [ {steps} ] }}\n'
+
+
+@pytest.mark.parametrize(
+    ("changed", "tried"),
+    [
+        (["alone"], ["alone"]),
+        (["one"], ["both", "one", "two"]),
+        (["both"], ["both", "one", "two"]),
+        (["calls"], ["alone", "both", "calls", "one", "two"]),
+        (["removed"], []),
+    ],
+)
+def test_a_model_is_tried_with_those_that_it_needs_and_that_need_it(tmp_path, changed, tried):
+    configs = dict.fromkeys(("alone", "one", "two"), 'backend: "onnxruntime"\n')
+    configs["both"] = ENSEMBLE.format(steps=", ".join(f'{{ model_name: "{step}" }}' for step in ("one", "two")))
+    configs["calls"] = 'backend: "python"\n'
+    for name, config in configs.items():
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "config.pbtxt").write_text(f'name: "{name}"\n{config}')
+    assert trial._affected(tmp_path, changed, all_=False) == tried
+    assert trial._affected(tmp_path, [], all_=True) == sorted(configs)

@@ -1,0 +1,208 @@
+"""The shape of the code: its rooms, the tests of each module, the directions of imports, the sizes."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import PROJECT
+
+PACKAGE = PROJECT / "tritonops"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+STILL_LARGE = {
+    "tasks/remote.py",
+    "tasks/triton.py",
+    "tritonops/compose/replacement.py",
+    "tritonops/files.py",
+    "tritonops/models/download.py",
+    "tritonops/models/transfer/downloader.py",
+    "tritonops/server/backends/onnxruntime/model.py",
+    "tritonops/triton/client/client.py",
+    "tritonops/triton/load.py",
+}
+"""Modules that have yet to be split."""
+MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 14, 300, 50
+TESTED_ELSEWHERE = {
+    "compose/definition": "pending",
+    "compose/dependencies": "pending",
+    "compose/engine/container": "pending",
+    "compose/probe": "pending",
+    "compose/serving": "pending",
+    "compose/starting": "pending",
+    "errors": "pending",
+    "models/catalog/catalog": "pending",
+    "models/catalog/lines": "pending",
+    "models/catalog/lockfile": "pending",
+    "models/catalog/rules": "pending",
+    "models/configs/batch_trial_program": "pending",
+    "models/configs/rendering": "pending",
+    "models/configs/version_policy": "pending",
+    "models/download": "pending",
+    "models/http/errors": "pending",
+    "models/http/response": "pending",
+    "models/http/retries": "pending",
+    "models/http/watchdog": "pending",
+    "models/install": "pending",
+    "models/prune": "pending",
+    "models/remove": "pending",
+    "models/rules/config": "pending",
+    "models/rules/ensembles": "pending",
+    "models/rules/files": "pending",
+    "models/rules/finding": "pending",
+    "models/rules/graph": "pending",
+    "models/rules/hazards": "pending",
+    "models/rules/python": "pending",
+    "models/rules/scheduling": "pending",
+    "models/rules/tensors": "pending",
+    "models/rules/warmup_data": "pending",
+    "models/sources/fetcher": "pending",
+    "models/sources/hub": "pending",
+    "models/sources/listing": "pending",
+    "models/transfer/downloader": "pending",
+    "models/transfer/file_download": "pending",
+    "models/transfer/partial_file": "pending",
+    "models/transfer/worker_pool": "pending",
+    "project": "pending",
+    "remote/client/activation_log": "pending",
+    "remote/client/checkout": "pending",
+    "remote/client/endpoint": "pending",
+    "remote/client/host_state": "pending",
+    "remote/client/manifest": "pending",
+    "remote/client/preflight": "pending",
+    "remote/env": "pending",
+    "remote/host/bookkeeping": "pending",
+    "remote/host/leftovers": "pending",
+    "remote/host/loads": "pending",
+    "remote/host/outage": "pending",
+    "remote/host/prepare": "pending",
+    "remote/host/runtime": "pending",
+    "remote/host/serving": "pending",
+    "remote/host/switching": "pending",
+    "remote/layout/definition": "pending",
+    "remote/layout/deploy_lock": "pending",
+    "remote/layout/paths": "pending",
+    "remote/layout/records": "pending",
+    "remote/plan": "pending",
+    "remote/ssh/host_keys": "pending",
+    "remote/ssh/ssh_config": "pending",
+    "remote/ssh/tunnel": "pending",
+    "server/command_line": "pending",
+    "server/plain_paths": "pending",
+    "server/process": "pending",
+    "server/status": "pending",
+    "testing/container": "pending",
+    "triton/comparison": "pending",
+    "triton/plan/declared_config": "pending",
+    "triton/plan/make_plan": "pending",
+    "triton/plan/plan": "pending",
+    "triton/served_folder": "pending",
+    "triton/startup/loading": "pending",
+    "triton/unload": "pending",
+    "triton_image": "pending",
+}
+"""Modules of more than 60 lines without a test file at their mirrored path, and why."""
+
+
+def name(path):
+    return str(path.relative_to(PACKAGE).with_suffix(""))
+
+
+def lines(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def functions(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def test_a_module_over_60_lines_has_a_test_file_at_its_mirrored_path_or_a_reason():
+    large = [name(path) for path in MODULES if lines(path) > 60 and "backends" not in path.parts]
+    missing = {
+        each for each in large if not (PROJECT / "tests" / each).with_name(f"test_{Path(each).name}.py").exists()
+    }
+    assert missing == TESTED_ELSEWHERE.keys()
+
+
+def test_no_room_has_too_many_modules_and_no_module_too_many_lines():
+    folders = {path.parent for path in MODULES}
+    assert [str(folder) for folder in folders if len([*folder.glob("[a-z]*.py")]) > MOST_MODULES] == []
+    product = [*MODULES, *(PROJECT / "tasks").rglob("*.py")]
+    large = {str(path.relative_to(PROJECT)) for path in product if lines(path) > MOST_LINES}
+    assert large - {"tritonops/errors.py"} == STILL_LARGE
+
+
+def test_no_function_is_long_but_for_the_signatures_of_tasks():
+    long = [
+        f"{name(path)}.{function.name}"
+        for path in MODULES
+        for function in functions(path)
+        if (function.end_lineno or 0) - function.lineno + 1 > MOST_LINES_OF_A_FUNCTION
+    ]
+    assert long == []
+
+
+def test_no_imports_go_in_a_circle_also_none_for_types_alone():
+    graph = {module(path): imported(path) for path in PACKAGE.rglob("*.py") if path.parent.name != "transfer"}
+    assert circle(graph) == []
+
+
+def module(path):
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path):
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tritonops"):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                is_module = (PROJECT / full.replace(".", "/")).with_suffix(".py").exists()
+                found.add(full if is_module else node.module)
+    return found
+
+
+def circle(graph):
+    """Drop modules that import nothing of what is left; what remains imports itself, at last."""
+    left = dict(graph)
+    while leaves := [each for each, needs in left.items() if not needs & (left.keys() - {each})]:
+        for each in leaves:
+            del left[each]
+    return sorted(left)
+
+
+def test_ruff_sees_the_python_files_that_git_tracks():
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    seen = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--show-files"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    shown = {str(Path(path).relative_to(PROJECT)) for path in seen.stdout.split() if path.endswith(".py")}
+    assert {path for path in tracked.stdout.split() if (PROJECT / path).exists()} <= shown
+
+
+FORBIDDEN = {
+    "tritonops/settings.py": "tritonops.triton.apply",
+    "tritonops/models/catalog/rules.py": "tritonops.project",
+    "tritonops/models/disk/store.py": "tritonops.models.install",
+    "tritonops/models/http/headers.py": "tritonops.models.disk.store",
+    "tritonops/triton/client/client.py": "tritonops.triton.load",
+    "tritonops/compose/engine/docker.py": "tritonops.compose.service",
+    "tritonops/remote/host/mirror.py": "tritonops.remote.ssh.host",
+}
+
+
+@pytest.mark.parametrize("importer", FORBIDDEN)
+def test_an_import_against_the_order_of_the_rooms_is_found(importer, tmp_path):
+    for path in PACKAGE.rglob("*.py"):
+        target = tmp_path / path.relative_to(PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (tmp_path / "pyproject.toml").write_bytes((PROJECT / "pyproject.toml").read_bytes())
+    wrong = tmp_path / importer
+    wrong.write_text(f"{wrong.read_text(encoding='utf-8')}\nimport {FORBIDDEN[importer]}\n", encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert FORBIDDEN[importer] in done.stdout

@@ -1,0 +1,1 @@
+"""The Docker engine: its commands, containers, images and failures."""

@@ -1,0 +1,1 @@
+"""models.toml and models.lock: read, checked, edited and committed."""

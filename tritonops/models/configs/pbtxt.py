@@ -1,0 +1,50 @@
+"""config.pbtxt: parsed with Triton's own protobuf schema, and edited without touching the rest of the file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tritonops import files
+from tritonops.display_text import clip
+from tritonops.errors import ConfigError, UnreadableFileError
+
+ModelConfig = Any
+"""inference.ModelConfig: tritonclient has no types."""
+MAX_CONFIG = 200_000
+"""Bytes of a config.pbtxt; protobuf's parser takes 150 bytes of memory for one of white space."""
+
+
+def parse_config(text: str, *, where: str = "config.pbtxt") -> ModelConfig:
+    """Parse a config. Raises ConfigError with `where`, line and column."""
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    try:
+        return text_format.Parse(text, model_config_pb2.ModelConfig())
+    except text_format.ParseError as exc:
+        raise ConfigError(where, exc.GetLine(), exc.GetColumn(), _problem(str(exc))) from exc
+
+
+def read_config(path: Path) -> ModelConfig:
+    """Parse a file. Raises ConfigError with its path, line and column; also for a file that cannot be read."""
+    return parse_config(read_text(path), where=str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a config as it is, line ends and all. Raises ConfigError."""
+    try:
+        return files.read_text(path, MAX_CONFIG)
+    except UnreadableFileError as exc:
+        raise ConfigError(str(path), exc.line, None, exc.problem) from exc
+
+
+def _problem(message: str) -> str:
+    """Drop the position and the repeated line that text_format puts in front of the reason."""
+    return clip(re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL), 300)
+
+
+def type_name(tensor: Any) -> str:
+    """Write the data type of a part of a config as its text does: "TYPE_FP32"."""
+    return str(tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number[tensor.data_type].name)

@@ -1,0 +1,1 @@
+"""The models directory and the store beside it."""

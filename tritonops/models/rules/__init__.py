@@ -1,0 +1,1 @@
+"""What `inv models.check` knows, one file a subject."""

@@ -1,0 +1,70 @@
+"""What a check found, and what configs are judged against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tritonops.errors import TritonOpsError
+from tritonops.triton_image import Image
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, whatever file it stands in."""
+
+    code: str
+    what: str
+    why: str
+    """Why Triton would refuse it, or do something else."""
+    fix: str
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a model, in the files where it stands."""
+
+    model: str
+    code: str
+    severity: Severity
+    files: tuple[Path, ...]
+    what: str
+    why: str
+    fix: str
+
+
+def raise_on_errors(findings: Sequence[Finding]) -> None:
+    """Raise TritonOpsError where one of the findings is an error; warnings pass."""
+    errors = sum(finding.severity == "error" for finding in findings)
+    if errors:
+        raise TritonOpsError(f"errors: {errors}, warnings: {len(findings) - errors}")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One config, and what it is judged against."""
+
+    name: str
+    config: Any
+    """inference.ModelConfig."""
+    home: Path | None
+    """The model's folder; None where it is not on disk."""
+    versions: tuple[int, ...]
+    """On disk, lowest first."""
+    image: Image
+    gpus: int | None = None
+    """How many the machine has; None where nobody knows."""
+    enabled: bool = True
+    """Whether Triton is shown the model."""
+    others: Mapping[str, Subject] = field(default_factory=dict)
+    """The other models of the repository, by name, for ensembles."""
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it joins other models instead of having files."""
+        return bool(self.config.platform == "ensemble" or self.config.HasField("ensemble_scheduling"))

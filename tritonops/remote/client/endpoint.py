@@ -1,0 +1,132 @@
+"""The Triton of a host: over gRPC through a tunnel, and one question over HTTP that needs no gRPC here."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tritonops.errors import ForwardingRefusedError, TritonError, TritonUnreachableError
+from tritonops.remote.client.host_state import State, survey
+from tritonops.remote.ssh.host import Host, forwarding_refused
+from tritonops.remote.ssh.tunnel import tunnel
+
+if TYPE_CHECKING:
+    from tritonops.triton.client.client import TritonClient
+
+
+@contextmanager
+def remote_client(host: Host, directory: str) -> Iterator[TritonClient]:
+    """Give a client of the Triton of `host`, with the ports and the token of the host's own env file."""
+    with client_of(host, survey(host, directory)) as client:
+        yield client
+
+
+@contextmanager
+def client_of(host: Host, state: State) -> Iterator[TritonClient]:
+    """Give a client of the Triton of a host that was surveyed. Raises ForwardingRefusedError, at the first call."""
+    from tritonops.triton.client.client import connect
+
+    with tunnel(host, state.grpc_port) as address, connect(address, token=state.token) as client:
+        client.url = f"{host.name} (port {state.grpc_port}, over SSH)"  # what errors name; not the tunnel's own end
+        try:
+            yield client
+        except TritonUnreachableError as exc:
+            if host.refuses_forwarding:
+                raise forwarding_refused(host.name) from exc
+            raise
+
+
+def serves_recorded(host: Host, state: State) -> bool:
+    """Whether Triton serves what it served after the deploy; models that are not in models.toml may come and go."""
+    found, recorded = served_now(host, state), state.outcome.served if state.outcome else ()
+    if found is None:
+        return False
+    by_hand = {*state.by_hand, *(state.outcome.by_hand if state.outcome else ())}
+    return sorted(row for row in found if row[0] not in by_hand) == sorted(
+        row for row in recorded if row[0] not in by_hand
+    )
+
+
+def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+    """List the model versions that are ready on the host; None where its Triton does not answer.
+
+    Over HTTP, in a channel of the connection that is there: importing gRPC would take longer than asking. A host that
+    allows no port forwarding asks its own Triton.
+    """
+    try:
+        return _served_over_http(host, state)
+    except ForwardingRefusedError:
+        return _served_by_its_own_word(host, state)
+
+
+def _served_over_http(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+    connection = _Channel(host, state.http_port)
+    headers = {"triton-token": state.token} if state.token else {}
+    try:
+        connection.request("POST", "/v2/repository/index", body='{"ready": true}', headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise TritonError(f"{host.name}: Triton answers {answer.status} {body.decode(errors='replace')[:200]}")
+    return _ready(body, f"{host.name}: what answers on port {state.http_port} is no Triton")
+
+
+def _served_by_its_own_word(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+    output = host.run(f'"{state.root}/current/inv" triton.list --json', check=False)
+    if output.code == TritonUnreachableError.exit_code:
+        return None
+    if output.code:
+        raise TritonError(f"{host.name}: {output.stderr.strip()[-300:]}")
+    return _ready(output.stdout.encode(), f"{host.name}: what its own Triton answers cannot be read")
+
+
+def _ready(body: bytes, problem: str) -> tuple[tuple[str, int], ...]:
+    try:
+        rows = json.loads(body)
+        return tuple(sorted((row["name"], int(row["version"])) for row in rows if row.get("state") == "READY"))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        raise TritonError(f"{problem}: {exc!r}"[:300]) from exc
+
+
+def require_closed(host: Host, state: State, *, grpc: bool = True) -> None:
+    """Prove that the control API refuses whoever sends no token; nothing to prove where the host has none.
+
+    Without `grpc` over HTTP alone, which takes no import. Raises OpenControlError, and TritonError if it is down.
+    """
+    if state.token is None:
+        return
+    from tritonops.triton.client.closed import require_closed_grpc, require_closed_http
+
+    where = f"{host.name} (port {{}}, over SSH)"
+    connection = _Channel(host, state.http_port)
+    try:
+        require_closed_http(connection, where=where.format(state.http_port))
+    except ForwardingRefusedError:
+        return  # the activation has proved it on the host
+    except (OSError, http.client.HTTPException) as exc:
+        raise TritonError(f"{host.name}: cannot prove that the token closes its control API: {exc}") from exc
+    finally:
+        connection.close()
+    if grpc:
+        with tunnel(host, state.grpc_port) as address:
+            require_closed_grpc(address, where=where.format(state.grpc_port))
+
+
+class _Channel(http.client.HTTPConnection):
+    """HTTP over a channel of an SSH connection."""
+
+    def __init__(self, host: Host, port: int) -> None:
+        super().__init__("127.0.0.1", port, timeout=10)
+        self._host = host
+
+    def connect(self) -> None:
+        channel = self._host.channel_to(self.port)
+        channel.settimeout(self.timeout)
+        self.sock = channel

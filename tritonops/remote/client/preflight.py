@@ -1,0 +1,264 @@
+"""Whether a host is fit to serve: what a deploy asks before it sends anything, and `remote.doctor` at any time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tritonops.compose.engine.machine import engine_machine, is_loopback
+from tritonops.errors import DeployError
+from tritonops.remote.client.inventory import HostSettings
+
+# What NVIDIA fixed up to here: docs/security.md. 25.02 is the last image with TensorFlow, and has none of it.
+FIXED_IN = (26, 3)
+_CLOCK_OFF = 120
+# The first release installs the Python environment; the download of models counts its own bytes.
+_FREE_AT_FIRST, _FREE_LATER = 2_000_000_000, 200_000_000
+# Run in the folder of TRITON_REMOTE_DIR.
+_PREFLIGHT = r"""
+say() { printf '%s\t%s\n' "$1" "$2"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+PATH="$PATH:$HOME/.local/bin:/usr/sbin"
+say now "$(date +%s)"
+[ ! -d "shared/venvs/$venv" ] || say venv yes
+say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
+for tool in rsync uv docker; do if has "$tool"; then say has "$tool"; fi; done
+for python in python3.12 python3.11 python3 python3.13; do
+    if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+        2>/dev/null; then say python "$python"; break; fi
+done
+if [ "$compose" = yes ] && has docker; then
+    say engine "$(docker info --format '{{.ServerVersion}}' 2>&1 | tail -1)"
+    say compose "$(docker compose version --short 2>/dev/null)"
+    say endpoint "$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null)"
+    say security "$(docker info --format '{{.SecurityOptions}}' 2>/dev/null)"
+    own="unix://${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock"
+    if [ -S "${own#unix://}" ]; then
+        say own "$(docker --host "$own" info --format '{{.SecurityOptions}}' 2>/dev/null)"
+    fi
+    if [ -e "/var/lib/systemd/linger/$(id -un)" ]; then say linger yes; fi
+fi
+if has nvidia-smi; then say gpus "$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')"; fi
+say image "$image"
+if [ "$gpu_in_container" = yes ] && has docker; then
+    say runtimes "$(docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null)"
+    for tool in nvidia-ctk nvidia-container-runtime-hook; do if has "$tool"; then say has "$tool"; fi; done
+    if docker image inspect "$image" >/dev/null 2>&1; then
+        inside="docker run --rm --gpus all --entrypoint nvidia-smi"
+        say contained "$(timeout 60 $inside "$image" -L 2>/dev/null | grep -c '^GPU')"
+    fi
+fi
+"""
+# The image of the release that serves.
+_SERVED_IMAGE = "$(sed -n 's/.*TRITON_IMAGE:-\\([^}]*\\)}.*/\\1/p' current/project/ml.yml 2>/dev/null)"
+_EXAMINE = r"""
+say memory "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')"
+say driver "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)"
+if has ss; then ss -ltnH | awk '{ print "listens\t" $4 }'; fi
+"""
+
+
+class Said:
+    """The answers of a host, and how it is meant to serve."""
+
+    def __init__(self, answers: Mapping[str, Sequence[str]], here: HostSettings) -> None:
+        self.answers, self.here = answers, here
+
+    @property
+    def compose(self) -> bool:
+        """Whether it serves in Docker Compose."""
+        return self.here.runtime == "compose"
+
+    @property
+    def gpu(self) -> bool:
+        """Whether it serves on GPUs."""
+        return self.here.config == "gpu"
+
+    def one(self, key: str) -> str:
+        """Give the one answer under this key; empty where there is none."""
+        return next(iter(self.answers.get(key, [""])), "")
+
+    def number(self, key: str) -> int:
+        """Give it as a number; 0 where it is none."""
+        return int(self.one(key)) if self.one(key).isdigit() else 0
+
+    @property
+    def rootless(self) -> bool:
+        """Whether the engine of this user says that it runs without root."""
+        return "name=rootless" in self.one("security") or "name=rootless" in self.one("own")
+
+    def has(self, tool: str) -> bool:
+        """Whether the host has this command."""
+        return tool in self.answers.get("has", [])
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a host needs: `holds` says whether it is there, None where it does not matter or is unknown."""
+
+    name: str
+    holds: Callable[[Said], bool | None]
+    problem: str
+    remedy: str
+    rootless: str | None = None
+    """The remedy where Docker runs without root."""
+
+    def remedy_for(self, said: Said) -> str:
+        """Choose the remedy by what Docker says of itself."""
+        return self.rootless if self.rootless and said.rootless else self.remedy
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a check."""
+
+    check: str
+    state: Literal["ok", "problem", "not asked"]
+    problem: str | None = None
+    remedy: str | None = None
+
+
+NEEDS = (
+    Check("rsync", lambda said: said.has("rsync"), "rsync is not installed", "sudo apt install rsync"),
+    Check(
+        "python",
+        lambda said: bool(said.one("python")) or said.has("uv"),
+        "there is neither Python 3.11 to 3.13 with venv, nor uv",
+        "sudo apt install python3 python3-venv",
+    ),
+    Check(
+        "docker",
+        lambda said: said.one("engine")[:1].isdigit() if said.compose else None,
+        "no Docker engine answers this user",
+        'install Docker Engine, add the user to the group docker, or set runtime = "embedded" in hosts.toml',
+        rootless="as this user: docker context use rootless",
+    ),
+    Check(
+        "engine",
+        lambda said: engine_machine(said.one("endpoint"), is_loopback) is None if said.compose else None,
+        "docker there talks to the engine of another machine, whose Triton this host cannot prove",
+        "deploy to that machine; or on this one: docker context use default, and no DOCKER_HOST",
+    ),
+    Check(
+        "compose",
+        lambda said: bool(said.one("compose")) if said.compose else None,
+        "Docker has no Compose v2",
+        "sudo apt install docker-compose-plugin",
+    ),
+    Check(
+        "gpu",
+        lambda said: said.number("gpus") > 0 if said.gpu else None,
+        "nvidia-smi lists no GPU",
+        'install the NVIDIA driver, or set config = "cpu" in hosts.toml',
+    ),
+    Check(
+        "toolkit",
+        lambda said: _has_toolkit(said) if said.gpu and said.compose else None,
+        "Docker has no NVIDIA Container Toolkit",
+        "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
+        rootless="install nvidia-container-toolkit, then as this user: nvidia-ctk runtime configure --runtime=docker "
+        "--config=$HOME/.config/docker/daemon.json; sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups "
+        "--in-place; systemctl --user restart docker",
+    ),
+    Check(
+        "gpu in a container",
+        lambda said: said.number("contained") > 0 if said.one("contained") else None,
+        "a container sees no GPU",
+        "docker run --rm --gpus all IMAGE nvidia-smi says why",
+    ),
+    Check(
+        "disk",
+        lambda said: said.number("free") * 1024 >= (_FREE_LATER if said.one("venv") else _FREE_AT_FIRST),
+        "the disk is full: 200 MB must be free, and 2 GB before the first deploy",
+        "inv remote.run --host HOST -- models.prune --yes, or a larger disk",
+    ),
+)
+MORE = (
+    Check(
+        "linger",
+        lambda said: bool(said.one("linger")) if said.compose and said.rootless else None,
+        "the rootless engine, and Triton with it, may end when its user logs out",
+        "sudo loginctl enable-linger, with the user's name",
+    ),
+    Check(
+        "clock",
+        lambda said: abs(said.number("now") - time.time()) < _CLOCK_OFF,
+        "its clock and the one here differ by more than two minutes",
+        "sudo timedatectl set-ntp true, where it is wrong",
+    ),
+    Check(
+        "driver",
+        lambda said: bool(said.one("driver")) if said.gpu else None,
+        "the NVIDIA driver does not answer",
+        "install it, and restart the host",
+    ),
+    Check(
+        "shared memory",
+        lambda said: None if said.compose else said.number("memory") * 1024 >= 256_000_000,
+        "less than 256 MB of shared memory are free; Python-based backends pass tensors through it",
+        "a larger /dev/shm",
+    ),
+    Check(
+        "ports",
+        lambda said: not _open_ports(said),
+        "a port of Triton is open to the network",
+        "unset TRITON_BIND with inv remote.env; reach Triton through inv triton.list --host HOST",
+    ),
+    Check(
+        "image",
+        lambda said: _is_fixed(said.one("image")) if said.compose else None,
+        f"the image is older than {FIXED_IN[0]}.{FIXED_IN[1]:02d}, and has known security holes",
+        "inv remote.env: TRITON_IMAGE=… of a newer release",
+    ),
+)
+
+
+def preflight(here: HostSettings, *, venv: str, image: str) -> str:
+    """Write the script of questions: `venv` is the digest of a release's requirements, `image` a word of the shell, the
+    image that the host serves with.
+    """
+    compose, gpu = here.runtime == "compose", here.config == "gpu"
+    asked = {"compose": compose, "gpu_in_container": compose and gpu}
+    variables = " ".join(f"{name}={'yes' if value else 'no'}" for name, value in asked.items())
+    return f"venv={venv} {variables} image={image}\n{_PREFLIGHT}"
+
+
+def require_fit(host: str, said: Said) -> None:
+    """Raise DeployError that names all that is missing."""
+    missing = [check for check in NEEDS if check.holds(said) is False]
+    if missing:
+        problems = "\n".join(f"  {check.problem}: {check.remedy_for(said)}" for check in missing)
+        raise DeployError(f"{host} is not ready for a deploy:\n{problems}", hint=f"inv remote.doctor --host {host}")
+
+
+def _finding(check: Check, said: Said) -> Finding:
+    holds = check.holds(said)
+    if holds is None:
+        return Finding(check.name, "not asked")
+    return Finding(check.name, "ok") if holds else Finding(check.name, "problem", check.problem, check.remedy_for(said))
+
+
+def _has_toolkit(said: Said) -> bool:
+    """Docker finds GPUs by a runtime, by a hook beside it, or by what nvidia-ctk wrote down; a GPU seen proves it."""
+    tools = ("nvidia-ctk", "nvidia-container-runtime-hook")
+    return "nvidia" in said.one("runtimes").split() or any(map(said.has, tools)) or said.number("contained") > 0
+
+
+def _open_ports(said: Said) -> list[str]:
+    """The addresses beyond loopback on which a port of Triton listens."""
+    ports = said.one("ports").split()
+    addresses = [address.rpartition(":") for address in said.answers.get("listens", [])]
+    return [f"{host}:{port}" for host, _, port in addresses if port in ports and not _is_loopback(host)]
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("[::1]", "[::ffff:127.0.0.1]")
+
+
+def _is_fixed(image: str) -> bool | None:
+    """Read the release off NVIDIA's tag ("26.07-py3"); None for an image of somebody's own."""
+    found = re.search(r"nvidia/tritonserver:(\d\d)\.(\d\d)", image)
+    return (int(found[1]), int(found[2])) >= FIXED_IN if found else None

@@ -1,0 +1,50 @@
+"""Send files from here by their digests: what the host lacks, and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tritonops.errors import InputError, TritonOpsError
+from tritonops.models.catalog.lockfile import load_lock, pin_of
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.disk.store import Store
+from tritonops.remote.client.checkout import Source
+from tritonops.remote.client.host_state import State
+from tritonops.remote.client.inventory import HostSettings
+from tritonops.remote.ssh.host import Host
+
+
+def pinned_files(source: Source, store_dir: Path, host: HostSettings) -> dict[str, Path]:
+    """Find the stored files of the models of a host, by SHA-256.
+
+    Raises TritonOpsError where a version is not pinned, or not in the store here.
+    """
+    if "models.lock" not in source.manifest.paths:
+        raise InputError("git does not track models.lock, by which a host verifies what is pushed", hint="Commit it.")
+    catalog, lock = load_catalog(source.models_toml), load_lock(source.models_toml.with_suffix(".lock"))
+    store, files = Store(store_dir), dict[str, Path]()
+    for version in catalog.versions:
+        if host.serves(version.hosts):
+            pin = pin_of(version, lock, catalog.path)
+            if pin is None or not all(store.has(file.sha256) for file in pin.files):
+                missing = "pinned in models.lock" if pin is None else "downloaded here"
+                raise TritonOpsError(f"cannot push {version.label}: it is not {missing}", hint="inv models.download")
+            files |= {file.sha256: store.blob(file.sha256) for file in pin.files}
+    store.digests.save()
+    return files
+
+
+def push(host: Host, state: State, files: Mapping[str, Path]) -> None:
+    """Send files, each under its SHA-256; the host verifies each before it takes it.
+
+    One that a broken connection left half there is completed: what arrived of it is not sent again.
+    """
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(prefix="tritonops-") as folder:
+        for sha256, path in files.items():
+            Path(folder, sha256).symlink_to(path.absolute())
+        incoming = f"{state.root}/shared/.store/incoming/"
+        host.rsync(f"{folder}/", incoming, "--recursive", "--copy-links", "--ignore-times", "--partial")

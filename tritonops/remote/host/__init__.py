@@ -1,0 +1,1 @@
+"""What runs on the server: a release prepared, switched to, served and recorded."""

@@ -1,0 +1,239 @@
+"""What happens on the host once a release lies there: prepare it, switch to it, and roll back if that fails.
+
+It runs in a process of its own, which no lost connection ends. Where it stands is on disk:
+
+    no switching.json               shared/triton is what `current` serves; whatever a release needs is prepared inside
+                                    its own folder, where neither Triton nor a restart of Triton sees it
+    switching.json, {from, to}      shared/triton and Triton are on their way from one release to the other
+    ... and current is `to`         the new release serves; only the bookkeeping is not finished
+
+A failure, SIGTERM and SIGHUP go back to `from` at once. After kill -9 or a power cut the next deploy or rollback
+finds switching.json and goes back first. Going back is the same switch in the other direction: the files of
+every release stay as hard links in its folder, so it needs no network.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tritonops.documents import MAX_RECORD
+from tritonops.errors import (
+    HostLockedError,
+    InputError,
+    NotRolledBackError,
+    RolledBackError,
+    TritonError,
+    TritonOpsError,
+    UnreadableFileError,
+)
+from tritonops.files import read_text_if_present
+from tritonops.models.disk.repository import Repository
+from tritonops.remote.host.bookkeeping import _audit, _record, _record_seal, is_sealed, prune, read_digests
+from tritonops.remote.host.by_hand import ByHand, carry_over, listed_models
+from tritonops.remote.host.leftovers import is_whole, make_again, make_room, set_reserve_aside
+from tritonops.remote.host.loads import untouched
+from tritonops.remote.host.mirror import mirror
+from tritonops.remote.host.prepare import prepare
+from tritonops.remote.host.release_env import adopt_env, copy_env, is_as_host_env, settings_of
+from tritonops.remote.host.switching import _SIGNALS, Switched, _ignore_signals, _now, _worded, roll_back, switch
+from tritonops.remote.host.trial import end_left_trials, try_release
+from tritonops.remote.layout.answers import served as served_models
+from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.remote.layout.records import Outcome, Switch, recorded_loads
+from tritonops.triton.client.client import connect
+
+
+def activate(layout: Layout, name: str, *, by: str, kind: str, prune_models: bool = False, report: Report) -> Outcome:
+    """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
+
+    The outcome says whether that was done; where it was not, what was served before is, unless it says otherwise.
+    Each is in the audit log, a refusal too.
+    """
+    started = time.monotonic()
+    with _ended_by_signals():
+        try:
+            make_room(layout, report=report)
+            release = layout.release(name)
+        except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
+            outcome = _failed(exc, seconds=_since(started))
+            _audit(layout, name, "", outcome, by=by, kind=kind)
+            return outcome
+        try:
+            with hold(layout.lock, Holder(by, _now(), f"{kind} of {name}", os.getpid())):
+                return _activated(layout, release, started, by=by, kind=kind, prune_models=prune_models, report=report)
+        except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
+            outcome = _failed(exc, seconds=_since(started))
+            _record(layout, release, outcome, by=by, kind=kind)
+            return outcome
+
+
+def _activated(
+    layout: Layout, release: Release, started: float, *, by: str, kind: str, prune_models: bool, report: Report
+) -> Outcome:
+    before, current = _served_before(layout, release), layout.current
+    was_sealed = current is not None and is_sealed(layout, current)
+    _record_killed(layout, release)
+    try:
+        switched, by_hand = _steps(layout, release, report, prune_models=prune_models)
+    except (TritonOpsError, OSError, KeyboardInterrupt, SystemExit) as exc:
+        outcome = _failed(exc, seconds=_since(started))
+        _record(layout, release, outcome, by=by, kind=kind)
+        if was_sealed and current and not layout.journal.exists():
+            _record_seal(layout, current)
+        return outcome
+    outcome = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
+    _record(layout, release, outcome, by=by, kind=kind)
+    with suppress(TritonOpsError, OSError):  # what serves is done, whatever cannot be tidied up
+        prune(layout)
+        set_reserve_aside(layout)
+    return _record_seal(layout, release) or outcome
+
+
+def _failed(exc: BaseException, *, seconds: float) -> Outcome:
+    kinds = ((HostLockedError, "locked"), (RolledBackError, "rolled back"), (NotRolledBackError, "not rolled back"))
+    result = next((word for kind, word in kinds if isinstance(exc, kind)), "failed")
+    return Outcome(result, _now(), seconds, message=_worded(exc))
+
+
+def _done(layout: Layout, release: Release, switched: Switched, by_hand: ByHand) -> Outcome:
+    served, restart = switched.served, switched.served.restart
+    return Outcome(
+        "done",
+        _now(),
+        served=served.models,
+        env=read_digests(layout)[1] if is_as_host_env(layout, release) else "another one",
+        changed=switched.changed,
+        by_hand=by_hand.kept,
+        pruned=by_hand.pruned,
+        loads={name: asdict(load) for name, load in served.loads.items()},
+        restarted=restart.reasons if restart else (),
+        gap=restart.gap if restart else None,
+    )
+
+
+def _steps(layout: Layout, release: Release, report: Report, *, prune_models: bool) -> tuple[Switched, ByHand]:
+    _refuse_what_never_served(release)
+    before = layout.current
+    if before and not is_whole(before):
+        make_again(layout, before, release, report=report)
+    repair(layout, report=report)
+    recorded = recorded_loads(before.outcome if before else None)
+    loads = untouched(recorded, layout.models_dir)
+    end_left_trials(layout)
+    if before and before.id != release.id:
+        report(f"keep what {before.id} serves")
+        mirror(layout.models_dir, before.models_dir)
+        adopt_env(layout, before)
+    is_new = release.outcome is None
+    if is_new:
+        copy_env(layout, release)
+        prepare(layout, release, report=report)
+    by_hand = carry_over(layout, release, prune=prune_models)
+    optional, touched = _not_served(layout, by_hand.kept), sorted(recorded.keys() - loads.keys())
+    if is_new and before:
+        try_release(layout, release, optional=optional, report=report)
+    switched = switch(layout, before, release, optional=optional, touched=touched, loads=loads, report=report)
+    return switched, by_hand
+
+
+def _record_killed(layout: Layout, release: Release) -> None:
+    """Record the activations that ended without a word: by kill -9 or a power cut."""
+    for other in map(layout.release, layout.names()):
+        pids = [path.read_text(encoding="utf-8").strip() for path in other.path.glob("runs/*.pid")]
+        is_running = any(Path("/proc", pid).exists() for pid in pids if pid)
+        if other.id != release.id and other.outcome is None and pids and not is_running:
+            outcome = Outcome("failed", _now(), message="killed, before it could say what came of it")
+            _record(layout, other, outcome, by=_maker(other), kind="deploy")
+
+
+def _maker(release: Release) -> str:
+    try:
+        return release.facts.by
+    except TritonOpsError:
+        return "somebody"
+
+
+def _served_before(layout: Layout, release: Release) -> str | None:
+    """What a rollback of this release goes to: a rollback to it changes nothing about that."""
+    if release.outcome:
+        return release.outcome.before
+    return layout.current.id if layout.current else ""
+
+
+def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
+    """Those that the running Triton does not serve: such a model does not have to be served after the switch either."""
+    current = layout.current
+    if current is None or not names:
+        return {*names}
+    settings = settings_of(layout, current)
+    with connect(settings.triton_url, token=settings.triton_token) as client:
+        try:
+            return {*names} - {name for name, _ in served_models(client)}
+        except TritonError:
+            return {*names}
+
+
+def _refuse_what_never_served(release: Release) -> None:
+    if release.outcome and release.outcome.result != "done":
+        raise InputError(
+            f"{release.id} never served: its deploy failed", hint="inv remote.releases shows those that did."
+        )
+
+
+def repair(layout: Layout, *, report: Report) -> None:
+    """Go back to what was served before a switch that was interrupted; nothing where none was."""
+    try:
+        text = read_text_if_present(layout.journal, MAX_RECORD)
+        if text is None:
+            return
+        interrupted = Switch.parse(text)
+    except (UnreadableFileError, ValueError) as exc:
+        report(f"{layout.journal} cannot be read, so every model is loaded again: {exc}")
+        interrupted = Switch("another release", _all_names(layout))
+    current = layout.current
+    if current is None or current.id != interrupted.to:
+        report(f"the switch to {interrupted.to} was interrupted: go back")
+        try:
+            by_hand = carry_over(layout, current, ignore=_listed_by(layout, interrupted.to)) if current else ByHand()
+            roll_back(layout, current, None, list(interrupted.changed), optional=by_hand.kept, report=report)
+        except TritonOpsError as exc:
+            # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
+            report(f"not all of it could be rolled back: {exc}")
+    layout.journal.unlink()
+
+
+def _listed_by(layout: Layout, name: str) -> frozenset[str]:
+    return listed_models(layout.release(name)) if name in layout.names() else frozenset()
+
+
+def _all_names(layout: Layout) -> tuple[str, ...]:
+    folders = [layout.models_dir, *([layout.current.models_dir] if layout.current else [])]
+    return tuple(sorted({name for folder in folders for name in Repository(folder).names()}))
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which the switch is rolled back."""
+
+    def interrupt(*_: Any) -> None:
+        _ignore_signals()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 1)

@@ -1,0 +1,72 @@
+"""Models that somebody put into shared/triton by hand: models.toml of no release has them.
+
+They belong to the host, not to a release: a switch to another release, in either direction, leaves them as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.documents import MAX_RECORD
+from tritonops.files import link_or_copy, read_text_if_present
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.disk.repository import Repository
+from tritonops.remote.layout.paths import Layout, Release
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What became of them."""
+
+    kept: tuple[str, ...] = ()
+    """Those that stay in service."""
+    pruned: tuple[str, ...] = ()
+    """Those that go to shared/triton-disabled."""
+
+
+def listed_models(release: Release) -> frozenset[str]:
+    """Name the models of a release's models.toml, as `save_listed` wrote them down."""
+    text = read_text_if_present(release.listed, MAX_RECORD)
+    return frozenset(load_catalog(release.project / "models.toml").names if text is None else text.splitlines())
+
+
+def save_listed(release: Release, names: Collection[str]) -> None:
+    """Write the names down for a survey, which has no reader of TOML."""
+    release.listed.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def carry_over(layout: Layout, release: Release, *, prune: bool = False, ignore: Collection[str] = ()) -> ByHand:
+    """Make the models that were put there by hand part of what `release` serves; with `prune`, disabled.
+
+    Those that its own models.toml has are its own. `ignore` names models that are not by hand.
+    """
+    current, own = layout.current, listed_models(release)
+    not_by_hand = own.union(ignore, listed_models(current) if current else ())
+    source, target = Repository(layout.models_dir), Repository(release.models_dir)
+    for folder in (target.root / name for name in target.enabled_names() if name not in own):
+        _remove(folder)
+    for folder in (target.disabled / name for name in target.disabled_names() if name not in own):
+        _remove(folder)
+    enabled = [name for name in source.enabled_names() if name not in not_by_hand]
+    disabled = [name for name in source.disabled_names() if name not in not_by_hand]
+    for name in enabled:
+        _link(source.root / name, (target.disabled if prune else target.root) / name)
+    for name in disabled:
+        _link(source.disabled / name, target.disabled / name)
+    return ByHand((), tuple(enabled)) if prune else ByHand(tuple(enabled))
+
+
+def _link(model: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if model.is_symlink():
+        place.symlink_to(model.resolve())
+    elif not os.path.lexists(place):
+        shutil.copytree(model, place, copy_function=link_or_copy, symlinks=True)
+
+
+def _remove(folder: Path) -> None:
+    folder.unlink() if folder.is_symlink() else shutil.rmtree(folder)

@@ -1,0 +1,77 @@
+"""What each served model was loaded from: the proof that what answers is what lies on the disk.
+
+A model is proved by content: the digest of the files that Triton reads, taken after they were linked there; the time at
+which Triton acknowledged a load after that; the process that did it; and the config that it serves since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tritonops.errors import DeployError
+from tritonops.models.catalog.lockfile import load_lock, pin_of
+from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.disk.digest_cache import DigestCache
+from tritonops.models.disk.repository import Repository
+from tritonops.remote.layout.paths import Layout, Release
+from tritonops.remote.layout.records import Load
+from tritonops.remote.layout.shell_functions import SERVER
+from tritonops.settings import Settings
+
+
+def seal(folder: Path) -> str:
+    """Digest what the kernel says about each file below a model's folder, not its bytes."""
+    lines = []
+    for path in _files(folder):
+        found = path.lstat()
+        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        lines.append(f"{path.relative_to(folder)} {identity}")
+    return _digest(lines)
+
+
+def digest_files(folder: Path, digests: DigestCache) -> str:
+    """Digest the names and contents of the files below a model's folder."""
+    files = _files(folder)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        contents = list(pool.map(digests.sha256, files))
+    return _digest(f"{path.relative_to(folder)} {content}" for path, content in zip(files, contents, strict=True))
+
+
+def require_locked(release: Release, settings: Settings, models_dir: Path, digests: DigestCache) -> None:
+    """Raise DeployError where a file that Triton reads is not the one that the release's models.lock names."""
+    catalog, lock = load_catalog(settings.models_toml), load_lock(settings.lock_path)
+    names = set(Repository(models_dir).enabled_names())
+    for version in catalog.versions:
+        pin = pin_of(version, lock, catalog.path)
+        if pin and version.name in names:
+            folder = models_dir / version.name / str(version.version)
+            for file in pin.files:
+                if not digests.matches(folder / file.path, file.size, file.sha256):
+                    raise DeployError(f"{folder / file.path} is not what models.lock of {release.id} names")
+
+
+def server_process(layout: Layout, release: Release, settings: Settings) -> str:
+    """Name the process that serves, in the words that a deploy reads back from elsewhere too."""
+    port = settings.triton_url.rpartition(":")[2]
+    script = f"{SERVER}\nserver {release.facts.runtime} {port}"
+    done = subprocess.run(["sh", "-c", script], cwd=layout.root, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def untouched(loads: Mapping[str, Load], models_dir: Path) -> dict[str, Load]:
+    """Keep the records of models whose files nobody changed since."""
+    return {name: load for name, load in loads.items() if seal(models_dir / name) == load.seal}
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    return sorted(path for path in found if path.parent.name != "__pycache__")
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]

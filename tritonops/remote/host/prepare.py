@@ -1,0 +1,86 @@
+"""The models and configs of a release, brought into its own folder on the host. Triton sees nothing of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from tritonops.errors import PartialFailureError, TritonOpsError
+from tritonops.models import config, download
+from tritonops.models.catalog.catalog import Catalog
+from tritonops.models.check import Checked, check
+from tritonops.models.configs.variants import Variant
+from tritonops.models.disk.repository import Repository
+from tritonops.models.disk.store import Store, file_sha256
+from tritonops.models.rules.finding import Finding
+from tritonops.project import Project
+from tritonops.remote.host.by_hand import save_listed
+from tritonops.remote.host.mirror import mirror
+from tritonops.remote.host.release_env import settings_of
+from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.triton.smoke import check_smoke_tests, find_smoke_tests
+
+
+def prepare(layout: Layout, release: Release, *, report: Report) -> None:
+    """Fill the folder of a release, beginning with what is served; what is there already is linked, not fetched.
+
+    Raises TritonOpsError that names what failed.
+    """
+    settings = settings_of(
+        layout, release, TRITON_MODELS_DIR=str(release.models_dir), TRITON_STORE_DIR=str(layout.store_dir)
+    )
+    project = Project(settings)
+    report("prepare, beginning with what is served")
+    mirror(layout.models_dir, release.models_dir)
+    catalog, repository = project.catalog, project.repository
+    save_listed(release, catalog.names)
+    drop_what_is_not_listed(catalog, repository)
+    receive(layout, report=report)
+    report("download models")
+    download.raise_unless_done(download.download(project, overwrite=True))
+    report("copy configs")
+    variant: Variant = "cpu" if release.facts.config == "cpu" else "gpu"
+    outcomes = config.copy_configs(project, variant=variant, overwrite=True)
+    config.raise_unless_done(outcomes)
+    report("check the models")
+    checked = Checked.of(project, variants=(variant,))
+    _raise_on_errors(check(checked))
+    tests = find_smoke_tests(settings.config_dir)
+    check_smoke_tests({name: path for name, path in tests.items() if name in catalog.names})
+
+
+def _raise_on_errors(findings: Sequence[Finding]) -> None:
+    errors: dict[str, str] = {}
+    for finding in findings:
+        if finding.severity == "error":
+            before = f"{errors[finding.model]}; " if finding.model in errors else ""
+            errors[finding.model] = f"{before}{finding.what} (to mend it: {finding.fix})"
+    if errors:
+        raise PartialFailureError("Triton would refuse, or serve otherwise", errors, hint="inv models.check")
+
+
+def receive(layout: Layout, *, report: Report) -> None:
+    """Take pushed files into the store, each only if it has the SHA-256 that it is named after."""
+    store = Store(layout.store_dir)
+    files = sorted(path for path in layout.incoming.glob("*") if len(path.name) == 64)
+    if not files:
+        return
+    report(f"verify {len(files)} files that were pushed")
+    with store.locked(lambda who: report(f"waiting for {who}")):
+        for file in files:
+            if file_sha256(file) != file.name:
+                file.unlink()
+                raise TritonOpsError(f"{file.name} was damaged on its way here", hint="Deploy again: it is sent again.")
+            store.keep(file, file.name)
+
+
+def drop_what_is_not_listed(catalog: Catalog, repository: Repository) -> None:
+    """A release serves what its models.toml lists: other models and versions stay in the releases that had them."""
+    wanted = {(version.name, version.version) for version in catalog.versions}
+    for name in repository.names():
+        home = repository.home(name) or repository.root / name
+        for number in repository.versions(name):
+            if (name, number) not in wanted:
+                shutil.rmtree(home / str(number))
+        if name not in catalog.names:
+            shutil.rmtree(home)

@@ -1,0 +1,102 @@
+"""The env of a release: a private copy of the host's env file, made once, so that a rollback has it too.
+
+Secrets are in no copy: the newest value always counts, also after a rollback. A release of an earlier version reads
+the host's env file itself, so its tasks get the values of its copy from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from tritonops.dotenv import format_line, parse, read_bytes
+from tritonops.files import write_text
+from tritonops.remote.layout.inv_wrapper import compose_project
+from tritonops.remote.layout.paths import Layout, Release
+from tritonops.server import embedded
+from tritonops.settings import Settings, load_settings
+
+SECRETS = ("TRITON_TOKEN", "HF_TOKEN")
+
+
+def copy_env(layout: Layout, release: Release) -> None:
+    """Keep what the host's env file says now, without the secrets, for this release."""
+    write_env(layout, release, without_secrets(host_env(layout)))
+
+
+def adopt_env(layout: Layout, release: Release) -> None:
+    """Make the copy for the release that serves where an earlier version made it: it reads the host's env file itself.
+
+    What that said at its start is not known where it was edited since, apart from the ports that Triton listens on.
+    """
+    if layout.env_of(release).exists():
+        return
+    server = embedded.find(layout.shared / ".server")
+    ports = (
+        {f"TRITON_EXPOSE_{kind.upper()}": str(port) for kind, port in asdict(server.ports).items()} if server else {}
+    )
+    write_env(layout, release, without_secrets(host_env(layout)) | ports)
+
+
+def is_as_host_env(layout: Layout, release: Release) -> bool:
+    """Whether a release was made with what the host's env file says now."""
+    return release_env(layout, release) == host_env(layout)
+
+
+def write_env(layout: Layout, release: Release, values: Mapping[str, str]) -> None:
+    """Write the copy of a release, readable for its owner alone."""
+    path = layout.env_of(release)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.touch(mode=0o600)
+    write_text(path, "".join(f"{format_line(name, value)}\n" for name, value in values.items()))
+
+
+def host_env(layout: Layout) -> dict[str, str]:
+    """Read the host's env file, by the rules of Compose. Raises EnvFileError."""
+    return _read(layout, layout.env.name)
+
+
+def release_env(layout: Layout, release: Release) -> dict[str, str]:
+    """Give what a release is served with: its copy, and the newest secrets; the host's file where it has no copy."""
+    newest = host_env(layout)
+    if not layout.env_of(release).exists():
+        return newest
+    secrets = {name: value for name, value in newest.items() if name in SECRETS}
+    return {**_read(layout, f"envs/{release.id}"), **secrets}
+
+
+def task_environment(layout: Layout, release: Release) -> dict[str, str]:
+    """Give the environment in which the tasks of a release find its env, and no other one."""
+    env = release_env(layout, release)
+    environment = {
+        **os.environ,
+        "TRITONOPS_SECRETS": str(layout.env),
+        "COMPOSE_PROJECT_NAME": env.get("COMPOSE_PROJECT_NAME") or compose_project(layout.root),
+    }
+    return environment if reads_its_copy(layout, release) else environment | env
+
+
+def settings_of(layout: Layout, release: Release, **changed: str) -> Settings:
+    """Read the settings of a release, some of them changed. Raises SettingsError."""
+    models_dir = {"TRITON_MODELS_DIR": str(layout.models_dir)}
+    return load_settings(release.project, environ={**task_environment(layout, release), **models_dir, **changed})
+
+
+def without_secrets(values: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what no release keeps."""
+    return {name: value for name, value in values.items() if name not in SECRETS}
+
+
+def reads_its_copy(layout: Layout, release: Release) -> bool:
+    """Whether the tasks of a release find its copy by themselves; those of earlier versions do not."""
+    link = release.project / ".env"
+    return link.is_symlink() and os.path.realpath(link) == os.path.realpath(layout.env_of(release))
+
+
+def _read(layout: Layout, name: str) -> dict[str, str]:
+    path = layout.root / name
+    if not path.exists():
+        return {}
+    found = parse(read_bytes(path), os.environ.get, where=str(path))
+    return {key: variable.value for key, variable in found.items()}

@@ -1,0 +1,222 @@
+"""The Triton of a host, embedded or in Compose: restarted only where what it was started with differs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tritonops.compose import service as compose
+from tritonops.compose.engine.container import EARLIER_PROJECT, Container
+from tritonops.compose.ownership import find_containers
+from tritonops.compose.service import Service
+from tritonops.documents import MAX_RECORD
+from tritonops.errors import TokenRefusedError, TritonOpsError, TritonUnreachableError, UnreadableFileError
+from tritonops.files import read_text_if_present, write_json
+from tritonops.models.disk.repository import Repository
+from tritonops.remote.host.outage import Outage
+from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
+from tritonops.remote.layout.definition import StartRecord, definition
+from tritonops.remote.layout.inv_wrapper import inv_wrapper
+from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.server import embedded
+from tritonops.settings import Settings
+from tritonops.triton.client.client import connect
+
+NOT_RUNNING = "it does not run"
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A restart that was done: why, and for how many seconds a model that was served before was not ready."""
+
+    reasons: tuple[str, ...]
+    gap: float | None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What serves the models of a host, as `release` defines it."""
+
+    layout: Layout
+    release: Release
+
+    def restart_reasons(self) -> tuple[str, ...]:
+        """Say why it must be restarted to run as the release defines it; nothing where it does already."""
+        record = self._record()
+        if record is None or not _answers(record.url or self._url_before(), self._settings.triton_token):
+            return (NOT_RUNNING,)
+        return record.reasons(self._definition())
+
+    def up(self, *, report: Report) -> Restart | None:
+        """Let it run as the release defines it; where it was restarted, it has loaded what is on disk.
+
+        Left alone where it runs so. Raises TritonOpsError where nothing answers afterwards.
+        """
+        reasons = self.restart_reasons()
+        if not reasons:
+            return None
+        report(restart_notice(reasons, self._record()))
+        started_before = self._started_at()
+        with self._outage() as outage:
+            self._start(is_running=NOT_RUNNING not in reasons, report=report)
+        was_restarted = started_before is None or self._started_at() != started_before
+        self._save(outage.seconds if was_restarted else None)
+        return Restart(reasons, outage.seconds) if was_restarted else None
+
+    def down(self, *, report: Report) -> None:
+        """Stop it."""
+        if self._record() and self._is_embedded:
+            self._task("server.down")
+        elif self._record():
+            compose.down(self._service(), watch=report)
+        self._forget()
+
+    def last_lines(self) -> str:
+        """Give the end of its log; empty where it cannot be had."""
+        lines: list[str] = []
+        if self._is_embedded:
+            done = self._task("server.logs", "--lines", str(_LAST_LINES))
+            lines = [] if done.returncode else done.stdout.splitlines()
+        else:
+            try:
+                compose.logs(self._service(), watch=lines.append, tail=_LAST_LINES)
+            except TritonOpsError:
+                lines = []
+        return _indented(lines)
+
+    def _start(self, *, is_running: bool, report: Report) -> None:
+        before = self._record()
+        self._forget()
+        if self._is_embedded:
+            done = self._task("server.restart")
+            if not _answers(self._settings.triton_url, self._settings.triton_token):
+                raise TritonOpsError(f"Triton did not come up\n{_indented(done.stdout.splitlines())}")
+            return
+        try:
+            # Compose keeps a container that has the settings of now: one that does not answer is replaced by force.
+            compose.up(self._service(), watch=report, recreate=not is_running)
+        except TritonOpsError:
+            if before and is_running:  # what was replaced serves again
+                self._write(before)
+            raise
+        self._write_wrapper()
+
+    def _write_wrapper(self) -> None:
+        """A release of an earlier version has a script with a name of the project that its container has no longer."""
+        containers = self._containers()
+        if not reads_its_copy(self.layout, self.release) and all(
+            found.project != EARLIER_PROJECT for found in containers
+        ):
+            self.release.inv.write_text(inv_wrapper(str(self.layout.root), self.release.facts), encoding="utf-8")
+
+    def _outage(self) -> Outage:
+        """Measure for the models that were served before and are to be served again, on the ports before and after."""
+        current = self.layout.current
+        served = {name for name, _ in current.outcome.served} if current and current.outcome else set()
+        new = self._settings
+        old = settings_of(self.layout, current) if current and current.project.is_dir() else new
+        names = served.intersection(Repository(self.layout.models_dir).enabled_names())
+        return Outage(new.bind, (old.http_port, new.http_port), names)
+
+    @property
+    def _is_embedded(self) -> bool:
+        return self.release.facts.runtime == "embedded"
+
+    def _service(self) -> Service:
+        return Service.of(self._settings, cpu=self.release.facts.config == "cpu")
+
+    def _containers(self) -> list[Container]:
+        service = self._service()
+        return [found for found in find_containers(service.docker, service.definition) if found.is_running]
+
+    def _definition(self) -> dict[str, str]:
+        """The flags of a release that was started before are those of its own code, which may not be this one."""
+        parts = definition(self.release.project, self.release.facts, release_env(self.layout, self.release))
+        own = _read_record(self.release.path / "started.json")
+        flags = {"flags": own.parts["flags"]} if own and "flags" in own.parts else {}
+        return {**parts, **flags}
+
+    def _record(self) -> StartRecord | None:
+        return _read_record(self.layout.runtime)
+
+    def _save(self, gap: float | None) -> None:
+        record = StartRecord(self._definition(), self._settings.triton_url, gap)
+        self._write(record)
+        write_json(self.release.path / "started.json", asdict(record))
+
+    def _write(self, record: StartRecord) -> None:
+        self.layout.runtime.touch(mode=0o600)
+        write_json(self.layout.runtime, asdict(record))
+
+    def _forget(self) -> None:
+        self.layout.runtime.unlink(missing_ok=True)
+
+    @property
+    def _settings(self) -> Settings:
+        return settings_of(self.layout, self.release)
+
+    def _url_before(self) -> str:
+        """Where the server listens that an earlier version of this project started."""
+        current = self.layout.current
+        return settings_of(self.layout, current or self.release).triton_url
+
+    def _started_at(self) -> str | None:
+        """Tell the running server from any other one; None where none runs."""
+        if self._is_embedded:
+            server = embedded.find(self.layout.shared / ".server")
+            return str(server.process) if server else None
+        return " ".join(sorted(f"{found.id} {found.started_at}" for found in self._containers())) or None
+
+    def _task(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a task of the release whatever it answers: one bad model makes `up` fail, and the others are served."""
+        command = [str(self.release.inv), *arguments]
+        with subprocess.Popen(
+            command,
+            env=task_environment(self.layout, self.release),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            try:
+                output, _ = process.communicate()
+            except BaseException:
+                process.send_signal(signal.SIGINT)  # it leaves nothing half started
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def _answers(url: str, token: str | None) -> bool:
+    with connect(url, token=token) as client:
+        try:
+            client.index()
+        except TokenRefusedError:
+            return True
+        except TritonUnreachableError:
+            return False
+    return True
+
+
+def _read_record(path: Path) -> StartRecord | None:
+    try:
+        text = read_text_if_present(path, MAX_RECORD)
+    except UnreadableFileError:
+        return StartRecord()
+    return None if text is None else StartRecord.parse(text)
+
+
+def restart_notice(reasons: Sequence[str], record: StartRecord | None) -> str:
+    """Announce a restart, and the gap that it has."""
+    if NOT_RUNNING in reasons:
+        return "start Triton: it does not run"
+    last = f", {record.gap:g} s at its last restart" if record and record.gap is not None else ""
+    return f"restart Triton ({', '.join(reasons)}): no answers until its models are loaded{last}"
+
+
+def _indented(lines: Sequence[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines[-_LAST_LINES:])

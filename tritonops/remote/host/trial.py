@@ -1,0 +1,163 @@
+"""A release tried beside what serves: its runtime on free ports, over the models that change, asked its smoke tests.
+
+So no live request meets a model that does not load or answers wrong, and no server is stopped for one that does not
+start. What fails here has changed nothing that serves.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tritonops.compose import trial as compose_trial
+from tritonops.compose.service import Service
+from tritonops.files import link_or_copy
+from tritonops.models.dependents import declared_callers
+from tritonops.models.disk.repository import CONFIG_NAME, Repository
+from tritonops.models.rules.hazards import ensembles_with, steps_on_disk
+from tritonops.remote.host.mirror import differing
+from tritonops.remote.host.release_env import settings_of
+from tritonops.remote.host.runtime import NOT_RUNNING, Runtime
+from tritonops.remote.host.serving import serve, smoke
+from tritonops.remote.layout.answers import served
+from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.server import embedded
+from tritonops.server.installation import fetch_libpython
+from tritonops.server.ports import Ports, free_ports, require_free
+from tritonops.settings import Settings
+from tritonops.triton.client.client import connect
+from tritonops.triton.served_folder import Disk
+
+# A Triton without models, and what a model takes beside its files, are a guess that is rather too high.
+_MEMORY_OF_TRITON = 600_000_000
+_MEMORY_PER_BYTE = 2
+_PYTHON_BACKEND = re.compile(r'^\s*backend\s*:\s*"python"', re.MULTILINE)
+
+
+def try_release(layout: Layout, release: Release, *, optional: Collection[str] = (), report: Report) -> None:
+    """Raise TritonOpsError where this release would not come up, or would answer wrong; nothing that serves changes.
+
+    Models of `optional` need not be served.
+    """
+    reasons = Runtime(layout, release).restart_reasons()
+    if NOT_RUNNING in reasons:
+        return
+    if reasons:
+        require_startable(layout, release, report=report)
+    names = _affected(release.models_dir, differing(release.models_dir, layout.models_dir), all_=bool(reasons))
+    if names and _fits(release, names, report):
+        report(f"try {', '.join(names)} beside what serves")
+        with (
+            _trial(layout, release, names, report) as (url, settings),
+            connect(url, token=settings.triton_token) as client,
+        ):
+            callers = declared_callers(settings.models_toml)
+            disk = Disk.of(settings.models_dir, url, callers=callers)
+            serve(client, disk, (), optional=optional, proved=names, report=report)
+            smoke(client, settings.config_dir, {name for name, _ in served(client)}, report=report)
+
+
+def end_left_trials(layout: Layout) -> None:
+    """End the servers that killed activations left, and remove their folders."""
+    for folder in layout.root.glob("releases/*/trial"):
+        if left := embedded.find(folder / ".server"):
+            embedded.kill(left)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_startable(layout: Layout, release: Release, *, report: Report) -> None:
+    """Raise TritonOpsError where the runtime of a release cannot start: a port is taken, the image has no Triton."""
+    settings = settings_of(layout, release)
+    if release.facts.runtime == "compose":
+        report("ask whether the new container can start")
+        compose_trial.require_startable(_service(settings, release), watch=report)
+        return
+    ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port)
+    running = embedded.find(layout.shared / ".server")
+    require_free(ports, ours=running.ports if running else None)
+
+
+@contextmanager
+def _trial(layout: Layout, release: Release, names: Collection[str], report: Report) -> Iterator[tuple[str, Settings]]:
+    """Serve these models beside what serves; give the address of the server, and the settings that it has."""
+    folder = release.path / "trial"
+    with _models(release, names, folder) as models_dir:
+        settings = settings_of(layout, release, TRITON_MODELS_DIR=str(models_dir))
+        if release.facts.runtime == "compose":
+            with compose_trial.trial(_service(settings, release), watch=report) as served:
+                yield served.url, settings
+        else:
+            fetch_libpython(report)
+            ports, token = free_ports(), settings.triton_token
+            server = embedded.start(models_dir, settings.server_dir, ports=ports, token=token)
+            try:
+                yield server.grpc_url, settings
+            finally:
+                embedded.kill(server)
+
+
+@contextmanager
+def _models(release: Release, names: Collection[str], folder: Path) -> Iterator[Path]:
+    """Link these models of the release into a models directory of their own."""
+    try:
+        for name in names:
+            source, target = release.models_dir / name, folder / "triton" / name
+            shutil.copytree(source, target, copy_function=link_or_copy, symlinks=True)
+        yield folder / "triton"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _service(settings: Settings, release: Release) -> Service:
+    return Service.of(settings, cpu=release.facts.config == "cpu")
+
+
+def _affected(models_dir: Path, changed: Collection[str], *, all_: bool) -> list[str]:
+    """The models that changed, the ensembles with them, and their steps; all where Python may call any of them."""
+    # A link leads out of the release, where a container could not follow it: a model that was put there by hand.
+    every = [name for name in Repository(models_dir).enabled_names() if not (models_dir / name).is_symlink()]
+    names = set(every) if all_ else set(changed).intersection(every)
+    for name in sorted(names):
+        names.update(ensembles_with(models_dir, name))
+    if any(_calls_others(models_dir / name) for name in names):
+        names = set(every)
+    while more := {step for name in names for step in steps_on_disk(models_dir / name)}.intersection(every) - names:
+        names |= more
+    return sorted(names)
+
+
+def _calls_others(model: Path) -> bool:
+    config = model / CONFIG_NAME
+    return config.is_file() and bool(_PYTHON_BACKEND.search(config.read_text("utf-8", errors="replace")))
+
+
+def _fits(release: Release, names: Collection[str], report: Report) -> bool:
+    """Whether the memory that is free, of the machine and of its GPUs, takes these models a second time."""
+    files = (path for name in names for path in (release.models_dir / name).rglob("*") if path.is_file())
+    needed = _MEMORY_OF_TRITON + _MEMORY_PER_BYTE * sum(path.stat().st_size for path in files)
+    free = {"memory": _free_memory(), **({"GPU memory": _free_gpu_memory()} if release.facts.config == "gpu" else {})}
+    for kind, size in free.items():
+        if size is not None and size < needed:
+            report(f"not tried beside what serves: {needed >> 20} MiB of {kind} needed, {size >> 20} MiB free")
+            return False
+    return True
+
+
+def _free_memory() -> int | None:
+    text = Path("/proc/meminfo").read_text("utf-8")
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def _free_gpu_memory() -> int | None:
+    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    sizes = [int(line) for line in done.stdout.split() if line.isdecimal()]
+    return min(sizes) << 20 if sizes else None

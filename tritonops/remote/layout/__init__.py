@@ -1,0 +1,1 @@
+"""Folders and records that client and host share."""

@@ -1,0 +1,101 @@
+"""What a running Triton was started with, in named parts: one that differs is why the next deploy restarts it.
+
+No file of this project's Python counts, apart from what the embedded Triton copies at its start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tritonops.compose.commands import CPU_FILE, GPU_FILE
+from tritonops.documents import parse_record
+from tritonops.remote.layout.records import Facts
+from tritonops.triton_image import DEFAULT_IMAGE
+
+_PORTS = {"TRITON_EXPOSE_HTTP": "8000", "TRITON_EXPOSE_GRPC": "8001", "TRITON_EXPOSE_METRICS": "8002"}
+_IMAGE = re.compile(r"^\s*image:\s*\$\{TRITON_IMAGE:-([^}]+)\}", re.MULTILINE)
+_EARLIER = "an earlier version of this project started it"
+
+
+@dataclass(frozen=True)
+class StartRecord:
+    """How the running Triton was started."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Digests by name; the image itself. Nothing where an earlier version of this project wrote the record."""
+    url: str | None = None
+    """Where it listens for gRPC."""
+    gap: float | None = None
+    """Seconds for which models were not ready at that start."""
+
+    @classmethod
+    def parse(cls, text: str) -> StartRecord:
+        """Read shared/runtime."""
+        try:
+            return parse_record(cls, text)
+        except ValueError:
+            return cls()
+
+    def reasons(self, parts: Mapping[str, str]) -> tuple[str, ...]:
+        """Name what differs from what Triton is to run with now."""
+        if not self.parts:
+            return (_EARLIER,)
+        names = sorted({*self.parts, *parts})
+        return tuple(_described(name, self.parts, parts) for name in names if self.parts.get(name) != parts.get(name))
+
+
+def definition(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, str]:
+    """Give the parts for a release whose files lie in `project`, on a host with these settings."""
+    parts = _embedded(project, facts, env) if facts.runtime == "embedded" else _compose(project, facts, env)
+    token = {"TRITON_TOKEN": _digest(env["TRITON_TOKEN"])} if env.get("TRITON_TOKEN") else {}
+    return {"runtime": facts.runtime, **parts, **token}
+
+
+def _embedded(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, str]:
+    from tritonops.server.command_line import fixed_flags
+
+    backends = project / "tritonops" / "server" / "backends"
+    files = (path for path in sorted(backends.rglob("*.py")))
+    return {
+        "requirements": facts.venv,
+        "backend files": _digest(*(f"{path.relative_to(backends)}\0{path.read_text('utf-8')}" for path in files)),
+        "flags": _digest(*fixed_flags()),
+        **{name: env.get(name) or usual for name, usual in _PORTS.items()},
+    }
+
+
+def _compose(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, str]:
+    """What counts in the end is Compose's own digest of the settings; a variable that the files do not name is none."""
+    others = {
+        name: _digest(value)
+        for name, value in env.items()
+        if value and name not in ("TRITON_TOKEN", "TRITON_IMAGE") and not name.startswith("HF_")
+    }
+    text = "\n".join(_statements(project, env))
+    usual = _IMAGE.search(text)
+    image = env.get("TRITON_IMAGE") or (usual[1] if usual else DEFAULT_IMAGE)
+    return {"config": facts.config, "Compose files": _digest(text), "image": image, **others}
+
+
+def _statements(project: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """The lines of the Compose files, without comments."""
+    named = (env.get("COMPOSE_FILE") or "").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
+    for name in dict.fromkeys((CPU_FILE, GPU_FILE, *filter(None, named))):
+        path = project / name
+        if path.is_file():
+            lines = path.read_text("utf-8", errors="replace").splitlines()
+            yield from (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _described(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    if name == "image" and name in before and name in after:
+        return f"image: {before[name]} → {after[name]}"
+    return name
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()[:16]

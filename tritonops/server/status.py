@@ -1,0 +1,71 @@
+"""What the embedded Triton serves, compared with what lies in its models directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonops.errors import ServerDownError, ServerSilentError, ServerStartingError, TritonUnreachableError
+from tritonops.models.disk.repository import Repository
+from tritonops.server import embedded
+from tritonops.server.embedded import Server
+from tritonops.server.log_file import explained
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import connect
+from tritonops.triton.list import list_models
+from tritonops.triton.startup.served import raise_unserved, with_reasons
+
+
+@dataclass(frozen=True)
+class Report:
+    """A running embedded Triton and its models, each with the reason where it is not served."""
+
+    pid: int
+    grpc_url: str
+    http_url: str
+    metrics_url: str
+    models_dir: Path
+    log: Path
+    models: tuple[ModelStatus, ...]
+    is_starting: bool = False
+    """Whether its models are still being loaded."""
+
+    def raise_failures(self) -> None:
+        """Raise PartialFailureError, naming every model that should be served and is not.
+
+        While the models are still being loaded, ServerStartingError: those that lack may be next.
+        """
+        if self.is_starting:
+            raise ServerStartingError(self.pid, self.log)
+        raise_unserved(self.models, hint=f"Its log: {self.log}")
+
+
+def report(server_dir: Path, *, token: str | None = None) -> Report:
+    """Ask the running server of this folder; ServerDownError, or ServerStartingError, where there is none to ask."""
+    server = embedded.find(server_dir)
+    if server is None:
+        raise ServerDownError(embedded.log_path(server_dir))
+    return Report(
+        pid=server.process.pid,
+        grpc_url=server.grpc_url,
+        http_url=server.http_url,
+        metrics_url=server.metrics_url,
+        models_dir=server.models_dir,
+        log=server.log,
+        is_starting=embedded.is_starting(server),
+        models=tuple(_models(server, token)),
+    )
+
+
+def _models(server: Server, token: str | None) -> list[ModelStatus]:
+    try:
+        with connect(server.grpc_url, token=token) as client:
+            rows = list_models(client)
+    except TritonUnreachableError as exc:
+        if embedded.is_starting(server):
+            raise ServerStartingError(server.process.pid, server.log) from exc
+        raise ServerSilentError(server.process.pid, server.log) from exc
+    log = server.log.read_text(encoding="utf-8", errors="replace")
+    names = Repository(server.models_dir).enabled_names()
+    given_up, answers = embedded.not_loaded(server)
+    return with_reasons(rows, names, log, explain=explained, given_up=given_up, answers=answers)

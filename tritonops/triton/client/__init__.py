@@ -1,0 +1,1 @@
+"""Triton's gRPC API, typed: calls, their answers and their errors."""

@@ -1,0 +1,111 @@
+"""How what a server serves compares with the disk."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from tritonops.errors import ConfigError
+from tritonops.models.configs.pbtxt import ModelConfig, parse_config
+from tritonops.models.disk.repository import CONFIG_NAME
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.client.model_config import as_diff, changed_fields, differences
+from tritonops.triton.served_folder import Disk, ModelOnDisk, Note, newest_time, packed, unpacked
+
+
+def ready(rows: Iterable[ModelStatus]) -> set[int]:
+    """Pick the versions that answer."""
+    return {row.version for row in rows if row.state == "READY" and row.version is not None}
+
+
+def version_problem(rows: Collection[ModelStatus], model: ModelOnDisk) -> str | None:
+    """Say which versions the disk asks for and the server does not serve, or the other way round."""
+    if missing := sorted({*model.served} - ready(rows)):
+        reasons = [row.reason for row in rows if row.version in missing and row.reason not in (None, "unloaded")]
+        return f"{versions(missing)} not served" + (f": {'; '.join(map(str, reasons))}" if reasons else "")
+    if extra := sorted(ready(rows) - {*model.served}):
+        return f"{versions(extra)} served, though version_policy leaves {'it' if len(extra) == 1 else 'them'} out"
+    return None
+
+
+def config_problem(client: TritonClient, model: ModelOnDisk) -> str | None:
+    """Compare the served config with config.pbtxt: a diff, or None where they agree."""
+    if model.config is None:
+        return None
+    found = differences(model.config, client.config(model.name))
+    return as_diff(found, disk=str(model.folder / CONFIG_NAME)) if found else None
+
+
+def staleness(client: TritonClient, rows: Collection[ModelStatus], model: ModelOnDisk, note: Note) -> str | None:
+    """Say why the model has to be loaded again; None where the server serves what the disk holds.
+
+    `note` is what was seen after the last load: Triton itself does not tell which files it loaded.
+    """
+    if problem := version_problem(rows, model):
+        return problem
+    if changed := changed_versions(model, note):
+        return f"the files of {versions(changed)} not those that were loaded"
+    return changed_config(client, model, note)
+
+
+def changed_versions(model: ModelOnDisk, note: Note) -> list[int]:
+    """List the versions to serve whose files are not those that were loaded."""
+    return [version for version in model.served if not model.same_files(note.files, version)]
+
+
+def changed_config(client: TritonClient, model: ModelOnDisk, note: Note | None) -> str | None:
+    """Show how config.pbtxt differs from what is served, as a diff; None where it does not."""
+    if note is None:
+        return config_problem(client, model)
+    if model.text != note.config and (diff := _meaning_changed(note.config or "", model)):
+        return diff
+    return override(client, model, note)
+
+
+def override(client: TritonClient, model: ModelOnDisk, note: Note) -> str | None:
+    """Show, as a diff, how another client's load changed the config that is served; None where none did.
+
+    Such a config is on no disk, and outlives a plain load.
+    """
+    served = client.config(model.name)
+    if packed(served) == note.served_config:
+        return None
+    found = changed_fields(unpacked(note.served_config), served)
+    return config_problem(client, model) or as_diff(found, disk="as it was loaded")
+
+
+def versions(numbers: Collection[int]) -> str:
+    """Write "version 1 is" or "versions 1, 2 are"."""
+    verb = ("version", "is") if len(numbers) == 1 else ("versions", "are")
+    return f"{verb[0]} {', '.join(map(str, numbers))} {verb[1]}"
+
+
+def _meaning_changed(noted: str, model: ModelOnDisk) -> str | None:
+    """Tell a config that means something else from one with another comment."""
+    if model.config_error:
+        return str(model.config_error)
+    if model.text is None or _parsed(noted) == model.config:
+        return None
+    lines = noted.splitlines(), model.text.splitlines()
+    return "\n".join(difflib.unified_diff(*lines, "as it was loaded", str(model.folder / CONFIG_NAME), lineterm=""))
+
+
+def _parsed(text: str) -> ModelConfig:
+    try:
+        return parse_config(text)
+    except ConfigError:
+        return None
+
+
+def note_loaded(client: TritonClient, disk: Disk, model: ModelOnDisk) -> None:
+    """Write down that the server serves a model as it was on disk before its first load; nothing where it does not."""
+    rows = [row for row in client.index() if row.name == model.name]
+    if version_problem(rows, model) is None and config_problem(client, model) is None:
+        save_record(client, disk, model)
+
+
+def save_record(client: TritonClient, disk: Disk, model: ModelOnDisk) -> None:
+    """Record the files and the config of a model that was seen to be served."""
+    served = client.config(model.name)
+    disk.remember(model.name, Note(model.files, model.text, packed(served), newest_time(model)))

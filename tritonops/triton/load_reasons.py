@@ -1,0 +1,83 @@
+"""Why a load failed: Triton's answer, or its index, its log or the disk where the answer lacks the true reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tritonops.display_text import shorten
+from tritonops.errors import LoadError, ServerDiedError, TritonError
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.comparison import ready
+from tritonops.triton.served_folder import Disk, ModelOnDisk
+from tritonops.triton.startup.load_log import crash_words, last_lines
+from tritonops.triton.startup.served import failure_reasons, without_traceback
+
+_NO_WORDS = "it wrote no reason; was it killed, or out of memory?"
+
+
+def load_error(
+    error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: Disk | None
+) -> LoadError:
+    """Make a LoadError of what Triton answered to a load."""
+    reason = shorten(_reason(error, client, name, model, disk), rest_of_reasons(disk))
+    return LoadError(f"{name}: {reason}", hint=_still_served(client, name))
+
+
+def unserved_reason(rows: Collection[ModelStatus], model: ModelOnDisk, disk: Disk) -> str | None:
+    """Say why a version is not served though Triton calls the load done; None where it is, or nobody gave a reason."""
+    for version in sorted({*model.served} - ready(rows)):
+        reasons = [row.reason for row in rows if row.version == version and row.reason not in (None, "unloaded")]
+        if reason := (without_traceback(reasons[0] or "") if reasons else None) or _logged(disk, model.name):
+            return shorten(f"version {version} is not served: {reason}", rest_of_reasons(disk))
+    return None
+
+
+def rest_of_reasons(disk: Disk | None) -> str:
+    """Say where a reason that was cut stands in full."""
+    return str(disk.log) if disk and disk.log.exists() else "inv triton.list --json"
+
+
+def server_died(client: TritonClient, name: str, disk: Disk | None, log_end: int) -> ServerDiedError:
+    """Say that the server, which answered before, has died of a load; and of what, where its log is at hand."""
+    what = f"Triton at {client.url} died while it loaded {name}"
+    if disk is None or not disk.log.exists():
+        return ServerDiedError(what, hint="Its log says why: `inv compose.logs`, or where that server writes.")
+    log = disk.logged_since(log_end)
+    lines = "".join(f"\n  {line}" for line in last_lines(log))
+    hint = f"Its log: {disk.log}. Fix the model or disable it (inv models.disable), then: inv server.up"
+    return ServerDiedError(f"{what}: {crash_words(log) or _NO_WORDS}{lines}", hint=hint)
+
+
+def _reason(error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: Disk | None) -> str:
+    answer = without_traceback(error.answer)
+    if "metadata size exceeds hard limit" in answer:  # the reason was too long for gRPC
+        return _indexed(client, name) or _logged(disk, name) or "its reason is too long for gRPC, and not in the index"
+    if "failed to poll" in answer:
+        if model and model.config_error:
+            return f"Triton cannot read its configuration: {model.config_error}"
+        if disk and not any(row.name == name for row in client.index()):
+            return _logged(disk, name) or f"Triton's repository has no such model; does it read {disk.models_dir}?"
+        return _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
+    if "no version is available" in answer:
+        return _indexed(client, name) or _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
+    for prefix in (f"load failed for model '{name}': ", f"ensemble '{name}' ", f"in ensemble {name}, "):
+        answer = answer.removeprefix(prefix)
+    return answer
+
+
+def _indexed(client: TritonClient, name: str) -> str | None:
+    reasons = (row.reason for row in client.index() if row.name == name and row.state == "UNAVAILABLE")
+    found = next((reason for reason in reasons if reason and reason != "unloaded"), None)
+    return found and without_traceback(found)
+
+
+def _logged(disk: Disk | None, name: str) -> str | None:
+    """Triton logs some reasons once, and not when it is asked again."""
+    return failure_reasons(disk.logged_since(0)).get(name) if disk else None
+
+
+def _still_served(client: TritonClient, name: str) -> str | None:
+    rows = [row for row in client.index() if row.name == name and row.state == "READY"]
+    served = ", ".join(str(row.version) for row in rows)
+    return f"What was loaded before goes on being served: version {served}." if served else None

@@ -1,0 +1,1 @@
+"""How models.toml, the disk and the server differ, and what would make them agree."""

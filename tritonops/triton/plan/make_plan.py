@@ -1,0 +1,295 @@
+"""Compare models.toml, the lock, the disk and the server, model by model."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tritonops.errors import ConfigError, RepositoryError, SourceChangedError, UnknownModelError
+from tritonops.models.catalog.catalog import ModelVersion
+from tritonops.models.catalog.lockfile import pin_of
+from tritonops.models.configs.pbtxt import ModelConfig
+from tritonops.models.configs.variants import Variant
+from tritonops.models.install import state as install_state
+from tritonops.models.sources.path_source import source_problems
+from tritonops.project import Project
+from tritonops.triton.client.api_types import ModelStatus
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.comparison import changed_config, changed_versions, override, ready
+from tritonops.triton.dependents import ensemble_steps, lacking_step
+from tritonops.triton.list import list_models
+from tritonops.triton.plan.declared_config import WantedConfig, wanted_for, without_undeclared
+from tritonops.triton.plan.plan import Action, Plan, PlannedModel, PlannedVersion
+from tritonops.triton.served_folder import Disk
+
+
+def make_plan(
+    client: TritonClient,
+    project: Project,
+    *,
+    include: Sequence[str] = (),
+    variant: Variant | None = None,
+    prune: bool = False,
+) -> Plan:
+    """Compare models.toml, the lock, the disk and the server, and say what to do about each version.
+
+    Without a `variant`, a config that is either the GPU's or the CPU's is left alone, and any other becomes the GPU's.
+    What models.toml does not have is reported and left alone; with `prune` it is to go out of service. Raises
+    CatalogError, InputError, UnknownModelError for a name in `include` that is nowhere, and what the client raises.
+    """
+    planner = _Planner(client, project, variant, prune=prune)
+    for name in include:
+        if name not in planner.names:
+            raise UnknownModelError(
+                name, planner.names, where=f"{project.settings.models_toml}, the disk or the server"
+            )
+    return Plan(tuple(planner.plan(name) for name in planner.names if not include or name in include))
+
+
+_NO_VERSION: tuple[None] = (None,)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """What is known about a model of models.toml."""
+
+    name: str
+    entries: Mapping[int, ModelVersion]
+    on_disk: tuple[int, ...]
+    wanted: WantedConfig
+    server: Mapping[int, ModelStatus]
+    served_diff: str | None
+    """From the config that is served to the one on disk."""
+    changed: Mapping[int, str]
+    """Why a version's files are taken to be others than those that are served."""
+
+    @property
+    def picked(self) -> tuple[int, ...]:
+        """The versions that the policy picks of those that are there or will be."""
+        return self.wanted.policy.served(tuple(sorted({*self.on_disk, *self.entries})))
+
+    @property
+    def versions(self) -> list[int]:
+        """Every version that is in models.toml, on disk, or answers."""
+        return sorted({*self.on_disk, *self.entries, *ready(self.server.values())})
+
+
+class _Planner:
+    """What is the same for all models."""
+
+    def __init__(self, client: TritonClient, project: Project, variant: Variant | None, *, prune: bool) -> None:
+        self._client, self._settings, self._catalog = client, project.settings, project.catalog
+        self._variant, self._prune = variant, prune
+        self._lock = project.lock
+        self._store = project.store
+        self._changed_sources = {
+            label: error
+            for label, error in source_problems(self._catalog, self._lock, self._store.digests).items()
+            if isinstance(error, SourceChangedError)
+        }
+        self._repository = project.repository
+        self._disk = Disk.of(project.settings.models_dir, client.url)
+        self._server = _by_name(list_models(client))
+        self._enabled = {*self._repository.enabled_names()}
+        self._disabled = {*self._repository.disabled_names()}
+        self.names = tuple(
+            dict.fromkeys([*self._catalog.names, *sorted({*self._enabled, *self._disabled, *self._server})])
+        )
+
+    def plan(self, name: str) -> PlannedModel:
+        """Plan one model; what stands in the way of that is a row itself."""
+        try:
+            self._repository.home(name)
+            if not self._catalog.versions_of(name):
+                return PlannedModel(name, tuple(self._undeclared_rows(name)), steps=self._steps(name))
+            if name in self._disabled:
+                return PlannedModel(name, tuple(self._disabled_rows(name)), steps=self._served_steps(name))
+            return self._declared(name)
+        except (RepositoryError, ConfigError) as exc:
+            return PlannedModel(name, (_blocked(name, str(exc)),))
+
+    def _undeclared_rows(self, name: str) -> Iterator[PlannedVersion]:
+        """What models.toml does not have is left alone, or pruned; what is disabled is hidden from Triton already.
+
+        An ensemble that Triton took out of service, because it lost a step, is to be loaded again.
+        """
+        if not self._prune and (reason := self._lost_step(name)):
+            yield PlannedVersion(
+                name, None, False, "installed", "UNAVAILABLE", ("load",), f"not in models.toml; {reason}"
+            )
+            return
+        disk = "installed" if name in self._enabled else "disabled" if name in self._disabled else None
+        states = {row.version: row.state for row in self._rows(name) if row.version is not None}
+        is_overridden = name in self._enabled and "READY" in states.values() and self._is_overridden(name)
+        reason = "not in models.toml" + ("; the config that is served is another one" if is_overridden else "")
+        for version in sorted({*self._repository.versions(name), *states}) or _NO_VERSION:
+            server = states.get(version) if version else None
+            pruned: list[Action] = ["unload"] if server in ("READY", "LOADING") else []
+            pruned += ["disable"] if name in self._enabled else []
+            actions: tuple[Action, ...] = tuple(pruned) if self._prune and pruned else ("keep",)
+            yield PlannedVersion(name, version, False, disk, server, actions, reason)
+
+    def _lost_step(self, name: str) -> str | None:
+        rows = self._rows(name)
+        if name not in self._enabled or any(row.state == "READY" for row in rows):
+            return None
+        text = self._disk.config_text(name)
+        model = self._disk.read(name) if text and "ensemble_scheduling" in text else None
+        if model is None or model.config is None:
+            return None
+        if reasons := [row.reason for row in rows if row.reason and row.reason != "unloaded"]:
+            return reasons[-1]
+        # Triton says "unloaded" of it, as of one that somebody unloaded; but then nothing is noted of its load.
+        if self._disk.note(name) is None:
+            return None
+        return lacking_step(model.config, itertools.chain(*self._server.values())) or self._overridden(model.config)
+
+    def _overridden(self, ensemble: ModelConfig) -> str | None:
+        """Name a step that another client loaded with a config of its own, with which the ensemble may not fit."""
+        step = next(filter(self._is_overridden, ensemble_steps(ensemble)), None)
+        return f"its step {step} is served with another config than it was loaded with" if step else None
+
+    def _is_overridden(self, name: str) -> bool:
+        model, note = self._disk.read(name), self._disk.note(name)
+        return bool(model and note and override(self._client, model, note))
+
+    def _steps(self, name: str) -> tuple[str, ...]:
+        model = self._disk.read(name) if self._prune else None
+        return tuple(ensemble_steps(model.config)) if model and model.config is not None else ()
+
+    def _served_steps(self, name: str) -> tuple[str, ...]:
+        """The steps of an ensemble that is served still, and what a model calls."""
+        is_served = any(row.state == "READY" for row in self._rows(name))
+        return (*(ensemble_steps(self._client.config(name)) if is_served else ()), *self._called(name))
+
+    def _called(self, name: str) -> Iterator[str]:
+        return (called for entry in self._catalog.versions_of(name) for called in entry.depends_on)
+
+    def _disabled_rows(self, name: str) -> Iterator[PlannedVersion]:
+        """Somebody took it out of service on purpose: it is not downloaded, and unloaded where it is served still."""
+        states = {row.version: row.state for row in self._rows(name) if row.version is not None}
+        for version in sorted({entry.version for entry in self._catalog.versions_of(name)} | {*states}):
+            server = states.get(version)
+            actions: tuple[Action, ...] = ("unload",) if server in ("READY", "LOADING") else ("keep",)
+            yield PlannedVersion(name, version, True, "disabled", server, actions, "disabled")
+
+    def _declared(self, name: str) -> PlannedModel:
+        about = self._gather(name)
+        planned = [_planned(about, version, *self._place(about, version)) for version in about.versions]
+        wanted = about.wanted
+        return PlannedModel(
+            name,
+            (*self._source_rows(name), *_model_rows(about), *planned),
+            config=wanted.text if wanted.differs and not wanted.problem else None,
+            config_there=wanted.there,
+            diff=wanted.diff or about.served_diff,
+            steps=(*wanted.steps, *self._called(name)),
+            is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),
+        )
+
+    def _source_rows(self, name: str) -> Iterator[PlannedVersion]:
+        for entry in self._catalog.versions_of(name):
+            if error := self._changed_sources.get(entry.label):
+                yield _blocked(name, f"{entry.label}: {error.in_one_line}")
+
+    def _gather(self, name: str) -> _Declared:
+        entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
+        on_disk = self._repository.versions(name)
+        model, note = self._disk.read(name), self._disk.note(name)
+        wanted = wanted_for(
+            self._catalog,
+            self._repository,
+            self._settings.config_dir,
+            name,
+            variant=self._variant,
+            loaded=note.config if note and note.files else None,
+        )
+        if self._prune:
+            wanted = without_undeclared(wanted, {*entries}, tuple(sorted({*on_disk, *entries})))
+        rows = {row.version: row for row in self._rows(name) if row.version is not None}
+        diff = changed_config(self._client, model, note) if model and ready(rows.values()) else None
+        changed = changed_versions(model, note) if model and note else []
+        why = "its files are not those that were loaded" if note and note.files else "its last load was not completed"
+        return _Declared(name, entries, on_disk, wanted, rows, diff, dict.fromkeys(changed, why))
+
+    def _place(self, about: _Declared, version: int) -> tuple[str, str | None]:
+        """Say what stands in the place of a version, and why it has to be downloaded, if it has to."""
+        entry = about.entries.get(version)
+        if entry is None:
+            return ("installed" if version in about.on_disk else "absent"), None
+        pin = pin_of(entry, self._lock, self._catalog.path)
+        if pin is None:
+            return self._unpinned_place(entry)
+        state = install_state(self._store, pin, self._repository)
+        if state == "absent":
+            return "absent", "not on disk"
+        if state == "other bytes":
+            return state, "its files are not the pinned ones"
+        return "installed", None
+
+    def _unpinned_place(self, entry: ModelVersion) -> tuple[str, str | None]:
+        if not (self._repository.version_dir(entry.name, entry.version) / entry.local_name).exists():
+            return "absent", "not on disk"
+        if entry.label in self._lock:
+            return "other bytes", "models.toml asks for something else than models.lock was made for"
+        return "unpinned", None
+
+    def _rows(self, name: str) -> Sequence[ModelStatus]:
+        return self._server.get(name, ())
+
+
+def _planned(about: _Declared, version: int, disk: str, lacks: str | None) -> PlannedVersion:
+    row, is_declared = about.server.get(version), version in about.entries
+    actions, reason = _decision(about, version, row, lacks)
+    if not is_declared:
+        reason = f"not in models.toml; {reason}" if reason else "not in models.toml"
+    return PlannedVersion(about.name, version, is_declared, disk, row.state if row else None, actions, reason)
+
+
+def _decision(
+    about: _Declared, version: int, row: ModelStatus | None, lacks: str | None
+) -> tuple[tuple[Action, ...], str | None]:
+    """Say what to do about one version, and why; `lacks` says why it has to be downloaded, if it has to."""
+    wanted, is_picked = about.wanted, version in about.picked
+    policy = f"version_policy: {wanted.policy}" + (", set with triton.serve" if wanted.is_chosen else "")
+    if lacks:
+        return (("download", "load") if is_picked and not wanted.problem else ("download",)), lacks
+    if wanted.problem:
+        return ("keep",), None
+    if not is_picked:
+        return (("remove from serving",) if row and row.state == "READY" else ("keep",)), policy
+    if row is None or row.state != "READY":
+        return ("load",), (row.reason if row and row.reason != "unloaded" else None) or "not served"
+    if version in about.changed:
+        return ("load",), about.changed[version]
+    if wanted.differs:
+        return ("load",), "its config changes"
+    if about.served_diff:
+        return ("load",), "the config that is served is another one"
+    return ("keep",), policy if wanted.is_chosen else None
+
+
+def _model_rows(about: _Declared) -> Iterator[PlannedVersion]:
+    """Give the rows about the model's config, where there is something to say about it."""
+    wanted = about.wanted
+    if wanted.problem:
+        yield _blocked(about.name, wanted.problem)
+        return
+    if not {*about.picked} & {*about.entries} and not wanted.is_chosen:
+        hidden = f"Triton serves version {', '.join(map(str, about.picked))}, which models.toml does not have"
+        yield _blocked(about.name, f"{hidden}, instead of its own: --prune or `inv triton.serve` chooses those")
+    if wanted.differs:
+        reason = "differs from triton-config" if wanted.there is not None else "there is none on disk"
+        yield PlannedVersion(about.name, None, True, None, None, ("config",), reason)
+
+
+def _blocked(name: str, reason: str) -> PlannedVersion:
+    return PlannedVersion(name, None, True, None, None, ("blocked",), reason)
+
+
+def _by_name(rows: Iterable[ModelStatus]) -> dict[str, list[ModelStatus]]:
+    found: dict[str, list[ModelStatus]] = {}
+    for row in rows:
+        found.setdefault(row.name, []).append(row)
+    return found

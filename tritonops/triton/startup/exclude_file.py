@@ -1,0 +1,143 @@
+"""The models that a container leaves out when it starts: `.exclude` in the models directory.
+
+One model can hang or crash the start of Triton, and all others with it. Plain `docker compose up`, a restart by the
+engine and a reboot load the models by themselves, so what must not be loaded stands in a file that their start command
+reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonops.documents import MAX_RECORD
+from tritonops.errors import RepositoryError
+from tritonops.files import locked, make_readable, read_text_if_present, write_text
+from tritonops.models.disk.repository import Repository
+from tritonops.models.rules.hazards import hazard, steps_on_disk
+from tritonops.triton.served_folder import Disk
+
+EXCLUDE_FILE = ".exclude"
+_HEADER = """\
+# Models that a container does not load when it starts: name, fingerprint of the files, reason.
+# `inv compose.up` writes this, and takes off a model whose files changed; so does a load that succeeds.
+"""
+
+
+class _Entry(NamedTuple):
+    fingerprint: str
+    """Of the files that hung or crashed Triton; empty where the reason is only found anew at the next look."""
+    reason: str
+
+
+_Entries = Mapping[str, _Entry]
+
+
+@dataclass(frozen=True)
+class ExcludeFile:
+    """The exclude file of one models directory. Each change raises RepositoryError where it cannot be written."""
+
+    models_dir: Path
+
+    @property
+    def path(self) -> Path:
+        """Where it is; there is none while nothing is excluded."""
+        return self.models_dir / EXCLUDE_FILE
+
+    def reasons(self) -> dict[str, str]:
+        """Give the reason of each excluded model."""
+        return {name: entry.reason for name, entry in self._read().items()}
+
+    def examine(self, refuse: Callable[[str], str | None] = lambda name: None) -> dict[str, str]:
+        """Exclude what on disk would hang or crash the start, take off what was mended, and return the reasons.
+
+        `refuse` gives further reasons against a model.
+        """
+
+        def change(entries: _Entries) -> _Entries:
+            kept = {name: entry for name, entry in entries.items() if self._is_unchanged(name, entry)}
+            names = [name for name in Repository(self.models_dir).enabled_names() if name not in kept]
+            reasons = {name: refuse(name) or hazard(self.models_dir / name) for name in names}
+            return {**kept, **{name: _Entry("", reason) for name, reason in reasons.items() if reason}}
+
+        return self._change(change)
+
+    def add(self, reasons: Mapping[str, str], *, is_certain: bool = True) -> dict[str, str]:
+        """Exclude models as their files are now, and return the reasons of all; what is not certain is tried again."""
+        added = {
+            name: _Entry(self._fingerprint(name) if is_certain else "", reason) for name, reason in reasons.items()
+        }
+        return self._change(lambda entries: {**entries, **added})
+
+    def discard(self, *names: str) -> None:
+        """Take models off."""
+        if self.path.exists():
+            self._change(lambda entries: {name: entry for name, entry in entries.items() if name not in names})
+
+    def _change(self, change: Callable[[_Entries], _Entries]) -> dict[str, str]:
+        old = self._read()
+        new = self._with_ensembles(change(old))
+        if new != old:
+            with self._locked():
+                new = self._with_ensembles(change(self._read()))
+                self._write(new)
+        return {name: entry.reason for name, entry in new.items()}
+
+    def _with_ensembles(self, entries: _Entries) -> _Entries:
+        """Triton loads an ensemble's steps with it, so one with an excluded step is excluded too."""
+        if not entries:
+            return entries
+        entries = dict(entries)
+        steps = {name: steps_on_disk(self.models_dir / name) for name in Repository(self.models_dir).enabled_names()}
+        while due := {
+            name: _Entry("", f"its step {step} would be loaded with it: {entries[step].reason}")
+            for name in steps.keys() - entries.keys()
+            for step in steps[name]
+            if step in entries
+        }:
+            entries |= due
+        return entries
+
+    def _is_unchanged(self, name: str, entry: _Entry) -> bool:
+        return bool(entry.fingerprint) and entry.fingerprint == self._fingerprint(name)
+
+    def _fingerprint(self, name: str) -> str:
+        model = Disk.of(self.models_dir, "").read(name)
+        if model is None:
+            return ""
+        return hashlib.sha256(f"{sorted(model.files.items())} {model.text}".encode()).hexdigest()[:16]
+
+    def _read(self) -> _Entries:
+        text = read_text_if_present(self.path, MAX_RECORD) or ""
+        rows = (line.split("\t", 2) for line in text.splitlines() if line.count("\t") > 1)
+        return {name: _Entry(fingerprint, reason) for name, fingerprint, reason in rows}
+
+    def _write(self, entries: _Entries) -> None:
+        for name, entry in entries.items():
+            if not name.isprintable():
+                raise RepositoryError(
+                    f"{str(self.models_dir / name)!r}: {entry.reason}", hint="Rename it, or take it away."
+                )
+        rows = [f"{name}\t{entry.fingerprint}\t{' '.join(entry.reason.split())}\n" for name, entry in entries.items()]
+        if rows:
+            write_text(self.path, _HEADER + "".join(sorted(rows)))
+            make_readable(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        beside = Repository(self.models_dir).beside
+        try:
+            beside.mkdir(exist_ok=True)
+            with locked(beside / "exclude.lock"):
+                yield
+        except OSError as exc:
+            raise RepositoryError(
+                f"cannot write {self.path}, which keeps a model from hanging or crashing the start: {exc.strerror}",
+                hint=f"Make {self.models_dir} writable for this user, or mend or disable the model first.",
+            ) from exc

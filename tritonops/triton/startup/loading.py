@@ -1,0 +1,242 @@
+"""Load every model of a server that has just started: a few at a time, none in the way of another.
+
+Triton itself would load them with `--load-model=*`, and answer nobody until the last load has ended. One that never
+ends keeps all others out of service then, and one that crashes the server takes them along. So the server is started
+empty, and each model is loaded by a call with a deadline of its own.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tritonops.display_text import clip
+from tritonops.errors import TritonError, TritonOpsError, TritonUnreachableError
+from tritonops.models.disk.repository import Repository
+from tritonops.models.rules.hazards import hazard, steps_on_disk
+from tritonops.triton.client.client import TritonClient, connect
+from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.comparison import note_loaded
+from tritonops.triton.served_folder import Disk, ModelOnDisk
+from tritonops.triton.startup.load_call import LoadCall
+from tritonops.triton.startup.load_log import LoadLog, crash_words
+
+ReadLog = Callable[[int], tuple[str, int]]
+"""Reads what was logged since a position, 0 for all, and returns it with where the log ends now."""
+PARALLEL = 4
+"""Loads at a time, as many as Triton's own `--load-model=*`."""
+MODEL_TIMEOUT = 60.0
+_BYTES_PER_SECOND = 20_000_000
+_MAX_CRASHES = 8
+_POLL = 0.05
+_LAST_WORDS_SECONDS = 5.0
+_MAX_ANSWER = 10_000
+
+
+@dataclass
+class Loading:
+    """What is to be loaded, and what is not, with the reason. It outlives the crashes of the server."""
+
+    models_dir: Path
+    model_timeout: float | None = None
+    """Seconds for one load; where it is None, a minute, or longer for large files."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """By model, why it was left out or given up, and is not tried again."""
+    together: list[str] = field(default_factory=list)
+    alone: list[str] = field(default_factory=list)
+    """Models that were being loaded when the server crashed: one of them did it, so each is loaded by itself."""
+    ensembles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ensembles and their steps. Triton refuses to load one while a step is loading, so they come last, one by one."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """By model, what Triton answered to a load that failed."""
+    crashes: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        models_dir: Path,
+        *,
+        refuse: Callable[[str], str | None],
+        model_timeout: float | None = None,
+        names: Iterable[str] | None = None,
+    ) -> Loading:
+        """Look at the models that Triton is shown, or at `names` of them; `refuse` gives the reason against one."""
+        names = Repository(models_dir).enabled_names() if names is None else tuple(names)
+        reasons = {name: reason for name in names if (reason := refuse(name) or _hazard(models_dir / name))}
+        ensembles = {name: steps for name in names if (steps := steps_on_disk(models_dir / name))}
+        together = [name for name in names if name not in ensembles]
+        return cls(models_dir, model_timeout, reasons, together, ensembles=ensembles)
+
+    def run(
+        self, url: str, read_log: ReadLog, is_alive: Callable[[], bool], *, token: str | None, deadline: Deadline
+    ) -> bool:
+        """Load all that is due; False where the server crashed, after which it wants to be run again on a new one."""
+        with connect(url, token=token) as client:
+            for names, width in ((self.together, PARALLEL), (self.alone, 1), (self._in_order(), 1)):
+                self._leave_out_ensembles()
+                due = [name for name in names if name not in self.reasons]
+                disk = Disk.of(self.models_dir, url)
+                run = _Run(client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
+                crashed_at = run.load(width)
+                self.reasons |= run.reasons
+                self.answers |= run.answers
+                if crashed_at is not None:
+                    self._crashed(crashed_at, read_log(0)[0])
+                    return False
+        return True
+
+    def _crashed(self, loading: list[str], log: str) -> None:
+        """Find the culprit, or leave that to the next run, which loads the suspects one by one."""
+        self.crashes += 1
+        words = crash_words(log) or "it wrote no reason"
+        if len(loading) == 1:
+            self.reasons[loading[0]] = f"Triton crashed while it loaded this model: {words}"
+        elif self.crashes >= _MAX_CRASHES:
+            tried = (
+                f"not tried again: Triton crashed {self.crashes} times while it loaded {', '.join(loading)}: {words}"
+            )
+            self.reasons |= dict.fromkeys(loading, tried)
+        else:
+            self.together = [name for name in self.together if name not in loading]
+            self.alone += [name for name in loading if name not in self.alone]
+        if self.crashes >= _MAX_CRASHES:
+            self.reasons |= dict.fromkeys(self.alone, f"not tried: Triton crashed {self.crashes} times: {words}")
+
+    def _leave_out_ensembles(self) -> None:
+        """Triton loads an ensemble's steps with it: one that was given up would be tried again."""
+        for name in self._in_order():
+            if bad := [step for step in self.ensembles[name] if step in self.reasons]:
+                self.reasons.setdefault(name, f"its step {bad[0]} would be loaded with it: {self.reasons[bad[0]]}")
+
+    def _in_order(self) -> list[str]:
+        """The ensembles, those that are steps of others first."""
+        ordered: list[str] = []
+        left = {name: set(steps) & self.ensembles.keys() for name, steps in self.ensembles.items()}
+        while left:
+            # Ensembles in a circle are refused by Triton, in any order.
+            ready = sorted(name for name, steps in left.items() if steps <= set(ordered)) or sorted(left)
+            ordered += ready
+            left = {name: steps for name, steps in left.items() if name not in ready}
+        return ordered
+
+    def _timeout_of(self, name: str) -> float:
+        return load_timeout(self.models_dir / name) if self.model_timeout is None else self.model_timeout
+
+
+def _hazard(model: Path) -> str | None:
+    reason = hazard(model)
+    return f"left out: {reason}" if reason else None
+
+
+class _Run:
+    """The loads of one server, until all have ended, are known to be stuck, or have used up their time."""
+
+    def __init__(
+        self,
+        client: TritonClient,
+        disk: Disk,
+        read_log: ReadLog,
+        is_alive: Callable[[], bool],
+        timeouts: dict[str, float],
+        deadline: Deadline,
+    ) -> None:
+        self._client, self._disk, self._read_log = client, disk, read_log
+        self._is_alive, self._deadline = is_alive, deadline
+        self._timeouts = timeouts
+        self._waiting = deque(timeouts)
+        self._active: dict[str, LoadCall] = {}
+        self._on_disk: dict[str, ModelOnDisk | None] = {}
+        self._ends: dict[str, float] = {}
+        self._done: queue.SimpleQueue[LoadCall] = queue.SimpleQueue()
+        self._load_log, self._position = LoadLog(), 0
+        self._crashing_since: float | None = None
+        self.reasons: dict[str, str] = {}
+        self.answers: dict[str, str] = {}
+
+    def load(self, width: int) -> list[str] | None:
+        """Load all; where the server crashes, return the models that were being loaded."""
+        while self._waiting or self._active:
+            while self._waiting and len(self._active) < width and self._deadline.left > _POLL:
+                self._begin(self._waiting.popleft())
+            if not self._wait():
+                return sorted(self._active)
+            self._give_up(self._stuck())
+            self._give_up(self._overdue())
+            if self._deadline.left <= _POLL:
+                reason = f"not loaded within the {self._deadline.timeout:g} s for all models; --timeout allows more"
+                self.reasons |= dict.fromkeys([*self._active, *self._waiting], reason)
+                break
+        return None
+
+    def _begin(self, model: str) -> None:
+        self._on_disk[model] = self._disk.read(model)
+        call = LoadCall(self._client, model, timeout=self._timeouts[model], done=self._done)
+        self._active[model] = call
+        self._ends[model] = time.monotonic() + call.timeout
+        call.start()
+
+    def _wait(self) -> bool:
+        """Take note of a load that ended; False where the server has."""
+        try:
+            call = self._done.get(timeout=_POLL)
+        except queue.Empty:
+            return self._is_alive() and not self._hangs_in_a_crash()
+        if isinstance(call.error, TritonUnreachableError) and not self._survives():
+            return False
+        if call.error and not isinstance(call.error, TritonOpsError):
+            raise call.error
+        self._active.pop(call.model, None)
+        if call.error is None:
+            self._note(call.model)
+        elif isinstance(call.error, TritonError):
+            answer = call.error.answer.removeprefix(f"load failed for model '{call.model}': ")
+            self.answers[call.model] = clip(answer, _MAX_ANSWER)
+        return True
+
+    def _note(self, name: str) -> None:
+        """From then on, a config that another client brings into service is seen to be another one."""
+        if model := self._on_disk[name]:
+            with suppress(TritonOpsError):
+                note_loaded(self._client, self._disk, model)
+
+    def _hangs_in_a_crash(self) -> bool:
+        """Triton writes a stack trace when it crashes, and may wait for ever for a lock that it holds itself."""
+        if not self._load_log.is_crashing:
+            return False
+        self._crashing_since = self._crashing_since or time.monotonic()
+        return time.monotonic() - self._crashing_since > _LAST_WORDS_SECONDS
+
+    def _survives(self) -> bool:
+        """Whether the server is there; one that crashes closes its connections a moment before it is gone."""
+        return all(self._is_alive() for _ in Deadline.after(2.0).polls())
+
+    def _stuck(self) -> dict[str, str]:
+        text, self._position = self._read_log(self._position)
+        self._load_log.feed(text)
+        return self._load_log.stuck
+
+    def _overdue(self) -> dict[str, str]:
+        now = time.monotonic()
+        late = (call for name, call in self._active.items() if self._ends[name] < now)
+        return {call.model: f"still loading after {call.timeout:g} s; --model-timeout allows more" for call in late}
+
+    def _give_up(self, reasons: dict[str, str]) -> None:
+        for name in reasons.keys() & self._active.keys():
+            self.reasons[name] = reasons[name]
+            del self._active[name]
+
+
+def load_timeout(model: Path) -> float:
+    """Give the seconds that the load of a model may take: a minute, or more for large files."""
+    sizes = (path.stat().st_size for path in model.rglob("*") if path.is_file())
+    return max(MODEL_TIMEOUT, sum(sizes) / _BYTES_PER_SECOND)
+
+
+def load_threads(names: Iterable[str]) -> int:
+    """How many threads Triton needs: a load that never ends keeps one, and the others must still be loaded."""
+    return min(256, 2 * PARALLEL + len(tuple(names)))
