@@ -83,6 +83,10 @@ class Environment:
         given = Given(self._environ[name], self._cwd) if name in self._environ else self._given.get(name)
         return given if given and given.value else None
 
+    def exported(self, name: str) -> str | None:
+        """Find a variable of the process alone: one of other programs, which read no `.env`."""
+        return self._environ.get(name) or None
+
     @property
     def compose_folder(self) -> Path | None:
         """The folder that the set COMPOSE_FILE counts in: the caller's, or the project where its own .env says so."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tritonops.display_text import clip
 from tritonops.environment import DISABLE_ENV_FILE, Environment
 from tritonops.errors import SettingsError
+from tritonops.files import expand_home
 from tritonops.redaction import SERVER_URL
 
 if TYPE_CHECKING:
@@ -60,6 +61,20 @@ class Settings:
     def lock_path(self) -> Path:
         """The pins of models.toml: its sibling with the suffix `.lock`."""
         return self.models_toml.with_suffix(".lock")
+
+    @property
+    def hf_token_path(self) -> Path:
+        """Where `hf auth login` stores its token, by huggingface_hub's own variables.
+
+        Raises SettingsError for the home of a user who does not exist.
+        """
+        for name, rest in (("HF_TOKEN_PATH", ""), ("HF_HOME", "token"), ("XDG_CACHE_HOME", "huggingface/token")):
+            if folder := self.environment.exported(name):
+                try:
+                    return Path(os.path.expandvars(expand_home(folder)), rest)
+                except ValueError as exc:
+                    raise SettingsError(f"{name}={folder!r} in the environment: {exc}") from exc
+        return Path(os.path.expanduser("~/.cache/huggingface/token"))  # noqa: PTH111 (Path.expanduser needs a home)
 
     @property
     def disabled_dir(self) -> Path:
@@ -115,7 +130,7 @@ def _checked(project: Path, environment: Environment) -> Settings:
         compose_file=reader.get("COMPOSE_FILE"),
         ssh_config=reader.path("TRITON_SSH_CONFIG", project) if ssh_config else None,
         triton_token=reader.secret("TRITON_TOKEN"),
-        hf_token=reader.secret("HF_TOKEN"),
+        hf_token=reader.secret("HF_TOKEN") or reader.secret("HUGGING_FACE_HUB_TOKEN"),
         hf_implicit_token=not reader.is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
         hf_offline=reader.is_true("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
         stall_seconds=reader.seconds("TRITON_STALL_SECONDS", DEFAULT_STALL_SECONDS),
@@ -169,8 +184,6 @@ class _Reader:
         given = self._environment.get(name)
         if given is None:
             return default
-        from tritonops.files import expand_home
-
         try:
             path = Path(os.path.abspath(given.base / expand_home(given.value)))
         except ValueError as exc:

@@ -1,21 +1,18 @@
 """models.download from a server that speaks the Hub's protocol."""
 
 import hashlib
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tests.hub.server import GOOD_TOKEN, OTHER_TOKEN, Link
 from tests.models.catalogs import files_below, one_file, one_folder, with_token, write
-from tests.paths import PROJECT
 from tritonops.errors import SettingsError
 from tritonops.models.download import download
 from tritonops.models.lock import lock_models
-from tritonops.models.sources.hub import stored_token
+from tritonops.models.sources.hub import Hub
 from tritonops.project import Project
+from tritonops.settings import load_settings
 
 
 def test_huggingface_hub_itself_works_against_the_test_hub(hub, tmp_path):
@@ -129,14 +126,14 @@ def test_the_token_goes_to_the_hub_and_never_to_the_cdn(hub, project):
     assert tokens == {("hub", f"Bearer {GOOD_TOKEN}"), ("cdn", None)}
 
 
-@pytest.mark.parametrize(("stored", "found"), [("hf_stored", "hf_stored"), (None, "None")])
+@pytest.mark.parametrize(
+    ("stored", "found"), [("hf_stored", "hf_stored"), (" hf_stored\r\n", "hf_stored"), ("", None), (None, None)]
+)
 def test_the_token_of_an_earlier_login_is_used_where_there_is_one(tmp_path, stored, found):
-    if stored:
+    if stored is not None:
         (tmp_path / "token").write_text(f"{stored}\n")
-    program = "from tritonops.models.sources.hub import Hub; print(Hub('https://hub', None).address('x').token)"
-    environment = {**os.environ, "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == (f"{found}\n", "")
+    hub = Hub.of(load_settings(tmp_path, environ={"HF_HOME": str(tmp_path)}))
+    assert hub.address("x").token == found
 
 
 @pytest.mark.parametrize(
@@ -206,11 +203,10 @@ def test_a_url_with_other_bytes_than_its_sha256_is_not_installed(hub, project):
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN_PATH", "HF_HOME"])
-def test_a_home_that_is_not_there_is_no_place_for_a_token(monkeypatch, name):
-    monkeypatch.delenv("HF_HOME")
-    monkeypatch.setenv(name, "~nosuchuser/hf")
+def test_a_home_that_is_not_there_is_no_place_for_a_token(tmp_path, name):
+    settings = load_settings(tmp_path, environ={name: "~nosuchuser/hf"})
     with pytest.raises(SettingsError, match=f"{name}='~nosuchuser/hf'.*'nosuchuser'"):
-        stored_token.__wrapped__()
+        Hub.of(settings)
 
 
 def test_a_model_in_two_places_fails_alone(hub, project):

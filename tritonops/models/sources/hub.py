@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,42 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tritonops.errors import SettingsError, SourceError
-from tritonops.files import expand_home
+from tritonops.errors import SourceError, UnreadableFileError
+from tritonops.files import read_text
 from tritonops.models.catalog.catalog import HubSource
 from tritonops.models.http.address import Address
 
 if TYPE_CHECKING:
     from tritonops.settings import Settings
 
+MAX_TOKEN_FILE = 1 << 16
+
 
 @cache
-def stored_token() -> str | None:
-    """Find the token of `hf auth login`; huggingface_hub is asked, and imported, only where there can be one."""
-    if not (os.environ.get("HUGGING_FACE_HUB_TOKEN") or _token_path().exists()):
-        return None
-    from huggingface_hub import get_token
-
+def stored_token(path: Path) -> str | None:
+    """Read the token that `hf auth login` stored; None where there is none. Raises SourceError."""
     try:
-        token = get_token()
-    except (OSError, ValueError) as exc:
-        raise SourceError(f"cannot read the token of `hf auth login`, {_token_path()}: {exc}") from exc
+        token = read_text(path, MAX_TOKEN_FILE).replace("\r", "").replace("\n", "").strip()
+    except UnreadableFileError as exc:
+        if exc.missing:
+            return None
+        raise SourceError(f"cannot read the token of `hf auth login`, {exc}") from exc
     if token and not re.fullmatch("[!-~]+", token):
-        raise SourceError(
-            f"{_token_path()} holds no token: one is printable ASCII without spaces", hint="hf auth login"
-        )
-    return token
-
-
-def _token_path() -> Path:
-    """Where huggingface_hub keeps it. Raises SettingsError for the home of a user who does not exist."""
-    for name, rest in (("HF_TOKEN_PATH", ""), ("HF_HOME", "/token"), ("XDG_CACHE_HOME", "/huggingface/token")):
-        if folder := os.environ.get(name):
-            try:
-                return Path(os.path.expandvars(expand_home(f"{folder}{rest}")))
-            except ValueError as exc:
-                raise SettingsError(f"{name}={folder!r} in the environment: {exc}") from exc
-    return Path(os.path.expanduser("~/.cache/huggingface/token"))  # noqa: PTH111 (Path.expanduser fails without a home)
+        raise SourceError(f"{path} holds no token: one is printable ASCII without spaces", hint="hf auth login")
+    return token or None
 
 
 @dataclass(frozen=True)
@@ -54,20 +40,29 @@ class Hub:
 
     endpoint: str
     token: str | None = field(repr=False)
-    """None means the one that `hf auth login` stored, where somebody did."""
+    """None means the stored one."""
     is_anonymous: bool = False
     """No token is sent that was not given for the one request: HF_HUB_DISABLE_IMPLICIT_TOKEN."""
     is_offline: bool = False
     """No request is sent, to the Hub or any other server: HF_HUB_OFFLINE."""
+    token_path: Path | None = None
+    """Where `hf auth login` stores a token."""
 
     @classmethod
     def of(cls, settings: Settings) -> Hub:
         """The Hub that the settings name."""
-        return cls(settings.hf_endpoint, settings.hf_token, not settings.hf_implicit_token, settings.hf_offline)
+        return cls(
+            settings.hf_endpoint,
+            settings.hf_token,
+            is_anonymous=not settings.hf_implicit_token,
+            is_offline=settings.hf_offline,
+            token_path=settings.hf_token_path,
+        )
 
     def address(self, path: str) -> Address:
         """Make an address of the Hub; the token goes nowhere else."""
-        token = None if self.is_anonymous else self.token or stored_token()
+        stored = stored_token(self.token_path) if self.token_path and not (self.token or self.is_anonymous) else None
+        token = None if self.is_anonymous else self.token or stored
         return Address(f"{self.endpoint}/{path}", token)
 
     def file(self, source: HubSource, commit: str, path: str) -> Address:
