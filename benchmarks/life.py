@@ -20,7 +20,7 @@ from tests.remote.project import Site
 
 def main(count: int = 300, seed: int = 16) -> None:
     with tempfile.TemporaryDirectory() as folder, Site.at(Path(folder), *HOSTS) as site:
-        steps = Life(site, seed).run_steps(count, report=lambda step: print(step, flush=True))
+        steps = Life(site, seed).run_steps(count, on_step=lambda step: print(step, flush=True))
     print(summary(steps))
     sys.exit(any(step.complaints for step in steps))
 

@@ -9,7 +9,7 @@ from tasks.cli import names, project
 from tasks.terminal import note, print_json, print_table
 
 if TYPE_CHECKING:
-    from tritonops.remote.client.fleet import Outcome, Work
+    from tritonops.remote.client.fleet import HostResult, Work
     from tritonops.remote.client.inventory import HostSettings
 
 _T = TypeVar("_T")
@@ -33,16 +33,16 @@ def run_on_hosts(
     canary: bool = False,
     before: Callable[[], object] = lambda: None,
     quiet: bool = False,
-) -> list[Outcome[_T]]:
+) -> list[HostResult[_T]]:
     """Do the work on all of them, with a line for each step of each; `before` runs while they are logged in to."""
     from tritonops.remote.client import fleet
 
-    def report(host: str, line: str) -> None:
+    def on_step(host: str, line: str) -> None:
         if not quiet:
             note(f"{host}: {line}")
 
     ssh_config = project().settings.ssh_config
-    return fleet.run_on_hosts(hosts, work, ssh_config=ssh_config, report=report, canary=canary, before=before)
+    return fleet.run_on_hosts(hosts, work, ssh_config=ssh_config, on_step=on_step, canary=canary, before=before)
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, json: bool) -> None:
@@ -60,7 +60,7 @@ def run_there(host: str, task: str, *arguments: str, **options: object) -> None:
 
     words = [task, *arguments, *(word for name, value in options.items() for word in _written(name, value))]
     with Host(host, ssh_config=project().settings.ssh_config) as on:
-        run_task(on, project().settings.remote_dir, words, show=print, show_error=note)
+        run_task(on, project().settings.remote_dir, words, show=print, on_error_line=note)
 
 
 def _written(option: str, value: object) -> list[str]:

@@ -17,8 +17,8 @@ from tritonops.errors import DifferenceError, HostLockedError, TritonOpsError
 
 if TYPE_CHECKING:
     from tritonops.remote.client.activation_log import DeployResult
-    from tritonops.remote.client.checkout import Source
-    from tritonops.remote.client.fleet import Outcome
+    from tritonops.remote.client.checkout import GitCheckout
+    from tritonops.remote.client.fleet import HostResult
     from tritonops.remote.client.inventory import HostSettings
     from tritonops.remote.ssh.host import Host
 
@@ -54,10 +54,10 @@ def deploy(
         return
     settings = project().settings
 
-    def work(on: Host, here: HostSettings, report: Callable[[str], None]) -> DeployResult:
+    def work(on: Host, here: HostSettings, on_step: Callable[[str], None]) -> DeployResult:
         from tritonops.remote.deploy import deploy_checkout
 
-        return deploy_checkout(on, _source(), here, settings, send_models=push, prune_models=prune, report=report)
+        return deploy_checkout(on, _source(), here, settings, send_models=push, prune_models=prune, on_step=on_step)
 
     outcomes = run_on_hosts(selected(host, group), work, canary=canary, before=_read_source, quiet=json)
     _show_results(outcomes, json=json)
@@ -80,7 +80,7 @@ def rollback(c: Context, host: list[str], group: list[str], to: str | None = Non
     directory = project().settings.remote_dir
     outcomes = run_on_hosts(
         selected(host, group),
-        lambda on, here, report: roll_back_host(on, directory, to=to, report=report),
+        lambda on, here, on_step: roll_back_host(on, directory, to=to, on_step=on_step),
         quiet=json,
     )
     _show_results(outcomes, json=json)
@@ -94,9 +94,9 @@ def releases(c: Context, host: list[str], group: list[str], json: bool = False) 
     def rows(on: Host) -> list[dict[str, Any]]:
         return [
             {
-                **asdict(release.facts),
-                "digest": release.facts.digest if json else _short(release.facts.digest),
-                "result": release.outcome and release.outcome.result,
+                **asdict(release.record),
+                "digest": release.record.digest if json else _short(release.record.digest),
+                "result": release.activation and release.activation.result,
                 "current": release.current,
             }
             for release in kept(on, project().settings.remote_dir)
@@ -140,7 +140,7 @@ def logs(
         if deploy:
             show_activation_log(on, directory, show=out)
         else:
-            show_logs(on, directory, lines=count, follow=follow, show=out, show_error=err)
+            show_logs(on, directory, lines=count, follow=follow, show=out, on_error_line=err)
 
     _stream_from_each(host, group, show)
 
@@ -152,7 +152,7 @@ def restart(c: Context, host: list[str], group: list[str], yes: bool = False) ->
 
     directory = project().settings.remote_dir
     if confirm(f"Restart Triton on {_named(host, group)}?", yes=yes):
-        _stream_from_each(host, group, lambda on, out, err: restart_server(on, directory, show=out, show_error=err))
+        _stream_from_each(host, group, lambda on, out, err: restart_server(on, directory, show=out, on_error_line=err))
 
 
 @task(help=HOSTS, iterable=HOST_LISTS)
@@ -161,7 +161,7 @@ def run(c: Context, host: list[str], group: list[str]) -> None:
     from tritonops.remote.run import run_task
 
     words, directory = _after_dashes(), project().settings.remote_dir
-    _stream_from_each(host, group, lambda on, out, err: run_task(on, directory, words, show=out, show_error=err))
+    _stream_from_each(host, group, lambda on, out, err: run_task(on, directory, words, show=out, on_error_line=err))
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
@@ -171,7 +171,7 @@ def doctor(c: Context, host: list[str], group: list[str], json: bool = False) ->
     from tritonops.remote.doctor import examine
 
     outcomes = run_on_hosts(
-        selected(host, group), lambda on, here, report: examine(on, project().settings.remote_dir, here), quiet=json
+        selected(host, group), lambda on, here, on_step: examine(on, project().settings.remote_dir, here), quiet=json
     )
     rows = [{"host": outcome.host, **asdict(row)} for outcome in outcomes for row in outcome.result or ()]
     show_rows(rows, ("host", "check", "state", "problem", "remedy"), json=json)
@@ -198,7 +198,7 @@ def lock(
     json: bool = False,
 ) -> None:
     """Show, take or release the deploy lock of each host."""
-    from tritonops.remote.client.host_state import survey
+    from tritonops.remote.client.host_state import inspect_host
     from tritonops.remote.lock import lock_host, unlock_host
 
     directory = project().settings.remote_dir
@@ -210,7 +210,7 @@ def lock(
             lock_host(on, directory, why=hold)
         if release:
             unlock_host(on, directory)
-        holder = survey(on, directory).holder
+        holder = inspect_host(on, directory).lock_owner
         return [{"locked by": holder and holder.who, "since": holder and holder.since, "for": holder and holder.what}]
 
     _show_from_each(host, group, rows, ("host", "locked by", "since", "for"), json=json)
@@ -263,28 +263,28 @@ def activate(c: Context, release: str, by: str = "somebody", kind: str = "deploy
     """What remote.deploy and remote.rollback start on the host: switch to a release there, or roll back."""
     from tritonops.remote.host.activation import activate as activate_release
     from tritonops.remote.layout.paths import Layout
-    from tritonops.remote.layout.records import Outcome
+    from tritonops.remote.layout.records import ActivationRecord
 
     try:
         outcome = activate_release(
-            Layout(PROJECT.parents[2]), release, by=by, kind=kind, prune_models=prune_models, report=_say
+            Layout(PROJECT.parents[2]), release, by=by, kind=kind, prune_models=prune_models, on_step=_say
         )
     except HostLockedError as exc:
-        outcome = Outcome("locked", "", message=str(exc))
+        outcome = ActivationRecord("locked", "", message=str(exc))
     _say(f"outcome\t{outcome.as_json()}")
 
 
 @task()
 def prove(c: Context) -> None:
     """What remote.deploy starts on a host that allows no port forwarding: ask Triton there, and print the answers."""
-    from tritonops.remote.layout.answers import ask
     from tritonops.remote.layout.paths import Layout
     from tritonops.remote.layout.records import recorded_loads
+    from tritonops.remote.layout.triton_state import ask
     from tritonops.triton.client.client import connect
 
     current, at = Layout(PROJECT.parents[2]).current, project().settings
     with connect(at.triton_url, token=at.triton_token) as client:
-        answers = ask(client, recorded_loads(current.outcome if current else None), at.config_dir)
+        answers = ask(client, recorded_loads(current.activation if current else None), at.config_dir)
     print_json(asdict(answers))
 
 
@@ -295,7 +295,7 @@ def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None
     hosts, source, directory = selected(host, group), _source(), project().settings.remote_dir
     outcomes = run_on_hosts(
         hosts,
-        lambda on, here, report: plan_host(on, source, here, directory=directory, prune_models=prune),
+        lambda on, here, on_step: plan_host(on, source, here, directory=directory, prune_models=prune),
         quiet=json,
     )
     changes = [(outcome.host, change) for outcome in outcomes for change in outcome.result or ()]
@@ -320,13 +320,13 @@ def _read_source() -> None:
 
 
 @functools.cache
-def _source() -> Source:
-    from tritonops.remote.client.checkout import read_source
+def _source() -> GitCheckout:
+    from tritonops.remote.client.checkout import read_checkout
 
-    return read_source(PROJECT, store_dir=project().settings.store_dir)
+    return read_checkout(PROJECT, store_dir=project().settings.store_dir)
 
 
-def _show_results(outcomes: list[Outcome[DeployResult]], *, json: bool) -> None:
+def _show_results(outcomes: list[HostResult[DeployResult]], *, json: bool) -> None:
     from tritonops.remote.client.fleet import raise_failures
 
     rows = [
@@ -360,7 +360,7 @@ def _show_from_each(
 ) -> None:
     from tritonops.remote.client.fleet import raise_failures
 
-    outcomes = run_on_hosts(selected(host, group), lambda on, here, report: ask(on), quiet=json)
+    outcomes = run_on_hosts(selected(host, group), lambda on, here, on_step: ask(on), quiet=json)
     rows = [{"host": outcome.host, **row} for outcome in outcomes for row in outcome.result or ()]
     show_rows(rows, columns, json=json)
     raise_failures(outcomes, what="no answer")
@@ -378,7 +378,7 @@ def _stream_from_each(
         before = f"{on.name}: " if len(hosts) > 1 else ""
         show(on, lambda line: _say(f"{before}{line}"), lambda line: note(f"{before}{line}"))
 
-    raise_failures(run_on_hosts(hosts, lambda on, here, report: one(on)), what="failed")
+    raise_failures(run_on_hosts(hosts, lambda on, here, on_step: one(on)), what="failed")
 
 
 def _named(host: list[str], group: list[str]) -> str:

@@ -20,9 +20,9 @@ from tritonops.models.configs.variants import MAX_LABELS
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.remote.audit import parse_audit_entry
 from tritonops.remote.client.inventory import load_inventory
-from tritonops.remote.layout.deploy_lock import parse_holder
+from tritonops.remote.layout.deploy_lock import parse_lock_owner
 from tritonops.remote.layout.paths import Release
-from tritonops.remote.layout.records import Switch
+from tritonops.remote.layout.records import SwitchRecord
 from tritonops.server import embedded
 from tritonops.settings import load_settings
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
@@ -56,9 +56,9 @@ def _npz() -> bytes:
     return file.getvalue()
 
 
-def _switch(path: Path) -> Switch | None:
+def _switch(path: Path) -> SwitchRecord | None:
     try:
-        return Switch.parse(read_text(path, 1 << 20))
+        return SwitchRecord.parse(read_text(path, 1 << 20))
     except ValueError:
         return None
 
@@ -147,14 +147,14 @@ LOADERS = [
     ),
     Loader(
         "release.json",
-        lambda path: Release(path.parent).facts,
+        lambda path: Release(path.parent).record,
         b'{"id": "i", "commit": "c", "subject": "s", "fingerprint": "f", "by": "b", "at": "t"}',
         f'{_JSON} "id" "commit" "subject" "fingerprint" "by" "at"',
         exit_code=1,
     ),
     Loader(
         "outcome.json",
-        lambda path: Release(path.parent).outcome,
+        lambda path: Release(path.parent).activation,
         b'{"result": "done", "at": "t", "seconds": 1, "served": [["a", 1]], "changed": ["a"]}',
         f'{_JSON} "result" "at" "seconds" "served" "changed"',
         quiet=True,
@@ -169,7 +169,7 @@ LOADERS = [
     Loader("switching.json", _switch, b'{"from": null, "to": "r", "changed": ["a"]}', f'{_JSON} "to" "changed"'),
     Loader(
         "lock",
-        _in_words(parse_holder),
+        _in_words(parse_lock_owner),
         b'{"who": "w", "since": "s", "what": "x", "pid": 7}',
         f'{_JSON} "who" "since" "what" "pid"',
         quiet=True,

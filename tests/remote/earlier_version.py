@@ -26,8 +26,8 @@ def make_earlier(root: Path) -> str:
     layout = Layout(root)
     release = layout.current
     assert release
-    facts = release.facts
-    release.inv.write_text(_INV.format(root=root, runtime=facts.runtime, venv=facts.venv, id=facts.id))
+    record = release.record
+    release.inv.write_text(_INV.format(root=root, runtime=record.runtime, venv=record.venv, id=record.id))
     (release.project / ".env").unlink()
     (release.project / ".env").symlink_to("../../../env")
     shutil.rmtree(root / "envs")
@@ -36,8 +36,8 @@ def make_earlier(root: Path) -> str:
     layout.runtime.write_text("0" * 64)
     record = json.loads((release.path / "release.json").read_text())
     (release.path / "release.json").write_text(json.dumps({**record, "digest": ""}))
-    outcome = json.loads((release.path / "outcome.json").read_text())
+    activation = json.loads((release.path / "outcome.json").read_text())
     for key in ("restarted", "gap", "loads", "seal", "before", "by_hand", "pruned"):
-        del outcome[key]
-    (release.path / "outcome.json").write_text(json.dumps(outcome))
+        del activation[key]
+    (release.path / "outcome.json").write_text(json.dumps(activation))
     return release.id

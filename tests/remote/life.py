@@ -313,7 +313,7 @@ class Life:
 
     # --- one step -------------------------------------------------------------------------------
 
-    def run_steps(self, count: int, *, report: Callable[[Step], None] = lambda step: None) -> list[Step]:
+    def run_steps(self, count: int, *, on_step: Callable[[Step], None] = lambda step: None) -> list[Step]:
         """Live so many steps; each kind comes once before any comes again at random."""
         kinds = [getattr(self, kind) for kind in KINDS]
         self.chance.shuffle(kinds)
@@ -322,7 +322,7 @@ class Life:
             for number in range(count):
                 work = kinds[number] if number < len(kinds) else self.chance.choice(kinds)
                 steps.append(self._step(number, work, askers))
-                report(steps[-1])
+                on_step(steps[-1])
         return steps
 
     def _step(self, number: int, work: Callable[[Step], None], askers: Sequence[Asker]) -> Step:

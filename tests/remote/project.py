@@ -22,15 +22,15 @@ from tests.paths import PROJECT
 from tests.remote.sshd import Fleet, Server
 from tritonops.errors import TritonOpsError
 from tritonops.remote.client.activation_log import DeployResult
-from tritonops.remote.client.checkout import read_source
-from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.checkout import read_checkout
+from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.client.inventory import load_inventory
 from tritonops.remote.client.push import push
 from tritonops.remote.client.upload import begin, send
 from tritonops.remote.deploy import deploy_checkout, wanted_files
 from tritonops.remote.host.activation import activate
 from tritonops.remote.layout.paths import Layout
-from tritonops.remote.layout.records import Outcome
+from tritonops.remote.layout.records import ActivationRecord
 from tritonops.remote.ssh.host import Host
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
@@ -151,7 +151,7 @@ class Site:
         server = self.fleet.add(name, environment={**own, **environment})
         (server.root / "shared/venvs").mkdir(parents=True)
         if "TRITONOPS_REQUIREMENTS" not in environment:
-            (server.root / "shared/venvs" / read_source(self.clone.folder).venv).symlink_to(sys.prefix)
+            (server.root / "shared/venvs" / read_checkout(self.clone.folder).venv).symlink_to(sys.prefix)
         ports = free_ports()
         server.grpc = ports.grpc
         lines = [f"TRITON_EXPOSE_{kind.upper()}={port}\n" for kind, port in asdict(ports).items()]
@@ -159,24 +159,24 @@ class Site:
         return server
 
     def deploy(
-        self, name: str = "gpu-01", *, report: Callable[[str], None] = lambda line: None, push: bool = False
+        self, name: str = "gpu-01", *, on_step: Callable[[str], None] = lambda line: None, push: bool = False
     ) -> DeployResult:
         """Deploy in this process."""
         here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
         with Host(name, ssh_config=self.fleet.config) as host:
-            source = read_source(self.clone.folder)
-            return deploy_checkout(host, source, here, self.settings, send_models=push, report=report)
+            source = read_checkout(self.clone.folder)
+            return deploy_checkout(host, source, here, self.settings, send_models=push, on_step=on_step)
 
     def stage(self, name: str = "gpu-01") -> tuple[Layout, str]:
         """Send a release, and leave it to the caller to activate it."""
         here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
         with Host(name, ssh_config=self.fleet.config) as host:
-            source, state = read_source(self.clone.folder), survey(host, "tritonops")
+            source, state = read_checkout(self.clone.folder), inspect_host(host, "tritonops")
             wanted = wanted_files(source, self.settings, here, send_models=False)
-            facts, lacking = begin(host, state, source, here, wanted)
-            push(host, state, lacking)
-            send(host, source, here, state, facts)
-        return Layout(self.servers[name].root), facts.id
+            record, missing = begin(host, state, source, here, wanted)
+            push(host, state, missing)
+            send(host, source, here, state, record)
+        return Layout(self.servers[name].root), record.id
 
     @contextmanager
     def through(self, ports: Mapping[str, int]) -> Iterator[None]:
@@ -245,11 +245,11 @@ def _infer(url: str, model: str, observed: Observed, stop: threading.Event) -> N
 
 
 def activated(
-    layout: Layout, name: str, report: Callable[[str], None] = lambda line: None, *, prune_models: bool = False
-) -> Outcome:
+    layout: Layout, name: str, on_step: Callable[[str], None] = lambda line: None, *, prune_models: bool = False
+) -> ActivationRecord:
     """Activate a release in this process, as its own inv would. Each reported step is a moment to break something."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_MODELS_DIR", str(layout.models_dir))
         patch.setenv("TRITONOPS_REQUIREMENTS", "dev")
         by = "somebody@laptop"
-        return activate(layout, name, by=by, kind="deploy", prune_models=prune_models, report=report)
+        return activate(layout, name, by=by, kind="deploy", prune_models=prune_models, on_step=on_step)

@@ -52,7 +52,7 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     assert composed.answers() == {"alpha": 5, "beta": 3}
     assert composed.deploy().what == "nothing to do"
     with Host("gpu-01", ssh_config=composed.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, report=lambda line: None)
+        roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
     assert composed.answers() == {"alpha": 2, "beta": 3}
     assert containers() == [container]
     inv = composed.clone.inv
@@ -64,11 +64,11 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
 def loaded_by(composed: Site) -> set[str]:
     """The processes that the records of the loads name."""
     current = Layout(composed.servers["gpu-01"].root).current
-    return {load.server for load in recorded_loads(current.outcome if current else None).values()}
+    return {load.server for load in recorded_loads(current.activation if current else None).values()}
 
 
 def started(container: str) -> str:
-    state = "pid {{.State.Pid}}, started {{.State.StartedAt}}"
+    state = "pid {{.HostState.Pid}}, started {{.HostState.StartedAt}}"
     command = ["docker", "inspect", "--format", state, container]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -20,9 +20,9 @@ from tritonops.errors import (
     RolledBackError,
     UnknownReleaseError,
 )
-from tritonops.remote.client.checkout import read_source
+from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.client.inventory import load_inventory
-from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
 from tritonops.remote.releases import releases
 from tritonops.remote.rollback import roll_back_host
 from tritonops.remote.ssh.host import Host
@@ -38,7 +38,7 @@ def scale():
 
 def roll_back(site: Site, to: str | None = None):
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return roll_back_host(host, "tritonops", to=to, report=lambda line: None)
+        return roll_back_host(host, "tritonops", to=to, on_step=lambda line: None)
 
 
 def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site):
@@ -48,8 +48,8 @@ def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site)
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
         from tritonops.remote.deploy import deploy_checkout
 
-        source = read_source(site.clone.folder)
-        result = deploy_checkout(host, source, here, site.settings, send_models=False, report=pytest.fail)
+        checkout = read_checkout(site.clone.folder)
+        result = deploy_checkout(host, checkout, here, site.settings, send_models=False, on_step=pytest.fail)
         assert (result.what, host.commands) == ("nothing to do", 1)
     assert site.answers() == before
     assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names
@@ -211,9 +211,9 @@ def broken(site: Site, change):
 def failed_release(site: Site) -> str:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
         newest = releases(host, "tritonops")[-1]
-    assert newest.outcome
-    assert newest.outcome.result == "failed"
-    return newest.facts.id
+    assert newest.activation
+    assert newest.activation.result == "failed"
+    return newest.record.id
 
 
 def test_a_rollback_to_a_release_that_is_not_there_is_refused(site):
@@ -232,12 +232,12 @@ def test_a_connection_cut_at_any_step_leaves_the_old_release_or_the_new_one_and_
     site.serve(alpha=scale, beta=scale)
     cut: list[int] = []
 
-    def report(line: str) -> None:
+    def on_step(line: str) -> None:
         if line.startswith(step) and not cut:
             cut.append(server.cut())
 
     try:
-        result = site.deploy(report=report)
+        result = site.deploy(on_step=on_step)
     except (ConnectionLostError, HostUnreachableError, ResultUnknownError):
         assert {name: site.answers()[name] for name in before} == before
     else:
@@ -252,7 +252,7 @@ def test_a_host_that_cannot_be_reached_again_finishes_by_itself(site, scale):
     server = site.servers["gpu-01"]
     site.serve(alpha=scale, beta=scale)
     with pytest.raises(ResultUnknownError, match="finishes, or rolls back"):
-        site.deploy(report=lambda line: server.stop() if line == "download models" else None)
+        site.deploy(on_step=lambda line: server.stop() if line == "download models" else None)
     server.start()
     wait_until(lambda: site.answers()["beta"] == scale, "the host to finish", timeout=120)
     wait_until(lambda: not (server.root / "lock").read_text(), "the lock to be free", timeout=120)
@@ -303,7 +303,7 @@ def test_two_deploys_at_once_the_second_is_told_who_is_first(site, scale):
                 site.deploy()
             refusals.append(caught.value)
 
-    site.deploy(report=second)
+    site.deploy(on_step=second)
     assert len(refusals) == 1
     assert site.answers()["alpha"] == scale
 
@@ -312,15 +312,15 @@ def test_a_race_for_the_lock_that_is_lost_is_locked_and_not_failed(site, scale):
     site.deploy()
     before = site.answers()
     site.serve(alpha=scale)
-    winner = Holder("winner@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())
+    winner = LockOwner("winner@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())
     with ExitStack() as stack:
 
         def begin(line: str) -> None:
             if line.startswith("upload"):
-                stack.enter_context(hold(site.servers["gpu-01"].root / "lock", winner))
+                stack.enter_context(deploy_lock(site.servers["gpu-01"].root / "lock", winner))
 
         with pytest.raises(HostLockedError, match="winner@laptop"):
-            site.deploy(report=begin)
+            site.deploy(on_step=begin)
     assert site.answers() == before
     last = json.loads((site.servers["gpu-01"].root / "audit.log").read_text().splitlines()[-1])
     assert last["result"] == "locked"
@@ -353,11 +353,11 @@ def test_an_activation_that_was_killed_is_roll_back_by_the_next_deploy(site, sca
     server, before = site.servers["gpu-01"], site.answers()
     site.serve(alpha=scale, beta=scale)
     with pytest.raises(ResultUnknownError, match="without an outcome, while it switched"):
-        site.deploy(report=lambda line: kill_activation(server) if line == "load beta" else None)
+        site.deploy(on_step=lambda line: kill_activation(server) if line == "load beta" else None)
     assert (server.root / "shared/switching.json").exists()
     lines: list[str] = []
     site.serve(alpha=scale + 500)
-    site.deploy(report=lines.append)
+    site.deploy(on_step=lines.append)
     assert any("was interrupted: go back" in line for line in lines)
     assert site.answers() == {**before, "alpha": scale + 500, "beta": scale}
 

@@ -13,24 +13,24 @@ from tests.remote.client.test_git import HERE, Repository
 from tests.remote.project import Site
 from tritonops.errors import HostLockedError, InputError
 from tritonops.files import write_json
-from tritonops.remote.client.checkout import Source, read_source
-from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.checkout import GitCheckout, read_checkout
+from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.client.upload import begin
-from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
 from tritonops.remote.layout.paths import Layout
-from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
 from tritonops.remote.rollback import earlier_release, roll_back_host
 from tritonops.remote.ssh.host import Host
 
 
 @pytest.fixture
-def source(tmp_path):
-    return read_source(Repository(tmp_path / "checkout").folder)
+def checkout(tmp_path):
+    return read_checkout(Repository(tmp_path / "checkout").folder)
 
 
 def roll_back(site: Site) -> str:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return roll_back_host(host, "tritonops", to=None, report=lambda line: None).release
+        return roll_back_host(host, "tritonops", to=None, on_step=lambda line: None).release
 
 
 def test_a_rollback_goes_to_what_served_before_also_after_a_rollback_and_a_deploy(site):
@@ -56,12 +56,12 @@ def test_two_deploys_at_once_get_numbers_of_their_own_and_the_loser_is_told_who_
     both, ended = threading.Barrier(2, timeout=60), []
 
     def deploy() -> None:
-        def report(line: str) -> None:
+        def on_step(line: str) -> None:
             if line == "check the host":  # both have seen it free
                 both.wait()
 
         try:
-            ended.append(site.deploy(report=report).what)
+            ended.append(site.deploy(on_step=on_step).what)
         except HostLockedError as exc:
             ended.append(str(exc))
 
@@ -80,12 +80,12 @@ def test_two_deploys_at_once_get_numbers_of_their_own_and_the_loser_is_told_who_
     site.deploy()
 
 
-def begun(host: Host, source: Source) -> Facts:
-    return begin(host, survey(host, "tritonops"), source, HERE, {})[0]
+def begun(host: Host, checkout: GitCheckout) -> ReleaseRecord:
+    return begin(host, inspect_host(host, "tritonops"), checkout, HERE, {})[0]
 
 
 @pytest.mark.parametrize("year", [2001, 2099])
-def test_number_and_time_of_a_release_are_the_hosts_own_whatever_its_clock_says(fleet, source, tmp_path, year):
+def test_number_and_time_of_a_release_are_the_hosts_own_whatever_its_clock_says(fleet, checkout, tmp_path, year):
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "date").write_text(f"#!/bin/sh\necho {year}-01-02T03:04:05Z\n")
@@ -94,41 +94,41 @@ def test_number_and_time_of_a_release_are_the_hosts_own_whatever_its_clock_says(
     old = server.root / "releases/20261123T034801.204716Z-1bce04d"
     old.mkdir(parents=True)
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        facts = [begun(host, source) for _ in range(3)]
-    assert [each.id for each in facts] == [f"r00000{number}-{source.label}" for number in (1, 2, 3)]
-    assert {each.at for each in facts} == {f"{year}-01-02T03:04:05Z"}
-    assert sorted([old.name, *(each.id for each in facts)])[0] == old.name
+        record = [begun(host, checkout) for _ in range(3)]
+    assert [each.id for each in record] == [f"r00000{number}-{checkout.label}" for number in (1, 2, 3)]
+    assert {each.at for each in record} == {f"{year}-01-02T03:04:05Z"}
+    assert sorted([old.name, *(each.id for each in record)])[0] == old.name
 
 
 @pytest.mark.parametrize("damage", [lambda number: number.unlink(), lambda number: number.write_text("9 lives\n")])
-def test_a_number_is_never_given_twice_also_where_its_record_is_gone_or_unreadable(fleet, source, damage):
+def test_a_number_is_never_given_twice_also_where_its_record_is_gone_or_unreadable(fleet, checkout, damage):
     server = fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        begun(host, source)
-        shutil.rmtree(server.root / f"releases/{begun(host, source).id}.partial")
-        assert begun(host, source).id == f"r000003-{source.label}"
+        begun(host, checkout)
+        shutil.rmtree(server.root / f"releases/{begun(host, checkout).id}.partial")
+        assert begun(host, checkout).id == f"r000003-{checkout.label}"
         damage(server.root / "number")
-        assert begun(host, source).id == f"r000004-{source.label}"
+        assert begun(host, checkout).id == f"r000004-{checkout.label}"
 
 
-def test_a_deploy_that_begins_while_another_one_has_the_lock_is_told_by_whom(fleet, source):
+def test_a_deploy_that_begins_while_another_one_has_the_lock_is_told_by_whom(fleet, checkout):
     server = fleet.add("gpu-01")
-    owner = Holder("ann@laptop", "2026-01-01T00:00:00Z", "deploy of r000001-1bce04d", os.getpid())
+    owner = LockOwner("ann@laptop", "2026-01-01T00:00:00Z", "deploy of r000001-1bce04d", os.getpid())
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        state = survey(host, "tritonops")
+        state = inspect_host(host, "tritonops")
         server.root.mkdir()
         with (
-            hold(server.root / "lock", owner),
+            deploy_lock(server.root / "lock", owner),
             pytest.raises(HostLockedError, match="gpu-01 is locked by ann@laptop, since"),
         ):
-            begin(host, state, source, HERE, {})
+            begin(host, state, checkout, HERE, {})
 
 
 def kept(layout: Layout, name: str, *, result: str = "done", before: str | None = None) -> None:
     folder = layout.root / "releases" / name
     folder.mkdir(parents=True)
-    write_json(folder / "release.json", vars(Facts(name, "abc", "subject", "f", "me", "now")))
-    record = vars(Outcome(result, "now", before=before))
+    write_json(folder / "release.json", vars(ReleaseRecord(name, "abc", "subject", "f", "me", "now")))
+    record = vars(ActivationRecord(result, "now", before=before))
     write_json(folder / "outcome.json", {key: value for key, value in record.items() if value is not None})
 
 
@@ -153,7 +153,7 @@ def test_a_rollback_follows_the_records_of_the_host_and_for_old_releases_their_i
         kept(layout, name, before=before)
     layout.point_current_to(layout.release(current))
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        state = survey(host, "tritonops")
+        state = inspect_host(host, "tritonops")
         if goes_to in releases:
             assert earlier_release(host, state, None).id == goes_to
         else:
@@ -178,8 +178,8 @@ def as_an_earlier_version_left_it(layout: Layout) -> None:
     for name in ("release.json", "outcome.json"):
         record = json.loads((old / name).read_text())
         write_json(old / name, {key: value for key, value in record.items() if key not in NEW_FIELDS})
-    facts = json.loads((old / "release.json").read_text())
-    write_json(old / "release.json", {**facts, "id": OLD_RELEASE, "fingerprint": "of the earlier version"})
+    record = json.loads((old / "release.json").read_text())
+    write_json(old / "release.json", {**record, "id": OLD_RELEASE, "fingerprint": "of the earlier version"})
 
 
 def test_a_host_of_an_earlier_version_goes_on_and_can_go_back_to_its_old_release(tmp_path):

@@ -142,8 +142,8 @@ def test_records_of_an_earlier_version_are_shown_in_the_words_of_today(site, inv
     root = site.servers["gpu-01"].root
     old = root / "releases/20200101T000000Z-abc"
     old.mkdir()
-    facts = {"id": old.name, "commit": "abc", "subject": "s", "fingerprint": "f", "by": "me", "at": "2020"}
-    (old / "release.json").write_text(json.dumps(facts))
+    record = {"id": old.name, "commit": "abc", "subject": "s", "fingerprint": "f", "by": "me", "at": "2020"}
+    (old / "release.json").write_text(json.dumps(record))
     (old / "outcome.json").write_text('{"result": "put back", "at": "2020"}')
     with (root / "audit.log").open("a") as log:
         log.write('{"at": "2020", "by": "me", "what": "deploy", "release": "abc", "result": "put back"}\n')

@@ -18,7 +18,7 @@ from tritonops.errors import DeployError, RolledBackError
 from tritonops.remote.host.runtime import Runtime
 from tritonops.remote.layout.inv_wrapper import compose_project, inv_wrapper
 from tritonops.remote.layout.paths import Layout
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.layout.records import ReleaseRecord
 
 pytestmark = pytest.mark.docker
 
@@ -44,7 +44,7 @@ def serving(site: Site, name: str) -> str:
     """The container of a root, and when its program was started."""
     folder = site.servers[name].root / "shared/triton"
     found = docker("ps", "--quiet", "--filter", f"volume={folder}").split()
-    return docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}} {{.Name}}", *found).strip() if found else ""
+    return docker("inspect", "--format", "{{.Id}} {{.HostState.StartedAt}} {{.Name}}", *found).strip() if found else ""
 
 
 def test_they_deploy_restart_and_stop_without_touching_each_other(pair):
@@ -161,7 +161,7 @@ def test_the_script_of_a_release_and_the_activation_name_the_project_alike(pair)
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_two_users_of_one_folder_have_projects_of_their_own(pair):
-    script = inv_wrapper("/tmp", Facts("one", "abc", "subject", "f", "me", "now"))
+    script = inv_wrapper("/tmp", ReleaseRecord("one", "abc", "subject", "f", "me", "now"))
     script = script.replace('exec "$root/releases/one/project/inv"', "exec printenv")
     names = [
         subprocess.run(

@@ -29,7 +29,7 @@ def test_it_works_and_its_gap_is_announced_and_measured(site, earlier):
     lines: list[str] = []
     site.serve(alpha=before["alpha"] + 1)
     assert restarts(site) == {EARLIER}
-    result = site.deploy(report=lines.append)
+    result = site.deploy(on_step=lines.append)
     assert result.restarted == (EARLIER,)
     assert result.gap
     assert any(f"restart Triton ({EARLIER}): no answers until" in line for line in lines)

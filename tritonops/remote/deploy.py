@@ -1,6 +1,6 @@
 """Bring one host to what this clone says.
 
-survey       one round trip; a host that serves it all already is left alone
+inspect_host       one round trip; a host that serves it all already is left alone
 begin        is the host fit for it? number the release, make its folders, ask which large files it lacks
 upload       large files by their digests, all others as one tar, compared there with the manifest
 activate     on the host, in a process of its own: see activation.py
@@ -12,91 +12,93 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tritonops.remote.client.activation_log import DeployResult, _confirmed, _warn, activate, require_free
-from tritonops.remote.client.checkout import Source
+from tritonops.remote.client.activation_log import DeployResult, _warn, activate, confirm_activation, require_unlocked
+from tritonops.remote.client.checkout import GitCheckout
 from tritonops.remote.client.endpoint import require_closed, serves_recorded
-from tritonops.remote.client.host_state import State, survey
+from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.client.inventory import HostSettings
-from tritonops.remote.layout.paths import Report
+from tritonops.remote.layout.paths import OnStep
 from tritonops.remote.ssh.host import Host
 from tritonops.settings import Settings
 
 
 def deploy_checkout(
     host: Host,
-    source: Source,
+    checkout: GitCheckout,
     here: HostSettings,
     settings: Settings,
     *,
     send_models: bool,
     prune_models: bool = False,
-    report: Report,
+    on_step: OnStep,
 ) -> DeployResult:
     """Bring a host to what the clone says; where that fails it serves what it served before.
 
     Raises HostUnreachableError, HostLockedError, DeployError (nothing that serves changed), RolledBackError,
     NotRolledBackError, ConnectionLostError (before the host began), and ResultUnknownError.
     """
-    state = survey(host, settings.remote_dir)
-    if serves_already(host, state, source.fingerprint(here)) and not (prune_models and state.by_hand):
-        assert state.facts
+    state = inspect_host(host, settings.remote_dir)
+    if serves_already(host, state, checkout.fingerprint(here)) and not (prune_models and state.by_hand):
+        assert state.release
         require_closed(host, state, grpc=False)
-        _warn(state.by_hand, report)
-        return DeployResult("nothing to do", state.facts.id, state.facts.digest, by_hand=state.by_hand)
-    require_free(host, state)
-    wanted = wanted_files(source, settings, here, send_models=send_models)
-    return _deployed(host, source, here, state, wanted, prune_models=prune_models, report=report)
+        _warn(state.by_hand, on_step)
+        return DeployResult("nothing to do", state.release.id, state.release.digest, by_hand=state.by_hand)
+    require_unlocked(host, state)
+    wanted = wanted_files(checkout, settings, here, send_models=send_models)
+    return _deployed(host, checkout, here, state, wanted, prune_models=prune_models, on_step=on_step)
 
 
 def _deployed(
     host: Host,
-    source: Source,
+    checkout: GitCheckout,
     here: HostSettings,
-    state: State,
+    state: HostState,
     wanted: Mapping[str, Path],
     *,
     prune_models: bool,
-    report: Report,
+    on_step: OnStep,
 ) -> DeployResult:
     # What is imported here costs as much as a whole deploy with nothing to do.
     from tritonops.remote.client.push import push
     from tritonops.remote.client.upload import begin, send
 
-    report("check the host")
-    facts, lacking = begin(host, state, source, here, wanted)
-    if lacking:
-        report(f"upload {len(lacking)} large files")
-        push(host, state, lacking)
-    report(f"upload {facts.id}")
-    send(host, source, here, state, facts)
+    on_step("check the host")
+    record, missing = begin(host, state, checkout, here, wanted)
+    if missing:
+        on_step(f"upload {len(missing)} large files")
+        push(host, state, missing)
+    on_step(f"upload {record.id}")
+    send(host, checkout, here, state, record)
     options = "--prune-models" if prune_models else ""
-    outcome = activate(host, state, facts.id, kind="deploy", options=options, report=report)
-    config_dir = source.project / "triton-config"
-    return _confirmed(host, state, facts, outcome, "deployed", config_dir=config_dir, report=report)
+    activation = activate(host, state, record.id, kind="deploy", options=options, on_step=on_step)
+    config_dir = checkout.project / "triton-config"
+    return confirm_activation(host, state, record, activation, "deployed", config_dir=config_dir, on_step=on_step)
 
 
-def wanted_files(source: Source, settings: Settings, here: HostSettings, *, send_models: bool) -> dict[str, Path]:
+def wanted_files(
+    checkout: GitCheckout, settings: Settings, here: HostSettings, *, send_models: bool
+) -> dict[str, Path]:
     """Find the large files that the host needs, by SHA-256: those of the checkout, and with `send_models` all models.
 
     Raises InputError for a model that the host would not get.
     """
-    large = {file.sha256: source.project / file.path for file in source.manifest.large}
+    large = {file.sha256: checkout.project / file.path for file in checkout.manifest.large}
     if send_models:
         from tritonops.remote.client.push import pinned_files
 
-        return large | pinned_files(source, settings.store_dir, here)
-    source.require_models(here)
+        return large | pinned_files(checkout, settings.store_dir, here)
+    checkout.require_models(here)
     return large
 
 
-def serves_already(host: Host, state: State, fingerprint: str) -> bool:
+def serves_already(host: Host, state: HostState, fingerprint: str) -> bool:
     """Whether the host has this very release, nobody changed its disk or its env file, and its Triton serves it."""
     return (
-        state.facts is not None
-        and state.outcome is not None
+        state.release is not None
+        and state.activation is not None
         and state.interrupted is None
-        and state.facts.fingerprint == fingerprint
+        and state.release.fingerprint == fingerprint
         and state.is_untouched
-        and state.outcome.env == state.env
+        and state.activation.env == state.env
         and serves_recorded(host, state)
     )

@@ -6,29 +6,38 @@ import shlex
 
 from tritonops.errors import TritonError
 from tritonops.remote.client.endpoint import require_closed, served_now
-from tritonops.remote.client.host_state import State, parse, survey
+from tritonops.remote.client.host_state import HostState, inspect_host, parse
 from tritonops.remote.client.inventory import HostSettings
-from tritonops.remote.client.preflight import _EXAMINE, _SERVED_IMAGE, MORE, NEEDS, Finding, Said, _finding, preflight
+from tritonops.remote.client.preflight import (
+    _EXAMINE,
+    _SERVED_IMAGE,
+    MORE,
+    NEEDS,
+    HostAnswers,
+    PreflightResult,
+    preflight,
+    run_check,
+)
 from tritonops.remote.ssh.host import Host
 
 
-def examine(host: Host, directory: str, here: HostSettings) -> list[Finding]:
+def examine(host: Host, directory: str, here: HostSettings) -> list[PreflightResult]:
     """Look at all that a host needs to serve, and say what to do about what is missing."""
-    state = survey(host, directory)
+    state = inspect_host(host, directory)
     image = shlex.quote(state.image) if state.image else _SERVED_IMAGE
-    questions = preflight(here, venv=state.facts.venv if state.facts else "", image=image)
+    questions = preflight(here, venv=state.release.venv if state.release else "", image=image)
     script = f'cd "{state.root}" 2>/dev/null || cd /\n{questions}{_EXAMINE}'
     ports = f"{state.http_port} {state.grpc_port} {state.metrics_port}"
-    said = Said({**parse(host.run(script, check=False).stdout), "ports": [ports]}, here)
-    return [*(_finding(check, said) for check in (*NEEDS, *MORE)), _token(host, state)]
+    said = HostAnswers({**parse(host.run(script, check=False).stdout), "ports": [ports]}, here)
+    return [*(run_check(check, said) for check in (*NEEDS, *MORE)), _token(host, state)]
 
 
-def _token(host: Host, state: State) -> Finding:
+def _token(host: Host, state: HostState) -> PreflightResult:
     """Whether the token of the host closes control: asked of its Triton, where that runs."""
     try:
         if state.token is None or served_now(host, state) is None:
-            return Finding("token", "not asked")
+            return PreflightResult("token", "not asked")
         require_closed(host, state)
     except TritonError as exc:
-        return Finding("token", "problem", str(exc), exc.hint)
-    return Finding("token", "ok")
+        return PreflightResult("token", "problem", str(exc), exc.hint)
+    return PreflightResult("token", "ok")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tritonops.errors import TritonOpsError
 from tritonops.remote.client.host_state import parse, with_root
-from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
 from tritonops.remote.ssh.host import Host
 
 _RELEASES = r"""
@@ -21,21 +21,25 @@ done
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRelease:
     """A release that is on the host."""
 
-    facts: Facts
-    outcome: Outcome | None
+    record: ReleaseRecord
+    activation: ActivationRecord | None
     current: bool
 
 
-def releases(host: Host, directory: str) -> list[Kept]:
+def releases(host: Host, directory: str) -> list[KeptRelease]:
     """List the releases of a host, oldest first."""
-    said = parse(host.run(with_root(directory, _RELEASES)).stdout)
-    current = said.get("current", [""])[0].rpartition("/")[2]
-    pairs = zip(said.get("release", []), said.get("outcome", []), strict=True)
+    answers = parse(host.run(with_root(directory, _RELEASES)).stdout)
+    current = answers.get("current", [""])[0].rpartition("/")[2]
+    pairs = zip(answers.get("release", []), answers.get("activation", []), strict=True)
     try:
-        kept = [(Facts.parse(facts), Outcome.parse(outcome) if outcome else None) for facts, outcome in pairs if facts]
+        kept = [
+            (ReleaseRecord.parse(record), ActivationRecord.parse(activation) if activation else None)
+            for record, activation in pairs
+            if record
+        ]
     except ValueError as exc:
         raise TritonOpsError(f"{host.name}: a release's records cannot be read: {exc}") from exc
-    return [Kept(facts, outcome, facts.id == current) for facts, outcome in kept]
+    return [KeptRelease(record, activation, record.id == current) for record, activation in kept]

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from tritonops.errors import CommandError, InputError
-from tritonops.remote.client.host_state import State, survey
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.client.host_state import HostState, inspect_host
+from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.remote.ssh.host import Host
 
-Show = Callable[[str], None]
+OnLine = Callable[[str], None]
 # The task ends with the connection: $PPID is the sshd of this session.
 _RUN = """
 "$root/current/inv" {words} &
@@ -20,28 +20,30 @@ wait "$task"
 """
 
 
-def run_task(host: Host, directory: str, words: Sequence[str], *, show: Show, show_error: Show) -> None:
+def run_task(host: Host, directory: str, words: Sequence[str], *, show: OnLine, on_error_line: OnLine) -> None:
     """Run a task of the current release, with the host's own settings. Raises CommandError with its exit code."""
     if not words:
         raise InputError("run what?", hint="inv remote.run --host gpu-01 -- triton.list")
-    state = survey(host, directory)
+    state = inspect_host(host, directory)
     require_release(host, state)
-    run_there(host, state, words, show=show, show_error=show_error)
+    run_release_task(host, state, words, show=show, on_error_line=on_error_line)
 
 
-def run_there(host: Host, state: State, words: Sequence[str], *, show: Show, show_error: Show) -> None:
+def run_release_task(
+    host: Host, state: HostState, words: Sequence[str], *, show: OnLine, on_error_line: OnLine
+) -> None:
     """Run a task of the release that serves. Raises CommandError with its exit code."""
     script = f"root={shlex.quote(state.root)}\n{_RUN.format(words=shlex.join(words))}"
-    output = host.run(script, on_line=show, on_error_line=show_error, check=False)
+    output = host.run(script, on_line=show, on_error_line=on_error_line, check=False)
     if output.code:
         raise CommandError(host.name, output.code, "")
 
 
-def require_release(host: Host, state: State) -> Facts:
+def require_release(host: Host, state: HostState) -> ReleaseRecord:
     """Give the release that serves. Raises InputError where there is none, or its folder is gone."""
-    if state.facts is None and state.current:
+    if state.release is None and state.current:
         problem = f"{host.name}: the folder of {state.current}, which serves, is gone"
         raise InputError(problem, hint=f"inv remote.deploy --host {host.name} makes it again.")
-    if state.facts is None:
+    if state.release is None:
         raise InputError(f"{host.name} has no release yet", hint=f"inv remote.deploy --host {host.name}")
-    return state.facts
+    return state.release

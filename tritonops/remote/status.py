@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from tritonops.errors import TritonError
 from tritonops.remote.client.endpoint import served_now
-from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.ssh.host import Host
 
 
 @dataclass(frozen=True)
-class Status:
+class HostStatus:
     """What serves on a host, whether it does, and who is at work."""
 
     release: str | None
@@ -30,27 +30,27 @@ class Status:
     free: int
 
 
-def status(host: Host, directory: str) -> Status:
+def status(host: Host, directory: str) -> HostStatus:
     """Look at a host, in one round trip and one question to its Triton."""
-    state = survey(host, directory)
+    state = inspect_host(host, directory)
     try:
         served = served_now(host, state) if state.current else None
         triton = "down" if served is None else "up"
     except TritonError as exc:
         served, triton = None, str(exc)
-    if state.current and state.facts is None:
+    if state.current and state.release is None:
         triton = f"{triton}, the folder of its release is gone"
     if state.interrupted:
         triton = f"{triton}, a switch to {state.interrupted} was interrupted"
-    return Status(
+    return HostStatus(
         release=state.current,
-        digest=(state.facts.digest or None) if state.facts else None,
-        by=state.facts.by if state.facts else None,
-        at=state.outcome.at if state.outcome else None,
-        runtime=state.facts.runtime if state.facts else None,
+        digest=(state.release.digest or None) if state.release else None,
+        by=state.release.by if state.release else None,
+        at=state.activation.at if state.activation else None,
+        runtime=state.release.runtime if state.release else None,
         triton=triton,
         served=None if served is None else len(served),
-        expected=len(state.outcome.served) if state.outcome else None,
-        lock=str(state.holder) if state.holder else None,
+        expected=len(state.activation.served) if state.activation else None,
+        lock=str(state.lock_owner) if state.lock_owner else None,
         free=state.free,
     )

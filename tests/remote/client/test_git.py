@@ -12,7 +12,7 @@ import pytest
 
 from tests.remote.sshd import wait_until
 from tritonops.errors import InputError
-from tritonops.remote.client.checkout import Source, read_source
+from tritonops.remote.client.checkout import GitCheckout, read_checkout
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.manifest import LARGE
 
@@ -71,7 +71,7 @@ def repository(tmp_path):
 
 def sent(project: Path) -> dict[str, str]:
     """What a deploy of this folder would send."""
-    return {entry.path: entry.target or entry.sha256 for entry in read_source(project).manifest.entries}
+    return {entry.path: entry.target or entry.sha256 for entry in read_checkout(project).manifest.entries}
 
 
 def sha256(text: str | bytes) -> str:
@@ -82,11 +82,11 @@ AS_COMMITTED = {name: sha256(text) for name, text in FILES.items()}
 
 
 def is_changed(project: Path) -> bool:
-    return read_source(project).head.is_changed
+    return read_checkout(project).head.is_changed
 
 
 def test_a_clean_checkout_is_sent_as_its_commit_is(repository):
-    source = read_source(repository.folder)
+    source = read_checkout(repository.folder)
     assert sent(repository.folder) == AS_COMMITTED
     assert (source.head.subject, source.head.is_changed) == ("Begin", False)
     assert source.label == source.head.commit
@@ -120,9 +120,9 @@ def test_no_setting_of_a_person_hides_an_edit(repository, key, value):
     repository.git("config", key, value)
     repository.git("status")
     assert not is_changed(repository.folder)
-    before = read_source(repository.folder)
+    before = read_checkout(repository.folder)
     repository.edit_unseen()
-    after = read_source(repository.folder)
+    after = read_checkout(repository.folder)
     assert before.manifest.digest != after.manifest.digest
     assert sent(repository.folder)["config.pbtxt"] == sha256("two\n")
     assert (after.head.is_changed, after.head.subject) == (True, "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}ße")
@@ -194,14 +194,14 @@ def test_a_sparse_checkout_is_sent_as_it_is_and_is_no_change(repository):
 def test_in_a_subfolder_of_a_monorepo_edits_elsewhere_are_no_difference(tmp_path):
     mono = Repository(tmp_path / "mono", {f"serving/{name}": text for name, text in FILES.items()} | {"app.py": "1\n"})
     project = mono.folder / "serving"
-    before = read_source(project)
+    before = read_checkout(project)
     mono.write("app.py", "2\n")
     mono.write("serving-too/inv", "another\n")
-    after = read_source(project)
+    after = read_checkout(project)
     assert before.manifest == after.manifest
     assert after.head == before.head
     mono.commit()
-    assert read_source(project).fingerprint(HERE) == before.fingerprint(HERE)
+    assert read_checkout(project).fingerprint(HERE) == before.fingerprint(HERE)
     (project / "config.pbtxt").write_text("two\n")
     assert sent(project) == AS_COMMITTED | {"config.pbtxt": sha256("two\n")}
     assert is_changed(project)
@@ -242,7 +242,7 @@ def test_a_submodule_that_is_not_checked_out_is_refused(with_submodule, depth):
     shutil.rmtree(with_submodule.folder / depth, ignore_errors=True)
     (with_submodule.folder / depth).mkdir(exist_ok=True)
     with pytest.raises(InputError, match=r"submodule .* is not checked out") as caught:
-        read_source(with_submodule.folder)
+        read_checkout(with_submodule.folder)
     assert "git submodule update --init" in str(caught.value.hint)
 
 
@@ -321,9 +321,9 @@ def test_what_is_staged_deleted_or_only_announced_is_as_it_lies_there(repository
 
 
 def test_an_executable_bit_alone_is_another_release(repository):
-    before = read_source(repository.folder).manifest.digest
+    before = read_checkout(repository.folder).manifest.digest
     (repository.folder / "config.pbtxt").chmod(0o755)
-    assert read_source(repository.folder).manifest.digest != before
+    assert read_checkout(repository.folder).manifest.digest != before
     assert is_changed(repository.folder)
 
 
@@ -354,7 +354,7 @@ def test_a_merge_or_the_like_under_way_is_refused(repository, command, what, res
         repository.write("config.pbtxt", "both\n")
         repository.git("add", "config.pbtxt")
     with pytest.raises(InputError, match=f"a {what} is under way") as caught:
-        read_source(repository.folder)
+        read_checkout(repository.folder)
     assert f"git {what} --abort" in str(caught.value.hint)
 
 
@@ -368,7 +368,7 @@ def test_an_index_that_is_not_merged_is_refused_also_without_a_merge(repository)
     conflict(repository, "merge", "other")
     (repository.folder / ".git/MERGE_HEAD").unlink()
     with pytest.raises(InputError, match=r"not merged: config\.pbtxt"):
-        read_source(repository.folder)
+        read_checkout(repository.folder)
 
 
 MARKERS = "<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> other\n"
@@ -379,7 +379,7 @@ def test_conflict_markers_in_a_file_that_is_sent_are_refused(repository, text):
     repository.write("docs/a.md", text)
     repository.commit("Oh no")
     with pytest.raises(InputError, match=r"docs/a\.md has conflict markers"):
-        read_source(repository.folder)
+        read_checkout(repository.folder)
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_a_pointer_of_git_lfs_is_refused(repository):
     repository.write("models/model.onnx", pointer)
     repository.commit("Large")
     with pytest.raises(InputError, match=r"model\.onnx is a pointer of Git LFS") as caught:
-        read_source(repository.folder)
+        read_checkout(repository.folder)
     assert caught.value.hint == "git lfs pull"
 
 
@@ -404,13 +404,13 @@ def test_an_archive_unpacked_inside_another_repository_is_no_checkout(repository
     for name, text in FILES.items():
         repository.write(f"downloads/tritonops-main/{name}", text)
     with pytest.raises(InputError, match="inv is not tracked by git in this folder"):
-        read_source(unpacked)
+        read_checkout(unpacked)
 
 
 def test_a_folder_without_git_and_one_without_a_commit_are_refused(tmp_path):
     (tmp_path / "inv").touch()
     with pytest.raises(InputError, match="not a git repository") as caught:
-        read_source(tmp_path)
+        read_checkout(tmp_path)
     assert "files that git tracks" in str(caught.value.hint)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     for name in FILES:
@@ -418,20 +418,20 @@ def test_a_folder_without_git_and_one_without_a_commit_are_refused(tmp_path):
         (tmp_path / name).touch()
     subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
     with pytest.raises(InputError, match="HEAD"):
-        _ = read_source(tmp_path).label
+        _ = read_checkout(tmp_path).label
 
 
 @pytest.mark.parametrize("name", ["inv", "models.toml", "requirements/runtime.txt"])
 def test_a_checkout_without_what_a_host_needs_is_refused_by_name(repository, name):
     (repository.folder / name).unlink()
     with pytest.raises(InputError, match=f"{name} is not there"):
-        read_source(repository.folder)
+        read_checkout(repository.folder)
 
 
-def model(repository: Repository, path: str) -> Source:
+def model(repository: Repository, path: str) -> GitCheckout:
     repository.write("models.toml", f'[[models.alpha]]\npath = "{path}"\ntriton_version = 1\n')
     repository.git("add", "models.toml")
-    return read_source(repository.folder)
+    return read_checkout(repository.folder)
 
 
 def test_a_model_that_git_does_not_track_is_refused_with_both_ways_out(repository, tmp_path):
@@ -456,4 +456,4 @@ def test_a_model_for_other_hosts_need_not_be_tracked(repository):
     repository.write("a.onnx", "weights")
     text = '[[models.alpha]]\npath = "a.onnx"\ntriton_version = 1\nhosts = ["gpu-02"]\n'
     repository.write("models.toml", text)
-    read_source(repository.folder).require_models(HERE)
+    read_checkout(repository.folder).require_models(HERE)

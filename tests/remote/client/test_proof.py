@@ -13,20 +13,20 @@ import pytest
 
 from tests.remote.project import Site
 from tritonops.errors import DeployError, RolledBackError, UnprovenError
-from tritonops.remote.client.checkout import read_source
+from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.client.proof import BY_THE_HOST, FROM_HERE, prove
 from tritonops.remote.layout.paths import Layout
-from tritonops.remote.layout.records import Outcome, recorded_loads
+from tritonops.remote.layout.records import ActivationRecord, recorded_loads
 from tritonops.remote.rollback import roll_back_host
 from tritonops.remote.ssh.host import Host
 from tritonops.server import embedded
 
 
-def current(site: Site) -> Outcome:
+def current(site: Site) -> ActivationRecord:
     release = Layout(site.servers["gpu-01"].root).current
     assert release
-    assert release.outcome
-    return release.outcome
+    assert release.activation
+    return release.activation
 
 
 def served_model(site: Site, name: str = "alpha"):
@@ -65,7 +65,7 @@ def test_two_checkouts_that_only_their_bytes_tell_apart_are_two_deploys(site):
 def test_the_digest_of_what_serves_is_shown_everywhere_and_is_that_of_the_checkout(site):
     site.serve(alpha=31)
     (result,) = json.loads(site.clone.inv("remote.deploy", "--host", "gpu-01", "--json").stdout)
-    digest = read_source(site.clone.folder).manifest.digest
+    digest = read_checkout(site.clone.folder).manifest.digest
     assert (result["result"], result["digest"], result["proof"]) == ("deployed", digest, FROM_HERE)
     (status,) = json.loads(site.clone.inv("remote.status", "--host", "gpu-01", "--json").stdout)
     kept = json.loads(site.clone.inv("remote.releases", "--host", "gpu-01", "--json").stdout)[-1]
@@ -146,10 +146,10 @@ def test_a_restart_and_a_failed_deploy_leave_nothing_to_do(site):
 def proved(site: Site, *, digest: str = "", config_dir: Path | None = None) -> str:
     release = Layout(site.servers["gpu-01"].root).current
     assert release
-    facts = replace(release.facts, **{"digest": digest} if digest else {})
+    record = replace(release.record, **{"digest": digest} if digest else {})
     config_dir = config_dir or site.clone.folder / "triton-config"
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return prove(host, str(site.servers["gpu-01"].root), facts, current(site), config_dir=config_dir)
+        return prove(host, str(site.servers["gpu-01"].root), record, current(site), config_dir=config_dir)
 
 
 def test_a_broken_link_of_the_chain_is_named(site, tmp_path):
@@ -232,7 +232,7 @@ def test_where_nobody_is_let_through_the_host_asks_its_own_triton_and_the_result
     assert done.returncode
     assert "allows no port forwarding" in done.stderr
     with Host("gpu-01", ssh_config=closed.fleet.config) as host:
-        back = roll_back_host(host, "tritonops", to=None, report=lambda line: None)
+        back = roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
     assert (back.what, back.proof) == ("rolled back", BY_THE_HOST)
     smoke.unlink()
     closed.clone.commit("No smoke test")

@@ -7,8 +7,8 @@ import pytest
 from tests.remote.project import activated
 from tests.remote.wire import Wire
 from tritonops.errors import InputError, TritonOpsError
-from tritonops.remote.client.checkout import read_source
-from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.checkout import read_checkout
+from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.push import pinned_files, push
 from tritonops.remote.ssh.host import Host
@@ -92,10 +92,10 @@ def test_a_pushed_file_that_arrives_damaged_is_refused_and_sent_again(site):
                 file.write_bytes(b"damaged")
 
     layout, name = site.stage()
-    source = read_source(site.clone.folder)
+    checkout = read_checkout(site.clone.folder)
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        files = pinned_files(source, site.settings.store_dir, HostSettings("gpu-01"))
-        push(host, survey(host, "tritonops"), files)
+        files = pinned_files(checkout, site.settings.store_dir, HostSettings("gpu-01"))
+        push(host, inspect_host(host, "tritonops"), files)
     assert "damaged on its way" in activated(layout, name, damage).message
     assert site.answers() == before
     site.deploy(push=True)

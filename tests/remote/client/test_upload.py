@@ -10,12 +10,12 @@ import pytest
 from tests.remote.client.test_git import HERE, NAMES, Repository
 from tests.remote.sshd import Server
 from tritonops.errors import DeployError
-from tritonops.remote.client.checkout import read_source
-from tritonops.remote.client.host_state import survey
+from tritonops.remote.client.checkout import read_checkout
+from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.client.manifest import LARGE
 from tritonops.remote.client.push import push
 from tritonops.remote.client.upload import begin, changed_files, send
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.remote.ssh.host import Host
 
 
@@ -24,16 +24,16 @@ def repository(tmp_path):
     return Repository(tmp_path / "checkout")
 
 
-def deployed(host: Host, repository: Repository, *, before=lambda: None) -> Facts:
+def deployed(host: Host, repository: Repository, *, before=lambda: None) -> ReleaseRecord:
     """Send a release of what lies there, and make it the current one."""
-    source, state = read_source(repository.folder), survey(host, "tritonops")
-    large = {file.sha256: source.project / file.path for file in source.manifest.large}
-    facts, lacking = begin(host, state, source, HERE, large)
-    push(host, state, lacking)
+    checkout, state = read_checkout(repository.folder), inspect_host(host, "tritonops")
+    large = {file.sha256: checkout.project / file.path for file in checkout.manifest.large}
+    record, missing = begin(host, state, checkout, HERE, large)
+    push(host, state, missing)
     before()
-    send(host, source, HERE, state, facts)
-    host.run(f"ln -sfn releases/{facts.id} {state.root}/current")
-    return facts
+    send(host, checkout, HERE, state, record)
+    host.run(f"ln -sfn releases/{record.id} {state.root}/current")
+    return record
 
 
 def arrived(server: Server) -> dict[str, bytes | str]:
@@ -49,7 +49,7 @@ def arrived(server: Server) -> dict[str, bytes | str]:
 
 
 def present(repository: Repository) -> dict[str, bytes | str]:
-    entries = read_source(repository.folder).manifest.entries
+    entries = read_checkout(repository.folder).manifest.entries
     return {entry.path: entry.target or (repository.folder / entry.path).read_bytes() for entry in entries}
 
 
@@ -65,7 +65,7 @@ def test_every_name_link_bit_and_byte_arrives(fleet, repository):
     repository.commit()
     with Host("gpu-01", ssh_config=fleet.config) as host:
         deployed(host, repository)
-        assert changed_files(host, read_source(repository.folder), HERE, survey(host, "tritonops")) == []
+        assert changed_files(host, read_checkout(repository.folder), HERE, inspect_host(host, "tritonops")) == []
     assert arrived(server) == present(repository)
     project = server.root / "current/project"
     programs = [str(path.relative_to(project)) for path in project.rglob("*") if path.is_file() and is_program(path)]
@@ -97,9 +97,9 @@ def test_a_large_file_that_the_host_has_is_not_sent_again(fleet, repository):
         first = (server.root / "current/project/model.onnx").stat().st_ino
         (repository.folder / "model.onnx").rename(repository.folder / "renamed.onnx")
         repository.commit()
-        source = read_source(repository.folder)
-        large = {file.sha256: source.project / file.path for file in source.manifest.large}
-        assert begin(host, survey(host, "tritonops"), source, HERE, large)[1] == {}
+        checkout = read_checkout(repository.folder)
+        large = {file.sha256: checkout.project / file.path for file in checkout.manifest.large}
+        assert begin(host, inspect_host(host, "tritonops"), checkout, HERE, large)[1] == {}
         deployed(host, repository)
     assert (server.root / "current/project/renamed.onnx").stat().st_ino == first
 
@@ -120,7 +120,7 @@ def test_a_large_file_that_is_damaged_on_the_host_is_refused_and_then_sent_again
     server = fleet.add("gpu-01")
     repository.write("model.onnx", b"8" * LARGE)
     repository.commit()
-    digest = read_source(repository.folder).manifest.large[0].sha256
+    digest = read_checkout(repository.folder).manifest.large[0].sha256
     damaged = server.root / "shared/.store" / place / digest
     damaged.parent.mkdir(parents=True, exist_ok=True)
     damaged.write_bytes(b"7" * LARGE)
@@ -136,7 +136,7 @@ def test_a_large_file_of_which_half_arrived_is_completed(fleet, repository):
     content = os.urandom(4 * LARGE)
     repository.write("model.onnx", content)
     repository.commit()
-    digest = read_source(repository.folder).manifest.large[0].sha256
+    digest = read_checkout(repository.folder).manifest.large[0].sha256
     half = server.root / "shared/.store/incoming" / digest
     half.parent.mkdir(parents=True)
     half.write_bytes(content[: 2 * LARGE])
@@ -149,22 +149,22 @@ def test_a_file_that_somebody_edited_on_the_host_is_a_difference(fleet, reposito
     server = fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
         deployed(host, repository)
-        source, state = read_source(repository.folder), survey(host, "tritonops")
+        checkout, state = read_checkout(repository.folder), inspect_host(host, "tritonops")
         edited = server.root / "current/project/config.pbtxt"
         before = edited.stat()
         edited.write_text("two\n")
         os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert changed_files(host, source, HERE, state) == ["config.pbtxt"]
+        assert changed_files(host, checkout, HERE, state) == ["config.pbtxt"]
 
 
 def test_files_that_cannot_be_written_are_a_failure_in_words(fleet, repository):
     fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        source, state = read_source(repository.folder), survey(host, "tritonops")
-        facts, _ = begin(host, state, source, HERE, {})
-        host.run(f"rm -r {state.root}/releases/{facts.id}.partial")
+        checkout, state = read_checkout(repository.folder), inspect_host(host, "tritonops")
+        record, _ = begin(host, state, checkout, HERE, {})
+        host.run(f"rm -r {state.root}/releases/{record.id}.partial")
         with pytest.raises(DeployError, match=r"gpu-01: the files cannot be written to .*: .*\bcd\b"):
-            send(host, source, HERE, state, facts)
+            send(host, checkout, HERE, state, record)
 
 
 def test_a_host_gets_its_own_models_toml_which_is_no_difference_later(fleet, repository):
@@ -177,4 +177,4 @@ def test_a_host_gets_its_own_models_toml_which_is_no_difference_later(fleet, rep
         text = str(arrived(server)["models.toml"])
         assert "mine" in text
         assert "other" not in text
-        assert changed_files(host, read_source(repository.folder), HERE, survey(host, "tritonops")) == []
+        assert changed_files(host, read_checkout(repository.folder), HERE, inspect_host(host, "tritonops")) == []

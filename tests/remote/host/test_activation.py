@@ -1,4 +1,4 @@
-"""What happens on the host, with faults at exact moments: each report of a step is a moment to break something."""
+"""What happens on the host, with faults at exact moments: each on_step of a step is a moment to break something."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tritonops.errors import HostLockedError
 from tritonops.files import write_json
 from tritonops.remote.host.activation import activate
 from tritonops.remote.host.bookkeeping import prune
-from tritonops.remote.layout.deploy_lock import Holder, hold
+from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
 from tritonops.remote.layout.paths import Layout
-from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
 from tritonops.remote.rollback import roll_back_host
 from tritonops.remote.ssh.host import Host
 
@@ -32,11 +32,11 @@ def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
     before = site.answers()
     site.serve(alpha=2, beta=2)
     layout, name = site.stage()
-    outcome = activated(layout, name, interrupt_at(step))
-    assert outcome.result == ("rolled back" if step.startswith(("install", "load")) else "failed")
-    assert "interrupted" in outcome.message
+    activation = activated(layout, name, interrupt_at(step))
+    assert activation.result == ("rolled back" if step.startswith(("install", "load")) else "failed")
+    assert "interrupted" in activation.message
     assert site.answers() == before
-    assert not layout.journal.exists()
+    assert not layout.switch_record.exists()
 
 
 def test_a_killed_activation_is_in_the_audit_log_after_the_next_one(site):
@@ -67,9 +67,9 @@ def test_what_cannot_be_roll_back_is_not_called_failed(site):
         if line.endswith("again"):
             raise OSError("the old one does not come back")
 
-    outcome = activated(layout, name, break_both)
-    assert outcome.result == "not rolled back"
-    assert "failed too: the old one does not come back" in outcome.message
+    activation = activated(layout, name, break_both)
+    assert activation.result == "not rolled back"
+    assert "failed too: the old one does not come back" in activation.message
     assert audited(layout)[-1]["result"] == "not rolled back"
     assert site.deploy().what == "deployed"
     assert site.answers()["alpha"] == 33
@@ -100,17 +100,17 @@ def test_without_the_folder_of_the_release_that_serves_status_says_so_and_a_depl
     site.serve(alpha=before["alpha"] + 2)
     assert site.deploy().what == "deployed"
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=current.id, report=lambda line: None)
+        roll_back_host(host, "tritonops", to=current.id, on_step=lambda line: None)
     assert site.answers() == before
     site.deploy()
 
 
 def interrupt_at(step: str) -> Callable[[str], None]:
-    def report(line: str) -> None:
+    def on_step(line: str) -> None:
         if line.startswith(step):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    return report
+    return on_step
 
 
 def test_a_record_of_a_switch_that_cannot_be_read_stands_in_no_deploys_way(site):
@@ -118,12 +118,12 @@ def test_a_record_of_a_switch_that_cannot_be_read_stands_in_no_deploys_way(site)
     site.deploy()
     site.serve(alpha=2)
     layout, name = site.stage()
-    layout.journal.write_bytes(b'{"to": \0')
+    layout.switch_record.write_bytes(b'{"to": \0')
     lines: list[str] = []
     assert activated(layout, name, lines.append).result == "done"
     assert any("switching.json cannot be read, so every model is loaded again" in line for line in lines)
     assert site.answers()["alpha"] == 2
-    assert not layout.journal.exists()
+    assert not layout.switch_record.exists()
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +167,9 @@ def test_a_full_disk_at_any_step_leaves_what_was_served_or_what_is_new(small_dis
     site.serve(alpha=before["alpha"] + 1, beta=before["beta"] + 1)
     layout, name = site.stage()
     try:
-        outcome = activated(layout, name, lambda line: fill(layout.root) if line.startswith(step) else None)
+        activation = activated(layout, name, lambda line: fill(layout.root) if line.startswith(step) else None)
         after = site.answers()
-        expected = {model: answer + 1 for model, answer in before.items()} if outcome.result == "done" else before
+        expected = {model: answer + 1 for model, answer in before.items()} if activation.result == "done" else before
         assert after == expected
     finally:
         for file in ("ballast", "crumbs"):
@@ -188,7 +188,7 @@ def test_a_full_disk_does_not_keep_a_rollback_from_being_done_and_is_said(small_
     fill(root)
     try:
         with Host("gpu-01", ssh_config=site.fleet.config) as host:
-            assert roll_back_host(host, "tritonops", to=None, report=lines.append).what == "rolled back"
+            assert roll_back_host(host, "tritonops", to=None, on_step=lines.append).what == "rolled back"
         assert any("the disk of" in line and "is full" in line and "models.prune" in line for line in lines)
         assert site.answers() == before
         assert audited(Layout(root))[-1]["result"] == "done"
@@ -202,17 +202,17 @@ def test_a_full_disk_does_not_keep_a_rollback_from_being_done_and_is_said(small_
 def test_a_second_activation_is_refused_while_one_is_at_work_and_both_are_in_the_audit_log(tmp_path):
     (tmp_path / "releases/20260101T000000Z-abc").mkdir(parents=True)
     layout = Layout(tmp_path)
-    with hold(layout.lock, Holder("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())):
-        outcome = activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", report=print)
-    assert outcome.result == "locked"
-    assert "locked by somebody@laptop, since 2026" in outcome.message
+    with deploy_lock(layout.lock, LockOwner("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())):
+        activation = activate(layout, "20260101T000000Z-abc", by="me", kind="deploy", on_step=print)
+    assert activation.result == "locked"
+    assert "locked by somebody@laptop, since 2026" in activation.message
     (entry,) = audited(layout)
     assert (entry["by"], entry["what"], entry["result"]) == ("me", "deploy", "locked")
 
 
 def test_the_activation_of_a_release_that_is_not_there_is_in_the_audit_log(tmp_path):
     layout = Layout(tmp_path)
-    assert activate(layout, "20260101T000000Z-abc", by="me", kind="rollback", report=print).result == "failed"
+    assert activate(layout, "20260101T000000Z-abc", by="me", kind="rollback", on_step=print).result == "failed"
     (entry,) = audited(layout)
     assert (entry["release"], entry["result"]) == ("20260101T000000Z-abc", "failed")
 
@@ -224,10 +224,13 @@ def audited(layout: Layout) -> list[dict[str, Any]]:
 def test_the_lock_of_a_process_that_ended_is_free_and_one_by_hand_is_not(tmp_path):
     lock = tmp_path / "lock"
     lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": 1}')
-    with hold(lock, Holder("me", "now", "deploy", os.getpid())):
+    with deploy_lock(lock, LockOwner("me", "now", "deploy", os.getpid())):
         pass
     lock.write_text('{"who": "a", "since": "b", "what": "c", "pid": null}')
-    with pytest.raises(HostLockedError, match="locked by a"), hold(lock, Holder("me", "now", "deploy", os.getpid())):
+    with (
+        pytest.raises(HostLockedError, match="locked by a"),
+        deploy_lock(lock, LockOwner("me", "now", "deploy", os.getpid())),
+    ):
         pass
 
 
@@ -235,9 +238,9 @@ def release(layout: Layout, name: str, *, result: str | None = "done", venv: str
     folder = layout.root / "releases" / name
     folder.mkdir(parents=True)
     (layout.shared / "venvs" / venv).mkdir(parents=True, exist_ok=True)
-    write_json(folder / "release.json", vars(Facts(name, "abc", "subject", "f", "me", "now", venv=venv)))
+    write_json(folder / "release.json", vars(ReleaseRecord(name, "abc", "subject", "f", "me", "now", venv=venv)))
     if result:
-        layout.release(name).save_outcome(Outcome(result, "now"))
+        layout.release(name).save_activation(ActivationRecord(result, "now"))
 
 
 def test_pruning_keeps_the_newest_that_served_the_current_one_and_what_is_under_way(tmp_path):

@@ -81,7 +81,7 @@ def load(site: Site, *names: str) -> None:
 
 def roll_back(site: Site) -> None:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, report=lambda line: None)
+        roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
 
 
 def test_they_are_listed_and_are_no_difference(host):
@@ -191,12 +191,12 @@ def test_those_put_there_after_a_switch_that_was_killed_are_kept_too(host, scale
             os.kill(json.loads((host.servers["gpu-01"].root / "lock").read_text())["pid"], signal.SIGKILL)
 
     with pytest.raises(ResultUnknownError):
-        host.deploy(report=kill)
+        host.deploy(on_step=kill)
     put_python_model(host, "late")
     host.clone.models.pop("new")
     host.clone.write_catalog()
     host.clone.commit("without new")
-    host.deploy(report=lines.append)
+    host.deploy(on_step=lines.append)
     answers = host.answers()
     assert any("was interrupted: go back" in line for line in lines)
     assert (answers["alpha"], answers["late"], answers["python"]) == (scale + 0.5, 7, 7)

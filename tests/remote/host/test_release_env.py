@@ -38,7 +38,7 @@ def host_env(site: Site, **values: str):
 
 def roll_back(site: Site):
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return roll_back_host(host, "tritonops", to=None, report=lambda line: None)
+        return roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
 
 
 def plan(site: Site) -> Any:
@@ -92,7 +92,7 @@ def test_a_new_port_is_announced_measured_and_taken_back_by_a_rollback(site):
     lines: list[str] = []
     with host_env(site, TRITON_EXPOSE_GRPC=str(new.grpc)):
         assert restarts(site) == {"TRITON_EXPOSE_GRPC"}
-        result = site.deploy(report=lines.append)
+        result = site.deploy(on_step=lines.append)
         assert result.restarted == ("TRITON_EXPOSE_GRPC",)
         assert result.gap
         assert 0 < result.gap < 60

@@ -80,8 +80,8 @@ def test_where_memory_does_not_fit_a_second_one_it_is_said_and_a_wrong_model_is_
     site.serve(alpha=600)
     monkeypatch.setattr(trial, "_free_memory", lambda: 100_000_000)
     layout, name = site.stage()
-    outcome = activated(layout, name, lines.append)
-    assert outcome.result == "rolled back"
+    activation = activated(layout, name, lines.append)
+    assert activation.result == "rolled back"
     assert any("not tried beside what serves: 572 MiB of memory needed, 95 MiB free" in line for line in lines)
     assert site.answers() == before
     site.serve(alpha=601)
@@ -113,7 +113,7 @@ def test_a_rollback_tries_nothing_that_has_served(site):
     site.deploy()
     lines: list[str] = []
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, report=lines.append)
+        roll_back_host(host, "tritonops", to=None, on_step=lines.append)
     assert not any(line.startswith("try ") for line in lines)
     site.deploy()
 

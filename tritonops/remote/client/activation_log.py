@@ -22,16 +22,16 @@ from tritonops.errors import (
     TritonOpsError,
 )
 from tritonops.remote.client.checkout import who
-from tritonops.remote.client.host_state import State, survey
-from tritonops.remote.layout.deploy_lock import host_locked
-from tritonops.remote.layout.paths import Report
-from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.client.host_state import HostState, inspect_host
+from tritonops.remote.layout.deploy_lock import host_locked_error
+from tritonops.remote.layout.paths import OnStep
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
 from tritonops.remote.ssh.host import Host
 
 _T = TypeVar("_T")
 _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each login after a connection was lost."""
-# setsid and nohup: no lost connection takes it along. The outcome is the last line of the log.
+# setsid and nohup: no lost connection takes it along. The activation is the last line of the log.
 _START = """
 cd -- "$root/releases/$id"
 # On a full disk not even the log could be written.
@@ -72,43 +72,45 @@ class DeployResult:
     """Seconds for which a model that was served before was not ready during that restart."""
 
 
-def _warn(by_hand: Collection[str], report: Report) -> None:
+def _warn(by_hand: Collection[str], on_step: OnStep) -> None:
     if by_hand:
-        report(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service, --prune takes them out of it")
+        on_step(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service, --prune takes them out of it")
 
 
-def require_free(host: Host, state: State) -> None:
+def require_unlocked(host: Host, state: HostState) -> None:
     """Raise HostLockedError where somebody is at work on the host; activation itself asks again, and then holds it."""
-    if state.holder:
-        raise host_locked(host.name, state.holder)
+    if state.lock_owner:
+        raise host_locked_error(host.name, state.lock_owner)
 
 
-def activate(host: Host, state: State, name: str, *, kind: str, options: str = "", report: Report) -> Outcome:
+def activate(
+    host: Host, state: HostState, name: str, *, kind: str, options: str = "", on_step: OnStep
+) -> ActivationRecord:
     """Start the activation of a release on the host and follow it; after a cut, log in again and follow on.
 
     Raises ResultUnknownError where it cannot be learned what came of it.
     """
     # The newest code there knows what all others wrote: a release of an earlier version is not activated by its own.
-    runner = max(name, state.facts.id) if state.facts and kind == "rollback" else name
+    runner = max(name, state.release.id) if state.release and kind == "rollback" else name
     words = {"root": state.root, "id": name, "runner": runner, "run": os.urandom(8).hex()}
     words |= {"by": who(), "kind": kind, "options": options}
     variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in words.items())
     follow = f"{variables}not_started={_NOT_STARTED}\n{_FOLLOW}"
-    lines = _Lines(report)
+    lines = _Lines(on_step)
     try:
         host.run(f"{variables}{_START}{follow}", on_line=lines)
     except ConnectionLostError:
-        _after_loss(host, lambda: _follow_on(host, follow, lines), report)
-    if lines.outcome is None:
+        _after_loss(host, lambda: _follow_on(host, follow, lines), on_step)
+    if lines.activation is None:
         last = "\n".join(f"  {line}" for line in lines.seen[-15:])
         raise _ended_silently(host, state, name, last)
-    return lines.outcome
+    return lines.activation
 
 
-def _ended_silently(host: Host, state: State, name: str, last: str) -> TritonOpsError:
+def _ended_silently(host: Host, state: HostState, name: str, last: str) -> TritonOpsError:
     """Word the end of an activation that was killed, by what it left."""
     problem = f"{host.name}: the activation of {name} ended without an outcome"
-    found = survey(host, state.root)
+    found = inspect_host(host, state.root)
     if found.interrupted is None and found.current == state.current:
         return DeployError(f"{problem}; nothing that serves was changed\n{last}")
     hint = f"The next deploy or rollback goes back first. What serves: inv remote.status --host {host.name}"
@@ -116,10 +118,10 @@ def _ended_silently(host: Host, state: State, name: str, last: str) -> TritonOps
 
 
 class _Lines:
-    """The lines of an activation's log: reported once, the last of them is the outcome."""
+    """The lines of an activation's log: reported once, the last of them is the activation."""
 
-    def __init__(self, report: Report) -> None:
-        self.report, self.outcome = report, None  # type: Report, Outcome | None
+    def __init__(self, on_step: OnStep) -> None:
+        self.on_step, self.activation = on_step, None  # type: OnStep, ActivationRecord | None
         self.seen: list[str] = []
         self.repeated = 0
 
@@ -129,9 +131,9 @@ class _Lines:
             return
         self.seen.append(line)
         if line.startswith("outcome\t"):
-            self.outcome = Outcome.parse(line.partition("\t")[2])
+            self.activation = ActivationRecord.parse(line.partition("\t")[2])
         else:
-            self.report(line)
+            self.on_step(line)
 
     def again(self) -> None:
         """The log comes from its beginning once more."""
@@ -144,10 +146,10 @@ def _follow_on(host: Host, follow: str, lines: _Lines) -> None:
         raise DeployError(f"{host.name}: the connection was lost before the host began; nothing was changed")
 
 
-def _after_loss(host: Host, ask: Callable[[], _T], report: Report) -> _T:
+def _after_loss(host: Host, ask: Callable[[], _T], on_step: OnStep) -> _T:
     """Log in again, a few times, and ask. Raises ResultUnknownError where no answer is to be had."""
     for attempt, pause in enumerate(_PAUSES, 1):
-        report(f"the connection was lost; the host goes on by itself. Logging in again ({attempt})")
+        on_step(f"the connection was lost; the host goes on by itself. Logging in again ({attempt})")
         time.sleep(pause)
         host.close()
         with suppress(ConnectionLostError, HostUnreachableError):
@@ -158,45 +160,45 @@ def _after_loss(host: Host, ask: Callable[[], _T], report: Report) -> _T:
     )
 
 
-def _confirmed(
+def confirm_activation(
     host: Host,
-    state: State,
-    facts: Facts,
-    outcome: Outcome,
+    state: HostState,
+    record: ReleaseRecord,
+    activation: ActivationRecord,
     what: str,
     *,
     config_dir: Path | None = None,
-    report: Report,
+    on_step: OnStep,
 ) -> DeployResult:
     """Raise what the host said of a failure; a success is believed once it was read back from here."""
     from tritonops.remote.client.proof import prove
 
-    if outcome.result == "locked":
-        require_free(host, survey(host, state.root))
-        problem = f"{host.name}: somebody else was at work: {outcome.message}"
+    if activation.result == "locked":
+        require_unlocked(host, inspect_host(host, state.root))
+        problem = f"{host.name}: somebody else was at work: {activation.message}"
         raise HostLockedError(problem, hint="It has ended: deploy again.")
-    if outcome.result != "done":
-        raise _ERRORS.get(outcome.result, DeployError)(f"{host.name}: {outcome.message}")
+    if activation.result != "done":
+        raise _ERRORS.get(activation.result, DeployError)(f"{host.name}: {activation.message}")
 
     def ask() -> str:
-        return prove(host, state.root, facts, outcome, config_dir=config_dir)
+        return prove(host, state.root, record, activation, config_dir=config_dir)
 
     try:
         proof = ask()
     except ConnectionLostError:
-        proof = _after_loss(host, ask, report)
-    _warn(outcome.by_hand, report)
+        proof = _after_loss(host, ask, on_step)
+    _warn(activation.by_hand, on_step)
     return DeployResult(
         what,
-        facts.id,
-        facts.digest,
+        record.id,
+        record.digest,
         proof,
-        outcome.changed,
-        outcome.seconds,
-        outcome.by_hand,
-        outcome.pruned,
-        outcome.restarted,
-        outcome.gap,
+        activation.changed,
+        activation.seconds,
+        activation.by_hand,
+        activation.pruned,
+        activation.restarted,
+        activation.gap,
     )
 
 

@@ -19,14 +19,14 @@ from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.remote.client.git import Head, read_head, read_tracked
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.manifest import Manifest, read_manifest
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.layout.records import ReleaseRecord
 
 _T = TypeVar("_T")
 _NEEDED = ("inv", "models.toml", "requirements/runtime.txt")
 
 
 @dataclass(frozen=True)
-class Source:
+class GitCheckout:
     """A checkout of a project: what lies in its folder, whatever its commit says."""
 
     project: Path
@@ -63,9 +63,9 @@ class Source:
         """Digest what a release for this host is made of."""
         return _digest(self.manifest.digest, json.dumps({**asdict(host), "name": host.alias}))
 
-    def facts(self, host: HostSettings, *, release: str, at: str) -> Facts:
+    def release_record(self, host: HostSettings, *, release: str, at: str) -> ReleaseRecord:
         """Describe a new release for this host; its id and the time are the host's own."""
-        return Facts(
+        return ReleaseRecord(
             id=release,
             commit=self.head.commit,
             subject=self.head.subject + (" (with changes that are not committed)" if self.head.is_changed else ""),
@@ -116,7 +116,7 @@ class Source:
         return self.manifest.pack()
 
 
-def read_source(project: Path, *, store_dir: Path | None = None) -> Source:
+def read_checkout(project: Path, *, store_dir: Path | None = None) -> GitCheckout:
     """Look at the checkout; the store remembers the digests of its large files.
 
     Raises InputError where git cannot tell what belongs to it, and for what is no state to deploy.
@@ -127,7 +127,7 @@ def read_source(project: Path, *, store_dir: Path | None = None) -> Source:
     manifest = read_manifest(project, tracked, digests)
     digests.save()
     _require_project(project, manifest.paths)
-    return Source(project, manifest)
+    return GitCheckout(project, manifest)
 
 
 def _require_project(project: Path, paths: Collection[str]) -> None:

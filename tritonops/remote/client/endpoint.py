@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tritonops.errors import ForwardingRefusedError, TritonError, TritonUnreachableError
-from tritonops.remote.client.host_state import State, survey
+from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.ssh.host import Host, forwarding_refused
 from tritonops.remote.ssh.tunnel import tunnel
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @contextmanager
 def remote_client(host: Host, directory: str) -> Iterator[TritonClient]:
     """Give a client of the Triton of `host`, with the ports and the token of the host's own env file."""
-    with client_of(host, survey(host, directory)) as client:
+    with client_of(host, inspect_host(host, directory)) as client:
         yield client
 
 
 @contextmanager
-def client_of(host: Host, state: State) -> Iterator[TritonClient]:
+def client_of(host: Host, state: HostState) -> Iterator[TritonClient]:
     """Give a client of the Triton of a host that was surveyed. Raises ForwardingRefusedError, at the first call."""
     from tritonops.triton.client.client import connect
 
@@ -39,18 +39,18 @@ def client_of(host: Host, state: State) -> Iterator[TritonClient]:
             raise
 
 
-def serves_recorded(host: Host, state: State) -> bool:
+def serves_recorded(host: Host, state: HostState) -> bool:
     """Whether Triton serves what it served after the deploy; models that are not in models.toml may come and go."""
-    found, recorded = served_now(host, state), state.outcome.served if state.outcome else ()
+    found, recorded = served_now(host, state), state.activation.served if state.activation else ()
     if found is None:
         return False
-    by_hand = {*state.by_hand, *(state.outcome.by_hand if state.outcome else ())}
+    by_hand = {*state.by_hand, *(state.activation.by_hand if state.activation else ())}
     return sorted(row for row in found if row[0] not in by_hand) == sorted(
         row for row in recorded if row[0] not in by_hand
     )
 
 
-def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+def served_now(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
     """List the model versions that are ready on the host; None where its Triton does not answer.
 
     Over HTTP, in a channel of the connection that is there: importing gRPC would take longer than asking. A host that
@@ -62,7 +62,7 @@ def served_now(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
         return _served_by_its_own_word(host, state)
 
 
-def _served_over_http(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+def _served_over_http(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
     connection = _Channel(host, state.http_port)
     headers = {"triton-token": state.token} if state.token else {}
     try:
@@ -78,7 +78,7 @@ def _served_over_http(host: Host, state: State) -> tuple[tuple[str, int], ...] |
     return _ready(body, f"{host.name}: what answers on port {state.http_port} is no Triton")
 
 
-def _served_by_its_own_word(host: Host, state: State) -> tuple[tuple[str, int], ...] | None:
+def _served_by_its_own_word(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
     output = host.run(f'"{state.root}/current/inv" triton.list --json', check=False)
     if output.code == TritonUnreachableError.exit_code:
         return None
@@ -95,7 +95,7 @@ def _ready(body: bytes, problem: str) -> tuple[tuple[str, int], ...]:
         raise TritonError(f"{problem}: {exc!r}"[:300]) from exc
 
 
-def require_closed(host: Host, state: State, *, grpc: bool = True) -> None:
+def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
     """Prove that the control API refuses whoever sends no token; nothing to prove where the host has none.
 
     Without `grpc` over HTTP alone, which takes no import. Raises OpenControlError, and TritonError if it is down.

@@ -1,4 +1,4 @@
-"""The same work on many hosts at once, every outcome kept."""
+"""The same work on many hosts at once, every result kept."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _FAILURES: dict[type[TritonOpsError], str] = {
     UnprovenError: "unproven",
 }
 Work = Callable[[Host, HostSettings, Callable[[str], None]], _T]
-Report = Callable[[str, str], None]
+OnStep = Callable[[str, str], None]
 """Given the host's name and a line."""
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[_T]):
+class HostResult(Generic[_T]):
     """What became of one host: either a result or an error."""
 
     host: str
@@ -58,10 +58,10 @@ def run_on_hosts(
     work: Work[_T],
     *,
     ssh_config: Path | None,
-    report: Report,
+    on_step: OnStep,
     canary: bool = False,
     before: Callable[[], object] = lambda: None,
-) -> list[Outcome[_T]]:
+) -> list[HostResult[_T]]:
     """Do `work` on all hosts in parallel; with `canary` on the first alone, and on the rest only if it succeeded.
 
     `before` is called in this thread while the hosts are being logged in to; no work begins before it has returned,
@@ -69,17 +69,17 @@ def run_on_hosts(
     on by itself.
     """
     if canary and len(hosts) > 1:
-        first = run_on_hosts(hosts[:1], work, ssh_config=ssh_config, report=report, before=before)
+        first = run_on_hosts(hosts[:1], work, ssh_config=ssh_config, on_step=on_step, before=before)
         if first[0].error:
             skipped = TritonOpsError(f"not touched: {hosts[0].name}, the canary, failed")
-            return [*first, *(Outcome[_T](host.name, None, skipped) for host in hosts[1:])]
-        return [*first, *run_on_hosts(hosts[1:], work, ssh_config=ssh_config, report=report)]
+            return [*first, *(HostResult[_T](host.name, None, skipped) for host in hosts[1:])]
+        return [*first, *run_on_hosts(hosts[1:], work, ssh_config=ssh_config, on_step=on_step)]
     import fabric  # noqa: F401 - once, before the threads that need it: imports that race fail now and then
 
     connections: list[Host] = []
     is_prepared = threading.Event()
 
-    def one(settings: HostSettings) -> Outcome[_T]:
+    def one(settings: HostSettings) -> HostResult[_T]:
         try:
             host = Host(settings.name, ssh_config=ssh_config)
             connections.append(host)
@@ -87,9 +87,9 @@ def run_on_hosts(
                 host.open()
                 is_prepared.wait()
                 host.open()  # raises where the others were aborted meanwhile
-                return Outcome(settings.name, work(host, settings, lambda line: report(settings.name, line)))
+                return HostResult(settings.name, work(host, settings, lambda line: on_step(settings.name, line)))
         except TritonOpsError as exc:
-            return Outcome(settings.name, None, exc)
+            return HostResult(settings.name, None, exc)
 
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
         futures = [pool.submit(one, settings) for settings in hosts]
@@ -108,21 +108,21 @@ def run_on_hosts(
 def _abort(connections: list[Host]) -> None:
     for host in connections:
         with suppress(Exception):
-            host.give_up()
+            host.abort()
 
 
-def raise_failures(outcomes: Sequence[Outcome[_T]], *, what: str) -> None:
-    """Raise what the outcomes amount to: nothing, the one host's own error, or an error that names each that failed."""
-    failed = [(outcome, outcome.error) for outcome in outcomes if outcome.error]
+def raise_failures(results: Sequence[HostResult[_T]], *, what: str) -> None:
+    """Raise what the results amount to: nothing, the one host's own error, or an error that names each that failed."""
+    failed = [(result, result.error) for result in results if result.error]
     if not failed:
         return
-    if len(outcomes) == 1:
+    if len(results) == 1:
         raise failed[0][1]
-    if all(isinstance(error, UnreachableError) for _, error in failed) and len(failed) == len(outcomes):
+    if all(isinstance(error, UnreachableError) for _, error in failed) and len(failed) == len(results):
         reasons = "\n".join(f"  {error}" for _, error in failed)
         raise UnreachableError(f"no host can be reached:\n{reasons}", hint=failed[0][1].hint)
-    failures = {outcome.host: _without_name(outcome.host, str(error)) for outcome, error in failed}
-    raise PartialFailureError(f"{what} on {len(failed)} of {len(outcomes)} hosts", failures, hint=failed[0][1].hint)
+    failures = {result.host: _without_name(result.host, str(error)) for result, error in failed}
+    raise PartialFailureError(f"{what} on {len(failed)} of {len(results)} hosts", failures, hint=failed[0][1].hint)
 
 
 def _without_name(host: str, message: str) -> str:

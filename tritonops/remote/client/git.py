@@ -24,7 +24,7 @@ _NEUTRAL = {
     "core.safecrlf": "false",
     "i18n.logOutputEncoding": "UTF-8",
 }
-_UNDER_WAY = {
+_IN_PROGRESS = {
     "MERGE_HEAD": "merge",
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
@@ -89,7 +89,7 @@ def read_head(project: Path) -> Head:
 
 def _refuse_unfinished(project: Path) -> None:
     git_dir = Path(_git(project, "rev-parse", "--absolute-git-dir").rstrip("\n"))
-    for name, what in _UNDER_WAY.items():
+    for name, what in _IN_PROGRESS.items():
         if (git_dir / name).exists():
             problem = f"{project}: a {what} is under way, so the files are neither the old nor the new ones"
             raise InputError(problem, hint=f"Finish it, or end it: git {what} --abort")

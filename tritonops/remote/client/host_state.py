@@ -14,8 +14,8 @@ from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, InputError, TritonOpsError
 from tritonops.models.catalog.rules import is_junk
 from tritonops.remote.layout.definition import StartRecord
-from tritonops.remote.layout.deploy_lock import Holder, parse_holder
-from tritonops.remote.layout.records import Facts, Outcome, Switch
+from tritonops.remote.layout.deploy_lock import LockOwner, parse_lock_owner
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord, SwitchRecord
 from tritonops.remote.layout.shell_functions import BY_HAND, DIGESTS
 from tritonops.remote.ssh.host import Host
 from tritonops.settings import check_variables
@@ -32,10 +32,10 @@ say home "$PWD"
 cd -- "$root" 2>/dev/null || exit 0
 say root "$PWD"
 say current "$(readlink current)"
-say facts "$(cat current/release.json 2>/dev/null)"
-say outcome "$(cat current/outcome.json 2>/dev/null)"
+say record "$(cat current/release.json 2>/dev/null)"
+say activation "$(cat current/outcome.json 2>/dev/null)"
 say interrupted "$(cat shared/switching.json 2>/dev/null)"
-say holder "$(cat lock 2>/dev/null)"
+say owner "$(cat lock 2>/dev/null)"
 pid=$(sed -n 's/.*"pid": \([0-9][0-9]*\).*/\1/p' lock 2>/dev/null)
 if [ -n "$pid" ] && awk -v pid="$pid" -v inode=":$(stat -c %i lock)$" \
     '$2 == "FLOCK" && $5 == pid && $6 ~ inode { found = 1 } END { exit !found }' /proc/locks; then say locked yes; fi
@@ -49,19 +49,19 @@ say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
 
 
 @dataclass(frozen=True)
-class State:
+class HostState:
     """A host as it is: its release, who is at work, and where its Triton listens."""
 
     root: str
     """Absolute; TRITON_REMOTE_DIR starts at the home of whoever logs in."""
     current: str | None
     """The name of the release that serves; None before the first."""
-    facts: Facts | None
+    release: ReleaseRecord | None
     """What that release is; None before the first, and where its folder has gone."""
-    outcome: Outcome | None
+    activation: ActivationRecord | None
     interrupted: str | None
     """The release that a switch was going to when it was interrupted."""
-    holder: Holder | None
+    lock_owner: LockOwner | None
     by_hand: tuple[str, ...]
     """The models that Triton is shown and models.toml of the release does not have."""
     disk: str
@@ -84,12 +84,12 @@ class State:
     @property
     def is_untouched(self) -> bool:
         """Whether nobody changed what Triton is shown since the release that serves was activated."""
-        if self.outcome is None:
+        if self.activation is None:
             return False
-        return self.outcome.seal == self.seal if self.outcome.seal else self.outcome.disk == self.disk
+        return self.activation.seal == self.seal if self.activation.seal else self.activation.disk == self.disk
 
 
-def survey(host: Host, directory: str) -> State:
+def inspect_host(host: Host, directory: str) -> HostState:
     """Ask a host what is on it. Raises HostUnreachableError, and TritonOpsError where the answer makes no sense."""
     shell = {"digests": DIGESTS, "by_hand": BY_HAND, "read_env": READ_ENV, "read_served_env": _READ_SERVED_ENV}
     functions = "".join(f"{name}() {{\n{body}\n}}\n" for name, body in shell.items())
@@ -109,10 +109,10 @@ def with_root(directory: str, script: str) -> str:
 
 def parse(text: str) -> dict[str, list[str]]:
     """Read lines of a key, a tab and a value; a key may come several times."""
-    said: dict[str, list[str]] = {}
+    answers: dict[str, list[str]] = {}
     for key, _, value in (line.partition("\t") for line in text.splitlines()):
-        said.setdefault(key, []).append(value)
-    return said
+        answers.setdefault(key, []).append(value)
+    return answers
 
 
 def decode_env(encoded: str, host: str) -> bytes:
@@ -137,23 +137,23 @@ def parse_env(data: bytes, host: str) -> dict[str, Variable]:
     return found
 
 
-def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
-    variables = parse_env(decode_env(_first(said, "env"), host), host)
+def _state(host: str, directory: str, answers: Mapping[str, list[str]]) -> HostState:
+    variables = parse_env(decode_env(_first(answers, "env"), host), host)
     settings = check_variables(variables, where=f"{host}: env")
-    served, encoded = settings, _first(said, "served_env")
+    served, encoded = settings, _first(answers, "served_env")
     if encoded:
         copy = f"{host}: env of the release that serves"
         served = check_variables(parse_env(decode_env(encoded, host), host), where=copy)
-    home = said["home"][0]
-    digests = said.get("digests", [""])[0].split()
-    return State(
-        root=said.get("root", [directory if directory.startswith("/") else f"{home}/{directory}"])[0],
-        current=_first(said, "current").rpartition("/")[2] or None,
-        facts=Facts.parse(text) if (text := _first(said, "facts")) else None,
-        outcome=Outcome.parse(text) if (text := _first(said, "outcome")) else None,
-        interrupted=Switch.parse(text).to if (text := _first(said, "interrupted")) else None,
-        holder=_holder(said),
-        by_hand=tuple(sorted(name for name in said.get("by_hand", []) if not is_junk(name))),
+    home = answers["home"][0]
+    digests = answers.get("digests", [""])[0].split()
+    return HostState(
+        root=answers.get("root", [directory if directory.startswith("/") else f"{home}/{directory}"])[0],
+        current=_first(answers, "current").rpartition("/")[2] or None,
+        release=ReleaseRecord.parse(text) if (text := _first(answers, "record")) else None,
+        activation=ActivationRecord.parse(text) if (text := _first(answers, "activation")) else None,
+        interrupted=SwitchRecord.parse(text).to if (text := _first(answers, "interrupted")) else None,
+        lock_owner=_lock_owner(answers),
+        by_hand=tuple(sorted(name for name in answers.get("by_hand", []) if not is_junk(name))),
         disk=digests[0] if digests else "",
         env=digests[1] if digests else "",
         seal=digests[2] if digests else "",
@@ -161,18 +161,18 @@ def _state(host: str, directory: str, said: Mapping[str, list[str]]) -> State:
         grpc_port=served.grpc_port,
         metrics_port=served.metrics_port,
         image=settings.triton_image,
-        started=StartRecord.parse(text) if (text := _first(said, "started")) else None,
-        free=int(_first(said, "free") or 0) * 1024,
+        started=StartRecord.parse(text) if (text := _first(answers, "started")) else None,
+        free=int(_first(answers, "free") or 0) * 1024,
         token=settings.triton_token,
         env_values={name: variable.value for name, variable in variables.items()},
     )
 
 
-def _first(said: Mapping[str, list[str]], key: str) -> str:
-    return said.get(key, [""])[0]
+def _first(answers: Mapping[str, list[str]], key: str) -> str:
+    return answers.get(key, [""])[0]
 
 
-def _holder(said: Mapping[str, list[str]]) -> Holder | None:
+def _lock_owner(answers: Mapping[str, list[str]]) -> LockOwner | None:
     """A process that holds the lock, or a person; what a process left that is gone counts for nothing."""
-    holder = parse_holder(_first(said, "holder"))
-    return holder if "locked" in said or (holder and holder.pid is None) else None
+    owner = parse_lock_owner(_first(answers, "owner"))
+    return owner if "locked" in answers or (owner and owner.pid is None) else None

@@ -77,9 +77,9 @@ def load_inventory(path: Path) -> Inventory:
     text = read_text_if_present(path, MAX_TOML)
     if text is None:
         return Inventory({})
-    said = parse_toml(text, path)
-    hosts = said.get("hosts", {})
-    for key in said:
+    document = parse_toml(text, path)
+    hosts = document.get("hosts", {})
+    for key in document:
         if key != "hosts":
             raise _error(path, text, (key,), f"unknown key {abbreviate(key)}", hint=near_misses(key, {"hosts"}))
     if not isinstance(hosts, dict) or not all(isinstance(entry, dict) for entry in hosts.values()):

@@ -61,7 +61,7 @@ if has ss; then ss -ltnH | awk '{ print "listens\t" $4 }'; fi
 """
 
 
-class Said:
+class HostAnswers:
     """The answers of a host, and how it is meant to serve."""
 
     def __init__(self, answers: Mapping[str, Sequence[str]], here: HostSettings) -> None:
@@ -100,19 +100,19 @@ class Check:
     """One thing that a host needs: `holds` says whether it is there, None where it does not matter or is unknown."""
 
     name: str
-    holds: Callable[[Said], bool | None]
+    holds: Callable[[HostAnswers], bool | None]
     problem: str
     remedy: str
     rootless: str | None = None
     """The remedy where Docker runs without root."""
 
-    def remedy_for(self, said: Said) -> str:
+    def remedy_for(self, answers: HostAnswers) -> str:
         """Choose the remedy by what Docker says of itself."""
-        return self.rootless if self.rootless and said.rootless else self.remedy
+        return self.rootless if self.rootless and answers.rootless else self.remedy
 
 
 @dataclass(frozen=True)
-class Finding:
+class PreflightResult:
     """What came of a check."""
 
     check: str
@@ -122,41 +122,41 @@ class Finding:
 
 
 NEEDS = (
-    Check("rsync", lambda said: said.has("rsync"), "rsync is not installed", "sudo apt install rsync"),
+    Check("rsync", lambda answers: answers.has("rsync"), "rsync is not installed", "sudo apt install rsync"),
     Check(
         "python",
-        lambda said: bool(said.one("python")) or said.has("uv"),
+        lambda answers: bool(answers.one("python")) or answers.has("uv"),
         "there is neither Python 3.11 to 3.13 with venv, nor uv",
         "sudo apt install python3 python3-venv",
     ),
     Check(
         "docker",
-        lambda said: said.one("engine")[:1].isdigit() if said.compose else None,
+        lambda answers: answers.one("engine")[:1].isdigit() if answers.compose else None,
         "no Docker engine answers this user",
         'install Docker Engine, add the user to the group docker, or set runtime = "embedded" in hosts.toml',
         rootless="as this user: docker context use rootless",
     ),
     Check(
         "engine",
-        lambda said: engine_machine(said.one("endpoint"), is_loopback) is None if said.compose else None,
+        lambda answers: engine_machine(answers.one("endpoint"), is_loopback) is None if answers.compose else None,
         "docker there talks to the engine of another machine, whose Triton this host cannot prove",
         "deploy to that machine; or on this one: docker context use default, and no DOCKER_HOST",
     ),
     Check(
         "compose",
-        lambda said: bool(said.one("compose")) if said.compose else None,
+        lambda answers: bool(answers.one("compose")) if answers.compose else None,
         "Docker has no Compose v2",
         "sudo apt install docker-compose-plugin",
     ),
     Check(
         "gpu",
-        lambda said: said.number("gpus") > 0 if said.gpu else None,
+        lambda answers: answers.number("gpus") > 0 if answers.gpu else None,
         "nvidia-smi lists no GPU",
         'install the NVIDIA driver, or set config = "cpu" in hosts.toml',
     ),
     Check(
         "toolkit",
-        lambda said: _has_toolkit(said) if said.gpu and said.compose else None,
+        lambda answers: _has_toolkit(answers) if answers.gpu and answers.compose else None,
         "Docker has no NVIDIA Container Toolkit",
         "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
         rootless="install nvidia-container-toolkit, then as this user: nvidia-ctk runtime configure --runtime=docker "
@@ -165,13 +165,13 @@ NEEDS = (
     ),
     Check(
         "gpu in a container",
-        lambda said: said.number("contained") > 0 if said.one("contained") else None,
+        lambda answers: answers.number("contained") > 0 if answers.one("contained") else None,
         "a container sees no GPU",
         "docker run --rm --gpus all IMAGE nvidia-smi says why",
     ),
     Check(
         "disk",
-        lambda said: said.number("free") * 1024 >= (_FREE_LATER if said.one("venv") else _FREE_AT_FIRST),
+        lambda answers: answers.number("free") * 1024 >= (_FREE_LATER if answers.one("venv") else _FREE_AT_FIRST),
         "the disk is full: 200 MB must be free, and 2 GB before the first deploy",
         "inv remote.run --host HOST -- models.prune --yes, or a larger disk",
     ),
@@ -179,37 +179,37 @@ NEEDS = (
 MORE = (
     Check(
         "linger",
-        lambda said: bool(said.one("linger")) if said.compose and said.rootless else None,
+        lambda answers: bool(answers.one("linger")) if answers.compose and answers.rootless else None,
         "the rootless engine, and Triton with it, may end when its user logs out",
         "sudo loginctl enable-linger, with the user's name",
     ),
     Check(
         "clock",
-        lambda said: abs(said.number("now") - time.time()) < _CLOCK_OFF,
+        lambda answers: abs(answers.number("now") - time.time()) < _CLOCK_OFF,
         "its clock and the one here differ by more than two minutes",
         "sudo timedatectl set-ntp true, where it is wrong",
     ),
     Check(
         "driver",
-        lambda said: bool(said.one("driver")) if said.gpu else None,
+        lambda answers: bool(answers.one("driver")) if answers.gpu else None,
         "the NVIDIA driver does not answer",
         "install it, and restart the host",
     ),
     Check(
         "shared memory",
-        lambda said: None if said.compose else said.number("memory") * 1024 >= 256_000_000,
+        lambda answers: None if answers.compose else answers.number("memory") * 1024 >= 256_000_000,
         "less than 256 MB of shared memory are free; Python-based backends pass tensors through it",
         "a larger /dev/shm",
     ),
     Check(
         "ports",
-        lambda said: not _open_ports(said),
+        lambda answers: not _open_ports(answers),
         "a port of Triton is open to the network",
         "unset TRITON_BIND with inv remote.env; reach Triton through inv triton.list --host HOST",
     ),
     Check(
         "image",
-        lambda said: _is_fixed(said.one("image")) if said.compose else None,
+        lambda answers: _is_fixed(answers.one("image")) if answers.compose else None,
         f"the image is older than {FIXED_IN[0]}.{FIXED_IN[1]:02d}, and has known security holes",
         "inv remote.env: TRITON_IMAGE=… of a newer release",
     ),
@@ -226,31 +226,38 @@ def preflight(here: HostSettings, *, venv: str, image: str) -> str:
     return f"venv={venv} {variables} image={image}\n{_PREFLIGHT}"
 
 
-def require_fit(host: str, said: Said) -> None:
+def require_fit(host: str, answers: HostAnswers) -> None:
     """Raise DeployError that names all that is missing."""
-    missing = [check for check in NEEDS if check.holds(said) is False]
+    missing = [check for check in NEEDS if check.holds(answers) is False]
     if missing:
-        problems = "\n".join(f"  {check.problem}: {check.remedy_for(said)}" for check in missing)
+        problems = "\n".join(f"  {check.problem}: {check.remedy_for(answers)}" for check in missing)
         raise DeployError(f"{host} is not ready for a deploy:\n{problems}", hint=f"inv remote.doctor --host {host}")
 
 
-def _finding(check: Check, said: Said) -> Finding:
-    holds = check.holds(said)
+def run_check(check: Check, answers: HostAnswers) -> PreflightResult:
+    """Apply a check to the answers of a host."""
+    holds = check.holds(answers)
     if holds is None:
-        return Finding(check.name, "not asked")
-    return Finding(check.name, "ok") if holds else Finding(check.name, "problem", check.problem, check.remedy_for(said))
+        return PreflightResult(check.name, "not asked")
+    return (
+        PreflightResult(check.name, "ok")
+        if holds
+        else PreflightResult(check.name, "problem", check.problem, check.remedy_for(answers))
+    )
 
 
-def _has_toolkit(said: Said) -> bool:
+def _has_toolkit(answers: HostAnswers) -> bool:
     """Docker finds GPUs by a runtime, by a hook beside it, or by what nvidia-ctk wrote down; a GPU seen proves it."""
     tools = ("nvidia-ctk", "nvidia-container-runtime-hook")
-    return "nvidia" in said.one("runtimes").split() or any(map(said.has, tools)) or said.number("contained") > 0
+    return (
+        "nvidia" in answers.one("runtimes").split() or any(map(answers.has, tools)) or answers.number("contained") > 0
+    )
 
 
-def _open_ports(said: Said) -> list[str]:
+def _open_ports(answers: HostAnswers) -> list[str]:
     """The addresses beyond loopback on which a port of Triton listens."""
-    ports = said.one("ports").split()
-    addresses = [address.rpartition(":") for address in said.answers.get("listens", [])]
+    ports = answers.one("ports").split()
+    addresses = [address.rpartition(":") for address in answers.answers.get("listens", [])]
     return [f"{host}:{port}" for host, _, port in addresses if port in ports and not _is_loopback(host)]
 
 

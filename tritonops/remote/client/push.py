@@ -10,20 +10,20 @@ from tritonops.errors import InputError, TritonOpsError
 from tritonops.models.catalog.lockfile import load_lock, pin_of
 from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.disk.store import Store
-from tritonops.remote.client.checkout import Source
-from tritonops.remote.client.host_state import State
+from tritonops.remote.client.checkout import GitCheckout
+from tritonops.remote.client.host_state import HostState
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.ssh.host import Host
 
 
-def pinned_files(source: Source, store_dir: Path, host: HostSettings) -> dict[str, Path]:
+def pinned_files(checkout: GitCheckout, store_dir: Path, host: HostSettings) -> dict[str, Path]:
     """Find the stored files of the models of a host, by SHA-256.
 
     Raises TritonOpsError where a version is not pinned, or not in the store here.
     """
-    if "models.lock" not in source.manifest.paths:
+    if "models.lock" not in checkout.manifest.paths:
         raise InputError("git does not track models.lock, by which a host verifies what is pushed", hint="Commit it.")
-    catalog, lock = load_catalog(source.models_toml), load_lock(source.models_toml.with_suffix(".lock"))
+    catalog, lock = load_catalog(checkout.models_toml), load_lock(checkout.models_toml.with_suffix(".lock"))
     store, files = Store(store_dir), dict[str, Path]()
     for version in catalog.versions:
         if host.serves(version.hosts):
@@ -36,7 +36,7 @@ def pinned_files(source: Source, store_dir: Path, host: HostSettings) -> dict[st
     return files
 
 
-def push(host: Host, state: State, files: Mapping[str, Path]) -> None:
+def push(host: Host, state: HostState, files: Mapping[str, Path]) -> None:
     """Send files, each under its SHA-256; the host verifies each before it takes it.
 
     One that a broken connection left half there is completed: what arrived of it is not sent again.

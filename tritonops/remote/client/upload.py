@@ -13,14 +13,14 @@ from typing import Any
 
 from tritonops.errors import DeployError
 from tritonops.models.catalog.parsing import read_catalog_text
-from tritonops.remote.client.checkout import Source
-from tritonops.remote.client.host_state import State, parse
+from tritonops.remote.client.checkout import GitCheckout
+from tritonops.remote.client.host_state import HostState, parse
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.manifest import LISTING, parse_listing
-from tritonops.remote.client.preflight import Said, preflight, require_fit
-from tritonops.remote.layout.deploy_lock import Holder, host_locked, parse_holder
+from tritonops.remote.client.preflight import HostAnswers, preflight, require_fit
+from tritonops.remote.layout.deploy_lock import LockOwner, host_locked_error, parse_lock_owner
 from tritonops.remote.layout.inv_wrapper import inv_wrapper
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.remote.ssh.host import Host
 from tritonops.triton_image import DEFAULT_IMAGE
 
@@ -110,7 +110,7 @@ _DIFFERENT = 45
 _FINISH = """
 ln -sf "../../../envs/$id" project/.env
 cat >release.json <<'release.json'
-{facts}
+{record}
 release.json
 cat >inv <<'inv'
 {inv}inv
@@ -122,36 +122,36 @@ ln -sfn current/inv ../inv
 
 
 def begin(
-    host: Host, state: State, source: Source, here: HostSettings, wanted: Mapping[str, Path]
-) -> tuple[Facts, dict[str, Path]]:
+    host: Host, state: HostState, checkout: GitCheckout, here: HostSettings, wanted: Mapping[str, Path]
+) -> tuple[ReleaseRecord, dict[str, Path]]:
     """Number a release and make its folders, once the host is seen to be fit for it; find out which files it lacks.
 
     `wanted` are large files by their SHA-256. Raises HostLockedError where somebody is at work by now, and DeployError.
     """
     sizes = "".join(f"{sha256} {path.stat().st_size}\n" for sha256, path in wanted.items())
-    variables = f"root={shlex.quote(state.root)} label={shlex.quote(source.label)}\n"
-    questions = preflight(here, venv=source.venv, image=shlex.quote(state.image or DEFAULT_IMAGE))
+    variables = f"root={shlex.quote(state.root)} label={shlex.quote(checkout.label)}\n"
+    questions = preflight(here, venv=checkout.venv, image=shlex.quote(state.image or DEFAULT_IMAGE))
     output = host.run(f"{variables}{_BEGIN}{_LACKING.format(sizes=sizes)}{questions}", check=False)
     if output.code:
         raise DeployError(f"cannot write to {state.root}: {output.stderr.strip()}")
     answers = parse(output.stdout)
     if "locked" in answers:
-        raise host_locked(
-            host.name, parse_holder(answers["locked"][0]) or Holder("somebody", "just now", "a deploy", 0)
+        raise host_locked_error(
+            host.name, parse_lock_owner(answers["locked"][0]) or LockOwner("somebody", "just now", "a deploy", 0)
         )
-    require_fit(host.name, Said(answers, here))
-    facts = source.facts(here, release=answers["id"][0], at=answers["at"][0])
-    return facts, {sha256: wanted[sha256] for sha256 in answers.get("lacks", [])}
+    require_fit(host.name, HostAnswers(answers, here))
+    record = checkout.release_record(here, release=answers["id"][0], at=answers["at"][0])
+    return record, {sha256: wanted[sha256] for sha256 in answers.get("lacks", [])}
 
 
-def send(host: Host, source: Source, here: HostSettings, state: State, facts: Facts) -> None:
+def send(host: Host, checkout: GitCheckout, here: HostSettings, state: HostState, record: ReleaseRecord) -> None:
     """Send the files of a release into its folder, where they are compared with the manifest, and complete it.
 
     The large ones are on the host already. Raises DeployError where what arrived is not what was hashed here.
     """
-    variables = f"root={shlex.quote(state.root)} id={shlex.quote(facts.id)} different={_DIFFERENT}\n"
-    script = f"{variables}{LISTING}{_large(source)}{_SEND}{_finish(source, here, state, facts)}"
-    output = host.run(script, data=source.packed, check=False)
+    variables = f"root={shlex.quote(state.root)} id={shlex.quote(record.id)} different={_DIFFERENT}\n"
+    script = f"{variables}{LISTING}{_large(checkout)}{_SEND}{_finish(checkout, here, state, record)}"
+    output = host.run(script, data=checkout.packed, check=False)
     if output.code == _DIFFERENT:
         raise DeployError(
             f"{host.name}: what arrived is not what was hashed here (left: expected, right: there):\n{output.stderr}",
@@ -161,28 +161,28 @@ def send(host: Host, source: Source, here: HostSettings, state: State, facts: Fa
         raise DeployError(f"{host.name}: the files cannot be written to {state.root}: {output.stderr.strip()}")
 
 
-def _large(source: Source) -> str:
+def _large(checkout: GitCheckout) -> str:
     """Write the function `large`, which runs its argument for each large file."""
-    files = [[file.sha256, "x" if file.is_executable else "-", file.path] for file in source.manifest.large]
+    files = [[file.sha256, "x" if file.is_executable else "-", file.path] for file in checkout.manifest.large]
     return "large() {\n" + "".join(f'"$1" {shlex.join(words)}\n' for words in files) + ":\n}\n"
 
 
-def changed_files(host: Host, source: Source, here: HostSettings, state: State) -> list[str]:
+def changed_files(host: Host, checkout: GitCheckout, here: HostSettings, state: HostState) -> list[str]:
     """List the files that differ from those of the release that serves, by content; none before the first."""
-    if state.facts is None:
+    if state.release is None:
         return []
     script = f"cd -- {shlex.quote(state.root)}/current/project\n{LISTING}listing | base64"
     there = parse_listing(base64.b64decode(host.run(script).stdout))
-    expected = dict(parse_listing(source.manifest.text))
-    if (own := models_of(here, source.models_toml)) is not None:
+    expected = dict(parse_listing(checkout.manifest.text))
+    if (own := models_of(here, checkout.models_toml)) is not None:
         expected["models.toml"] = hashlib.sha256(f"{own}\n".encode()).hexdigest()
     return sorted(path for path, content in expected.items() if there.get(path) != content)
 
 
-def _finish(source: Source, here: HostSettings, state: State, facts: Facts) -> str:
+def _finish(checkout: GitCheckout, here: HostSettings, state: HostState, record: ReleaseRecord) -> str:
     """Write the script that completes a release; models.toml becomes this host's where it names hosts."""
-    script = _FINISH.format(facts=json.dumps(asdict(facts)), inv=inv_wrapper(state.root, facts))
-    own = models_of(here, source.models_toml)
+    script = _FINISH.format(record=json.dumps(asdict(record)), inv=inv_wrapper(state.root, record))
+    own = models_of(here, checkout.models_toml)
     return (
         script
         if own is None

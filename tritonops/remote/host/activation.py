@@ -35,79 +35,98 @@ from tritonops.errors import (
 )
 from tritonops.files import read_text_if_present
 from tritonops.models.disk.repository import Repository
-from tritonops.remote.host.bookkeeping import _audit, _record, _record_seal, is_sealed, prune, read_digests
+from tritonops.remote.host.bookkeeping import (
+    append_audit,
+    is_sealed,
+    prune,
+    read_digests,
+    record_activation,
+    record_seal,
+)
 from tritonops.remote.host.by_hand import ByHand, carry_over, listed_models
-from tritonops.remote.host.leftovers import is_whole, make_again, make_room, set_reserve_aside
-from tritonops.remote.host.loads import untouched
+from tritonops.remote.host.leftovers import allocate_reserve, is_complete, make_room, rebuild_release
+from tritonops.remote.host.loads import unchanged_loads
 from tritonops.remote.host.mirror import mirror
 from tritonops.remote.host.prepare import prepare
 from tritonops.remote.host.release_env import adopt_env, copy_env, is_as_host_env, settings_of
-from tritonops.remote.host.switching import _SIGNALS, Switched, _ignore_signals, _now, _worded, roll_back, switch
+from tritonops.remote.host.switching import (
+    SIGNALS,
+    SwitchResult,
+    describe_error,
+    ignore_signals,
+    roll_back,
+    switch,
+    utc_now,
+)
 from tritonops.remote.host.trial import end_left_trials, try_release
-from tritonops.remote.layout.answers import served as served_models
-from tritonops.remote.layout.deploy_lock import Holder, hold
-from tritonops.remote.layout.paths import Layout, Release, Report
-from tritonops.remote.layout.records import Outcome, Switch, recorded_loads
+from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
+from tritonops.remote.layout.paths import Layout, OnStep, Release
+from tritonops.remote.layout.records import ActivationRecord, SwitchRecord, recorded_loads
+from tritonops.remote.layout.triton_state import served as served_models
 from tritonops.triton.client.client import connect
 
 
-def activate(layout: Layout, name: str, *, by: str, kind: str, prune_models: bool = False, report: Report) -> Outcome:
+def activate(
+    layout: Layout, name: str, *, by: str, kind: str, prune_models: bool = False, on_step: OnStep
+) -> ActivationRecord:
     """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
 
-    The outcome says whether that was done; where it was not, what was served before is, unless it says otherwise.
+    The activation says whether that was done; where it was not, what was served before is, unless it says otherwise.
     Each is in the audit log, a refusal too.
     """
     started = time.monotonic()
     with _ended_by_signals():
         try:
-            make_room(layout, report=report)
+            make_room(layout, on_step=on_step)
             release = layout.release(name)
         except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
-            outcome = _failed(exc, seconds=_since(started))
-            _audit(layout, name, "", outcome, by=by, kind=kind)
-            return outcome
+            activation = _failed(exc, seconds=_since(started))
+            append_audit(layout, name, "", activation, by=by, kind=kind)
+            return activation
         try:
-            with hold(layout.lock, Holder(by, _now(), f"{kind} of {name}", os.getpid())):
-                return _activated(layout, release, started, by=by, kind=kind, prune_models=prune_models, report=report)
+            with deploy_lock(layout.lock, LockOwner(by, utc_now(), f"{kind} of {name}", os.getpid())):
+                return _activated(
+                    layout, release, started, by=by, kind=kind, prune_models=prune_models, on_step=on_step
+                )
         except (TritonOpsError, OSError, KeyboardInterrupt) as exc:
-            outcome = _failed(exc, seconds=_since(started))
-            _record(layout, release, outcome, by=by, kind=kind)
-            return outcome
+            activation = _failed(exc, seconds=_since(started))
+            record_activation(layout, release, activation, by=by, kind=kind)
+            return activation
 
 
 def _activated(
-    layout: Layout, release: Release, started: float, *, by: str, kind: str, prune_models: bool, report: Report
-) -> Outcome:
+    layout: Layout, release: Release, started: float, *, by: str, kind: str, prune_models: bool, on_step: OnStep
+) -> ActivationRecord:
     before, current = _served_before(layout, release), layout.current
     was_sealed = current is not None and is_sealed(layout, current)
     _record_killed(layout, release)
     try:
-        switched, by_hand = _steps(layout, release, report, prune_models=prune_models)
+        switched, by_hand = _steps(layout, release, on_step, prune_models=prune_models)
     except (TritonOpsError, OSError, KeyboardInterrupt, SystemExit) as exc:
-        outcome = _failed(exc, seconds=_since(started))
-        _record(layout, release, outcome, by=by, kind=kind)
-        if was_sealed and current and not layout.journal.exists():
-            _record_seal(layout, current)
-        return outcome
-    outcome = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
-    _record(layout, release, outcome, by=by, kind=kind)
+        activation = _failed(exc, seconds=_since(started))
+        record_activation(layout, release, activation, by=by, kind=kind)
+        if was_sealed and current and not layout.switch_record.exists():
+            record_seal(layout, current)
+        return activation
+    activation = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
+    record_activation(layout, release, activation, by=by, kind=kind)
     with suppress(TritonOpsError, OSError):  # what serves is done, whatever cannot be tidied up
         prune(layout)
-        set_reserve_aside(layout)
-    return _record_seal(layout, release) or outcome
+        allocate_reserve(layout)
+    return record_seal(layout, release) or activation
 
 
-def _failed(exc: BaseException, *, seconds: float) -> Outcome:
+def _failed(exc: BaseException, *, seconds: float) -> ActivationRecord:
     kinds = ((HostLockedError, "locked"), (RolledBackError, "rolled back"), (NotRolledBackError, "not rolled back"))
     result = next((word for kind, word in kinds if isinstance(exc, kind)), "failed")
-    return Outcome(result, _now(), seconds, message=_worded(exc))
+    return ActivationRecord(result, utc_now(), seconds, message=describe_error(exc))
 
 
-def _done(layout: Layout, release: Release, switched: Switched, by_hand: ByHand) -> Outcome:
+def _done(layout: Layout, release: Release, switched: SwitchResult, by_hand: ByHand) -> ActivationRecord:
     served, restart = switched.served, switched.served.restart
-    return Outcome(
+    return ActivationRecord(
         "done",
-        _now(),
+        utc_now(),
         served=served.models,
         env=read_digests(layout)[1] if is_as_host_env(layout, release) else "another one",
         changed=switched.changed,
@@ -119,28 +138,28 @@ def _done(layout: Layout, release: Release, switched: Switched, by_hand: ByHand)
     )
 
 
-def _steps(layout: Layout, release: Release, report: Report, *, prune_models: bool) -> tuple[Switched, ByHand]:
-    _refuse_what_never_served(release)
+def _steps(layout: Layout, release: Release, on_step: OnStep, *, prune_models: bool) -> tuple[SwitchResult, ByHand]:
+    _require_served_before(release)
     before = layout.current
-    if before and not is_whole(before):
-        make_again(layout, before, release, report=report)
-    repair(layout, report=report)
-    recorded = recorded_loads(before.outcome if before else None)
-    loads = untouched(recorded, layout.models_dir)
+    if before and not is_complete(before):
+        rebuild_release(layout, before, release, on_step=on_step)
+    undo_interrupted_switch(layout, on_step=on_step)
+    recorded = recorded_loads(before.activation if before else None)
+    loads = unchanged_loads(recorded, layout.models_dir)
     end_left_trials(layout)
     if before and before.id != release.id:
-        report(f"keep what {before.id} serves")
+        on_step(f"keep what {before.id} serves")
         mirror(layout.models_dir, before.models_dir)
         adopt_env(layout, before)
-    is_new = release.outcome is None
+    is_new = release.activation is None
     if is_new:
         copy_env(layout, release)
-        prepare(layout, release, report=report)
+        prepare(layout, release, on_step=on_step)
     by_hand = carry_over(layout, release, prune=prune_models)
     optional, touched = _not_served(layout, by_hand.kept), sorted(recorded.keys() - loads.keys())
     if is_new and before:
-        try_release(layout, release, optional=optional, report=report)
-    switched = switch(layout, before, release, optional=optional, touched=touched, loads=loads, report=report)
+        try_release(layout, release, optional=optional, on_step=on_step)
+    switched = switch(layout, before, release, optional=optional, touched=touched, loads=loads, on_step=on_step)
     return switched, by_hand
 
 
@@ -149,22 +168,22 @@ def _record_killed(layout: Layout, release: Release) -> None:
     for other in map(layout.release, layout.names()):
         pids = [path.read_text(encoding="utf-8").strip() for path in other.path.glob("runs/*.pid")]
         is_running = any(Path("/proc", pid).exists() for pid in pids if pid)
-        if other.id != release.id and other.outcome is None and pids and not is_running:
-            outcome = Outcome("failed", _now(), message="killed, before it could say what came of it")
-            _record(layout, other, outcome, by=_maker(other), kind="deploy")
+        if other.id != release.id and other.activation is None and pids and not is_running:
+            activation = ActivationRecord("failed", utc_now(), message="killed, before it could say what came of it")
+            record_activation(layout, other, activation, by=_maker(other), kind="deploy")
 
 
 def _maker(release: Release) -> str:
     try:
-        return release.facts.by
+        return release.record.by
     except TritonOpsError:
         return "somebody"
 
 
 def _served_before(layout: Layout, release: Release) -> str | None:
     """What a rollback of this release goes to: a rollback to it changes nothing about that."""
-    if release.outcome:
-        return release.outcome.before
+    if release.activation:
+        return release.activation.before
     return layout.current.id if layout.current else ""
 
 
@@ -181,33 +200,33 @@ def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
             return {*names}
 
 
-def _refuse_what_never_served(release: Release) -> None:
-    if release.outcome and release.outcome.result != "done":
+def _require_served_before(release: Release) -> None:
+    if release.activation and release.activation.result != "done":
         raise InputError(
             f"{release.id} never served: its deploy failed", hint="inv remote.releases shows those that did."
         )
 
 
-def repair(layout: Layout, *, report: Report) -> None:
+def undo_interrupted_switch(layout: Layout, *, on_step: OnStep) -> None:
     """Go back to what was served before a switch that was interrupted; nothing where none was."""
     try:
-        text = read_text_if_present(layout.journal, MAX_RECORD)
+        text = read_text_if_present(layout.switch_record, MAX_RECORD)
         if text is None:
             return
-        interrupted = Switch.parse(text)
+        interrupted = SwitchRecord.parse(text)
     except (UnreadableFileError, ValueError) as exc:
-        report(f"{layout.journal} cannot be read, so every model is loaded again: {exc}")
-        interrupted = Switch("another release", _all_names(layout))
+        on_step(f"{layout.switch_record} cannot be read, so every model is loaded again: {exc}")
+        interrupted = SwitchRecord("another release", _all_names(layout))
     current = layout.current
     if current is None or current.id != interrupted.to:
-        report(f"the switch to {interrupted.to} was interrupted: go back")
+        on_step(f"the switch to {interrupted.to} was interrupted: go back")
         try:
             by_hand = carry_over(layout, current, ignore=_listed_by(layout, interrupted.to)) if current else ByHand()
-            roll_back(layout, current, None, list(interrupted.changed), optional=by_hand.kept, report=report)
+            roll_back(layout, current, None, list(interrupted.changed), optional=by_hand.kept, on_step=on_step)
         except TritonOpsError as exc:
             # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
-            report(f"not all of it could be rolled back: {exc}")
-    layout.journal.unlink()
+            on_step(f"not all of it could be rolled back: {exc}")
+    layout.switch_record.unlink()
 
 
 def _listed_by(layout: Layout, name: str) -> frozenset[str]:
@@ -224,10 +243,10 @@ def _ended_by_signals() -> Iterator[None]:
     """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which the switch is rolled back."""
 
     def interrupt(*_: Any) -> None:
-        _ignore_signals()
+        ignore_signals()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from tritonops.remote.host.loads import (
     seal,
 )
 from tritonops.remote.layout.paths import Layout, Release
-from tritonops.remote.layout.records import Outcome
+from tritonops.remote.layout.records import ActivationRecord
 from tritonops.remote.layout.shell_functions import DIGESTS
 
 KEEP = 5
@@ -26,13 +26,15 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
     The current release stays, and the one that a rollback goes to.
     """
     names, current = layout.names(), layout.current
-    needed = {current.id, current.outcome.before if current.outcome else None} if current else set()
-    done = [name for name in names if (outcome := layout.release(name).outcome) and outcome.result == "done"][-keep:]
+    needed = {current.id, current.activation.before if current.activation else None} if current else set()
+    done = [name for name in names if (activation := layout.release(name).activation) and activation.result == "done"][
+        -keep:
+    ]
     for name in names:
         newer = bool(done) and name > done[-1]
         if name not in done and not newer and name not in needed:
             shutil.rmtree(layout.root / "releases" / name)
-    used = {layout.release(name).facts.venv for name in layout.names()}
+    used = {layout.release(name).record.venv for name in layout.names()}
     for venv in (layout.shared / "venvs").glob("*/"):
         if venv.name not in used:
             shutil.rmtree(venv)
@@ -41,65 +43,66 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
             env.unlink()
 
 
-def _record(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
-    """Keep the outcome; where that fails, whoever follows the activation has it nevertheless."""
+def record_activation(layout: Layout, release: Release, activation: ActivationRecord, *, by: str, kind: str) -> None:
+    """Keep the activation; where that fails, whoever follows the activation has it nevertheless."""
     with suppress(OSError):
-        _write_records(layout, release, outcome, by=by, kind=kind)
+        _write_records(layout, release, activation, by=by, kind=kind)
 
 
-def _write_records(layout: Layout, release: Release, outcome: Outcome, *, by: str, kind: str) -> None:
-    if outcome.result == "done" or release.outcome is None:
-        release.save_outcome(outcome)
-    _audit(layout, release.id, _digest_of(release), outcome, by=by, kind=kind)
+def _write_records(layout: Layout, release: Release, activation: ActivationRecord, *, by: str, kind: str) -> None:
+    if activation.result == "done" or release.activation is None:
+        release.save_activation(activation)
+    append_audit(layout, release.id, _digest_of(release), activation, by=by, kind=kind)
 
 
 def _digest_of(release: Release) -> str:
     try:
-        return release.facts.digest
+        return release.record.digest
     except TritonOpsError:
         return ""
 
 
-def _audit(layout: Layout, name: str, digest: str, outcome: Outcome, *, by: str, kind: str) -> None:
+def append_audit(layout: Layout, name: str, digest: str, activation: ActivationRecord, *, by: str, kind: str) -> None:
+    """Append an activation to the audit log; a full disk is no reason to fail."""
     with suppress(OSError):
         layout.audit(
-            at=outcome.at,
+            at=activation.at,
             by=by,
             what=kind,
             release=name,
             digest=digest,
-            result=outcome.result,
-            changed=outcome.changed,
-            seconds=outcome.seconds,
-            restarted=outcome.restarted,
-            gap=outcome.gap,
-            message=outcome.message.splitlines()[0] if outcome.message else "",
+            result=activation.result,
+            changed=activation.changed,
+            seconds=activation.seconds,
+            restarted=activation.restarted,
+            gap=activation.gap,
+            message=activation.message.splitlines()[0] if activation.message else "",
         )
 
 
 def is_sealed(layout: Layout, release: Release) -> bool:
     """Whether the files that Triton is shown are those that this release left, and nobody changed one since."""
-    outcome = release.outcome
+    activation = release.activation
     disk, _, seal_now = read_digests(layout)
-    return outcome is not None and (outcome.seal == seal_now if outcome.seal else outcome.disk == disk)
+    return activation is not None and (activation.seal == seal_now if activation.seal else activation.disk == disk)
 
 
-def _record_seal(layout: Layout, release: Release) -> Outcome | None:
+def record_seal(layout: Layout, release: Release) -> ActivationRecord | None:
     """Record what the kernel says of the files once nothing more is linked to them; None where that fails."""
-    outcome = release.outcome
-    if outcome is None:
+    activation = release.activation
+    if activation is None:
         return None
     disk, _, seal_now = read_digests(layout)
-    loads = {name: {**load, "seal": seal(layout.models_dir / name)} for name, load in outcome.loads.items()}
-    sealed = replace(outcome, disk=disk, seal=seal_now, loads=loads)
+    loads = {name: {**load, "seal": seal(layout.models_dir / name)} for name, load in activation.loads.items()}
+    sealed = replace(activation, disk=disk, seal=seal_now, loads=loads)
     try:
-        release.save_outcome(sealed)
+        release.save_activation(sealed)
     except OSError:
         return None
     return sealed
 
 
 def read_digests(layout: Layout) -> list[str]:
-    """Read what DIGESTS says of this host, in the words that a survey uses too: disk, env and seal."""
+    """Read what DIGESTS says of this host, in the words that a inspect_host uses too: disk, env and seal."""
     done = subprocess.run(["sh", "-c", DIGESTS], cwd=layout.root, capture_output=True, text=True, check=True)
     return done.stdout.split()

@@ -35,7 +35,7 @@ def listed_models(release: Release) -> frozenset[str]:
 
 
 def save_listed(release: Release, names: Collection[str]) -> None:
-    """Write the names down for a survey, which has no reader of TOML."""
+    """Write the names down for a inspect_host, which has no reader of TOML."""
     release.listed.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 

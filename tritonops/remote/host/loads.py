@@ -19,7 +19,7 @@ from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
 from tritonops.remote.layout.paths import Layout, Release
-from tritonops.remote.layout.records import Load
+from tritonops.remote.layout.records import RecordedLoad
 from tritonops.remote.layout.shell_functions import SERVER
 from tritonops.settings import Settings
 
@@ -42,7 +42,7 @@ def digest_files(folder: Path, digests: DigestCache) -> str:
     return _digest(f"{path.relative_to(folder)} {content}" for path, content in zip(files, contents, strict=True))
 
 
-def require_locked(release: Release, settings: Settings, models_dir: Path, digests: DigestCache) -> None:
+def require_pinned(release: Release, settings: Settings, models_dir: Path, digests: DigestCache) -> None:
     """Raise DeployError where a file that Triton reads is not the one that the release's models.lock names."""
     catalog, lock = load_catalog(settings.models_toml), load_lock(settings.lock_path)
     names = set(Repository(models_dir).enabled_names())
@@ -58,12 +58,12 @@ def require_locked(release: Release, settings: Settings, models_dir: Path, diges
 def server_process(layout: Layout, release: Release, settings: Settings) -> str:
     """Name the process that serves, in the words that a deploy reads back from elsewhere too."""
     port = settings.triton_url.rpartition(":")[2]
-    script = f"{SERVER}\nserver {release.facts.runtime} {port}"
+    script = f"{SERVER}\nserver {release.record.runtime} {port}"
     done = subprocess.run(["sh", "-c", script], cwd=layout.root, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
-def untouched(loads: Mapping[str, Load], models_dir: Path) -> dict[str, Load]:
+def unchanged_loads(loads: Mapping[str, RecordedLoad], models_dir: Path) -> dict[str, RecordedLoad]:
     """Keep the records of models whose files nobody changed since."""
     return {name: load for name, load in loads.items() if seal(models_dir / name) == load.seal}
 

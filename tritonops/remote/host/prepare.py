@@ -17,11 +17,11 @@ from tritonops.project import Project
 from tritonops.remote.host.by_hand import save_listed
 from tritonops.remote.host.mirror import mirror
 from tritonops.remote.host.release_env import settings_of
-from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.remote.layout.paths import Layout, OnStep, Release
 from tritonops.triton.smoke import check_smoke_tests, find_smoke_tests
 
 
-def prepare(layout: Layout, release: Release, *, report: Report) -> None:
+def prepare(layout: Layout, release: Release, *, on_step: OnStep) -> None:
     """Fill the folder of a release, beginning with what is served; what is there already is linked, not fetched.
 
     Raises TritonOpsError that names what failed.
@@ -30,19 +30,19 @@ def prepare(layout: Layout, release: Release, *, report: Report) -> None:
         layout, release, TRITON_MODELS_DIR=str(release.models_dir), TRITON_STORE_DIR=str(layout.store_dir)
     )
     project = Project(settings)
-    report("prepare, beginning with what is served")
+    on_step("prepare, beginning with what is served")
     mirror(layout.models_dir, release.models_dir)
     catalog, repository = project.catalog, project.repository
     save_listed(release, catalog.names)
-    drop_what_is_not_listed(catalog, repository)
-    receive(layout, report=report)
-    report("download models")
+    remove_unlisted(catalog, repository)
+    accept_pushed_files(layout, on_step=on_step)
+    on_step("download models")
     download.raise_unless_done(download.download(project, overwrite=True))
-    report("copy configs")
-    variant: Variant = "cpu" if release.facts.config == "cpu" else "gpu"
-    outcomes = config.copy_configs(project, variant=variant, overwrite=True)
-    config.raise_unless_done(outcomes)
-    report("check the models")
+    on_step("copy configs")
+    variant: Variant = "cpu" if release.record.config == "cpu" else "gpu"
+    results = config.copy_configs(project, variant=variant, overwrite=True)
+    config.raise_unless_done(results)
+    on_step("check the models")
     checked = Checked.of(project, variants=(variant,))
     _raise_on_errors(check(checked))
     tests = find_smoke_tests(settings.config_dir)
@@ -59,14 +59,14 @@ def _raise_on_errors(findings: Sequence[Finding]) -> None:
         raise PartialFailureError("Triton would refuse, or serve otherwise", errors, hint="inv models.check")
 
 
-def receive(layout: Layout, *, report: Report) -> None:
+def accept_pushed_files(layout: Layout, *, on_step: OnStep) -> None:
     """Take pushed files into the store, each only if it has the SHA-256 that it is named after."""
     store = Store(layout.store_dir)
     files = sorted(path for path in layout.incoming.glob("*") if len(path.name) == 64)
     if not files:
         return
-    report(f"verify {len(files)} files that were pushed")
-    with store.locked(lambda who: report(f"waiting for {who}")):
+    on_step(f"verify {len(files)} files that were pushed")
+    with store.locked(lambda who: on_step(f"waiting for {who}")):
         for file in files:
             if file_sha256(file) != file.name:
                 file.unlink()
@@ -74,7 +74,7 @@ def receive(layout: Layout, *, report: Report) -> None:
             store.keep(file, file.name)
 
 
-def drop_what_is_not_listed(catalog: Catalog, repository: Repository) -> None:
+def remove_unlisted(catalog: Catalog, repository: Repository) -> None:
     """A release serves what its models.toml lists: other models and versions stay in the releases that had them."""
     wanted = {(version.name, version.version) for version in catalog.versions}
     for name in repository.names():

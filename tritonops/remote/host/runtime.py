@@ -20,7 +20,7 @@ from tritonops.remote.host.outage import Outage
 from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
 from tritonops.remote.layout.definition import StartRecord, definition
 from tritonops.remote.layout.inv_wrapper import inv_wrapper
-from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.remote.layout.paths import Layout, OnStep, Release
 from tritonops.server import embedded
 from tritonops.settings import Settings
 from tritonops.triton.client.client import connect
@@ -51,7 +51,7 @@ class Runtime:
             return (NOT_RUNNING,)
         return record.reasons(self._definition())
 
-    def up(self, *, report: Report) -> Restart | None:
+    def up(self, *, on_step: OnStep) -> Restart | None:
         """Let it run as the release defines it; where it was restarted, it has loaded what is on disk.
 
         Left alone where it runs so. Raises TritonOpsError where nothing answers afterwards.
@@ -59,20 +59,20 @@ class Runtime:
         reasons = self.restart_reasons()
         if not reasons:
             return None
-        report(restart_notice(reasons, self._record()))
+        on_step(restart_notice(reasons, self._record()))
         started_before = self._started_at()
         with self._outage() as outage:
-            self._start(is_running=NOT_RUNNING not in reasons, report=report)
+            self._start(is_running=NOT_RUNNING not in reasons, on_step=on_step)
         was_restarted = started_before is None or self._started_at() != started_before
         self._save(outage.seconds if was_restarted else None)
         return Restart(reasons, outage.seconds) if was_restarted else None
 
-    def down(self, *, report: Report) -> None:
+    def down(self, *, on_step: OnStep) -> None:
         """Stop it."""
         if self._record() and self._is_embedded:
             self._task("server.down")
         elif self._record():
-            compose.down(self._service(), watch=report)
+            compose.down(self._service(), watch=on_step)
         self._forget()
 
     def last_lines(self) -> str:
@@ -88,7 +88,7 @@ class Runtime:
                 lines = []
         return _indented(lines)
 
-    def _start(self, *, is_running: bool, report: Report) -> None:
+    def _start(self, *, is_running: bool, on_step: OnStep) -> None:
         before = self._record()
         self._forget()
         if self._is_embedded:
@@ -98,7 +98,7 @@ class Runtime:
             return
         try:
             # Compose keeps a container that has the settings of now: one that does not answer is replaced by force.
-            compose.up(self._service(), watch=report, recreate=not is_running)
+            compose.up(self._service(), watch=on_step, recreate=not is_running)
         except TritonOpsError:
             if before and is_running:  # what was replaced serves again
                 self._write(before)
@@ -111,12 +111,12 @@ class Runtime:
         if not reads_its_copy(self.layout, self.release) and all(
             found.project != EARLIER_PROJECT for found in containers
         ):
-            self.release.inv.write_text(inv_wrapper(str(self.layout.root), self.release.facts), encoding="utf-8")
+            self.release.inv.write_text(inv_wrapper(str(self.layout.root), self.release.record), encoding="utf-8")
 
     def _outage(self) -> Outage:
         """Measure for the models that were served before and are to be served again, on the ports before and after."""
         current = self.layout.current
-        served = {name for name, _ in current.outcome.served} if current and current.outcome else set()
+        served = {name for name, _ in current.activation.served} if current and current.activation else set()
         new = self._settings
         old = settings_of(self.layout, current) if current and current.project.is_dir() else new
         names = served.intersection(Repository(self.layout.models_dir).enabled_names())
@@ -124,10 +124,10 @@ class Runtime:
 
     @property
     def _is_embedded(self) -> bool:
-        return self.release.facts.runtime == "embedded"
+        return self.release.record.runtime == "embedded"
 
     def _service(self) -> Service:
-        return Service.of(self._settings, cpu=self.release.facts.config == "cpu")
+        return Service.of(self._settings, cpu=self.release.record.config == "cpu")
 
     def _containers(self) -> list[Container]:
         service = self._service()
@@ -135,7 +135,7 @@ class Runtime:
 
     def _definition(self) -> dict[str, str]:
         """The flags of a release that was started before are those of its own code, which may not be this one."""
-        parts = definition(self.release.project, self.release.facts, release_env(self.layout, self.release))
+        parts = definition(self.release.project, self.release.record, release_env(self.layout, self.release))
         own = _read_record(self.release.path / "started.json")
         flags = {"flags": own.parts["flags"]} if own and "flags" in own.parts else {}
         return {**parts, **flags}

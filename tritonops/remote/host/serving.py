@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError
 from tritonops.models.disk.repository import Repository
-from tritonops.remote.layout.answers import served
+from tritonops.remote.layout.triton_state import served
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.dependents import ensemble_steps, ensembles
 from tritonops.triton.list import list_models
@@ -24,9 +24,9 @@ def serve(
     *,
     optional: Collection[str] = (),
     proved: Collection[str],
-    report: Callable[[str], None],
+    on_step: Callable[[str], None],
 ) -> None:
-    """Load what changed, and what is not served; then unload what is no longer there.
+    """RecordedLoad what changed, and what is not served; then unload what is no longer there.
 
     What changed is loaded whatever Triton, or a note of an earlier load, says. Of the rest, what is not `proved` to be
     what Triton loaded is compared with the notes. New things are up before old ones go. Raises PartialFailureError with
@@ -38,18 +38,18 @@ def serve(
     failures: dict[str, str] = {}
     for name in wanted:
         if name in changed or name not in before:
-            report(f"load {name}")
+            on_step(f"load {name}")
             disk.forget(name)
         if name in changed or name not in before or name not in proved:
             _attempt(failures, name, lambda name=name: load_model(client, name, disk=disk))  # type: ignore[misc]
     for name in _users_first(client, disk, before - set(wanted)):
-        report(f"unload {name}")
+        on_step(f"unload {name}")
         _attempt(failures, name, lambda name=name: unload_model(client, name, disk=disk))  # type: ignore[misc]
     found = served(client)
     for name in sorted({*wanted} - _names(found) - failures.keys()):
         failures[name] = "not READY in the end: does a model that it needs no longer serve?"
     for name in failures.keys() & {*optional}:
-        report(f"warning: {name}, which is not in models.toml, is not served: {failures.pop(name).splitlines()[0]}")
+        on_step(f"warning: {name}, which is not in models.toml, is not served: {failures.pop(name).splitlines()[0]}")
     if failures:
         raise PartialFailureError("Triton does not serve what is on disk", failures)
 
@@ -71,11 +71,11 @@ def _users_first(client: TritonClient, disk: Disk, names: Collection[str]) -> li
     return ordered
 
 
-def smoke(client: TritonClient, config_dir: Path, names: Collection[str], *, report: Callable[[str], None]) -> None:
+def smoke(client: TritonClient, config_dir: Path, names: Collection[str], *, on_step: Callable[[str], None]) -> None:
     """Ask each of the models that has a smoke test, and compare what it answers. Raises PartialFailureError."""
     tests = {name: path for name, path in find_smoke_tests(config_dir).items() if name in names}
     if tests:
-        report(f"smoke tests of {', '.join(tests)}")
+        on_step(f"smoke tests of {', '.join(tests)}")
         raise_if_failed(run_smoke_tests(client, tests))
 
 

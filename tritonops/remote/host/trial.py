@@ -23,8 +23,8 @@ from tritonops.remote.host.mirror import differing
 from tritonops.remote.host.release_env import settings_of
 from tritonops.remote.host.runtime import NOT_RUNNING, Runtime
 from tritonops.remote.host.serving import serve, smoke
-from tritonops.remote.layout.answers import served
-from tritonops.remote.layout.paths import Layout, Release, Report
+from tritonops.remote.layout.paths import Layout, OnStep, Release
+from tritonops.remote.layout.triton_state import served
 from tritonops.server import embedded
 from tritonops.server.installation import fetch_libpython
 from tritonops.server.ports import Ports, free_ports, require_free
@@ -38,7 +38,7 @@ _MEMORY_PER_BYTE = 2
 _PYTHON_BACKEND = re.compile(r'^\s*backend\s*:\s*"python"', re.MULTILINE)
 
 
-def try_release(layout: Layout, release: Release, *, optional: Collection[str] = (), report: Report) -> None:
+def try_release(layout: Layout, release: Release, *, optional: Collection[str] = (), on_step: OnStep) -> None:
     """Raise TritonOpsError where this release would not come up, or would answer wrong; nothing that serves changes.
 
     Models of `optional` need not be served.
@@ -47,18 +47,18 @@ def try_release(layout: Layout, release: Release, *, optional: Collection[str] =
     if NOT_RUNNING in reasons:
         return
     if reasons:
-        require_startable(layout, release, report=report)
+        require_startable(layout, release, on_step=on_step)
     names = _affected(release.models_dir, differing(release.models_dir, layout.models_dir), all_=bool(reasons))
-    if names and _fits(release, names, report):
-        report(f"try {', '.join(names)} beside what serves")
+    if names and _fits(release, names, on_step):
+        on_step(f"try {', '.join(names)} beside what serves")
         with (
-            _trial(layout, release, names, report) as (url, settings),
+            _trial(layout, release, names, on_step) as (url, settings),
             connect(url, token=settings.triton_token) as client,
         ):
             callers = declared_callers(settings.models_toml)
             disk = Disk.of(settings.models_dir, url, callers=callers)
-            serve(client, disk, (), optional=optional, proved=names, report=report)
-            smoke(client, settings.config_dir, {name for name, _ in served(client)}, report=report)
+            serve(client, disk, (), optional=optional, proved=names, on_step=on_step)
+            smoke(client, settings.config_dir, {name for name, _ in served(client)}, on_step=on_step)
 
 
 def end_left_trials(layout: Layout) -> None:
@@ -69,12 +69,12 @@ def end_left_trials(layout: Layout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def require_startable(layout: Layout, release: Release, *, report: Report) -> None:
+def require_startable(layout: Layout, release: Release, *, on_step: OnStep) -> None:
     """Raise TritonOpsError where the runtime of a release cannot start: a port is taken, the image has no Triton."""
     settings = settings_of(layout, release)
-    if release.facts.runtime == "compose":
-        report("ask whether the new container can start")
-        compose_trial.require_startable(_service(settings, release), watch=report)
+    if release.record.runtime == "compose":
+        on_step("ask whether the new container can start")
+        compose_trial.require_startable(_service(settings, release), watch=on_step)
         return
     ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port)
     running = embedded.find(layout.shared / ".server")
@@ -82,16 +82,16 @@ def require_startable(layout: Layout, release: Release, *, report: Report) -> No
 
 
 @contextmanager
-def _trial(layout: Layout, release: Release, names: Collection[str], report: Report) -> Iterator[tuple[str, Settings]]:
+def _trial(layout: Layout, release: Release, names: Collection[str], on_step: OnStep) -> Iterator[tuple[str, Settings]]:
     """Serve these models beside what serves; give the address of the server, and the settings that it has."""
     folder = release.path / "trial"
     with _models(release, names, folder) as models_dir:
         settings = settings_of(layout, release, TRITON_MODELS_DIR=str(models_dir))
-        if release.facts.runtime == "compose":
-            with compose_trial.trial(_service(settings, release), watch=report) as served:
+        if release.record.runtime == "compose":
+            with compose_trial.trial(_service(settings, release), watch=on_step) as served:
                 yield served.url, settings
         else:
-            fetch_libpython(report)
+            fetch_libpython(on_step)
             ports, token = free_ports(), settings.triton_token
             server = embedded.start(models_dir, settings.server_dir, ports=ports, token=token)
             try:
@@ -113,7 +113,7 @@ def _models(release: Release, names: Collection[str], folder: Path) -> Iterator[
 
 
 def _service(settings: Settings, release: Release) -> Service:
-    return Service.of(settings, cpu=release.facts.config == "cpu")
+    return Service.of(settings, cpu=release.record.config == "cpu")
 
 
 def _affected(models_dir: Path, changed: Collection[str], *, all_: bool) -> list[str]:
@@ -135,14 +135,14 @@ def _calls_others(model: Path) -> bool:
     return config.is_file() and bool(_PYTHON_BACKEND.search(config.read_text("utf-8", errors="replace")))
 
 
-def _fits(release: Release, names: Collection[str], report: Report) -> bool:
+def _fits(release: Release, names: Collection[str], on_step: OnStep) -> bool:
     """Whether the memory that is free, of the machine and of its GPUs, takes these models a second time."""
     files = (path for name in names for path in (release.models_dir / name).rglob("*") if path.is_file())
     needed = _MEMORY_OF_TRITON + _MEMORY_PER_BYTE * sum(path.stat().st_size for path in files)
-    free = {"memory": _free_memory(), **({"GPU memory": _free_gpu_memory()} if release.facts.config == "gpu" else {})}
+    free = {"memory": _free_memory(), **({"GPU memory": _free_gpu_memory()} if release.record.config == "gpu" else {})}
     for kind, size in free.items():
         if size is not None and size < needed:
-            report(f"not tried beside what serves: {needed >> 20} MiB of {kind} needed, {size >> 20} MiB free")
+            on_step(f"not tried beside what serves: {needed >> 20} MiB of {kind} needed, {size >> 20} MiB free")
             return False
     return True
 

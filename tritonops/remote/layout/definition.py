@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE
 from tritonops.documents import parse_record
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.triton_image import DEFAULT_IMAGE
 
 _PORTS = {"TRITON_EXPOSE_HTTP": "8000", "TRITON_EXPOSE_GRPC": "8001", "TRITON_EXPOSE_METRICS": "8002"}
@@ -48,27 +48,27 @@ class StartRecord:
         return tuple(_described(name, self.parts, parts) for name in names if self.parts.get(name) != parts.get(name))
 
 
-def definition(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, str]:
+def definition(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
     """Give the parts for a release whose files lie in `project`, on a host with these settings."""
-    parts = _embedded(project, facts, env) if facts.runtime == "embedded" else _compose(project, facts, env)
+    parts = _embedded(project, record, env) if record.runtime == "embedded" else _compose(project, record, env)
     token = {"TRITON_TOKEN": _digest(env["TRITON_TOKEN"])} if env.get("TRITON_TOKEN") else {}
-    return {"runtime": facts.runtime, **parts, **token}
+    return {"runtime": record.runtime, **parts, **token}
 
 
-def _embedded(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, str]:
+def _embedded(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
     from tritonops.server.command_line import fixed_flags
 
     backends = project / "tritonops" / "server" / "backends"
     files = (path for path in sorted(backends.rglob("*.py")))
     return {
-        "requirements": facts.venv,
+        "requirements": record.venv,
         "backend files": _digest(*(f"{path.relative_to(backends)}\0{path.read_text('utf-8')}" for path in files)),
         "flags": _digest(*fixed_flags()),
         **{name: env.get(name) or usual for name, usual in _PORTS.items()},
     }
 
 
-def _compose(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, str]:
+def _compose(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
     """What counts in the end is Compose's own digest of the settings; a variable that the files do not name is none."""
     others = {
         name: _digest(value)
@@ -78,7 +78,7 @@ def _compose(project: Path, facts: Facts, env: Mapping[str, str]) -> dict[str, s
     text = "\n".join(_statements(project, env))
     usual = _IMAGE.search(text)
     image = env.get("TRITON_IMAGE") or (usual[1] if usual else DEFAULT_IMAGE)
-    return {"config": facts.config, "Compose files": _digest(text), "image": image, **others}
+    return {"config": record.config, "Compose files": _digest(text), "image": image, **others}
 
 
 def _statements(project: Path, env: Mapping[str, str]) -> Iterator[str]:

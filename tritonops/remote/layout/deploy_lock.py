@@ -19,7 +19,7 @@ from tritonops.errors import HostLockedError, LockingError
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockOwner:
     """Who holds a host, since when, and what for."""
 
     who: str
@@ -33,12 +33,12 @@ class Holder:
 
 
 @contextmanager
-def hold(path: Path, holder: Holder) -> Iterator[None]:
+def deploy_lock(path: Path, owner: LockOwner) -> Iterator[None]:
     """Be the only one who changes the host. Raises HostLockedError, naming who does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _take(descriptor, path)
-        _write(descriptor, json.dumps(asdict(holder)) + "\n")
+        _write(descriptor, json.dumps(asdict(owner)) + "\n")
         try:
             yield
         finally:
@@ -47,33 +47,33 @@ def hold(path: Path, holder: Holder) -> Iterator[None]:
         os.close(descriptor)
 
 
-def parse_holder(text: str) -> Holder | None:
+def parse_lock_owner(text: str) -> LockOwner | None:
     """Read what the lock's file says; None where it says nothing."""
     try:
-        return parse_record(Holder, text) if text.strip() else None
+        return parse_record(LockOwner, text) if text.strip() else None
     except ValueError:
-        return Holder("somebody", "an unknown time", "the lock file cannot be read", None)
+        return LockOwner("somebody", "an unknown time", "the lock file cannot be read", None)
 
 
-def host_locked(host: str, holder: Holder) -> HostLockedError:
+def host_locked_error(host: str, owner: LockOwner) -> HostLockedError:
     """Word the refusal."""
     by_hand = f"inv remote.lock --host {host} --release unlocks it."
     working = f"It ends by itself. `inv remote.logs --host {host} --deploy` shows what it does; {by_hand}"
-    return HostLockedError(f"{host} is locked by {holder}", hint=by_hand if holder.pid is None else working)
+    return HostLockedError(f"{host} is locked by {owner}", hint=by_hand if owner.pid is None else working)
 
 
 def _take(descriptor: int, path: Path) -> None:
-    said = parse_holder(os.pread(descriptor, 4096, 0).decode(errors="replace"))
+    owner = parse_lock_owner(os.pread(descriptor, 4096, 0).decode(errors="replace"))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        raise host_locked(os.uname().nodename, said or Holder("somebody", "just now", str(path), 0)) from exc
+        raise host_locked_error(os.uname().nodename, owner or LockOwner("somebody", "just now", str(path), 0)) from exc
     except OSError as exc:
         hint = "TRITON_REMOTE_DIR needs a filesystem with file locks."
         raise LockingError(path, exc, hint=hint) from exc
-    # Nobody has the lock: a holder with a process has died, and only one by hand counts.
-    if said and said.pid is None:
-        raise host_locked(os.uname().nodename, said)
+    # Nobody has the lock: an owner with a process has died, and only one by hand counts.
+    if owner and owner.pid is None:
+        raise host_locked_error(os.uname().nodename, owner)
 
 
 def _write(descriptor: int, text: str) -> None:

@@ -9,7 +9,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tritonops.remote.layout.records import Facts
+from tritonops.remote.layout.records import ReleaseRecord
 
 _INV = """#!/bin/sh
 # Runs a task of this release with the settings of this host: ./inv triton.list
@@ -34,9 +34,9 @@ exec "$root/releases/{id}/project/inv" "$@"
 """
 
 
-def inv_wrapper(root: str, facts: Facts) -> str:
+def inv_wrapper(root: str, record: ReleaseRecord) -> str:
     """Write the script for a release below `root`, an absolute path."""
-    return _INV.format(root=shlex.quote(root), runtime=facts.runtime, venv=facts.venv, id=facts.id)
+    return _INV.format(root=shlex.quote(root), runtime=record.runtime, venv=record.venv, id=record.id)
 
 
 def compose_project(root: Path) -> str:

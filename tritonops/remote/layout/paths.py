@@ -24,9 +24,9 @@ from typing import Any
 from tritonops.documents import MAX_RECORD
 from tritonops.errors import TritonOpsError, UnknownReleaseError, UnreadableFileError
 from tritonops.files import read_text, write_json
-from tritonops.remote.layout.records import Facts, Outcome
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
 
-Report = Callable[[str], None]
+OnStep = Callable[[str], None]
 """Given a line for each step."""
 
 
@@ -62,24 +62,24 @@ class Release:
         return self.path / "inv"
 
     @property
-    def facts(self) -> Facts:
+    def record(self) -> ReleaseRecord:
         """What it is. Raises TritonOpsError where release.json cannot be read."""
         try:
-            return Facts.parse(read_text(self.path / "release.json", MAX_RECORD))
+            return ReleaseRecord.parse(read_text(self.path / "release.json", MAX_RECORD))
         except (UnreadableFileError, ValueError) as exc:
             raise TritonOpsError(f"{self.path / 'release.json'} cannot be read: {exc}") from exc
 
     @property
-    def outcome(self) -> Outcome | None:
+    def activation(self) -> ActivationRecord | None:
         """What became of it; None where it was never activated, or is right now."""
         try:
-            return Outcome.parse(read_text(self.path / "outcome.json", MAX_RECORD))
+            return ActivationRecord.parse(read_text(self.path / "outcome.json", MAX_RECORD))
         except (UnreadableFileError, ValueError):
             return None
 
-    def save_outcome(self, outcome: Outcome) -> None:
+    def save_activation(self, activation: ActivationRecord) -> None:
         """Write outcome.json."""
-        write_json(self.path / "outcome.json", asdict(outcome))
+        write_json(self.path / "outcome.json", asdict(activation))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Layout:
         return self.store_dir / "incoming"
 
     @property
-    def journal(self) -> Path:
+    def switch_record(self) -> Path:
         """Written before `models_dir` is changed, removed once all that belongs to the change is done."""
         return self.shared / "switching.json"
 
@@ -163,7 +163,7 @@ class Layout:
         link.symlink_to(Path("releases", release.id))
         link.replace(self.root / "current")
 
-    def audit(self, **facts: Any) -> None:
+    def audit(self, **entry: Any) -> None:
         """Append a line to audit.log: who did what, when, and what came of it."""
         with (self.root / "audit.log").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
+            file.write(json.dumps(entry) + "\n")

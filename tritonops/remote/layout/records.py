@@ -18,7 +18,7 @@ def result_word(word: str) -> str:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReleaseRecord:
     """What a release is: who made it when, from what, and how this host serves it."""
 
     id: str
@@ -41,13 +41,13 @@ class Facts:
         return ["--cpu"] if (self.runtime, self.config) == ("compose", "cpu") else []
 
     @classmethod
-    def parse(cls, text: str) -> Facts:
+    def parse(cls, text: str) -> ReleaseRecord:
         """Read release.json; ValueError where it is not one."""
         return parse_record(cls, text)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ActivationRecord:
     """What became of a release when it was last activated."""
 
     result: str
@@ -70,7 +70,7 @@ class Outcome:
     seal: str = ""
     """A digest of the files that Triton is shown that no later change of them leaves; empty in older records."""
     loads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """For each model that serves the fields of its Load."""
+    """For each model that serves the fields of its RecordedLoad."""
     before: str | None = None
     """The release that served when this one was deployed; empty for the first one, None in older records."""
     restarted: tuple[str, ...] = field(default=())
@@ -83,14 +83,14 @@ class Outcome:
         return json.dumps(asdict(self))
 
     @classmethod
-    def parse(cls, text: str) -> Outcome:
+    def parse(cls, text: str) -> ActivationRecord:
         """Read outcome.json; ValueError where it is not one."""
-        outcome = parse_record(cls, text)
-        return replace(outcome, result=result_word(outcome.result))
+        activation = parse_record(cls, text)
+        return replace(activation, result=result_word(activation.result))
 
 
 @dataclass(frozen=True)
-class Switch:
+class SwitchRecord:
     """A change of what is served that is under way, or was interrupted."""
 
     to: str
@@ -99,7 +99,7 @@ class Switch:
     """The models that it changes."""
 
     @classmethod
-    def parse(cls, text: str) -> Switch:
+    def parse(cls, text: str) -> SwitchRecord:
         """Read switching.json; ValueError where it is not one."""
         return parse_record(cls, text)
 
@@ -109,7 +109,7 @@ RESTART = {"embedded": "server.restart", "compose": "compose.restart"}
 
 
 @dataclass(frozen=True)
-class Load:
+class RecordedLoad:
     """How one model came to be served."""
 
     files: str
@@ -124,9 +124,9 @@ class Load:
     """The process that did it; empty where it cannot be known."""
 
 
-def recorded_loads(outcome: Outcome | None) -> dict[str, Load]:
+def recorded_loads(activation: ActivationRecord | None) -> dict[str, RecordedLoad]:
     """Read what was recorded; nothing from records of earlier versions, or of later ones that say something else."""
     try:
-        return {name: Load(**fields) for name, fields in outcome.loads.items()} if outcome else {}
+        return {name: RecordedLoad(**fields) for name, fields in activation.loads.items()} if activation else {}
     except TypeError:
         return {}

@@ -34,7 +34,7 @@ server() {
     else
         container=$(docker ps --no-trunc --quiet --filter "publish=$2" 2>/dev/null | head -n 1)
         [ -z "$container" ] ||
-            docker inspect --format 'pid {{.State.Pid}}, started {{.State.StartedAt}}' "$container" 2>/dev/null
+            docker inspect --format 'pid {{.HostState.Pid}}, started {{.HostState.StartedAt}}' "$container" 2>/dev/null
     fi
 }
 """

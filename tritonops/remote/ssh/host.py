@@ -53,7 +53,7 @@ class Host:
         self.refuses_forwarding = False
         self._gateway = gateway or _last_hop(self.ssh)
         self._fabric: fabric.Connection | None = None
-        self._given_up = False
+        self._aborted = False
 
     @property
     def name(self) -> str:
@@ -71,7 +71,7 @@ class Host:
 
         Raises HostUnreachableError, or its cases for a host key, with what to do.
         """
-        if self._given_up:
+        if self._aborted:
             raise self._lost()
         if self._fabric is None:
             if self._gateway:
@@ -89,9 +89,9 @@ class Host:
             self._gateway.close()
         self._fabric = None
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Close it for good, from another thread: whoever uses it gets a ConnectionLostError."""
-        self._given_up = True
+        self._aborted = True
         self.close()
 
     def run(

@@ -69,21 +69,21 @@ def read_ssh_config(name: str, *, file: Path | None = None) -> SshConfig:
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is not a host", hint="Give an alias of ssh_config, a host name, or user@host.")
-    said = _ask_ssh(name, file)
+    options = _ask_ssh(name, file)
     return SshConfig(
         name=name,
         file=file,
-        hostname=said["hostname"][0],
-        port=int(said["port"][0]),
-        user=said["user"][0],
-        identities=tuple(_expanded(path, said) for path in said.get("identityfile", [])),
-        use_agent=said.get("identitiesonly") != ["yes"] and said.get("identityagent") != ["none"],
-        known_hosts=tuple(_expanded(path, said) for path in _known_hosts(said)),
-        host_key_alias=said.get("hostkeyalias", [None])[0],
-        jumps=_jumps(said),
-        proxy_command=_unless_none(said, "proxycommand"),
-        connect_timeout=float(_unless_none(said, "connecttimeout") or CONNECT_TIMEOUT),
-        keepalive=float(said["serveraliveinterval"][0]) or KEEPALIVE,
+        hostname=options["hostname"][0],
+        port=int(options["port"][0]),
+        user=options["user"][0],
+        identities=tuple(_expanded(path, options) for path in options.get("identityfile", [])),
+        use_agent=options.get("identitiesonly") != ["yes"] and options.get("identityagent") != ["none"],
+        known_hosts=tuple(_expanded(path, options) for path in _known_hosts(options)),
+        host_key_alias=options.get("hostkeyalias", [None])[0],
+        jumps=_jumps(options),
+        proxy_command=_unless_none(options, "proxycommand"),
+        connect_timeout=float(_unless_none(options, "connecttimeout") or CONNECT_TIMEOUT),
+        keepalive=float(options["serveraliveinterval"][0]) or KEEPALIVE,
     )
 
 
@@ -95,32 +95,32 @@ def _ask_ssh(name: str, file: Path | None) -> dict[str, list[str]]:
         raise InputError("ssh is not installed here", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
     if done.returncode:
         raise InputError(f"ssh cannot read its configuration for {name}: {done.stderr.strip()}")
-    said: dict[str, list[str]] = {}
+    options: dict[str, list[str]] = {}
     for keyword, _, value in (line.partition(" ") for line in done.stdout.splitlines()):
-        said.setdefault(keyword, []).append(value)
-    return said
+        options.setdefault(keyword, []).append(value)
+    return options
 
 
-def _known_hosts(said: dict[str, list[str]]) -> list[str]:
-    lines = said.get("userknownhostsfile", []) + said.get("globalknownhostsfile", [])
+def _known_hosts(options: dict[str, list[str]]) -> list[str]:
+    lines = options.get("userknownhostsfile", []) + options.get("globalknownhostsfile", [])
     return [path for line in lines for path in line.split() if path != "none"]
 
 
-def _jumps(said: dict[str, list[str]]) -> tuple[str, ...]:
-    jumps = _unless_none(said, "proxyjump")
+def _jumps(options: dict[str, list[str]]) -> tuple[str, ...]:
+    jumps = _unless_none(options, "proxyjump")
     return tuple(jumps.split(",")) if jumps else ()
 
 
-def _unless_none(said: dict[str, list[str]], keyword: str) -> str | None:
-    value = said.get(keyword, ["none"])[0]
+def _unless_none(options: dict[str, list[str]], keyword: str) -> str | None:
+    value = options.get(keyword, ["none"])[0]
     return None if value == "none" else value
 
 
-def _expanded(path: str, said: dict[str, list[str]]) -> Path:
+def _expanded(path: str, options: dict[str, list[str]]) -> Path:
     for token, keyword in {"%h": "hostname", "%p": "port", "%r": "user"}.items():
-        path = path.replace(token, said[keyword][0])
+        path = path.replace(token, options[keyword][0])
     path = path.replace("%d", "~").replace("%%", "%")
     try:
         return Path(path).expanduser()  # as OpenSSH, by the user database where HOME is not set
     except RuntimeError as exc:
-        raise InputError(f"the SSH configuration for {said['hostname'][0]} names {path}: {exc}") from exc
+        raise InputError(f"the SSH configuration for {options['hostname'][0]} names {path}: {exc}") from exc

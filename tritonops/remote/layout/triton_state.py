@@ -14,7 +14,7 @@ from tritonops.triton.smoke import find_smoke_tests, run_smoke_tests
 
 
 @dataclass(frozen=True)
-class Answers:
+class TritonState:
     """What is served, and how its smoke tests ended."""
 
     served: tuple[tuple[str, int], ...]
@@ -24,7 +24,7 @@ class Answers:
     """What is wrong with the answer of a model that has a smoke test; empty where nothing is."""
 
     @classmethod
-    def parse(cls, text: str) -> Answers:
+    def parse(cls, text: str) -> TritonState:
         """Read what `remote.prove` printed; ValueError where it is something else."""
         return parse_record(cls, text)
 
@@ -34,14 +34,14 @@ def config_digest(client: TritonClient, name: str) -> str:
     return hashlib.sha256(client.config(name).SerializeToString(deterministic=True)).hexdigest()[:16]
 
 
-def ask(client: TritonClient, names: Collection[str], config_dir: Path | None) -> Answers:
+def ask(client: TritonClient, names: Collection[str], config_dir: Path | None) -> TritonState:
     """Ask which versions are served, the configs of these models, and the smoke tests below `config_dir`."""
     versions = served(client)
     present = {name for name, _ in versions}.intersection(names)
     configs = {name: config_digest(client, name) for name in sorted(present)}
     tests = find_smoke_tests(config_dir) if config_dir else {}
     results = run_smoke_tests(client, {name: path for name, path in tests.items() if name in present})
-    return Answers(versions, configs, {result.model: "; ".join(result.problems) for result in results})
+    return TritonState(versions, configs, {result.model: "; ".join(result.problems) for result in results})
 
 
 def served(client: TritonClient) -> tuple[tuple[str, int], ...]:
