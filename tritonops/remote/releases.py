@@ -15,7 +15,7 @@ printf 'current\t%s\n' "$(readlink current)"
 for release in releases/*/; do
     case $release in *.partial/ | 'releases/*/') continue ;; esac
     printf 'release\t%s\n' "$(cat "${release}release.json" 2>/dev/null)"
-    printf 'outcome\t%s\n' "$(cat "${release}outcome.json" 2>/dev/null)"
+    printf 'activation\t%s\n' "$(cat "${release}outcome.json" 2>/dev/null)"
 done
 """
 
