@@ -17,7 +17,7 @@ PAGE = PROJECT / "docs" / "performance.md"
 LOAD = os.getloadavg()[0]
 """What else ran: above the number of cores, times say little, and ratios favour whoever needs less processor."""
 # As ./inv runs it, once it has seen to .venv.
-INV = (sys.executable, "-P", str(PROJECT / "tasks/program.py"), "--write-pyc", "--search-root", str(PROJECT))
+INV = (sys.executable, "-P", str(PROJECT / "tasks/shared/program.py"), "--write-pyc", "--search-root", str(PROJECT))
 sys.path.insert(0, str(PROJECT))  # so that a benchmark may import the library
 
 

@@ -60,7 +60,7 @@ class Side:
         command = [
             sys.executable,
             "-P",
-            str(self.code / "tasks/program.py"),
+            str(next(self.code.glob("tasks/**/program.py"))),
             "--search-root",
             str(self.code),
             *arguments,

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import PROJECT, integer, project, seconds, task, uv
-from tasks.terminal import note, print_json, print_table
-from tasks.triton_output import show_models
+from tasks.shared.checkout import PROJECT, project, uv
+from tasks.shared.options import integer, seconds
+from tasks.shared.task import task
+from tasks.shared.terminal import note, print_json, print_table
+from tasks.shared.triton_output import show_models
 
 if TYPE_CHECKING:
     from tritonops.compose.service import Service

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from invoke import Context
 
-from tasks.cli import PROJECT, names, project, task, uv
-from tasks.terminal import note, print_json
+from tasks.shared.checkout import PROJECT, project, uv
+from tasks.shared.options import names
+from tasks.shared.task import task
+from tasks.shared.terminal import note, print_json
 from tritonops.errors import InputError, TritonOpsError
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, names, project, task
-from tasks.entries import add, generate_config, remove
-from tasks.terminal import confirm, note, print_diff, print_json, print_table, size
+from tasks.catalog import add, generate_config, remove
+from tasks.shared.checkout import project
+from tasks.shared.options import integer, names
+from tasks.shared.task import task
+from tasks.shared.terminal import confirm, note, print_diff, print_json, print_table, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +88,7 @@ def download_(
     json: bool = False,
 ) -> None:
     """Download models into triton/, verified, and pin them in models.lock."""
-    from tasks.progress import shown
+    from tasks.shared.progress import shown
     from tritonops.models.download import download, raise_unless_done
 
     with shown(quiet=json) as progress:
@@ -122,7 +124,7 @@ def _summary(result: DownloadResult) -> str:
 )
 def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
     """Pin models to commits, sizes and SHA-256 in models.lock, where they are not pinned yet."""
-    from tasks.progress import shown
+    from tasks.shared.progress import shown
     from tritonops.models.lock import check_lock, lock_models
 
     if check:
@@ -139,7 +141,7 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
 @task(help={"yes": "Do not ask."})
 def prune(c: Context, yes: bool = False) -> None:
     """Delete replaced files, and stored ones without a reference."""
-    from tasks.progress import shown
+    from tasks.shared.progress import shown
     from tritonops.models.prune import delete_garbage, find_garbage
 
     with shown(quiet=False) as progress:

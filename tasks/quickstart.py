@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import PROJECT, project, task
-from tasks.terminal import note
+from tasks.shared.checkout import PROJECT, project
+from tasks.shared.task import task
+from tasks.shared.terminal import note
 
 if TYPE_CHECKING:
     from tritonops.server.quickstart import Answer, Step

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context
 
-from tasks.cli import PROJECT, file_path, integer, project, task
-from tasks.hosts import HOST_LISTS, HOSTS, run_on_hosts, selected, show_rows
-from tasks.terminal import confirm, note, print_json, size
+from tasks.shared.checkout import PROJECT, project
+from tasks.shared.hosts import HOST_LISTS, HOSTS, run_on_hosts, selected, show_rows
+from tasks.shared.options import file_path, integer
+from tasks.shared.task import task
+from tasks.shared.terminal import confirm, note, print_json, size
 from tritonops.errors import DifferenceError, HostLockedError, TritonOpsError
 
 if TYPE_CHECKING:

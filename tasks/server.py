@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import integer, project, seconds, task
-from tasks.terminal import note, print_json
-from tasks.triton_output import show_models
+from tasks.shared.checkout import project
+from tasks.shared.options import integer, seconds
+from tasks.shared.task import task
+from tasks.shared.terminal import note, print_json
+from tasks.shared.triton_output import show_models
 
 if TYPE_CHECKING:
     from tritonops.server.status import Report

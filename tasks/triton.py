@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import file_path, integer, names, project, seconds, task
-from tasks.hosts import run_there
-from tasks.terminal import confirm, note, print_json, print_table
-from tasks.triton_output import show_answer, show_models, show_outcome, show_plan, show_result
+from tasks.shared.checkout import project
+from tasks.shared.hosts import run_there
+from tasks.shared.options import file_path, integer, names, seconds
+from tasks.shared.task import task
+from tasks.shared.terminal import confirm, note, print_json, print_table
+from tasks.shared.triton_output import show_answer, show_models, show_outcome, show_plan, show_result
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
@@ -292,7 +294,7 @@ def apply(
     if host:
         run_there(host, "triton.apply", include=include, cpu=cpu, prune=prune, yes=yes, timeout=timeout, json=json)
         return
-    from tasks.progress import shown
+    from tasks.shared.progress import shown
     from tritonops.triton.apply import apply, raise_unless_applied
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.plan.make_plan import make_plan

@@ -44,8 +44,8 @@ def clone(tmp_path):
     folder = tmp_path / "clone"
     (folder / "requirements").mkdir(parents=True)
     shutil.copy2(PROJECT / "inv", folder / "inv")
-    (folder / "tasks").mkdir()
-    shutil.copy2(PROJECT / "tasks/program.py", folder / "tasks/program.py")
+    (folder / "tasks/shared").mkdir(parents=True)
+    shutil.copy2(PROJECT / "tasks/shared/program.py", folder / "tasks/shared/program.py")
     shutil.copy2(PROJECT / "requirements/uv.txt", folder / "requirements/uv.txt")
     (folder / "requirements/dev.txt").write_text(locked("invoke"))
     (folder / "tasks.py").write_text(TASKS)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 from tritonops.display_text import clip
 from tritonops.environment import DISABLE_ENV_FILE, Environment
 from tritonops.errors import SettingsError
-from tritonops.files import expand_home
 from tritonops.redaction import SERVER_URL
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ class Settings:
 
         Raises SettingsError for the home of a user who does not exist.
         """
+        from tritonops.files import expand_home
+
         for name, rest in (("HF_TOKEN_PATH", ""), ("HF_HOME", "token"), ("XDG_CACHE_HOME", "huggingface/token")):
             if folder := self.environment.exported(name):
                 try:
@@ -184,6 +185,8 @@ class _Reader:
         given = self._environment.get(name)
         if given is None:
             return default
+        from tritonops.files import expand_home
+
         try:
             path = Path(os.path.abspath(given.base / expand_home(given.value)))
         except ValueError as exc:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tasks.cli import uv
+from tasks.shared.checkout import uv
 from tests.paths import PROJECT
 from tritonops.compose.build_cpu import CPU_IMAGE
 

@@ -60,7 +60,7 @@ def test_ten_good_models_are_served_beside_ten_bad_ones_that_are_named_with_thei
 
 
 def inv(*arguments, environment):
-    command = [sys.executable, "-P", PROJECT / "tasks/program.py", "--search-root", PROJECT, *arguments]
+    command = [sys.executable, "-P", PROJECT / "tasks/shared/program.py", "--search-root", PROJECT, *arguments]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRITON")}
     return subprocess.Popen(
         command, env={**kept, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tasks.progress import shown
+from tasks.shared.progress import shown
 from tests.models.catalogs import one_file
 from tritonops.models.transfer.progress import Transfer
 

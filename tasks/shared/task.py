@@ -1,4 +1,4 @@
-"""What every task shares: the decorator, the settings, and options that the person typed."""
+"""The decorator of every task: an Invoke task whose expected errors become a message, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import functools
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import invoke
 
-from tasks.terminal import note
-from tritonops.errors import InputError, TritonOpsError
-from tritonops.project import Project
+from tasks.shared.checkout import project
+from tasks.shared.terminal import note
+from tritonops.errors import TritonOpsError
 from tritonops.redaction import redact
 
-PROJECT = Path(__file__).resolve().parent.parent
 _SYSTEM_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.ESTALE, errno.ETXTBSY, errno.ENODEV, errno.ENXIO),
@@ -107,68 +105,3 @@ def _worded(error: TritonOpsError) -> str:
 def _show_traceback_when_debugging() -> None:
     if logging.getLogger("invoke").isEnabledFor(logging.DEBUG):
         note(redact(traceback.format_exc()))
-
-
-@functools.cache
-def project() -> Project:
-    """This checkout, read once for each task; what looks misspelt in the environment or .env is named once."""
-    found = Project.load(PROJECT)
-    for warning in found.settings.environment.warnings:
-        if warning not in _warned:
-            _warned.add(warning)
-            print(f"warning: {warning}", file=sys.stderr)
-    return found
-
-
-_warned: set[str] = set()
-
-
-def names(values: Iterable[str] | None) -> list[str]:
-    """Flatten an option that may be given several times, and take comma-separated lists too."""
-    return [name for value in values or () for part in value.split(",") if (name := part.strip())]
-
-
-def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int | None:
-    """Read a whole number that was typed; Invoke's own conversion would end in a traceback."""
-    if value is None:
-        return None
-    try:
-        number = int(value)
-    except ValueError:
-        number = at_least - 1
-    if number < at_least:
-        raise InputError(f"{option} {value}: want a whole number of at least {at_least}")
-    return number
-
-
-def file_path(option: str, value: str | None) -> Path | None:
-    """Read a path that was typed; a `~` that the shell left alone counts too."""
-    from tritonops.files import expand_home
-
-    try:
-        return None if value is None else Path(expand_home(value))
-    except ValueError as exc:
-        raise InputError(f"{option} {value}: {exc}") from exc
-
-
-def seconds(option: str, value: str | float | None) -> float | None:
-    """Read a duration in seconds that was typed."""
-    if value is None:
-        return None
-    try:
-        duration = float(value)
-    except ValueError:
-        duration = -1.0
-    if not 0 <= duration < float("inf"):
-        raise InputError(f"{option} {value}: want a number of seconds")
-    return duration
-
-
-def uv() -> str:
-    """Find uv: on the PATH, or where the bootstrap put it."""
-    import shutil
-
-    beside = Path(sys.executable).with_name("uv")
-    if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
-        return found
-    raise TritonOpsError("uv is not installed", hint="https://docs.astral.sh/uv/getting-started/installation/")

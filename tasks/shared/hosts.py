@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.cli import names, project
-from tasks.terminal import note, print_json, print_table
+from tasks.shared.checkout import project
+from tasks.shared.options import names
+from tasks.shared.terminal import note, print_json, print_table
 
 if TYPE_CHECKING:
     from tritonops.remote.client.fleet import HostResult, Work

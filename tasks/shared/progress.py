@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tasks.terminal import note, size
+from tasks.shared.terminal import note, size
 from tritonops.display_text import clip, one_line
 from tritonops.models.transfer.progress import Progress, Transfer
 

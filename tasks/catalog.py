@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from tasks.cli import file_path, integer, project, task
-from tasks.terminal import confirm, note
+from tasks.shared.checkout import project
+from tasks.shared.options import file_path, integer
+from tasks.shared.task import task
+from tasks.shared.terminal import confirm, note
 from tritonops.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def add(
     labels: str | None = None,
 ) -> None:
     """Add a model to models.toml, pinned; download it, and give it a config."""
-    from tasks.progress import shown
+    from tasks.shared.progress import shown
     from tritonops.models.add import add_model
 
     source = file_path("--path", path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.terminal import note, print_diff, print_json, print_table
+from tasks.shared.terminal import note, print_diff, print_json, print_table
 from tritonops.display_text import shorten
 
 if TYPE_CHECKING:

@@ -1,0 +1,36 @@
+"""The checkout that the tasks work on."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+from tritonops.errors import TritonOpsError
+from tritonops.project import Project
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@functools.cache
+def project() -> Project:
+    """This checkout, read once for each task; what looks misspelt in the environment or .env is named once."""
+    found = Project.load(PROJECT)
+    for warning in found.settings.environment.warnings:
+        if warning not in _warned:
+            _warned.add(warning)
+            print(f"warning: {warning}", file=sys.stderr)
+    return found
+
+
+_warned: set[str] = set()
+
+
+def uv() -> str:
+    """Find uv: on the PATH, or where the bootstrap put it."""
+    import shutil
+
+    beside = Path(sys.executable).with_name("uv")
+    if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
+        return found
+    raise TritonOpsError("uv is not installed", hint="https://docs.astral.sh/uv/getting-started/installation/")

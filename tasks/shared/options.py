@@ -1,0 +1,49 @@
+"""Options as they were typed, checked: what is wrong with one is an InputError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tritonops.errors import InputError
+
+
+def names(values: Iterable[str] | None) -> list[str]:
+    """Flatten an option that may be given several times, and take comma-separated lists too."""
+    return [name for value in values or () for part in value.split(",") if (name := part.strip())]
+
+
+def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int | None:
+    """Read a whole number that was typed; Invoke's own conversion would end in a traceback."""
+    if value is None:
+        return None
+    try:
+        number = int(value)
+    except ValueError:
+        number = at_least - 1
+    if number < at_least:
+        raise InputError(f"{option} {value}: want a whole number of at least {at_least}")
+    return number
+
+
+def file_path(option: str, value: str | None) -> Path | None:
+    """Read a path that was typed; a `~` that the shell left alone counts too."""
+    from tritonops.files import expand_home
+
+    try:
+        return None if value is None else Path(expand_home(value))
+    except ValueError as exc:
+        raise InputError(f"{option} {value}: {exc}") from exc
+
+
+def seconds(option: str, value: str | float | None) -> float | None:
+    """Read a duration in seconds that was typed."""
+    if value is None:
+        return None
+    try:
+        duration = float(value)
+    except ValueError:
+        duration = -1.0
+    if not 0 <= duration < float("inf"):
+        raise InputError(f"{option} {value}: want a number of seconds")
+    return duration
