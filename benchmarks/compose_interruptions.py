@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.compose.projects import Project, infer, remove_project, write_slow_model
+from tests.compose.projects import ComposeProject, infer, remove_project, write_slow_model
 
 MODELS = {"first", "slow"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -27,7 +27,7 @@ def main() -> int:
     """Print one line for each interruption; exit 1 where one left less than there was."""
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
-        project = Project.at(Path(folder), "first")
+        project = ComposeProject.at(Path(folder), "first")
         write_slow_model(project.models_dir, "slow", infer=1.5)
         try:
             project.up()
@@ -44,14 +44,14 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def _seconds_of_a_restart(project: Project) -> float:
+def _seconds_of_a_restart(project: ComposeProject) -> float:
     begun = time.monotonic()
     done = project.inv("compose.restart", "--cpu")
     assert done.returncode == 0, done.stderr
     return time.monotonic() - begun
 
 
-def _interrupt(project: Project, number: signal.Signals, after: float) -> tuple[str, bool]:
+def _interrupt(project: ComposeProject, number: signal.Signals, after: float) -> tuple[str, bool]:
     answers: list[object] = []
     request = threading.Thread(target=_infer, args=(project, answers))
     request.start()
@@ -82,7 +82,7 @@ def _interrupt(project: Project, number: signal.Signals, after: float) -> tuple[
     )
 
 
-def _infer(project: Project, answers: list[object]) -> None:
+def _infer(project: ComposeProject, answers: list[object]) -> None:
     try:
         answers.append(infer(project, "slow"))
     except Exception as exc:

@@ -15,7 +15,7 @@ from tasks.shared.triton_output import show_models
 
 if TYPE_CHECKING:
     from tritonops.compose.service import Service
-    from tritonops.compose.serving import Served
+    from tritonops.compose.serving import ServingResult
 
 FILES = {
     "cpu": "Use ml.yml; otherwise COMPOSE_FILE where it is set, or docker-compose.yml.",
@@ -135,7 +135,7 @@ def _service(cpu: bool, name: str | None) -> Service:
     from tritonops.compose.commands import SERVICE
     from tritonops.compose.service import Service
 
-    return Service.of(project().settings, cpu=cpu, name=name or SERVICE)
+    return Service.of(project(), cpu=cpu, name=name or SERVICE)
 
 
 def _up(
@@ -167,7 +167,7 @@ def _up(
     raise_unserved(served.models, hint="\n".join([*served.causes, "The last errors of its log:", *served.errors]))
 
 
-def _show(served: Served) -> None:
+def _show(served: ServingResult) -> None:
     note(f"Triton is running: gRPC {served.url}")
     show_models(served.models, json=False)
 

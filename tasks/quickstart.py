@@ -14,7 +14,7 @@ from tasks.shared.task import task
 from tasks.shared.terminal import note
 
 if TYPE_CHECKING:
-    from tritonops.server.quickstart import Answer, Step
+    from tritonops.server.quickstart import Prediction, Step
 
 
 @task(help={"stop": "Stop the server of an earlier quickstart."})
@@ -32,8 +32,8 @@ def quickstart(c: Context, stop: bool = False) -> None:
         note(f"Everything of this quickstart is in .quickstart/. Its settings, for your shell:\n  $ . {env}\n")
         for number, step in enumerate(run.steps(), 1):
             _run(number, step)
-    if run.answer:
-        _show(run.answer)
+    if run.prediction:
+        _show(run.prediction)
     note(_WHAT_NEXT.format(env=env, inv=_typed(PROJECT / "inv"), home=_typed(env_file(project().settings).parent)))
 
 
@@ -53,7 +53,7 @@ def _run(number: int, step: Step) -> None:
     note(f"  {step.run()}\n")
 
 
-def _show(answer: Answer) -> None:
+def _show(answer: Prediction) -> None:
     print(answer.picture)
     print(f"\nThe model says: {answer.digit}, with {answer.probability:.0%} certainty.", flush=True)
 

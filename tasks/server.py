@@ -13,7 +13,7 @@ from tasks.shared.terminal import note, print_json
 from tasks.shared.triton_output import show_models
 
 if TYPE_CHECKING:
-    from tritonops.server.status import Report
+    from tritonops.server.status import ServerStatus
     from tritonops.settings import Settings
 
 JSON = {"json": "Print one JSON document."}
@@ -99,13 +99,13 @@ def _stop(options: Settings, timeout: float | None) -> None:
 
 def _show(options: Settings, *, json: bool) -> None:
     """A model that is not served is an error, after the table that has the others."""
-    from tritonops.server.status import report
+    from tritonops.server.status import server_status
 
-    found = report(options.server_dir, token=options.triton_token)
+    found = server_status(options.server_dir, token=options.triton_token)
     print_json(found) if json else _show_table(found)
     found.raise_failures()
 
 
-def _show_table(found: Report) -> None:
+def _show_table(found: ServerStatus) -> None:
     note(f"Triton is up, process {found.pid}: gRPC {found.grpc_url}, HTTP {found.http_url}")
     show_models(found.models, json=False)

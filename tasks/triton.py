@@ -20,7 +20,7 @@ from tritonops.settings import parse_address
 if TYPE_CHECKING:
     from tritonops.triton.client.client import TritonClient
     from tritonops.triton.load_result import LoadResult
-    from tritonops.triton.served_folder import Disk
+    from tritonops.triton.served_folder import ServedFolder
 
 MODEL = {"model": "The model's name."}
 VERSION = {"version": "One version of it; Triton chooses otherwise."}
@@ -271,7 +271,7 @@ def plan(
     from tritonops.triton.plan.plan import raise_if_different
 
     with _connect(url, host) as client:
-        made = make_plan(client, project(), include=names(include), variant="cpu" if cpu else None, prune=prune)
+        made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
     show_plan(made, json=json)
     raise_if_different(made)
 
@@ -301,12 +301,12 @@ def apply(
 
     within = _timeout(timeout, LOAD_TIMEOUT)
     with _connect(url, host) as client:
-        made = make_plan(client, project(), include=names(include), variant="cpu" if cpu else None, prune=prune)
+        made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
         if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
             return
         with shown(quiet=json) as progress:
             report = _silent if json else note
-            result = apply(client, project(), made, timeout=within, report=report, progress=progress)
+            result = apply(project(), client, made, timeout=within, report=report, progress=progress)
     show_result(result, json=json)
     raise_unless_applied(result)
 
@@ -365,20 +365,22 @@ def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
         yield client
 
 
-def _disk(client: TritonClient) -> Disk | None:
+def _disk(client: TritonClient) -> ServedFolder | None:
     """The models directory, where the server can be the one that reads it: on this machine."""
     from tritonops.models.dependents import declared_callers
     from tritonops.models.disk.misplaced import refuse_misplaced
-    from tritonops.triton.served_folder import Disk
+    from tritonops.triton.served_folder import ServedFolder
 
     host = client.url.rpartition(":")[0]
     if host not in _THIS_MACHINE:
         return None
     refuse_misplaced(project().settings.models_dir)
-    return Disk.of(project().settings.models_dir, client.url, callers=declared_callers(project().settings.models_toml))
+    return ServedFolder.of(
+        project().settings.models_dir, client.url, callers=declared_callers(project().settings.models_toml)
+    )
 
 
-def _own_disk(client: TritonClient) -> Disk:
+def _own_disk(client: TritonClient) -> ServedFolder:
     if disk := _disk(client):
         return disk
     raise InputError(

@@ -19,11 +19,11 @@ from tests.paths import PROJECT
 from tritonops.environment import KNOWN, Environment
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
 from tritonops.server import embedded
-from tritonops.server.embedded import Server
+from tritonops.server.embedded import EmbeddedServer
 from tritonops.server.installation import fetch_libpython, find_installation
 from tritonops.server.ports import free_ports
 
-StartTriton = Callable[..., Server]
+StartTriton = Callable[..., EmbeddedServer]
 
 
 def pytest_configure(config):
@@ -106,7 +106,7 @@ def start_module_triton(embedded_runtime) -> Iterator[StartTriton]:
 
 
 @pytest.fixture(scope="session")
-def triton(embedded_runtime, tmp_path_factory) -> Iterator[Server]:
+def triton(embedded_runtime, tmp_path_factory) -> Iterator[EmbeddedServer]:
     """A Triton that all tests of this worker share: write a model of your own into `models_dir`, and load it.
 
     Name models after your test: others leave theirs.
@@ -132,7 +132,7 @@ def hub(session_hub) -> Iterator[Hub]:
     session_hub.forget()
 
 
-def _start(stack: ExitStack, models_dir: Path, *, timeout: float = 60, **options: Any) -> Server:
+def _start(stack: ExitStack, models_dir: Path, *, timeout: float = 60, **options: Any) -> EmbeddedServer:
     """Another process may take a free port before Triton does: then try others. Killed at the end, to save time."""
     for attempts_left in (2, 1, 0):
         try:

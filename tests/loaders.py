@@ -27,7 +27,7 @@ from tritonops.server import embedded
 from tritonops.settings import load_settings
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
 from tritonops.triton.infer import read_inputs
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.smoke import read_smoke_test
 
 METADATA = ModelMetadata(
@@ -133,7 +133,7 @@ LOADERS = [
     ),
     Loader(
         ".server/loaded/a/m.json",
-        lambda path: Disk(path.parents[3], path.parent, path).note("m"),
+        lambda path: ServedFolder(path.parents[3], path.parent, path).record("m"),
         b'{"files": {"1": "f"}, "config": null, "served": "h", "newest": 5}',
         f'{_JSON} "files" "config" "served" "newest"',
         quiet=True,

@@ -11,6 +11,7 @@ from tritonops.compose.engine.docker import Docker
 from tritonops.compose.service import Service
 from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, SettingsError
+from tritonops.project import Project
 from tritonops.settings import load_settings
 
 SERVICE = "services:\n  triton:\n    image: none\n    environment: [TRITON_MEMORY, TRITON_GPU, COMPOSE_PROFILES]\n"
@@ -128,7 +129,7 @@ def test_named_env_files_replace_the_default_one_and_the_later_wins(project, tmp
     assert origin(settings, "TRITON_GPU") == ("1", f"{tmp_path}/one.env:2")
     assert origin(settings, "TRITON_USER") is None
     named = f"{tmp_path}/one.env,{tmp_path}/two.env"
-    assert Service.of(settings).docker.variables["COMPOSE_ENV_FILES"] == named
+    assert Service.of(Project(settings)).docker.variables["COMPOSE_ENV_FILES"] == named
     with pytest.raises(EnvFileError, match=r"cannot read the env file .*no\.env: no such file"):
         load(project, tmp_path, COMPOSE_ENV_FILES="one.env,no.env")
 
@@ -175,7 +176,7 @@ def test_robotoffs_two_lines_drive_three_files(project, application, place):
         environ = dict(line.split("=", 1) for line in ROBOTOFF.splitlines())
     else:
         folder(where, {".env": ROBOTOFF})
-    service = Service.of(load(project, where, **environ))
+    service = Service.of(Project(load(project, where, **environ)))
     assert (service.compose.files, service.docker.folder) == ((), where)
     labels = config(service.compose.config(), where, **service.docker.variables)["services"]["triton"]["labels"]
     assert labels == {"one": "here", "two": "here", "three": "here"}
@@ -183,11 +184,11 @@ def test_robotoffs_two_lines_drive_three_files(project, application, place):
 
 
 def test_only_what_was_set_is_passed_to_compose(project):
-    assert Service.of(load(project)).docker.variables == {}
+    assert Service.of(Project(load(project))).docker.variables == {}
     folder(
         project, {".env": "TRITON_EXPOSE_HTTP=5503\nTRITON_MODELS_DIR=models\nTRITON_BIND=::1\nHF_TOKEN=hf\nOTHER=1\n"}
     )
-    assert Service.of(load(project, TRITON_GPU="1")).docker.variables == {
+    assert Service.of(Project(load(project, TRITON_GPU="1"))).docker.variables == {
         "TRITON_EXPOSE_HTTP": "5503",
         "TRITON_MODELS_DIR": str(project / "models"),
         "TRITON_BIND": "[::1]",
@@ -197,7 +198,7 @@ def test_only_what_was_set_is_passed_to_compose(project):
 
 def test_a_foreign_default_of_a_port_stays(project, application):
     folder(application, {"compose.yml": SERVICE + "    labels: {grpc: '${TRITON_EXPOSE_GRPC:-5504}'}\n"})
-    service = Service.of(load(project, application, COMPOSE_FILE="compose.yml"))
+    service = Service.of(Project(load(project, application, COMPOSE_FILE="compose.yml")))
     found = config(service.compose.config(), service.docker.folder, **service.docker.variables)
     assert found["services"]["triton"]["labels"] == {"grpc": "5504"}
 
@@ -232,14 +233,14 @@ def test_compose_finds_the_same_values_as_plain_compose_in_the_application(proje
         given = settings.environment.get(name)
         assert (given.value if given else None) == (plain["services"]["triton"]["environment"][name] or None)
     if settings.environment.compose_folder:
-        service = Service.of(settings)
+        service = Service.of(Project(settings))
         assert config(service.compose.config(), service.docker.folder, **service.docker.variables) == plain
 
 
 def test_this_projects_own_settings_count_in_an_application_and_its_names_for_compose_do_not(project, application):
     folder(project, {".env": "TRITON_MEMORY=1g\nCOMPOSE_PROJECT_NAME=ours\nCOMPOSE_PROFILES=ours\n"})
     shutil.copy(application / "compose.yml", application / "other.yml")
-    service = Service.of(load(project, application, COMPOSE_FILE="other.yml"))
+    service = Service.of(Project(load(project, application, COMPOSE_FILE="other.yml")))
     found = config(service.compose.config(), service.docker.folder, **service.docker.variables)
     assert found["name"] == "shop"
     assert found["services"]["triton"]["environment"] == {

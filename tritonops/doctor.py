@@ -80,7 +80,7 @@ def _compose(project: Project) -> str:
 
 
 def _service(project: Project) -> str:
-    service = Service.of(project.settings)
+    service = Service.of(project)
     lines: list[str] = []
     settle(service, watch=lines.append)
     return "; ".join([*lines, describe(service.docker, service.definition, service.token)])

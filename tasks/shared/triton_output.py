@@ -11,7 +11,7 @@ from tritonops.display_text import shorten
 if TYPE_CHECKING:
     from tritonops.triton.apply import ApplyResult
     from tritonops.triton.client.api_types import ModelStatus
-    from tritonops.triton.client.response import Answer, Output
+    from tritonops.triton.client.response import InferenceResult, OutputTensor
     from tritonops.triton.load_result import LoadResult
     from tritonops.triton.plan.plan import Plan, PlannedVersion
 
@@ -92,7 +92,7 @@ def _reason_cell(reason: str | None) -> str | None:
     return shorten(without_traceback(reason), "--json").replace("\n", " ") if reason else None
 
 
-def show_answer(model: str, answer: Answer, *, json: bool) -> None:
+def show_answer(model: str, answer: InferenceResult, *, json: bool) -> None:
     """Print what a model answered; outputs that are not as declared are noted."""
     for what in answer.undeclared:
         note(f"{what}")
@@ -112,7 +112,7 @@ def show_answer(model: str, answer: Answer, *, json: bool) -> None:
             _show_output(output)
 
 
-def _show_output(output: Output) -> None:
+def _show_output(output: OutputTensor) -> None:
     if not output.top:
         print(f"{output.name} {output.datatype} {list(output.array.shape)}")
         print(output.array)

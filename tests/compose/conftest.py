@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests import programs
-from tests.compose.projects import Project, remove_project
+from tests.compose.projects import ComposeProject, remove_project
 from tests.paths import PROJECT
 from tritonops.compose.build_cpu import CPU_IMAGE, SOURCE_LABEL, ImageSource
 from tritonops.compose.engine.docker import Docker
@@ -23,7 +23,7 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 @pytest.fixture
 def project(request, tmp_path):
     """A Compose project of this test's own, not up; its models are the MODELS of the test's file."""
-    made = Project.at(tmp_path, *_models(request))
+    made = ComposeProject.at(tmp_path, *_models(request))
     yield made
     remove_project(made.name)
 
@@ -31,7 +31,7 @@ def project(request, tmp_path):
 @pytest.fixture(scope="module")
 def running(request, tmp_path_factory):
     """A Compose project that serves the MODELS of the test's file. Each test leaves it serving."""
-    made = Project.at(tmp_path_factory.mktemp("running"), *_models(request))
+    made = ComposeProject.at(tmp_path_factory.mktemp("running"), *_models(request))
     try:
         made.up()
         yield made

@@ -16,15 +16,15 @@ from tritonops.compose import service
 from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.commands import Compose
 from tritonops.compose.service import Service
-from tritonops.compose.serving import Served
+from tritonops.compose.serving import ServingResult
 from tritonops.errors import TritonOpsError
+from tritonops.project import Project
 from tritonops.server.ports import free_ports
-from tritonops.settings import load_settings
 from tritonops.triton.client.client import connect
 
 
 @dataclass
-class Project:
+class ComposeProject:
     """One service, and what it is asked to serve."""
 
     models_dir: Path
@@ -33,7 +33,7 @@ class Project:
     """What the commands of this project told their user."""
 
     @classmethod
-    def at(cls, folder: Path, *models: str) -> Project:
+    def at(cls, folder: Path, *models: str) -> ComposeProject:
         """Make one in an empty folder; each model multiplies by 3."""
         models_dir = folder / "triton"
         models_dir.mkdir()
@@ -59,7 +59,7 @@ class Project:
     def service(self, *files: Path, base: str = "ml.yml", **changed: str) -> Service:
         """The service as the tasks would choose it, with some variables changed, and with more files."""
         variables = self.variables | changed
-        chosen = Service.of(load_settings(PROJECT, environ=variables), cpu=True)
+        chosen = Service.of(Project.load(PROJECT, environ=variables), cpu=True)
         docker = replace(chosen.docker, variables=variables)
         return replace(chosen, docker=docker, compose=Compose((PROJECT / base, *files)))
 
@@ -70,7 +70,7 @@ class Project:
         recreate: bool = False,
         model_timeout: float | None = None,
         **changed: str,
-    ) -> Served:
+    ) -> ServingResult:
         """Bring it up, from the library."""
         self.lines.clear()
         chosen = self.service(*files, base=base, **changed)
@@ -115,13 +115,13 @@ class Project:
             return set()
 
 
-def identity(project: Project) -> tuple[str, str, str]:
+def identity(project: ComposeProject) -> tuple[str, str, str]:
     """Give the id and the name of its container, and the moment at which its program was started."""
     found = project.container()
     return found["Id"], found["Name"], found["State"]["StartedAt"]
 
 
-def infer(project: Project, model: str) -> list[float]:
+def infer(project: ComposeProject, model: str) -> list[float]:
     """Ask a model for the triple of ones."""
     import numpy as np
     from tritonclient import grpc

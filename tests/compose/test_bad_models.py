@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.compose.projects import Project, docker, remove_project
+from tests.compose.projects import ComposeProject, docker, remove_project
 from tests.onnx_models import affine, write_model
 from tests.server.bad_models import GOOD, TEN
 from tests.server.python_models import python_model
@@ -16,7 +16,7 @@ from tritonops.errors import RepositoryError
 from tritonops.triton.client.client import connect
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.startup.exclude_file import ExcludeFile
 
 pytestmark = pytest.mark.docker
@@ -26,7 +26,7 @@ MODEL_TIMEOUT = 60.0  # on a busy machine, ten models of ONNX Runtime at once ta
 @pytest.fixture(scope="module")
 def beside_ten(tmp_path_factory):
     """Ten good models and ten bad ones, `inv compose.up` of them, and the reasons that are due."""
-    project = Project.at(tmp_path_factory.mktemp("ten"), *GOOD)
+    project = ComposeProject.at(tmp_path_factory.mktemp("ten"), *GOOD)
     try:
         expected = dict(make(project.models_dir) for make in TEN)
         expected["never_returns"] = f"still loading after {MODEL_TIMEOUT:g} s; --model-timeout allows more"
@@ -100,7 +100,7 @@ def test_a_model_that_was_mended_is_taken_off_by_a_load_or_by_the_next_up(projec
         shutil.rmtree(project.models_dir / name)
         write_model(project.models_dir, name, {1: affine(2)})
     with connect(served.url) as client:
-        load_model(client, "by_load", disk=Disk.of(project.models_dir, served.url))
+        load_model(client, "by_load", disk=ServedFolder.of(project.models_dir, served.url))
     assert exclude.reasons().keys() == {"by_up"}
     docker("restart", project.container()["Id"])
     wait_until_serving(project, {"first", "by_load"})

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.compose.projects import Project, docker, identity, infer, remove_project, write_slow_model
+from tests.compose.projects import ComposeProject, docker, identity, infer, remove_project, write_slow_model
 from tests.paths import PROJECT
 from tritonops.compose.engine.container import PREVIOUS
 from tritonops.triton.client.waiting import Deadline
@@ -98,7 +98,7 @@ def test_of_two_at_once_one_waits_and_names_the_other_whatever_each_would_serve(
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory):
     """A project with a model that takes two seconds to answer."""
-    made = Project.at(tmp_path_factory.mktemp("busy"), "first")
+    made = ComposeProject.at(tmp_path_factory.mktemp("busy"), "first")
     write_slow_model(made.models_dir, "slow", infer=2)
     try:
         made.up()
@@ -151,7 +151,7 @@ def test_a_restart_that_is_interrupted_is_finished_or_undone(busy, number, stage
 def fixed(tmp_path_factory):
     """A project whose container has a name of its own, so that a second one cannot be made, and a slow model."""
     folder = tmp_path_factory.mktemp("fixed")
-    made = Project.at(folder, "first")
+    made = ComposeProject.at(folder, "first")
     write_slow_model(made.models_dir, "slow", infer=2)
     extra = folder / "fixed.yml"
     extra.write_text(f"services:\n  triton:\n    container_name: {made.name}-mine\n")

@@ -19,8 +19,8 @@ from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.errors import InputError
 from tritonops.processes import user_name
+from tritonops.project import Project
 from tritonops.server.ports import free_ports
-from tritonops.settings import load_settings
 
 pytestmark = pytest.mark.docker
 SLEEPING = f"""services:
@@ -63,7 +63,7 @@ def chosen(folder: Path) -> Service:
     ports = {
         f"TRITON_EXPOSE_{kind}": str(port) for kind, port in zip(("HTTP", "GRPC", "METRICS"), ports_(), strict=True)
     }
-    return Service.of(load_settings(folder, environ={"TRITON_IMAGE": CPU_IMAGE, **ports}, cwd=folder), cpu=True)
+    return Service.of(Project.load(folder, environ={"TRITON_IMAGE": CPU_IMAGE, **ports}, cwd=folder), cpu=True)
 
 
 def ports_() -> tuple[int, int, int]:

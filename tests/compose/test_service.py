@@ -30,8 +30,8 @@ from tritonops.errors import (
     PublishedPortTakenError,
     ServiceError,
 )
+from tritonops.project import Project
 from tritonops.server.ports import free_ports
-from tritonops.settings import load_settings
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import connect
 from tritonops.triton.load import load_model
@@ -64,7 +64,7 @@ def choose(environment, monkeypatch):
     def choose(*, cpu=True, **changed):
         changed = environment | changed
         monkeypatch.setenv("COMPOSE_PROJECT_NAME", changed["COMPOSE_PROJECT_NAME"])
-        return Service.of(load_settings(PROJECT, environ=changed), cpu=cpu)
+        return Service.of(Project.load(PROJECT, environ=changed), cpu=cpu)
 
     return choose
 
@@ -293,11 +293,11 @@ def test_without_a_container_the_log_is_an_error_that_names_the_next_step(spare)
 def test_a_compose_file_list_wins_over_the_default_file_but_not_over_cpu(environment, tmp_path, monkeypatch):
     monkeypatch.setenv("COMPOSE_FILE", "app.yml:ml.yml")
     monkeypatch.chdir(tmp_path)
-    settings = load_settings(PROJECT)
-    assert Service.of(settings).compose.files == ()
-    assert Service.of(settings).docker.folder == tmp_path
-    assert Service.of(settings).docker.variables["COMPOSE_FILE"] == "app.yml:ml.yml"
-    assert Service.of(settings, cpu=True).compose.files == (PROJECT / "ml.yml",)
+    project = Project.load(PROJECT)
+    assert Service.of(project).compose.files == ()
+    assert Service.of(project).docker.folder == tmp_path
+    assert Service.of(project).docker.variables["COMPOSE_FILE"] == "app.yml:ml.yml"
+    assert Service.of(project, cpu=True).compose.files == (PROJECT / "ml.yml",)
 
 
 # From here on the container is made anew, which takes seconds: few tests, in this order.

@@ -19,8 +19,8 @@ from tritonops.compose import service as compose
 from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.errors import InputError, ServiceError
+from tritonops.project import Project
 from tritonops.server.ports import free_ports
-from tritonops.settings import load_settings
 
 pytestmark = pytest.mark.docker
 CHOSEN = [setup for setup in SETUPS if setup.in_ci or os.environ.get("ALL_SETUPS")]
@@ -60,8 +60,8 @@ class Shop:
 
     def service(self, environ, folder="shop", name="triton"):
         cwd = self.folder / folder
-        settings = load_settings(self.folder / "tritonops", environ={**self.environ, **environ}, cwd=cwd)
-        return Service.of(settings, name=name)
+        project = Project.load(self.folder / "tritonops", environ={**self.environ, **environ}, cwd=cwd)
+        return Service.of(project, name=name)
 
     def plain(self, environ, folder, *arguments):
         base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -20,11 +20,11 @@ from tests.triton.projects import write_ensemble
 from tritonops.errors import LoadError, TritonOpsError, TritonTimeoutError
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
-from tritonops.server.status import report
+from tritonops.server.status import server_status
 from tritonops.triton.client.client import connect
 from tritonops.triton.infer import infer
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")
@@ -52,7 +52,7 @@ def beside_ten(tmp_path_factory, start_module_triton):
 
 def test_ten_good_models_are_served_beside_ten_bad_ones_that_are_named_with_their_reasons(beside_ten):
     server, expected = beside_ten
-    rows = {row.name: row for row in report(server.server_dir).models}
+    rows = {row.name: row for row in server_status(server.server_dir).models}
     assert [name for name, row in rows.items() if row.state == "READY"] == GOOD
     assert rows.keys() == {*GOOD, *expected}
     for name, reason in expected.items():
@@ -107,7 +107,7 @@ def test_a_load_that_would_hang_or_crash_the_server_is_refused_before_it_is_sent
     server, expected = beside_ten
     with connect(server.grpc_url) as client:
         with pytest.raises(LoadError, match=expected[name]):
-            load_model(client, name, disk=Disk.of(server.models_dir, server.grpc_url))
+            load_model(client, name, disk=ServedFolder.of(server.models_dir, server.grpc_url))
         assert "good0" in {row.name for row in client.index() if row.state == "READY"}
 
 
@@ -115,7 +115,7 @@ def test_a_load_that_would_hang_or_crash_the_server_is_refused_before_it_is_sent
 def test_a_model_in_a_load_that_never_ends_is_named_at_once(beside_ten, change):
     server, _ = beside_ten
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match="its load cannot end") as caught:
-        change(client, "broken_stub", disk=Disk.of(server.models_dir, server.grpc_url), timeout=20)
+        change(client, "broken_stub", disk=ServedFolder.of(server.models_dir, server.grpc_url), timeout=20)
     assert "restart the server" in (caught.value.hint or "")
 
 
@@ -130,7 +130,7 @@ def test_an_unload_of_a_model_that_is_still_loading_says_so(beside_ten):
 def test_a_reason_too_long_for_grpc_is_read_from_the_index(beside_ten):
     server, _ = beside_ten
     with connect(server.grpc_url) as client, pytest.raises(LoadError, match=r"long_error: .*RuntimeError: true reason"):
-        load_model(client, "long_error", disk=Disk.of(server.models_dir, server.grpc_url))
+        load_model(client, "long_error", disk=ServedFolder.of(server.models_dir, server.grpc_url))
 
 
 def test_a_server_with_a_load_that_never_ends_stops_at_once_and_leaves_no_process(tmp_path):
@@ -159,7 +159,7 @@ def test_an_ensemble_that_triton_refuses_is_named_with_its_reason(tmp_path, star
     models_dir = tmp_path / "triton"
     write_model(models_dir, "step", {1: affine(width=4)})
     write_ensemble(models_dir, "unlike", "step")
-    rows = {row.name: row for row in report(start_triton(models_dir).server_dir).models}
+    rows = {row.name: row for row in server_status(start_triton(models_dir).server_dir).models}
     assert rows["step"].state == "READY"
     assert "inconsistent shape: [-1,3] is inferred from model unlike" in (rows["unlike"].reason or "")
 
@@ -172,7 +172,7 @@ def test_after_crashes_the_server_starts_again_without_the_culprits(tmp_path, st
     for name in ("b", "d"):
         python_model(models_dir, name, initialize=ABORT_THE_SERVER)
     server = start_triton(models_dir)
-    rows = {row.name: row for row in report(server.server_dir).models}
+    rows = {row.name: row for row in server_status(server.server_dir).models}
     assert [name for name, row in rows.items() if row.state == "READY"] == ["a", "c", "e", "f"]
     for name in ("b", "d"):
         assert "Triton crashed while it loaded this model" in (rows[name].reason or "")
@@ -184,7 +184,7 @@ def test_a_server_that_hangs_in_its_crash_is_one_that_crashed(tmp_path, start_tr
     write_model(models_dir, "a", {1: affine(3)})
     python_model(models_dir, "b", initialize="print('Signal (6) received.', flush=True); __import__('time').sleep(60)")
     server = start_triton(models_dir)
-    rows = {row.name: row for row in report(server.server_dir).models}
+    rows = {row.name: row for row in server_status(server.server_dir).models}
     assert rows["a"].state == "READY"
     assert "Triton crashed while it loaded this model" in (rows["b"].reason or "")
 
@@ -208,5 +208,5 @@ def test_models_load_beside_one_whose_environment_is_being_unpacked(tmp_path, st
     for name in GOOD[:6]:
         write_model(models_dir, name, {1: affine(3)})
     server = start_triton(models_dir, model_timeout=30)
-    rows = {row.name: row for row in report(server.server_dir).models}
+    rows = {row.name: row for row in server_status(server.server_dir).models}
     assert [name for name, row in rows.items() if row.state == "READY"] == [*GOOD[:6], "packed"], rows

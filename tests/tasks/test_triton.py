@@ -127,7 +127,7 @@ def test_plan_exits_4_while_there_is_something_to_do_and_0_after_apply(project, 
             "declared": True,
             "disk": "installed",
             "server": "READY",
-            "actions": ["keep"],
+            "actions": ["unchanged"],
             "reason": None,
         }
     ]

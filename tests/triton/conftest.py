@@ -1,7 +1,7 @@
 import pytest
 
 from tritonops.triton.client.client import connect
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 
 @pytest.fixture
@@ -12,4 +12,4 @@ def client(triton):
 
 @pytest.fixture
 def disk(triton):
-    return Disk.of(triton.models_dir, triton.grpc_url)
+    return ServedFolder.of(triton.models_dir, triton.grpc_url)

@@ -20,7 +20,7 @@ from tests.onnx_models import affine, config_pbtxt
 from tests.triton.projects import ENSEMBLE
 from tritonops.errors import TritonOpsError
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
-from tritonops.server.embedded import Server
+from tritonops.server.embedded import EmbeddedServer
 from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.infer import infer
 
@@ -66,7 +66,7 @@ class Result:
 class Matrix:
     """Cells that share a server; each has models of its own, and a project folder in `folder`."""
 
-    server: Server
+    server: EmbeddedServer
     folder: Path
     run: Run
     number: Iterator[int] = field(default_factory=itertools.count)

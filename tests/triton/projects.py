@@ -16,7 +16,7 @@ from tritonops.triton.list import list_models
 
 
 @dataclass
-class Project:
+class ServedProject:
     settings: Settings
     client: TritonClient
 
@@ -62,7 +62,7 @@ class Project:
         self.settings.models_toml.write_text("\n".join(self.entries.values()))
 
 
-def project_over(client: TritonClient, models_dir: Path, folder: Path) -> Project:
+def project_over(client: TritonClient, models_dir: Path, folder: Path) -> ServedProject:
     """Make an empty project over a server's models directory, with nothing left there of another."""
     for name in {row.name for row in list_models(client) if row.state == "READY"}:
         client.unload(name, timeout=30)
@@ -70,7 +70,7 @@ def project_over(client: TritonClient, models_dir: Path, folder: Path) -> Projec
         shutil.rmtree(leftover, ignore_errors=True)
     models_dir.mkdir()
     environ = {"TRITON_MODELS_DIR": str(models_dir), "TRITON_URL": client.url}
-    return Project(load_settings(folder, environ=environ), client)
+    return ServedProject(load_settings(folder, environ=environ), client)
 
 
 def load_with_another_config(client, name, change):

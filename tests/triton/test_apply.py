@@ -18,7 +18,7 @@ from tritonops.triton.load import load_model
 from tritonops.triton.plan.make_plan import make_plan
 from tritonops.triton.plan.plan import PlannedModel, in_load_order, raise_if_different
 from tritonops.triton.serve import serve
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 REFUSED = "dynamic_batching { preferred_batch_size: [ 64 ] }"
@@ -39,12 +39,12 @@ def project(server, tmp_path):
 
 
 def plan(project, **options):
-    return make_plan(project.client, Project(project.settings), **options)
+    return make_plan(Project(project.settings), project.client, **options)
 
 
 def brought(project, **options):
     """Apply, and give what was done and what failed."""
-    result = apply(project.client, Project(project.settings), plan(project, **options))
+    result = apply(Project(project.settings), project.client, plan(project, **options))
     return {done.model: done.actions for done in result.done}, {failed.model: failed.error for failed in result.failed}
 
 
@@ -72,7 +72,7 @@ def test_from_an_empty_disk_to_served_and_then_nothing_to_do(project):
     assert (project.answer("fresh_a"), project.answer("fresh_b")) == (10, 20)
 
     raise_if_different(plan(project))
-    assert rows(project)["fresh_a", 1] == ("installed", "READY", ("keep",), None)
+    assert rows(project)["fresh_a", 1] == ("installed", "READY", ("unchanged",), None)
     assert brought(project) == ({}, {})
 
 
@@ -175,11 +175,11 @@ def test_every_declared_version_is_served_and_a_policy_set_by_hand_is_kept_and_s
         project.client,
         "several",
         VersionPolicy.parse("2,3"),
-        disk=Disk.of(project.settings.models_dir, project.client.url),
+        disk=ServedFolder.of(project.settings.models_dir, project.client.url),
     )
     planned = rows(project)
-    assert planned["several", 1][2:] == (("keep",), "version_policy: 2,3, set with triton.serve")
-    assert planned["several", 3][1:] == ("READY", ("keep",), "version_policy: 2,3, set with triton.serve")
+    assert planned["several", 1][2:] == (("unchanged",), "version_policy: 2,3, set with triton.serve")
+    assert planned["several", 3][1:] == ("READY", ("unchanged",), "version_policy: 2,3, set with triton.serve")
     assert brought(project) == ({}, {})
     assert project.served() == {"several": [2, 3]}
 
@@ -199,7 +199,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_brought_up(project):
     assert "dynamic batching preferred size" in failed["refused"]
     assert project.served() == {"good": [1]}
     with pytest.raises(PartialFailureError, match=r"3 models are not as models\.toml says"):
-        raise_unless_applied(apply(project.client, Project(project.settings), plan(project)))
+        raise_unless_applied(apply(Project(project.settings), project.client, plan(project)))
 
 
 def test_a_config_that_triton_refuses_is_put_back_and_the_model_goes_on_answering(project):
@@ -221,7 +221,7 @@ def test_what_models_toml_does_not_have_is_left_alone_unless_pruned(project):
     project.declare("goes", 2)
     brought(project)
     project.undeclare("goes")
-    assert rows(project)["goes", 1] == ("installed", "READY", ("keep",), "not in models.toml")
+    assert rows(project)["goes", 1] == ("installed", "READY", ("unchanged",), "not in models.toml")
     raise_if_different(plan(project))
     assert brought(project) == ({}, {})
     assert project.served() == {"goes": [1], "stays": [1]}
@@ -272,12 +272,12 @@ def test_what_somebody_else_loaded_is_taken_over_without_a_reload(project):
     project.declare("foreign", 3)
     brought(project)
     project.answer("foreign")
-    Disk.of(project.settings.models_dir, project.client.url).forget("foreign")
+    ServedFolder.of(project.settings.models_dir, project.client.url).discard("foreign")
     raise_if_different(plan(project))
     assert brought(project) == ({}, {})
     assert project.client.statistics("foreign")[0].inferences == 1, "it was loaded anew"
     place = project.settings.models_dir / "foreign/1/model.onnx"
-    assert Disk.of(project.settings.models_dir, project.client.url).note("foreign") is not None
+    assert ServedFolder.of(project.settings.models_dir, project.client.url).record("foreign") is not None
     assert place.exists()
 
 
@@ -330,7 +330,7 @@ def test_pruned_ensembles_go_before_the_models_that_they_consist_of(project):
 def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_was_unloaded_is_none(project):
     project.declare("its_step", 1, 2)
     brought(project)
-    disk = Disk.of(project.settings.models_dir, project.client.url)
+    disk = ServedFolder.of(project.settings.models_dir, project.client.url)
     for name in ("losing", "unloaded"):
         write_ensemble(project.settings.models_dir, name, "its_step", version=1)
         load_model(project.client, name, disk=disk)
@@ -341,7 +341,7 @@ def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_w
     reason = "not in models.toml; version 1 of its step its_step is not served"
     found = rows(project)
     assert found["losing", None] == ("installed", "UNAVAILABLE", ("load",), reason)
-    assert found["unloaded", 1][2] == ("keep",)
+    assert found["unloaded", 1][2] == ("unchanged",)
     brought(project)
     assert (project.answer("losing"), "unloaded" in project.served()) == (1, False)
     raise_if_different(plan(project))
@@ -350,7 +350,7 @@ def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_w
 def test_an_unmanaged_ensemble_whose_step_another_client_changed_is_a_difference(project):
     project.declare("plain", 1)
     brought(project)
-    disk = Disk.of(project.settings.models_dir, project.client.url)
+    disk = ServedFolder.of(project.settings.models_dir, project.client.url)
     shutil.copytree(project.settings.models_dir / "plain", project.settings.models_dir / "unmanaged")
     write_ensemble(project.settings.models_dir, "unfit", "unmanaged")
     for name in ("unmanaged", "unfit"):
@@ -360,7 +360,7 @@ def test_an_unmanaged_ensemble_whose_step_another_client_changed_is_a_difference
     reason = "not in models.toml; its step unmanaged is served with another config than it was loaded with"
     assert found["unfit", None] == ("installed", "UNAVAILABLE", ("load",), reason)
     reason = "not in models.toml; the config that is served is another one"
-    assert found["unmanaged", 1] == ("installed", "READY", ("keep",), reason)
+    assert found["unmanaged", 1] == ("installed", "READY", ("unchanged",), reason)
     brought(project)
     assert project.answer("unfit") == 1
     raise_if_different(plan(project))
@@ -371,14 +371,14 @@ def test_nothing_is_planned_into_the_folder_of_a_model(project):
     brought(project)
     inside = replace(project.settings, models_dir=project.settings.models_dir / "outer")
     with pytest.raises(InputError, match="one level too deep"):
-        make_plan(project.client, Project(inside))
+        make_plan(Project(inside), project.client)
 
 
 def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):
     project.declare("a_caller", 1, toml='depends_on = ["called"]')
     project.declare("called", 2)
     steps: list[str] = []
-    apply(project.client, Project(project.settings), plan(project), report=steps.append)
+    apply(Project(project.settings), project.client, plan(project), report=steps.append)
     assert steps[1:] == ["load called", "load a_caller"]
     for name in ("a_caller", "called"):
         Repository(project.settings.models_dir).disable(name)

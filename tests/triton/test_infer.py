@@ -9,7 +9,7 @@ from tests.onnx_models import affine, identity, write_model
 from tritonops.errors import InputError, TritonError
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
 from tritonops.triton.client.client import connect
-from tritonops.triton.client.response import Output
+from tritonops.triton.client.response import OutputTensor
 from tritonops.triton.infer import as_array, as_tensors, infer, read_inputs, zeros
 from tritonops.triton.load import load_model
 
@@ -125,7 +125,7 @@ def test_lists_of_different_lengths_make_no_tensor_of_strings():
 
 
 def test_numbers_that_json_lacks_are_written_as_protobuf_writes_them():
-    output = Output("y", "FP32", np.array([np.nan, np.inf, -np.inf, 1], np.float32))
+    output = OutputTensor("y", "FP32", np.array([np.nan, np.inf, -np.inf, 1], np.float32))
     assert output.as_json()["data"] == ["NaN", "Infinity", "-Infinity", 1.0]
 
 

@@ -15,7 +15,7 @@ from tritonops.triton.client.client import connect
 from tritonops.triton.infer import infer
 from tritonops.triton.list import ORPHAN, list_models
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 
@@ -158,14 +158,14 @@ def test_a_server_that_reads_another_folder_is_not_called_loaded(triton, client,
     write_model(triton.models_dir, "elsewhere", max_batch_size=8)
     write_model(tmp_path / "triton", "elsewhere", max_batch_size=4)
     with pytest.raises(NotAsOnDiskError, match=r"-max_batch_size: 8\n\+max_batch_size: 4") as caught:
-        load_model(client, "elsewhere", disk=Disk.of(tmp_path / "triton", client.url))
+        load_model(client, "elsewhere", disk=ServedFolder.of(tmp_path / "triton", client.url))
     assert caught.value.exit_code == 1
 
 
 def test_a_model_of_a_folder_that_the_server_does_not_read_is_not_in_its_repository(client, tmp_path):
     write_model(tmp_path / "triton", "of_another_folder")
     with pytest.raises(LoadError, match=rf"repository has no such model; does it read {tmp_path}/triton\?"):
-        load_model(client, "of_another_folder", disk=Disk.of(tmp_path / "triton", client.url))
+        load_model(client, "of_another_folder", disk=ServedFolder.of(tmp_path / "triton", client.url))
 
 
 def test_versions_that_the_policy_leaves_out_are_dropped_while_the_others_serve(triton, client, disk):
@@ -235,7 +235,7 @@ def test_a_folder_that_is_not_ours_to_touch_is_an_error_with_a_way_out(triton, c
 def test_what_a_start_loaded_is_known_from_then_on(tmp_path, start_triton):
     folder = write_model(tmp_path / "triton", "restarted", {1: affine(1, 10)})
     server = start_triton(folder.parent)
-    disk = Disk.of(folder.parent, server.grpc_url)
+    disk = ServedFolder.of(folder.parent, server.grpc_url)
     with connect(server.grpc_url) as client:
         load_model(client, "restarted", disk=disk)
     embedded.kill(server)
@@ -246,7 +246,7 @@ def test_what_a_start_loaded_is_known_from_then_on(tmp_path, start_triton):
             assert load_model(client, "restarted", disk=disk).verdict == "current"
             assert answer(client, "restarted") == 20
             load_with_another_config(client, "restarted", lambda config: config.dynamic_batching.SetInParent())
-            assert load_model(client, "restarted", disk=disk, trust=True).verdict == "loaded"
+            assert load_model(client, "restarted", disk=disk, skip_touch=True).verdict == "loaded"
             assert not client.config("restarted").HasField("dynamic_batching")
     finally:
         embedded.kill(server)

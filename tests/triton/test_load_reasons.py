@@ -13,7 +13,7 @@ from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.load import load_model
 from tritonops.triton.load_reasons import unserved_reason
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 
 def reason_of_load(client, name, disk):
@@ -59,7 +59,7 @@ def test_an_ensemble_that_lost_its_step_to_another_client_is_loaded_with_the_ste
 def test_a_version_that_is_not_served_after_a_load_has_the_reason_of_the_index_or_the_log(tmp_path):
     """Triton may call a load done, of an ensemble that lost a step for one."""
     model = write_model(tmp_path / "triton", "lost")
-    disk = Disk.of(model.parent, "127.0.0.1:1")
+    disk = ServedFolder.of(model.parent, "127.0.0.1:1")
     on_disk = disk.read("lost")
     assert on_disk is not None
     indexed = ModelStatus("lost", 1, "UNAVAILABLE", "the reason\n\nAt:\n  a.py(1): f\n")
@@ -91,7 +91,7 @@ def test_a_server_that_died_of_a_load_says_so_with_its_last_words(tmp_path, star
     words = "print('these are my last words', flush=True); "
     python_model(models_dir, "deadly", initialize=words + ABORT_THE_SERVER)
     with connect(server.grpc_url) as client, pytest.raises(ServerDiedError) as caught:
-        load_model(client, "deadly", disk=Disk.of(models_dir, server.grpc_url))
+        load_model(client, "deadly", disk=ServedFolder.of(models_dir, server.grpc_url))
     message = str(caught.value)
     assert message.startswith(f"Triton at {server.grpc_url} died while it loaded deadly: it got the signal SIGABRT\n")
     assert "\n  these are my last words\n" in message

@@ -62,7 +62,7 @@ class Compose:
         options = ["--rm", "--no-deps", "--no-TTY", "--name", name, *published, "--entrypoint", entrypoint]
         return self._compose("run", *options, self.service, *arguments)
 
-    def start_beside(self, name: str, *, ports: Sequence[str]) -> list[str]:
+    def start_second(self, name: str, *, ports: Sequence[str]) -> list[str]:
         """Start a second container with the settings of the service, on other ports, and leave it running."""
         published = [word for port in ports for word in ("--publish", port)]
         return self._compose("run", "--detach", "--no-deps", "--no-TTY", "--name", name, *published, self.service)

@@ -23,7 +23,7 @@ from tritonops.compose.engine.image import inspect_image
 from tritonops.compose.interruption import Interruption
 from tritonops.compose.ownership import find_containers
 from tritonops.compose.probe import probe
-from tritonops.compose.serving import Served, ready_models
+from tritonops.compose.serving import ServingResult, ready_models
 from tritonops.compose.starting import Start
 from tritonops.errors import (
     DockerError,
@@ -52,7 +52,7 @@ class Replacement:
     interruption: Interruption
     model_timeout: float | None = None
 
-    def up(self, *, recreate: bool = False) -> Served:
+    def up(self, *, recreate: bool = False) -> ServingResult:
         """Let a container with the settings of now serve; one that has them already is kept, unless `recreate`.
 
         Raises TritonOpsError where none comes up. What served before serves again, also after a signal.
@@ -143,16 +143,16 @@ class Replacement:
         if not line.startswith(" Container "):
             self.watch(line)
 
-    def _start(self, new: Container) -> Served:
+    def _start(self, new: Container) -> ServingResult:
         self._start_program(new)
         return self._wait_or_stop(new)
 
-    def _serve_unchanged(self, current: Container) -> Served:
+    def _serve_unchanged(self, current: Container) -> ServingResult:
         if not current.is_running:
             self._start_program(current)
         return self._wait_or_stop(current, is_new=current.status != "running")
 
-    def _wait_or_stop(self, container: Container, *, is_new: bool = True) -> Served:
+    def _wait_or_stop(self, container: Container, *, is_new: bool = True) -> ServingResult:
         """A container that ends again and again is stopped, and kept for its log; one that still loads goes on."""
         container = inspect(self.docker, container)
         try:
@@ -164,7 +164,7 @@ class Replacement:
                 self.docker.output(["docker", "stop", container.id])
             raise
 
-    def _replace(self, current: Container, new: Container) -> Served:
+    def _replace(self, current: Container, new: Container) -> ServingResult:
         if not current.is_running:  # nothing serves, so there is nothing to keep
             self.watch(f"removing {current.name}, which has ended")
             self._remove(current)
@@ -186,7 +186,7 @@ class Replacement:
         self._remove(current)
         return served
 
-    def _swap(self, current: Container, new: Container) -> Served:
+    def _swap(self, current: Container, new: Container) -> ServingResult:
         with self.interruption.postponed():
             self._rename(current, current.name + PREVIOUS)
         self.watch(f"stopping {current.name} as soon as its in-flight requests are answered")
@@ -235,7 +235,7 @@ class Replacement:
         self.docker.output(["docker", "start", previous.id])
         self._rename(previous, _final_name(previous))
 
-    def _up_in_place(self, current: Container, *, recreate: bool) -> Served:
+    def _up_in_place(self, current: Container, *, recreate: bool) -> ServingResult:
         """Keep the one container that can have the name; it is started again where it should be new."""
         if not self._is_as_defined(current):
             raise InputError(
@@ -247,7 +247,7 @@ class Replacement:
             return self._restart(current)
         return self._serve_unchanged(current)
 
-    def _restart(self, current: Container) -> Served:
+    def _restart(self, current: Container) -> ServingResult:
         try:
             with self.interruption.postponed():
                 self._rename(current, current.name + PREVIOUS)
@@ -272,7 +272,7 @@ class Replacement:
     def _containers(self) -> list[Container]:
         return find_containers(self.docker, self.definition)
 
-    def _wait(self, container: Container, *, is_new: bool) -> Served:
+    def _wait(self, container: Container, *, is_new: bool) -> ServingResult:
         """Wait until it serves what it can; what keeps it from starting is left out."""
         start = Start(self.docker, self.folder, self.token, self.watch, self.interruption, self.model_timeout)
         return start.wait(container, self.timeout, is_new=is_new)
@@ -302,7 +302,7 @@ def _reason(exc: BaseException) -> str:
     return str(exc).splitlines()[0] if isinstance(exc, TritonOpsError) else "interrupted"
 
 
-def _no_model(served: Served) -> str:
+def _no_model(served: ServingResult) -> str:
     lines = [f"  {row.name}: {row.reason or 'it was never loaded'}" for row in served.models]
     lines = lines or ["  its models folder is empty"]
     return "\n".join(["the new container serves no model:", *lines, *served.causes])

@@ -21,7 +21,7 @@ from tritonops.compose.ownership import find_containers, require_ours
 from tritonops.compose.pull import provide_image
 from tritonops.compose.pull import pull as pull_image
 from tritonops.compose.replacement import Replacement
-from tritonops.compose.serving import Served, describe
+from tritonops.compose.serving import ServingResult, describe
 from tritonops.errors import (
     ComposeMissingError,
     DockerError,
@@ -32,6 +32,7 @@ from tritonops.errors import (
     TritonOpsError,
 )
 from tritonops.files import OnWait, locked
+from tritonops.project import Project
 from tritonops.settings import Settings
 from tritonops.triton.startup.exclude_file import ExcludeFile
 
@@ -50,11 +51,12 @@ class Service:
     token: str | None = None
 
     @classmethod
-    def of(cls, settings: Settings, *, cpu: bool = False, name: str = SERVICE) -> Service:
+    def of(cls, project: Project, *, cpu: bool = False, name: str = SERVICE) -> Service:
         """Choose the Compose files: ml.yml with `cpu`; otherwise a set COMPOSE_FILE, or docker-compose.yml.
 
         A relative COMPOSE_FILE starts where it was set: at the caller's folder, or at the project with its .env.
         """
+        settings = project.settings
         folder = None if cpu else settings.environment.compose_folder
         files = () if folder else (settings.project / (CPU_FILE if cpu else GPU_FILE),)
         docker = Docker(folder or settings.project, _variables(settings))
@@ -150,7 +152,7 @@ def up(
     interactive: bool = False,
     recreate: bool = False,
     build: bool = False,
-) -> Served:
+) -> ServingResult:
     """Start Triton and wait until it has tried to load every model.
 
     A missing image is pulled or built. A container is replaced where its settings, image or token changed, and with

@@ -20,11 +20,11 @@ from tritonops.models.disk.repository import Repository
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import connect
 from tritonops.triton.client.waiting import Deadline
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.startup.exclude_file import ExcludeFile
-from tritonops.triton.startup.load_log import LoadLog, crash_words
+from tritonops.triton.startup.load_log import LoadLog, crash_message
 from tritonops.triton.startup.loading import MODEL_TIMEOUT, PARALLEL, load_timeout
-from tritonops.triton.startup.served import answers, settled_index, with_reasons
+from tritonops.triton.startup.served import has_started, settled_index, with_reasons
 
 SERVING_NOW = "serving now:"
 """How a command that failed, and changed nothing in the end, begins the line with what is served."""
@@ -46,7 +46,7 @@ class BadStartError(TritonOpsError):
 
 
 @dataclass(frozen=True)
-class Served:
+class ServingResult:
     """A running Triton: where it listens for gRPC, and its models, each with the reason where it is not served."""
 
     url: str
@@ -63,7 +63,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Server:
+class ServedContainer:
     """Triton in one container: how to ask it, and which folder it should serve."""
 
     docker: Docker
@@ -74,14 +74,14 @@ class Server:
     model_timeout: float | None = None
     """Seconds for the load of one model; by its size where it is None."""
 
-    def wait(self, timeout: float, *, is_new: bool) -> Served:
+    def wait(self, timeout: float, *, is_new: bool) -> ServingResult:
         """Return once Triton has tried to load every model.
 
         Raises BadStartError where a model keeps it from that, ServiceError with the cause and the end of the log, and
         TokenRefusedError.
         """
         url = self._require_running().grpc_address(self.docker.machine)
-        loads = _Loads(self)
+        loads = _LoadWatcher(self)
         with connect(url, token=self.token) as client:
             for _ in Deadline.after(timeout).polls():
                 try:
@@ -94,25 +94,25 @@ class Server:
                     self._require_running()  # in the host's network another server may have answered
                     return self._served(url, index, loads.hung, is_new=is_new)
                 self._require_running()
-                if loads.look() and not answers(client):
+                if loads.look() and not has_started(client):
                     raise loads.error()
         raise self._failure(f"it was not ready after {timeout:g} s")
 
-    def _served(self, url: str, index: list[ModelStatus], hung: Mapping[str, str], *, is_new: bool) -> Served:
+    def _served(self, url: str, index: list[ModelStatus], hung: Mapping[str, str], *, is_new: bool) -> ServingResult:
         container, docker = self.container, self.docker
         if self.folder:
-            Disk.of(self.folder, url).forget_before(datetime.fromisoformat(container.started_at).timestamp())
+            ServedFolder.of(self.folder, url).discard_before(datetime.fromisoformat(container.started_at).timestamp())
             view = require_same_folder(docker, container, self.folder, is_new=is_new)
             names: Iterable[str] = Repository(self.folder).enabled_names()
             left_out = {name: f"left out: {reason}" for name, reason in ExcludeFile(self.folder).reasons().items()}
-            given_up = {**left_out, **hung}
+            not_loaded = {**left_out, **hung}
         else:
             view = look(docker, container)
-            names, given_up = (view.names if view else None) or (), dict(hung)
+            names, not_loaded = (view.names if view else None) or (), dict(hung)
         log = read_log(docker, container, tail=5000, since=container.started_at)
-        rows = with_reasons(index, names, log, given_up=given_up)
+        rows = with_reasons(index, names, log, not_loaded=not_loaded)
         errors = tuple(line for line in log.splitlines() if re.match(r"E\d{4} ", line))[-_LOG_LINES:]
-        return Served(url, tuple(rows), errors, self._causes(rows, view, errors))
+        return ServingResult(url, tuple(rows), errors, self._causes(rows, view, errors))
 
     def _causes(self, rows: list[ModelStatus], view: View | None, errors: tuple[str, ...]) -> tuple[str, ...]:
         failed = [row.reason or "" for row in rows if row.state != "READY"]
@@ -143,10 +143,10 @@ class Server:
         return ServiceError(f"Triton did not come up: {problem}{because}\nIts log ends:\n{log}")
 
 
-class _Loads:
+class _LoadWatcher:
     """The loads of a start as the log of the container shows them, looked at now and then."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServedContainer) -> None:
         self._server, self._container = server, server.container
         self._loading: frozenset[str] = frozenset()
         self._initializations = 0
@@ -196,7 +196,7 @@ def _refuse_crash(docker: Docker, container: Container, now: Container) -> None:
     log = LoadLog()
     log.feed(f"{text}\n")
     is_crash = log.is_crashing or exit_codes(docker, container)[-1:] in _FAULTS
-    words = crash_words(text) or ("it wrote no reason" if is_crash else None)
+    words = crash_message(text) or ("it wrote no reason" if is_crash else None)
     if words is None or not log.loading:
         return
     if len(log.loading) == 1:

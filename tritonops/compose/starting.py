@@ -9,7 +9,7 @@ from pathlib import Path
 from tritonops.compose.engine.container import Container, inspect, read_log
 from tritonops.compose.engine.docker import Docker, Watch
 from tritonops.compose.interruption import Interruption
-from tritonops.compose.serving import BadStartError, Served, Server
+from tritonops.compose.serving import BadStartError, ServedContainer, ServingResult
 from tritonops.errors import ServiceError
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.startup.exclude_file import ExcludeFile
@@ -29,7 +29,7 @@ class Start:
     interruption: Interruption
     model_timeout: float | None
 
-    def wait(self, container: Container, timeout: float, *, is_new: bool) -> Served:
+    def wait(self, container: Container, timeout: float, *, is_new: bool) -> ServingResult:
         """Return once Triton has tried to load every model that the exclude file does not name.
 
         Raises ServiceError with the cause and the end of the log, and TokenRefusedError.
@@ -38,7 +38,7 @@ class Start:
         served, suspects = self._wait(container, deadline, is_new=is_new)
         return self._try_suspects(container, suspects, deadline) if suspects else served
 
-    def _wait(self, container: Container, deadline: Deadline, *, is_new: bool) -> tuple[Served, set[str]]:
+    def _wait(self, container: Container, deadline: Deadline, *, is_new: bool) -> tuple[ServingResult, set[str]]:
         """Wait, and start again without what hung or crashed the start; return the suspects, which are left out too."""
         suspects: set[str] = set()
         while True:
@@ -66,7 +66,7 @@ class Start:
             self.watch(f"starting again without {', '.join(sorted(suspects))}, which are loaded by calls then")
         return suspects
 
-    def _try_suspects(self, container: Container, suspects: set[str], deadline: Deadline) -> Served:
+    def _try_suspects(self, container: Container, suspects: set[str], deadline: Deadline) -> ServingResult:
         """Load by calls what may have hung or crashed the start; each that is served then is left out no more."""
         assert self.folder
         exclude = ExcludeFile(self.folder)
@@ -83,7 +83,7 @@ class Start:
 
     def _load(self, container: Container, loading: Loading, deadline: Deadline) -> bool:
         """Whether Triton survived the loads."""
-        run = _Run(self.docker, inspect(self.docker, container))
+        run = _ContainerRun(self.docker, inspect(self.docker, container))
         return loading.run(run.url, run.read_log, run.is_alive, token=self.token, deadline=deadline)
 
     def _restart(self, container: Container) -> None:
@@ -91,11 +91,13 @@ class Start:
         with self.interruption.postponed():
             self.docker.output(["docker", "restart", "-t", "0", container.id])
 
-    def _server(self, container: Container) -> Server:
-        return Server(self.docker, inspect(self.docker, container), self.folder, self.token, self.model_timeout)
+    def _server(self, container: Container) -> ServedContainer:
+        return ServedContainer(
+            self.docker, inspect(self.docker, container), self.folder, self.token, self.model_timeout
+        )
 
 
-class _Run:
+class _ContainerRun:
     """One run of a container's program, for as long as it is not started again."""
 
     def __init__(self, docker: Docker, container: Container) -> None:

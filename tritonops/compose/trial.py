@@ -11,7 +11,7 @@ from tritonops.compose.ownership import find_containers
 from tritonops.compose.probe import probe
 from tritonops.compose.pull import provide_image
 from tritonops.compose.service import UP_TIMEOUT, Service
-from tritonops.compose.serving import Served, Server
+from tritonops.compose.serving import ServedContainer, ServingResult
 
 _GRPC_PORT = "127.0.0.1::8001"
 
@@ -31,18 +31,18 @@ def require_startable(service: Service, *, watch: Watch) -> None:
 
 
 @contextmanager
-def trial(service: Service, *, watch: Watch, timeout: float = UP_TIMEOUT) -> Iterator[Served]:
+def trial(service: Service, *, watch: Watch, timeout: float = UP_TIMEOUT) -> Iterator[ServingResult]:
     """Serve `service.models_dir` in a second container for the length of a block. Raises ServiceError."""
     docker = service.docker
     name = f"{service.definition.project}-{service.definition.name}-trial"
     docker.attempt(["docker", "rm", "--force", name])  # what a killed one left
     try:
-        docker.watch(service.commands.start_beside(name, ports=(_GRPC_PORT,)), watch)
+        docker.watch(service.commands.start_second(name, ports=(_GRPC_PORT,)), watch)
         yield _server(service, name).wait(timeout, is_new=True)
     finally:
         docker.attempt(["docker", "rm", "--force", "--volumes", name])
 
 
-def _server(service: Service, name: str) -> Server:
+def _server(service: Service, name: str) -> ServedContainer:
     container = inspect(service.docker, Container({"Id": name}))
-    return Server(service.docker, container, service.models_dir, service.token)
+    return ServedContainer(service.docker, container, service.models_dir, service.token)

@@ -22,12 +22,12 @@ from tritonops.models.disk.misplaced import refuse_misplaced
 from tritonops.server import pid_file, process
 from tritonops.server.command_line import backends_dir, command, memory_option, shared_memory, shared_memory_prefix
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
-from tritonops.server.log_file import last_words, read_from
+from tritonops.server.log_file import last_errors, read_from
 from tritonops.server.plain_paths import plain_path, remove_links
 from tritonops.server.ports import LOOPBACK, Ports, require_free
 from tritonops.server.process import Process
 from tritonops.triton.client.waiting import Deadline
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.startup.load_log import waits_for_loads_only
 from tritonops.triton.startup.loading import Loading
 
@@ -38,7 +38,7 @@ _SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 
 
 @dataclass(frozen=True)
-class Server:
+class EmbeddedServer:
     """A running embedded Triton."""
 
     process: Process
@@ -81,7 +81,7 @@ def start(
     timeout: float = START_TIMEOUT,
     model_timeout: float | None = None,
     installation: Installation | None = None,
-) -> Server:
+) -> EmbeddedServer:
     """Serve every model of `models_dir`, and return once Triton has tried to load each of them.
 
     No model keeps another from being served: one that would hang or crash Triton is left out, one whose load does not
@@ -112,16 +112,18 @@ def start(
             kill(server)
 
 
-def _launch(installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None) -> Server:
+def _launch(
+    installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None
+) -> EmbeddedServer:
     _rotate(log_path(server_dir))
     write_json(_starting_file(server_dir), asdict(process.this_process()), sync=False)
     server = _spawn(installation, models_dir, server_dir, ports, token)
     pid_file.save_server(_pid_file(server_dir), server.process, ports, models_dir)
-    Disk.of(models_dir, server.grpc_url).forget_before(time.time())
+    ServedFolder.of(models_dir, server.grpc_url).discard_before(time.time())
     return server
 
 
-def _load(server: Server, loading: Loading, token: str | None, deadline: Deadline) -> bool:
+def _load(server: EmbeddedServer, loading: Loading, token: str | None, deadline: Deadline) -> bool:
     """Load every model that is due; False where the server crashed under it."""
     _wait_until_started(server, deadline)
     read_log = functools.partial(read_from, server.log)
@@ -134,14 +136,14 @@ def _load(server: Server, loading: Loading, token: str | None, deadline: Deadlin
     return False
 
 
-def _was_stopped(server: Server) -> bool:
+def _was_stopped(server: EmbeddedServer) -> bool:
     """Tell a crash from `server.down`, which leaves no pid file a moment after the end."""
     if "Signal (15) received" in read_from(server.log, 0)[0]:
         return True
     return not all(_pid_file(server.server_dir).exists() for _ in Deadline.after(1.0).polls())
 
 
-def is_starting(server: Server) -> bool:
+def is_starting(server: EmbeddedServer) -> bool:
     """Whether somebody's start is still loading its models."""
     return pid_file.find_process(_starting_file(server.server_dir)) is not None
 
@@ -150,7 +152,7 @@ def _starting_file(server_dir: Path) -> Path:
     return server_dir / "starting.json"
 
 
-def not_loaded(server: Server) -> tuple[dict[str, str], dict[str, str]]:
+def not_loaded(server: EmbeddedServer) -> tuple[dict[str, str], dict[str, str]]:
     """Give the reasons of the models that the start left out or gave up, and Triton's answers to loads that failed."""
     found = pid_file.read_json(_reasons_file(server.server_dir))
     parts = (found.get(key) if isinstance(found, dict) else None for key in ("reasons", "answers"))
@@ -164,16 +166,16 @@ def _reasons_file(server_dir: Path) -> Path:
     return server_dir / "not-loaded.json"
 
 
-def find(server_dir: Path) -> Server | None:
+def find(server_dir: Path) -> EmbeddedServer | None:
     """Find the running server of this folder; None when there is none, or the one written down has ended.
 
     One whose pid file was deleted is found by its command line.
     """
     found = pid_file.find_server(_pid_file(server_dir)) or pid_file.find_started_with(memory_option(server_dir))
-    return Server(*found, server_dir) if found else None
+    return EmbeddedServer(*found, server_dir) if found else None
 
 
-def stop(server: Server, *, timeout: float = STOP_TIMEOUT) -> bool:
+def stop(server: EmbeddedServer, *, timeout: float = STOP_TIMEOUT) -> bool:
     """Let the server finish what it is answering and end; after `timeout` seconds it is killed.
 
     One that only waits for a load that never ends is killed at once. Returns whether it ended in time.
@@ -186,7 +188,7 @@ def stop(server: Server, *, timeout: float = STOP_TIMEOUT) -> bool:
     return by_itself
 
 
-def kill(server: Server) -> None:
+def kill(server: EmbeddedServer) -> None:
     """End the server at once, whatever it is doing."""
     process.kill(server.process)
     _forget(server)
@@ -204,19 +206,21 @@ def _environment(installation: Installation, server_dir: Path, base: Mapping[str
     }
 
 
-def _spawn(installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None) -> Server:
+def _spawn(
+    installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None
+) -> EmbeddedServer:
     arguments = command(installation, models_dir, server_dir, ports=ports, token=token)
     environment = _environment(installation, server_dir, os.environ)
     started = process.spawn(arguments, folder=models_dir.parent, environment=environment, log=log_path(server_dir))
-    return Server(started, ports, models_dir, server_dir)
+    return EmbeddedServer(started, ports, models_dir, server_dir)
 
 
-def _wait_until_started(server: Server, deadline: Deadline) -> None:
+def _wait_until_started(server: EmbeddedServer, deadline: Deadline) -> None:
     for _ in deadline.polls():
         if _answers(server.ports.http):
             return
         if not server.process.is_alive():
-            raise ServerStartError(f"it ended while starting\n{last_words(server.log)}", server.log)
+            raise ServerStartError(f"it ended while starting\n{last_errors(server.log)}", server.log)
     raise ServerStartError(f"it did not answer within {deadline.timeout:g} s, and was stopped", server.log)
 
 
@@ -249,7 +253,7 @@ def _pid_file(server_dir: Path) -> Path:
     return server_dir / "triton.pid"
 
 
-def _forget(server: Server) -> None:
+def _forget(server: EmbeddedServer) -> None:
     """Remove the pid file, unless a newer server has it, and what a killed server leaves behind."""
     if not find(server.server_dir):
         if not _pid_file(server.server_dir).is_dir():

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from tritonops.errors import ServerDownError
-from tritonops.triton.startup.load_log import telling_lines
+from tritonops.triton.startup.load_log import relevant_lines
 from tritonops.triton.startup.served import without_traceback
 
 _NO_BACKEND = re.compile(r"unable to find backend library for backend '(?P<name>[^']+)'")
 
 
-def explained(reason: str) -> str:
+def explain_reason(reason: str) -> str:
     """Put one of Triton's reasons as a person needs it: without the traceback, and with what it means here."""
     if found := _NO_BACKEND.search(reason):
         return f"the embedded Triton has no backend {found['name']!r}, only 'onnxruntime' and 'python'; use Compose"
@@ -31,9 +31,9 @@ def tail_command(log: Path, *, lines: int, follow: bool) -> list[str]:
     return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(log)]
 
 
-def last_words(log: Path) -> str:
+def last_errors(log: Path) -> str:
     """Give the last errors of a server that ended: Triton's lines begin with E, others say "error"."""
-    lines = telling_lines(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
+    lines = relevant_lines(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
     errors = [line for line in lines if re.match(r"E\d{4} |.*\berror\b", line, re.IGNORECASE)]
     return "\n".join((errors or lines)[-3:])
 

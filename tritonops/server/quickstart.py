@@ -21,13 +21,13 @@ from tritonops.project import Project
 from tritonops.server import embedded
 from tritonops.server.installation import find_installation
 from tritonops.server.ports import LOOPBACK, Ports, free_ports, is_free
-from tritonops.server.status import report
+from tritonops.server.status import server_status
 from tritonops.settings import Settings
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.infer import infer
 from tritonops.triton.list import list_models
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 MODEL = "digits"
 _BRIGHTEST = 16
@@ -35,7 +35,7 @@ _SHADES = " ░▒▓█"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The digit that was shown, drawn with characters, and what the model said it is."""
 
     picture: str
@@ -58,7 +58,7 @@ class Quickstart:
     def __init__(self, project: Project) -> None:
         self._project, self.settings = project, project.settings
         self.image = _example(project.settings.project) / "seven.json"
-        self.answer: Answer | None = None
+        self.prediction: Prediction | None = None
 
     def steps(self) -> list[Step]:
         """List the steps, to be run in this order."""
@@ -87,13 +87,13 @@ class Quickstart:
         at = self.settings
         ports = Ports(at.http_port, at.grpc_port, at.metrics_port)
         server = embedded.start(at.models_dir, at.server_dir, ports=ports, token=at.triton_token)
-        report(at.server_dir, token=at.triton_token).raise_failures()
+        server_status(at.server_dir, token=at.triton_token).raise_failures()
         return f"process {server.process.pid}, gRPC {server.grpc_url}, HTTP {server.http_url}"
 
     def _load(self) -> str:
         at = self.settings
         with self._client() as client:
-            return load_model(client, MODEL, disk=Disk.of(at.models_dir, at.triton_url)).verdict
+            return load_model(client, MODEL, disk=ServedFolder.of(at.models_dir, at.triton_url)).verdict
 
     def _list(self) -> str:
         with self._client() as client:
@@ -103,7 +103,7 @@ class Quickstart:
         with self._client() as client:
             outputs = {output.name: output.array for output in infer(client, MODEL, inputs=self.image).responses[0]}
         digit = int(outputs["digit"][0, 0])
-        self.answer = Answer(picture(read_image(self.image)), digit, float(outputs["probabilities"][0, digit]))
+        self.prediction = Prediction(picture(read_image(self.image)), digit, float(outputs["probabilities"][0, digit]))
         return f"digit {digit}"
 
     def _client(self) -> AbstractContextManager[TritonClient]:

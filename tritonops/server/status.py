@@ -8,8 +8,8 @@ from pathlib import Path
 from tritonops.errors import ServerDownError, ServerSilentError, ServerStartingError, TritonUnreachableError
 from tritonops.models.disk.repository import Repository
 from tritonops.server import embedded
-from tritonops.server.embedded import Server
-from tritonops.server.log_file import explained
+from tritonops.server.embedded import EmbeddedServer
+from tritonops.server.log_file import explain_reason
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import connect
 from tritonops.triton.list import list_models
@@ -17,7 +17,7 @@ from tritonops.triton.startup.served import raise_unserved, with_reasons
 
 
 @dataclass(frozen=True)
-class Report:
+class ServerStatus:
     """A running embedded Triton and its models, each with the reason where it is not served."""
 
     pid: int
@@ -40,12 +40,12 @@ class Report:
         raise_unserved(self.models, hint=f"Its log: {self.log}")
 
 
-def report(server_dir: Path, *, token: str | None = None) -> Report:
+def server_status(server_dir: Path, *, token: str | None = None) -> ServerStatus:
     """Ask the running server of this folder; ServerDownError, or ServerStartingError, where there is none to ask."""
     server = embedded.find(server_dir)
     if server is None:
         raise ServerDownError(embedded.log_path(server_dir))
-    return Report(
+    return ServerStatus(
         pid=server.process.pid,
         grpc_url=server.grpc_url,
         http_url=server.http_url,
@@ -57,7 +57,7 @@ def report(server_dir: Path, *, token: str | None = None) -> Report:
     )
 
 
-def _models(server: Server, token: str | None) -> list[ModelStatus]:
+def _models(server: EmbeddedServer, token: str | None) -> list[ModelStatus]:
     try:
         with connect(server.grpc_url, token=token) as client:
             rows = list_models(client)
@@ -68,4 +68,4 @@ def _models(server: Server, token: str | None) -> list[ModelStatus]:
     log = server.log.read_text(encoding="utf-8", errors="replace")
     names = Repository(server.models_dir).enabled_names()
     given_up, answers = embedded.not_loaded(server)
-    return with_reasons(rows, names, log, explain=explained, given_up=given_up, answers=answers)
+    return with_reasons(rows, names, log, explain=explain_reason, not_loaded=given_up, answers=answers)

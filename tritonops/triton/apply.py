@@ -20,16 +20,16 @@ from tritonops.project import Project
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.load import LOAD_TIMEOUT, load_model, load_with_config
 from tritonops.triton.plan.plan import Plan, PlannedModel, in_load_order
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
 from tritonops.triton.smoke_after_load import affected
 from tritonops.triton.unload import unload_model
 
-_HELD_BACK = "was left as it is, since something else failed to come up; `inv models.disable` does it all the same"
+_NOT_REMOVED = "was left as it is, since something else failed to come up; `inv models.disable` does it all the same"
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedModel:
     """What was done to one model."""
 
     model: str
@@ -37,7 +37,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedModel:
     """A model that is not as models.toml says, and why."""
 
     model: str
@@ -48,14 +48,14 @@ class Failed:
 class ApplyResult:
     """What came of a plan; a model that needed nothing is in neither list."""
 
-    done: tuple[Applied, ...]
-    failed: tuple[Failed, ...]
+    done: tuple[AppliedModel, ...]
+    failed: tuple[FailedModel, ...]
     seconds: float
 
 
 def apply(
-    client: TritonClient,
     project: Project,
+    client: TritonClient,
     plan: Plan,
     *,
     timeout: float = LOAD_TIMEOUT,
@@ -69,16 +69,16 @@ def apply(
     the next plan goes on from there. Raises what concerns the server as a whole:
     TritonUnreachableError, or ServerDiedError.
     """
-    run = _Run(client, project, timeout, report, progress)
+    run = _ApplyRun(project, client, timeout, report, progress)
     started = time.monotonic()
     run.download([model for model in plan.models if model.has("download")])
     for model in in_load_order(plan.models):
-        run.bring(model)
+        run.load(model)
     run.smoke_test()
     for model in reversed(in_load_order(plan.models)):
-        run.take_away(model)
-    done = tuple(Applied(name, tuple(actions)) for name, actions in run.done.items() if actions)
-    failed = tuple(Failed(name, error) for name, error in {**run.blocked, **run.failed}.items())
+        run.remove(model)
+    done = tuple(AppliedModel(name, tuple(actions)) for name, actions in run.done.items() if actions)
+    failed = tuple(FailedModel(name, error) for name, error in {**run.blocked, **run.failed}.items())
     return ApplyResult(done, failed, round(time.monotonic() - started, 3))
 
 
@@ -91,11 +91,11 @@ def raise_unless_applied(result: ApplyResult) -> None:
 
 
 @dataclass
-class _Run:
+class _ApplyRun:
     """One run, and what has come of it so far."""
 
-    client: TritonClient
     project: Project
+    client: TritonClient
     timeout: float
     report: Callable[[str], None]
     progress: Progress | None
@@ -107,7 +107,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         callers = declared_callers(self.project.settings.models_toml)
-        self.disk = Disk.of(self.project.settings.models_dir, self.client.url, callers=callers)
+        self.disk = ServedFolder.of(self.project.settings.models_dir, self.client.url, callers=callers)
         self.repository = self.project.repository
 
     def download(self, models: Sequence[PlannedModel]) -> None:
@@ -123,9 +123,9 @@ class _Run:
         for failure in result.failed:
             self.failed.setdefault(failure.model.rpartition("/")[0], failure.error)
         for label in result.downloaded:
-            self._note_done(label.rpartition("/")[0], "download")
+            self._record_done(label.rpartition("/")[0], "download")
 
-    def bring(self, model: PlannedModel) -> None:
+    def load(self, model: PlannedModel) -> None:
         """Write the model's config and load it, where the plan says so."""
         if model.problem:
             self.blocked[model.name] = model.problem
@@ -133,17 +133,17 @@ class _Run:
             return
         elif model.has("load", "config", "remove from serving"):
             self._try(model.name, lambda: self._load(model))
-        elif model.is_unnoted:
+        elif model.is_unrecorded:
             self._try(model.name, lambda: self._check(model.name))
 
-    def take_away(self, model: PlannedModel) -> None:
+    def remove(self, model: PlannedModel) -> None:
         """Unload and disable, where the plan says so and nothing has failed."""
         if not model.has("unload", "disable"):
             return
         if self.failed:
-            self.failed.setdefault(model.name, _HELD_BACK)
+            self.failed.setdefault(model.name, _NOT_REMOVED)
             return
-        self._try(model.name, lambda: self._take_away(model))
+        self._try(model.name, lambda: self._remove(model))
 
     def _load(self, model: PlannedModel) -> None:
         self.report(f"load {model.name}")
@@ -154,18 +154,18 @@ class _Run:
                 model.config,
                 disk=self.disk,
                 timeout=self.timeout,
-                expected=model.config_there,
+                expected=model.config_on_disk,
             )
-            self._note_done(model.name, "config")
+            self._record_done(model.name, "config")
         else:
             outcome = load_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
         for name in (model.name, *outcome.steps):
-            self._note_done(name, "load")
+            self._record_done(name, "load")
         self.affected |= dict.fromkeys(affected(outcome))
 
     def _check(self, name: str) -> None:
         """Have Triton load what is newer than what it serves, and note what it serves then."""
-        load_model(self.client, name, disk=self.disk, timeout=self.timeout, trust=True)
+        load_model(self.client, name, disk=self.disk, timeout=self.timeout, skip_touch=True)
 
     def smoke_test(self) -> None:
         """Ask what was loaded, and the models that use it: an ensemble's answer may be right once all steps are new."""
@@ -173,18 +173,18 @@ class _Run:
         for name, path in paths.items():
             if path.exists():
                 result = run_smoke_test(self.client, name, path)
-                self._note_done(name, "smoke test")
+                self._record_done(name, "smoke test")
                 if result.problems:
                     self.failed.setdefault(name, f"is loaded, but answers wrong: {'; '.join(result.problems)}")
 
-    def _take_away(self, model: PlannedModel) -> None:
+    def _remove(self, model: PlannedModel) -> None:
         if model.has("unload"):
             self.report(f"unload {model.name}")
             unload_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
-            self._note_done(model.name, "unload")
+            self._record_done(model.name, "unload")
         if model.has("disable"):
             self.repository.disable(model.name)
-            self._note_done(model.name, "disable")
+            self._record_done(model.name, "disable")
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
         try:
@@ -196,7 +196,7 @@ class _Run:
             hint = exc.hint if isinstance(exc, LoadError | DependentError) else None
             self.failed[name] = f"{reason}. {hint}" if hint else reason
 
-    def _note_done(self, name: str, action: str) -> None:
+    def _record_done(self, name: str, action: str) -> None:
         actions = self.done.setdefault(name, [])
         if action not in actions:
             actions.append(action)

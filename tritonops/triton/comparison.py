@@ -11,7 +11,14 @@ from tritonops.models.disk.repository import CONFIG_NAME
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.model_config import as_diff, changed_fields, differences
-from tritonops.triton.served_folder import Disk, ModelOnDisk, Note, newest_time, packed, unpacked
+from tritonops.triton.served_folder import (
+    LoadRecord,
+    ModelOnDisk,
+    ServedFolder,
+    newest_time,
+    pack_config,
+    unpack_config,
+)
 
 
 def ready(rows: Iterable[ModelStatus]) -> set[int]:
@@ -19,7 +26,7 @@ def ready(rows: Iterable[ModelStatus]) -> set[int]:
     return {row.version for row in rows if row.state == "READY" and row.version is not None}
 
 
-def version_problem(rows: Collection[ModelStatus], model: ModelOnDisk) -> str | None:
+def version_mismatch(rows: Collection[ModelStatus], model: ModelOnDisk) -> str | None:
     """Say which versions the disk asks for and the server does not serve, or the other way round."""
     if missing := sorted({*model.served} - ready(rows)):
         reasons = [row.reason for row in rows if row.version in missing and row.reason not in (None, "unloaded")]
@@ -29,7 +36,7 @@ def version_problem(rows: Collection[ModelStatus], model: ModelOnDisk) -> str | 
     return None
 
 
-def config_problem(client: TritonClient, model: ModelOnDisk) -> str | None:
+def config_diff(client: TritonClient, model: ModelOnDisk) -> str | None:
     """Compare the served config with config.pbtxt: a diff, or None where they agree."""
     if model.config is None:
         return None
@@ -37,42 +44,44 @@ def config_problem(client: TritonClient, model: ModelOnDisk) -> str | None:
     return as_diff(found, disk=str(model.folder / CONFIG_NAME)) if found else None
 
 
-def staleness(client: TritonClient, rows: Collection[ModelStatus], model: ModelOnDisk, note: Note) -> str | None:
+def stale_reason(
+    client: TritonClient, rows: Collection[ModelStatus], model: ModelOnDisk, record: LoadRecord
+) -> str | None:
     """Say why the model has to be loaded again; None where the server serves what the disk holds.
 
-    `note` is what was seen after the last load: Triton itself does not tell which files it loaded.
+    `record` is what was seen after the last load: Triton itself does not tell which files it loaded.
     """
-    if problem := version_problem(rows, model):
+    if problem := version_mismatch(rows, model):
         return problem
-    if changed := changed_versions(model, note):
+    if changed := changed_versions(model, record):
         return f"the files of {versions(changed)} not those that were loaded"
-    return changed_config(client, model, note)
+    return changed_config(client, model, record)
 
 
-def changed_versions(model: ModelOnDisk, note: Note) -> list[int]:
+def changed_versions(model: ModelOnDisk, record: LoadRecord) -> list[int]:
     """List the versions to serve whose files are not those that were loaded."""
-    return [version for version in model.served if not model.same_files(note.files, version)]
+    return [version for version in model.served if not model.same_files(record.files, version)]
 
 
-def changed_config(client: TritonClient, model: ModelOnDisk, note: Note | None) -> str | None:
+def changed_config(client: TritonClient, model: ModelOnDisk, record: LoadRecord | None) -> str | None:
     """Show how config.pbtxt differs from what is served, as a diff; None where it does not."""
-    if note is None:
-        return config_problem(client, model)
-    if model.text != note.config and (diff := _meaning_changed(note.config or "", model)):
+    if record is None:
+        return config_diff(client, model)
+    if model.text != record.config and (diff := _meaning_changed(record.config or "", model)):
         return diff
-    return override(client, model, note)
+    return override_diff(client, model, record)
 
 
-def override(client: TritonClient, model: ModelOnDisk, note: Note) -> str | None:
+def override_diff(client: TritonClient, model: ModelOnDisk, record: LoadRecord) -> str | None:
     """Show, as a diff, how another client's load changed the config that is served; None where none did.
 
     Such a config is on no disk, and outlives a plain load.
     """
     served = client.config(model.name)
-    if packed(served) == note.served_config:
+    if pack_config(served) == record.served_config:
         return None
-    found = changed_fields(unpacked(note.served_config), served)
-    return config_problem(client, model) or as_diff(found, disk="as it was loaded")
+    found = changed_fields(unpack_config(record.served_config), served)
+    return config_diff(client, model) or as_diff(found, disk="as it was loaded")
 
 
 def versions(numbers: Collection[int]) -> str:
@@ -98,14 +107,14 @@ def _parsed(text: str) -> ModelConfig:
         return None
 
 
-def note_loaded(client: TritonClient, disk: Disk, model: ModelOnDisk) -> None:
+def record_if_served(client: TritonClient, disk: ServedFolder, model: ModelOnDisk) -> None:
     """Write down that the server serves a model as it was on disk before its first load; nothing where it does not."""
     rows = [row for row in client.index() if row.name == model.name]
-    if version_problem(rows, model) is None and config_problem(client, model) is None:
+    if version_mismatch(rows, model) is None and config_diff(client, model) is None:
         save_record(client, disk, model)
 
 
-def save_record(client: TritonClient, disk: Disk, model: ModelOnDisk) -> None:
+def save_record(client: TritonClient, disk: ServedFolder, model: ModelOnDisk) -> None:
     """Record the files and the config of a model that was seen to be served."""
     served = client.config(model.name)
-    disk.remember(model.name, Note(model.files, model.text, packed(served), newest_time(model)))
+    disk.save(model.name, LoadRecord(model.files, model.text, pack_config(served), newest_time(model)))

@@ -13,10 +13,10 @@ from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.disk.repository import Repository
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
-from tritonops.triton.served_folder import Disk, ModelOnDisk
+from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
 
 
-def ensembles(client: TritonClient, disk: Disk, rows: Iterable[ModelStatus]) -> dict[str, ModelConfig]:
+def ensembles(client: TritonClient, disk: ServedFolder, rows: Iterable[ModelStatus]) -> dict[str, ModelConfig]:
     """Give the configs of all ensembles: those on disk that Triton is shown, and those served without a folder."""
     names = Repository(disk.models_dir).enabled_names()
     on_disk = {name: config for name in names if (config := _ensemble_config(disk, name)) is not None}
@@ -25,7 +25,7 @@ def ensembles(client: TritonClient, disk: Disk, rows: Iterable[ModelStatus]) -> 
     return {**on_disk, **served}
 
 
-def _ensemble_config(disk: Disk, name: str) -> ModelConfig | None:
+def _ensemble_config(disk: ServedFolder, name: str) -> ModelConfig | None:
     text = disk.config_text(name)
     model = disk.read(name) if text and "ensemble_scheduling" in text else None
     return model.config if model else None
@@ -36,7 +36,7 @@ def ensemble_steps(config: Any) -> list[str]:
     return [step.model_name for step in config.ensemble_scheduling.step]
 
 
-def refuse_broken(client: TritonClient, disk: Disk, model: ModelOnDisk, rows: Iterable[ModelStatus]) -> None:
+def refuse_broken(client: TritonClient, disk: ServedFolder, model: ModelOnDisk, rows: Iterable[ModelStatus]) -> None:
     """Raise DependentError where an ensemble could not be served with this model as it is on disk now."""
     all_rows = list(rows)
     users = {
@@ -97,7 +97,9 @@ def _signature(tensor: Any) -> str:
     return f"{type_name(tensor)} [{', '.join(map(str, tensor.dims))}]"
 
 
-def users_in_service(client: TritonClient, disk: Disk | None, rows: Collection[ModelStatus]) -> dict[str, set[str]]:
+def users_in_service(
+    client: TritonClient, disk: ServedFolder | None, rows: Collection[ModelStatus]
+) -> dict[str, set[str]]:
     """Name what each model in service uses: an ensemble its steps as it was loaded, a model those that it calls."""
     in_service = {row.name for row in rows if row.state == "READY"}
     names = in_service if disk is None else in_service & ensembles(client, disk, rows).keys()
@@ -117,7 +119,7 @@ def dependents_of(changed: Collection[str], users: Mapping[str, set[str]]) -> tu
     return tuple(sorted(using - {*changed}))
 
 
-def lacking_step(ensemble: ModelConfig, rows: Iterable[ModelStatus]) -> str | None:
+def missing_step(ensemble: ModelConfig, rows: Iterable[ModelStatus]) -> str | None:
     """Name the first step that is not served as the ensemble needs it; None where all are."""
     in_service = {(row.name, row.version) for row in rows if row.state == "READY"}
     names = {name for name, _ in in_service}

@@ -15,7 +15,7 @@ from tritonops.documents import abbreviate, read_json
 from tritonops.errors import DecoupledModelError, InputError, TritonError
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
 from tritonops.triton.client.client import TritonClient, numpy_dtype
-from tritonops.triton.client.response import Answer, Output
+from tritonops.triton.client.response import InferenceResult, OutputTensor
 from tritonops.triton.list import naming_unknown
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def infer(
     timeout: float = INFER_TIMEOUT,
     max_responses: int = MAX_RESPONSES,
     top: int | None = None,
-) -> Answer:
+) -> InferenceResult:
     """Ask a model once, with the tensors of a .json or .npz file, or with zeros; outputs in the model's order.
 
     A decoupled model is asked over the stream, for at most `max_responses`. With `top`, outputs of numbers give their
@@ -59,14 +59,14 @@ def infer_tensors(
     timeout: float = INFER_TIMEOUT,
     max_responses: int = MAX_RESPONSES,
     top: int | None = None,
-) -> Answer:
+) -> InferenceResult:
     """Ask a model once, with arrays at hand."""
     classes = {spec.name: 0 if spec.datatype == "BYTES" else top for spec in metadata.outputs} if top else {}
     try:
-        response = client.ask(metadata.name, tensors, version=version, timeout=timeout, classes=classes)
-        answer = Answer((response,))
+        response = client.infer_outputs(metadata.name, tensors, version=version, timeout=timeout, classes=classes)
+        answer = InferenceResult((response,))
     except DecoupledModelError:
-        answer = client.ask_stream(
+        answer = client.infer_stream(
             metadata.name, tensors, version=version, timeout=timeout, max_responses=max_responses, classes=classes
         )
     responses = tuple(_in_order(metadata, response) for response in answer.responses)
@@ -74,7 +74,7 @@ def infer_tensors(
     return replace(answer, responses=responses, undeclared=tuple(undeclared))
 
 
-def _in_order(metadata: ModelMetadata, response: tuple[Output, ...]) -> tuple[Output, ...]:
+def _in_order(metadata: ModelMetadata, response: tuple[OutputTensor, ...]) -> tuple[OutputTensor, ...]:
     declared, came = [spec.name for spec in metadata.outputs], {output.name: output for output in response}
     given = ", ".join(came) or "nothing"
     if missing := [name for name in declared if name not in came]:
@@ -84,7 +84,7 @@ def _in_order(metadata: ModelMetadata, response: tuple[Output, ...]) -> tuple[Ou
     return tuple(came[name] for name in declared)
 
 
-def _undeclared(metadata: ModelMetadata, response: tuple[Output, ...]) -> list[str]:
+def _undeclared(metadata: ModelMetadata, response: tuple[OutputTensor, ...]) -> list[str]:
     """Say which outputs came as another type or shape than the model declares."""
     specs = {spec.name: spec for spec in metadata.outputs}
     return [
@@ -95,7 +95,7 @@ def _undeclared(metadata: ModelMetadata, response: tuple[Output, ...]) -> list[s
     ]
 
 
-def _is_as_declared(output: Output, spec: TensorSpec) -> bool:
+def _is_as_declared(output: OutputTensor, spec: TensorSpec) -> bool:
     shape = output.array.shape
     return (
         output.datatype == spec.datatype

@@ -26,18 +26,18 @@ from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.waiting import Deadline, wait_until_settled
 from tritonops.triton.comparison import (
     changed_versions,
-    config_problem,
-    override,
+    config_diff,
+    override_diff,
     ready,
     save_record,
-    staleness,
-    version_problem,
+    stale_reason,
+    version_mismatch,
 )
 from tritonops.triton.dependents import dependents_of, ensemble_steps, refuse_broken, users_in_service
 from tritonops.triton.list import Rows, list_models, require_known
 from tritonops.triton.load_reasons import load_error, server_died, unserved_reason
 from tritonops.triton.load_result import LoadResult, Verdict
-from tritonops.triton.served_folder import Disk, ModelOnDisk, touch
+from tritonops.triton.served_folder import ModelOnDisk, ServedFolder, touch
 from tritonops.triton.startup.exclude_file import ExcludeFile
 from tritonops.triton.startup.load_call import LoadCall
 from tritonops.triton.startup.load_log import RESTART_HINT, stuck_loads
@@ -55,9 +55,9 @@ def load_model(
     client: TritonClient,
     name: str,
     *,
-    disk: Disk | None = None,
+    disk: ServedFolder | None = None,
     timeout: float = LOAD_TIMEOUT,
-    trust: bool = False,
+    skip_touch: bool = False,
 ) -> LoadResult:
     """Have a model served as it is on disk; where no `disk` is at hand, as the server sees it.
 
@@ -80,7 +80,7 @@ def load_model(
     loaded = [
         each.name
         for each in _with_steps(disk, model)
-        if _load_step(client, disk, each, name, before, deadline, trust=trust)
+        if _load_step(client, disk, each, name, before, deadline, skip_touch=skip_touch)
     ]
     dependents = _require_dependents(client, {name, *loaded}, users, deadline) if loaded else ()
     steps = tuple(step for step in loaded if step != name)
@@ -90,7 +90,7 @@ def load_model(
     return LoadResult(name, verdict, _settled(client, name, deadline, disk), steps, dependents)
 
 
-def _load_unseen(client: TritonClient, name: str, disk: Disk | None, deadline: Deadline) -> LoadResult:
+def _load_unseen(client: TritonClient, name: str, disk: ServedFolder | None, deadline: Deadline) -> LoadResult:
     """Load a model whose files are out of reach: nobody can say before what it changes, but what it took along."""
     users = users_in_service(client, disk, list_models(client))
     _settled(client, name, deadline, disk)
@@ -104,7 +104,7 @@ def load_with_config(
     name: str,
     text: str,
     *,
-    disk: Disk,
+    disk: ServedFolder,
     timeout: float = LOAD_TIMEOUT,
     expected: str | EllipsisType | None = ...,
     keeps_text: bool = False,
@@ -142,7 +142,7 @@ def _put_back(repository: Repository, before: ModelOnDisk, *, written: str, was_
     return True
 
 
-def _with_steps(disk: Disk, model: ModelOnDisk) -> list[ModelOnDisk]:
+def _with_steps(disk: ServedFolder, model: ModelOnDisk) -> list[ModelOnDisk]:
     """Give the models of which an ensemble consists, and those of which they do, and at the end itself.
 
     Raises LoadError for a step that Triton would not find; it gives that reason in its log alone, and once.
@@ -166,7 +166,7 @@ def _with_steps(disk: Disk, model: ModelOnDisk) -> list[ModelOnDisk]:
     return list(found.values())
 
 
-def refuse_disabled(disk: Disk | None, name: str) -> None:
+def refuse_disabled(disk: ServedFolder | None, name: str) -> None:
     """Raise InputError for a model that is hidden from Triton; it may be served still."""
     if disk and name in Repository(disk.models_dir).disabled_names():
         raise InputError(f"{name}: it is disabled", hint=f"Try: inv models.enable {name}")
@@ -174,20 +174,20 @@ def refuse_disabled(disk: Disk | None, name: str) -> None:
 
 def _load_step(
     client: TritonClient,
-    disk: Disk,
+    disk: ServedFolder,
     model: ModelOnDisk,
     asked: str,
     before: list[ModelStatus],
     deadline: Deadline,
     *,
-    trust: bool,
+    skip_touch: bool,
 ) -> bool:
     """Load the model that was asked for, or a step of it, by a call of its own.
 
     A step that comes with its ensemble's call, and fails while an older one of it is served, is no error to Triton.
     """
     try:
-        return _load_from_disk(client, disk, model, before, deadline, trust=trust)
+        return _load_from_disk(client, disk, model, before, deadline, skip_touch=skip_touch)
     except LoadError as exc:
         if model.name == asked:
             raise
@@ -195,19 +195,25 @@ def _load_step(
 
 
 def _load_from_disk(
-    client: TritonClient, disk: Disk, model: ModelOnDisk, index: list[ModelStatus], deadline: Deadline, *, trust: bool
+    client: TritonClient,
+    disk: ServedFolder,
+    model: ModelOnDisk,
+    index: list[ModelStatus],
+    deadline: Deadline,
+    *,
+    skip_touch: bool,
 ) -> bool:
     """Load a model, and note what is served once it was found to be as on disk; False where it was so already."""
-    rows, note = _settled(client, model.name, deadline, disk), disk.note(model.name)
-    if note and staleness(client, rows, model, note) is None:
+    rows, note = _settled(client, model.name, deadline, disk), disk.record(model.name)
+    if note and stale_reason(client, rows, model, note) is None:
         _require_ready(client, model)
         return False
     refuse_broken(client, disk, model, index)
     before = ready(rows)
-    if before and (changed_versions(model, note) or override(client, model, note) if note else not trust):
+    if before and (changed_versions(model, note) or override_diff(client, model, note) if note else not skip_touch):
         touch(model, note)
     if note:  # What it says holds no longer, or not until the load has been verified.
-        disk.remember(model.name, replace(note, files={}))
+        disk.save(model.name, replace(note, files={}))
     _load(client, model.name, disk, model, deadline)
     error = _not_as_on_disk(client, disk, model, deadline)
     if error and before:
@@ -223,12 +229,14 @@ def _load_from_disk(
     return True
 
 
-def _not_as_on_disk(client: TritonClient, disk: Disk, model: ModelOnDisk, deadline: Deadline) -> TritonError | None:
+def _not_as_on_disk(
+    client: TritonClient, disk: ServedFolder, model: ModelOnDisk, deadline: Deadline
+) -> TritonError | None:
     """Give the error of a load that Triton calls done, where it does not serve what the disk holds."""
     rows = _settled(client, model.name, deadline)
     if reason := unserved_reason(rows, model, disk):
         return LoadError(f"{model.name}: {reason}")
-    if problem := version_problem(rows, model) or config_problem(client, model):
+    if problem := version_mismatch(rows, model) or config_diff(client, model):
         return NotAsOnDiskError(
             f"{model.name}: Triton at {client.url} calls it loaded, but serves something else than {model.folder}: "
             f"{problem}",
@@ -271,7 +279,7 @@ def _unserved(client: TritonClient, names: Collection[str]) -> list[str]:
     return sorted({*names} - in_service)
 
 
-def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | None = None) -> Rows:
+def _settled(client: TritonClient, name: str, deadline: Deadline, disk: ServedFolder | None = None) -> Rows:
     """Wait until no version is LOADING; not for a load that never ends: LoadError then."""
     rows = tuple(row for row in client.index() if row.name == name)
     if not any(row.state == "LOADING" for row in rows):
@@ -280,7 +288,7 @@ def _settled(client: TritonClient, name: str, deadline: Deadline, disk: Disk | N
     return wait_until_settled(client, name, deadline, gone=("LOADING",))
 
 
-def _refuse_stuck(disk: Disk | None, name: str, rows: Rows) -> None:
+def _refuse_stuck(disk: ServedFolder | None, name: str, rows: Rows) -> None:
     """Raise LoadError where the model is in a load that never ends: a load or an unload of it would hang too."""
     if disk is None or not any(row.state == "LOADING" for row in rows):
         return
@@ -288,13 +296,15 @@ def _refuse_stuck(disk: Disk | None, name: str, rows: Rows) -> None:
         raise LoadError(f"{name}: {reason}", hint=RESTART_HINT)
 
 
-def _refuse_hazard(disk: Disk, name: str) -> None:
+def _refuse_hazard(disk: ServedFolder, name: str) -> None:
     """Raise LoadError before the call that would hang, or take the whole server down."""
     if reason := load_hazard(disk.models_dir, name):
         raise LoadError(f"{name}: not loaded: {reason}", hint="Fix the model; the server was not asked.")
 
 
-def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk | None, deadline: Deadline) -> None:
+def _load(
+    client: TritonClient, name: str, disk: ServedFolder | None, model: ModelOnDisk | None, deadline: Deadline
+) -> None:
     log_end = disk.log_end() if disk else 0
     try:
         _call(client, name, disk, log_end, deadline)
@@ -311,7 +321,7 @@ def _load(client: TritonClient, name: str, disk: Disk | None, model: ModelOnDisk
         raise load_error(exc, client, name, model, disk) from exc
 
 
-def _call(client: TritonClient, name: str, disk: Disk | None, log_end: int, deadline: Deadline) -> None:
+def _call(client: TritonClient, name: str, disk: ServedFolder | None, log_end: int, deadline: Deadline) -> None:
     """Load, and read what the log says of it meanwhile, where it is at hand: a load that never ends is not waited for.
 
     Raises TritonTimeoutError, LoadError, and what the call raises.

@@ -9,22 +9,22 @@ from tritonops.errors import LoadError, ServerDiedError, TritonError
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.comparison import ready
-from tritonops.triton.served_folder import Disk, ModelOnDisk
-from tritonops.triton.startup.load_log import crash_words, last_lines
+from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.startup.load_log import crash_message, last_lines
 from tritonops.triton.startup.served import failure_reasons, without_traceback
 
 _NO_WORDS = "it wrote no reason; was it killed, or out of memory?"
 
 
 def load_error(
-    error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: Disk | None
+    error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: ServedFolder | None
 ) -> LoadError:
     """Make a LoadError of what Triton answered to a load."""
     reason = shorten(_reason(error, client, name, model, disk), rest_of_reasons(disk))
     return LoadError(f"{name}: {reason}", hint=_still_served(client, name))
 
 
-def unserved_reason(rows: Collection[ModelStatus], model: ModelOnDisk, disk: Disk) -> str | None:
+def unserved_reason(rows: Collection[ModelStatus], model: ModelOnDisk, disk: ServedFolder) -> str | None:
     """Say why a version is not served though Triton calls the load done; None where it is, or nobody gave a reason."""
     for version in sorted({*model.served} - ready(rows)):
         reasons = [row.reason for row in rows if row.version == version and row.reason not in (None, "unloaded")]
@@ -33,12 +33,12 @@ def unserved_reason(rows: Collection[ModelStatus], model: ModelOnDisk, disk: Dis
     return None
 
 
-def rest_of_reasons(disk: Disk | None) -> str:
+def rest_of_reasons(disk: ServedFolder | None) -> str:
     """Say where a reason that was cut stands in full."""
     return str(disk.log) if disk and disk.log.exists() else "inv triton.list --json"
 
 
-def server_died(client: TritonClient, name: str, disk: Disk | None, log_end: int) -> ServerDiedError:
+def server_died(client: TritonClient, name: str, disk: ServedFolder | None, log_end: int) -> ServerDiedError:
     """Say that the server, which answered before, has died of a load; and of what, where its log is at hand."""
     what = f"Triton at {client.url} died while it loaded {name}"
     if disk is None or not disk.log.exists():
@@ -46,10 +46,12 @@ def server_died(client: TritonClient, name: str, disk: Disk | None, log_end: int
     log = disk.logged_since(log_end)
     lines = "".join(f"\n  {line}" for line in last_lines(log))
     hint = f"Its log: {disk.log}. Fix the model or disable it (inv models.disable), then: inv server.up"
-    return ServerDiedError(f"{what}: {crash_words(log) or _NO_WORDS}{lines}", hint=hint)
+    return ServerDiedError(f"{what}: {crash_message(log) or _NO_WORDS}{lines}", hint=hint)
 
 
-def _reason(error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: Disk | None) -> str:
+def _reason(
+    error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: ServedFolder | None
+) -> str:
     answer = without_traceback(error.answer)
     if "metadata size exceeds hard limit" in answer:  # the reason was too long for gRPC
         return _indexed(client, name) or _logged(disk, name) or "its reason is too long for gRPC, and not in the index"
@@ -72,7 +74,7 @@ def _indexed(client: TritonClient, name: str) -> str | None:
     return found and without_traceback(found)
 
 
-def _logged(disk: Disk | None, name: str) -> str | None:
+def _logged(disk: ServedFolder | None, name: str) -> str | None:
     """Triton logs some reasons once, and not when it is asked again."""
     return failure_reasons(disk.logged_since(0)).get(name) if disk else None
 

@@ -23,11 +23,11 @@ from tritonops.triton.comparison import ready
 from tritonops.triton.list import list_models, require_known
 from tritonops.triton.load import LOAD_TIMEOUT, load_with_config, refuse_disabled
 from tritonops.triton.load_result import LoadResult
-from tritonops.triton.served_folder import Disk, ModelOnDisk
+from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
 
 
 def serve(
-    client: TritonClient, name: str, policy: VersionPolicy, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+    client: TritonClient, name: str, policy: VersionPolicy, *, disk: ServedFolder, timeout: float = LOAD_TIMEOUT
 ) -> LoadResult:
     """Serve the versions that `policy` picks: write it into config.pbtxt, load, and wait until the others are gone.
 
@@ -38,7 +38,7 @@ def serve(
 
 
 def _serve(
-    client: TritonClient, model: ModelOnDisk, policy: VersionPolicy, *, disk: Disk, timeout: float
+    client: TritonClient, model: ModelOnDisk, policy: VersionPolicy, *, disk: ServedFolder, timeout: float
 ) -> LoadResult:
     _require_on_disk(model.name, policy, Repository(disk.models_dir).versions(model.name))
     is_same = VersionPolicy.of(model.config) == policy
@@ -47,7 +47,7 @@ def _serve(
 
 
 def load_version(
-    client: TritonClient, name: str, version: int, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+    client: TritonClient, name: str, version: int, *, disk: ServedFolder, timeout: float = LOAD_TIMEOUT
 ) -> LoadResult:
     """Serve one version beside those that are served now."""
     model = _editable(client, name, disk)
@@ -55,7 +55,7 @@ def load_version(
 
 
 def unload_version(
-    client: TritonClient, name: str, version: int, *, disk: Disk, timeout: float = LOAD_TIMEOUT
+    client: TritonClient, name: str, version: int, *, disk: ServedFolder, timeout: float = LOAD_TIMEOUT
 ) -> LoadResult:
     """Take one version out of service; the others go on answering. Refused for the last one that is served."""
     served = _served(client, name)
@@ -82,7 +82,7 @@ def _meant(client: TritonClient, model: ModelOnDisk) -> set[int]:
 
 
 def _serve_exactly(
-    client: TritonClient, model: ModelOnDisk, versions: Collection[int], *, disk: Disk, timeout: float
+    client: TritonClient, model: ModelOnDisk, versions: Collection[int], *, disk: ServedFolder, timeout: float
 ) -> LoadResult:
     """Keep a policy that picks just these versions already, such as "the newest two"."""
     if set(model.served) == set(versions):
@@ -91,7 +91,9 @@ def _serve_exactly(
     return _serve(client, model, policy, disk=disk, timeout=timeout)
 
 
-def _load_and_drain(client: TritonClient, model: ModelOnDisk, text: str, disk: Disk, timeout: float) -> LoadResult:
+def _load_and_drain(
+    client: TritonClient, model: ModelOnDisk, text: str, disk: ServedFolder, timeout: float
+) -> LoadResult:
     """Load with this config, and wait until versions that leave service have answered; that wait may end early."""
     deadline = Deadline.after(timeout)
     is_choice = policy_note(model.text or "") in (SET_WITH_SERVE, AS_IN_CATALOG)
@@ -105,7 +107,7 @@ def _load_and_drain(client: TritonClient, model: ModelOnDisk, text: str, disk: D
     return outcome
 
 
-def _editable(client: TritonClient, name: str, disk: Disk) -> ModelOnDisk:
+def _editable(client: TritonClient, name: str, disk: ServedFolder) -> ModelOnDisk:
     require_known(client, name)
     model = disk.read(name)
     if model and model.config_error:

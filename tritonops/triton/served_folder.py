@@ -70,31 +70,31 @@ class ModelOnDisk:
 
 
 @dataclass(frozen=True)
-class Note:
+class LoadRecord:
     """What a server was seen to serve of one model, right after a load that was verified."""
 
     files: Mapping[str, str]
     config: str | None
     """config.pbtxt as it was."""
     served_config: str
-    """The ModelConfig that was served, as `packed` gives it."""
+    """The ModelConfig that was served, as `pack_config` gives it."""
     newest: int
     """The newest time of anything below the model, in nanoseconds; Triton takes no notice of what is not newer."""
 
 
 @dataclass(frozen=True)
-class Disk:
+class ServedFolder:
     """The models of one models directory, and the notes about the server at one address."""
 
     models_dir: Path
-    notes_dir: Path
+    records_dir: Path
     log: Path
     """What an embedded Triton of this models directory writes; another Triton's log is out of reach."""
     callers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For each model that others call by themselves, as models.toml declares with `depends_on`: those others."""
 
     @classmethod
-    def of(cls, models_dir: Path, url: str, *, callers: Mapping[str, tuple[str, ...]] | None = None) -> Disk:
+    def of(cls, models_dir: Path, url: str, *, callers: Mapping[str, tuple[str, ...]] | None = None) -> ServedFolder:
         """The notes and the log lie in `X/.server`, beside `X/triton`."""
         beside = models_dir.with_name(".server")
         address = url.replace("localhost:", "127.0.0.1:")
@@ -126,42 +126,42 @@ class Disk:
         versions = Repository(self.models_dir).versions(name)
         return ModelOnDisk(name, folder, text, error, versions, _fingerprints(folder))
 
-    def note(self, name: str) -> Note | None:
+    def record(self, name: str) -> LoadRecord | None:
         """Recall what the server was last seen to serve of a model; None where nobody wrote it down."""
         try:
-            return parse_record(Note, read_text(self._note(name), MAX_RECORD))
+            return parse_record(LoadRecord, read_text(self._path(name), MAX_RECORD))
         except (UnreadableFileError, ValueError):
             return None
 
-    def remember(self, name: str, note: Note) -> None:
+    def save(self, name: str, record: LoadRecord) -> None:
         """Write down what the server serves. Where that is impossible, the next load takes nothing for granted."""
         with suppress(OSError):
-            self.notes_dir.mkdir(parents=True, exist_ok=True)
-            write_json(self._note(name), asdict(note), sync=False)
+            self.records_dir.mkdir(parents=True, exist_ok=True)
+            write_json(self._path(name), asdict(record), sync=False)
 
-    def forget(self, name: str) -> None:
+    def discard(self, name: str) -> None:
         """Drop the note about a model that is no longer served, or whose load failed."""
         with suppress(OSError):
-            self._note(name).unlink(missing_ok=True)
+            self._path(name).unlink(missing_ok=True)
 
-    def forget_before(self, started: float) -> None:
+    def discard_before(self, started: float) -> None:
         """Drop what was noted before the server started, in seconds since the epoch: it has loaded all anew since."""
-        for note in self.notes_dir.glob("*.json"):
+        for note in self.records_dir.glob("*.json"):
             with suppress(OSError):
                 if note.stat().st_mtime < started:
                     note.unlink()
 
-    def _note(self, name: str) -> Path:
-        return self.notes_dir / f"{quote(name, safe='')}.json"
+    def _path(self, name: str) -> Path:
+        return self.records_dir / f"{quote(name, safe='')}.json"
 
 
-def packed(served: ModelConfig) -> str:
+def pack_config(served: ModelConfig) -> str:
     """Write a ModelConfig as a text that is the same for the same config, to see later whether it is served still."""
     return base64.b64encode(served.SerializeToString(deterministic=True)).decode()
 
 
-def unpacked(served: str) -> ModelConfig:
-    """Read a ModelConfig that `packed` wrote; an empty one where the text is damaged."""
+def unpack_config(served: str) -> ModelConfig:
+    """Read a ModelConfig that `pack_config` wrote; an empty one where the text is damaged."""
     from google.protobuf.message import DecodeError
     from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 
@@ -176,13 +176,13 @@ def newest_time(model: ModelOnDisk) -> int:
     return max((max(stat.st_mtime_ns, stat.st_ctime_ns) for _, stat in _walk(model.folder)), default=0)
 
 
-def touch(model: ModelOnDisk, note: Note | None) -> None:
+def touch(model: ModelOnDisk, record: LoadRecord | None) -> None:
     """Make every version newer than anything that Triton has seen below the model, so that its load is no no-op.
 
     Times may lie in the future: a clock was wrong, or an archive was. Raises RepositoryError where the version
     folders are not ours to touch.
     """
-    when = max(time.time_ns(), newest_time(model) + 1, (note.newest if note else 0) + 1)
+    when = max(time.time_ns(), newest_time(model) + 1, (record.newest if record else 0) + 1)
     try:
         for version in model.served:
             os.utime(model.folder / str(version), ns=(when, when))

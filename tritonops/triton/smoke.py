@@ -22,7 +22,7 @@ from tritonops.documents import abbreviate, read_json
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError
 from tritonops.triton.client.api_types import ModelMetadata
 from tritonops.triton.client.client import TritonClient
-from tritonops.triton.client.response import Answer, Output
+from tritonops.triton.client.response import InferenceResult, OutputTensor
 from tritonops.triton.infer import (
     INFER_TIMEOUT,
     as_array,
@@ -156,13 +156,13 @@ def _inputs(test: SmokeTest, metadata: ModelMetadata) -> dict[str, Any]:
     return as_tensors(test.inputs, metadata, where=str(test.path))
 
 
-def _wrong_count(test: SmokeTest, answer: Answer) -> Iterator[str]:
+def _wrong_count(test: SmokeTest, answer: InferenceResult) -> Iterator[str]:
     count = len(answer.responses)
     if test.responses not in (None, count):
         yield f"sent {count} responses, expected {test.responses}"
 
 
-def _problems(test: SmokeTest, outputs: Mapping[str, Output]) -> Iterator[str]:
+def _problems(test: SmokeTest, outputs: Mapping[str, OutputTensor]) -> Iterator[str]:
     for name in {**test.outputs, **test.shapes}:
         if name not in outputs:
             yield f"there is no output {name}; there are: {', '.join(outputs)}"
@@ -174,7 +174,7 @@ def _problems(test: SmokeTest, outputs: Mapping[str, Output]) -> Iterator[str]:
             yield f"{name}{problem}"
 
 
-def _mismatch(output: Output, expected: object, tolerance: float) -> str | None:
+def _mismatch(output: OutputTensor, expected: object, tolerance: float) -> str | None:
     """Find the first value that is not the expected one."""
     import numpy as np
 

@@ -14,14 +14,14 @@ from tritonops.triton.dependents import ensemble_steps
 from tritonops.triton.list import require_known
 from tritonops.triton.load import _SERVED, LOAD_TIMEOUT, _refuse_stuck
 from tritonops.triton.load_result import LoadResult
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 if TYPE_CHECKING:
     pass
 
 
 def unload_model(
-    client: TritonClient, name: str, *, disk: Disk | None = None, timeout: float = LOAD_TIMEOUT
+    client: TritonClient, name: str, *, disk: ServedFolder | None = None, timeout: float = LOAD_TIMEOUT
 ) -> LoadResult:
     """Take all versions of a model out of service, and return once none is left; requests under way are answered.
 
@@ -44,7 +44,7 @@ def unload_model(
         )
     _refuse_stuck(disk, name, rows)
     if disk:
-        disk.forget(name)
+        disk.discard(name)
     try:
         client.unload(name, timeout=deadline.left)
     except TritonTimeoutError as exc:
@@ -62,6 +62,6 @@ def serving_ensembles(client: TritonClient, step: str) -> list[str]:
     return sorted(name for name in names if step in ensemble_steps(client.config(name)))
 
 
-def _serving_callers(client: TritonClient, name: str, disk: Disk | None) -> list[str]:
+def _serving_callers(client: TritonClient, name: str, disk: ServedFolder | None) -> list[str]:
     in_service = {row.name for row in client.index() if row.state == "READY"}
     return sorted(in_service & {*(disk.callers.get(name, ()) if disk else ())})

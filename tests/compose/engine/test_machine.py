@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.machines import other_machine, rootless_engine
-from tests.compose.projects import Project, remove_project
+from tests.compose.projects import ComposeProject, remove_project
 from tritonops.compose.engine.docker import Docker
 from tritonops.compose.engine.machine import engine_machine, reachable_address
 from tritonops.errors import EngineUnreachableError, InputError, ServiceError
@@ -64,7 +64,7 @@ pytest_docker = pytest.mark.docker
 
 @pytest.fixture
 def project(tmp_path):
-    made = Project.at(tmp_path, "first")
+    made = ComposeProject.at(tmp_path, "first")
     yield made
     remove_project(made.name)
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.compose.projects import Project, docker, remove_project
+from tests.compose.projects import ComposeProject, docker, remove_project
 from tests.onnx_models import affine, write_model
 from tests.paths import PROJECT
 from tritonops.compose.build_cpu import CPU_IMAGE
@@ -118,7 +118,7 @@ def test_models_in_a_volume_are_those_that_are_expected(project, tmp_path):
 
 @pytest.mark.docker
 def test_models_that_were_downloaded_under_a_strict_umask_can_be_read_in_the_container(tmp_path):
-    project = Project.at(tmp_path)
+    project = ComposeProject.at(tmp_path)
     source = write_model(tmp_path / "made", "first", {1: affine(3)})
     (tmp_path / "models.toml").write_text(
         f'[[models.first]]\npath = "{source / "1" / "model.onnx"}"\ntriton_version = 1\n'
@@ -142,7 +142,7 @@ def test_models_that_were_downloaded_under_a_strict_umask_can_be_read_in_the_con
 
 @pytest.mark.docker
 def test_an_empty_folder_is_a_warning_that_names_the_command_to_fill_it(tmp_path):
-    project = Project.at(tmp_path)
+    project = ComposeProject.at(tmp_path)
     try:
         done = project.inv("compose.up", "--cpu")
     finally:

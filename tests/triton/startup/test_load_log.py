@@ -1,6 +1,6 @@
 import pytest
 
-from tritonops.triton.startup.load_log import LoadLog, crash_words, stuck_loads
+from tritonops.triton.startup.load_log import LoadLog, crash_message, stuck_loads
 
 LOADING = 'I1126 23:05:19.985034 11530 model_lifecycle.cc:472] "loading: {name}:1"\n'
 NO_FILE = (
@@ -51,11 +51,12 @@ def test_what_was_thrown_and_what_it_says_are_a_crash_s_words():
     thrown = "terminate called after throwing an instance of 'std::length_error'"
     log = f"I1 x\n{thrown}\n  what():  basic_string\nSignal (6)\n"
     assert (
-        crash_words(log) == "terminate called after throwing an instance of 'std::length_error', what():  basic_string"
+        crash_message(log)
+        == "terminate called after throwing an instance of 'std::length_error', what():  basic_string"
     )
-    assert crash_words("I1 x\n") is None
+    assert crash_message("I1 x\n") is None
 
 
 def test_the_last_words_are_the_servers_and_not_those_of_a_models_process_before():
     log = "terminate called after throwing 'its own'\n  what():  a stub's\nI1 x\nterminate called recursively\n"
-    assert crash_words(log) == "terminate called recursively"
+    assert crash_message(log) == "terminate called recursively"

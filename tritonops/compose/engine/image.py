@@ -27,6 +27,6 @@ def inspect_image(docker: Docker, image: str) -> Mapping[str, Any] | None:
 def platforms(docker: Docker, image: str) -> str:
     """Say for which platform the image is, and which one the engine has."""
     found: Mapping[str, Any] = inspect_image(docker, image) or {}
-    engine = json.loads(docker.output(["docker", "version", "--format", "{{json .Server}}"]))
+    engine = json.loads(docker.output(["docker", "version", "--format", "{{json .ServedContainer}}"]))
     its = f"{found.get('Os')}/{found.get('Architecture')}"
     return f"the image {image} is for {its}, the engine's machine is {engine['Os']}/{engine['Arch']}"

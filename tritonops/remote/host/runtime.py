@@ -16,6 +16,7 @@ from tritonops.documents import MAX_RECORD
 from tritonops.errors import TokenRefusedError, TritonOpsError, TritonUnreachableError, UnreadableFileError
 from tritonops.files import read_text_if_present, write_json
 from tritonops.models.disk.repository import Repository
+from tritonops.project import Project
 from tritonops.remote.host.outage import Outage
 from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
 from tritonops.remote.layout.definition import StartRecord, definition
@@ -127,7 +128,7 @@ class Runtime:
         return self.release.record.runtime == "embedded"
 
     def _service(self) -> Service:
-        return Service.of(self._settings, cpu=self.release.record.config == "cpu")
+        return Service.of(Project(self._settings), cpu=self.release.record.config == "cpu")
 
     def _containers(self) -> list[Container]:
         service = self._service()

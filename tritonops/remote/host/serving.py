@@ -12,14 +12,14 @@ from tritonops.triton.client.client import TritonClient
 from tritonops.triton.dependents import ensemble_steps, ensembles
 from tritonops.triton.list import list_models
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 from tritonops.triton.unload import unload_model
 
 
 def serve(
     client: TritonClient,
-    disk: Disk,
+    disk: ServedFolder,
     changed: Collection[str],
     *,
     optional: Collection[str] = (),
@@ -39,7 +39,7 @@ def serve(
     for name in wanted:
         if name in changed or name not in before:
             on_step(f"load {name}")
-            disk.forget(name)
+            disk.discard(name)
         if name in changed or name not in before or name not in proved:
             _attempt(failures, name, lambda name=name: load_model(client, name, disk=disk))  # type: ignore[misc]
     for name in _users_first(client, disk, before - set(wanted)):
@@ -54,7 +54,7 @@ def serve(
         raise PartialFailureError("Triton does not serve what is on disk", failures)
 
 
-def _users_first(client: TritonClient, disk: Disk, names: Collection[str]) -> list[str]:
+def _users_first(client: TritonClient, disk: ServedFolder, names: Collection[str]) -> list[str]:
     """Order models so that an ensemble is unloaded before the models that it consists of."""
     users = ensembles(client, disk, list_models(client)) if len(names) > 1 else {}
     ordered: list[str] = []

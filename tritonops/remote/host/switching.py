@@ -34,7 +34,7 @@ from tritonops.remote.layout.triton_state import config_digest
 from tritonops.remote.layout.triton_state import served as served_models
 from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.client.closed import require_closed_grpc
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -167,7 +167,7 @@ def serve_release(
     known = {} if restart else {name: load for name, load in loads.items() if name not in changed}
     with connect(settings.triton_url, token=settings.triton_token) as client:
         callers = declared_callers(settings.models_toml)
-        disk = Disk.of(layout.models_dir, settings.triton_url, callers=callers)
+        disk = ServedFolder.of(layout.models_dir, settings.triton_url, callers=callers)
         names = set(Repository(layout.models_dir).enabled_names())
         proved = names if restart else known.keys() | (names - listed_models(release))
         serve(client, disk, () if restart else changed, optional=optional, proved=proved, on_step=on_step)

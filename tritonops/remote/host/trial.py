@@ -19,6 +19,7 @@ from tritonops.files import link_or_copy
 from tritonops.models.dependents import declared_callers
 from tritonops.models.disk.repository import CONFIG_NAME, Repository
 from tritonops.models.rules.hazards import ensembles_with, steps_on_disk
+from tritonops.project import Project
 from tritonops.remote.host.mirror import differing
 from tritonops.remote.host.release_env import settings_of
 from tritonops.remote.host.runtime import NOT_RUNNING, Runtime
@@ -30,7 +31,7 @@ from tritonops.server.installation import fetch_libpython
 from tritonops.server.ports import Ports, free_ports, require_free
 from tritonops.settings import Settings
 from tritonops.triton.client.client import connect
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 # A Triton without models, and what a model takes beside its files, are a guess that is rather too high.
 _MEMORY_OF_TRITON = 600_000_000
@@ -56,7 +57,7 @@ def try_release(layout: Layout, release: Release, *, optional: Collection[str] =
             connect(url, token=settings.triton_token) as client,
         ):
             callers = declared_callers(settings.models_toml)
-            disk = Disk.of(settings.models_dir, url, callers=callers)
+            disk = ServedFolder.of(settings.models_dir, url, callers=callers)
             serve(client, disk, (), optional=optional, proved=names, on_step=on_step)
             smoke(client, settings.config_dir, {name for name, _ in served(client)}, on_step=on_step)
 
@@ -113,7 +114,7 @@ def _models(release: Release, names: Collection[str], folder: Path) -> Iterator[
 
 
 def _service(settings: Settings, release: Release) -> Service:
-    return Service.of(settings, cpu=release.record.config == "cpu")
+    return Service.of(Project(settings), cpu=release.record.config == "cpu")
 
 
 def _affected(models_dir: Path, changed: Collection[str], *, all_: bool) -> list[str]:

@@ -21,7 +21,7 @@ from tritonops.errors import (
 )
 from tritonops.models.catalog.rules import is_junk
 from tritonops.triton.client.api_types import ModelMetadata, ModelStatistics, ModelStatus, TensorSpec
-from tritonops.triton.client.response import Answer, Output, read_response
+from tritonops.triton.client.response import InferenceResult, OutputTensor, read_response
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, NDArray[Any]]
 
 
-ANSWER_TIMEOUT = 10.0
+CALL_TIMEOUT = 10.0
 PROBE_TIMEOUT = 2.0
 _MAX_ERROR = 1 << 24
 _NOT_AVAILABLE = re.compile("requested model '.*' is not available")
 _TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
 
 
-class _Server(Protocol):
+class _GrpcClient(Protocol):
     """The methods of tritonclient.grpc.InferenceServerClient that we call; it comes without types."""
 
     def is_server_live(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
@@ -81,12 +81,12 @@ def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
 class TritonClient:
     """The calls of one server. Each raises TritonUnreachableError, TokenRefusedError or TritonError."""
 
-    def __init__(self, url: str, server: _Server, *, token: str | None = None) -> None:
+    def __init__(self, url: str, server: _GrpcClient, *, token: str | None = None) -> None:
         self.url = url
         self._server = server
         self._headers = {_TOKEN_HEADER: token} if token else {}
 
-    def is_ready(self, *, timeout: float = ANSWER_TIMEOUT) -> bool:
+    def is_ready(self, *, timeout: float = CALL_TIMEOUT) -> bool:
         """Ask whether the server says that it is ready; that proves nothing about single models."""
         return bool(self._call(self._server.is_server_ready, timeout=timeout))
 
@@ -123,13 +123,13 @@ class TritonClient:
 
     def config(self, name: str, *, version: int | None = None) -> Message:
         """Fetch the inference.ModelConfig that is served, completed by Triton and the backend."""
-        answer = self._call(self._server.get_model_config, name, _written(version))
+        answer = self._call(self._server.get_model_config, name, _version_text(version))
         config: Message = answer.config
         return config
 
     def metadata(self, name: str, *, version: int | None = None) -> ModelMetadata:
         """Fetch the inputs and outputs of a served model."""
-        answer = self._call(self._server.get_model_metadata, name, _written(version))
+        answer = self._call(self._server.get_model_metadata, name, _version_text(version))
         return ModelMetadata(
             answer.name, tuple(map(int, answer.versions)), _specs(answer.inputs), _specs(answer.outputs)
         )
@@ -141,9 +141,11 @@ class TritonClient:
 
     def infer(self, name: str, inputs: Tensors, *, version: int | None = None, timeout: float) -> dict[str, Any]:
         """Run one inference; arrays in and out by name. BYTES are object arrays of bytes, BF16 those of ml_dtypes."""
-        return {output.name: output.array for output in self.ask(name, inputs, version=version, timeout=timeout)}
+        return {
+            output.name: output.array for output in self.infer_outputs(name, inputs, version=version, timeout=timeout)
+        }
 
-    def ask(
+    def infer_outputs(
         self,
         name: str,
         inputs: Tensors,
@@ -151,16 +153,18 @@ class TritonClient:
         version: int | None = None,
         timeout: float,
         classes: Mapping[str, int] | None = None,
-    ) -> tuple[Output, ...]:
+    ) -> tuple[OutputTensor, ...]:
         """Run one inference. Raises DecoupledModelError.
 
         `classes` names the outputs to have, and how many of their largest values; 0 stands for the output as it is.
         """
         tensors = [_infer_input(name, array) for name, array in inputs.items()]
-        result = self._call(self._server.infer, name, tensors, _written(version), _requested(classes), timeout=timeout)
+        result = self._call(
+            self._server.infer, name, tensors, _version_text(version), _requested_outputs(classes), timeout=timeout
+        )
         return read_response(result.get_response(), classes)
 
-    def ask_stream(
+    def infer_stream(
         self,
         name: str,
         inputs: Tensors,
@@ -169,31 +173,31 @@ class TritonClient:
         timeout: float,
         max_responses: int,
         classes: Mapping[str, int] | None = None,
-    ) -> Answer:
+    ) -> InferenceResult:
         """Ask a decoupled model, and take its responses until the last one, or so many; `timeout` is for all."""
         arrived: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._server.start_stream(
             lambda result, error: arrived.put((result, error)), headers=self._headers, stream_timeout=timeout
         )
-        responses: list[tuple[Output, ...]] = []
+        responses: list[tuple[OutputTensor, ...]] = []
         try:
             self._server.async_stream_infer(
                 name,
                 [_infer_input(name, array) for name, array in inputs.items()],
-                model_version=_written(version),
-                outputs=_requested(classes),
+                model_version=_version_text(version),
+                outputs=_requested_outputs(classes),
                 enable_empty_final_response=True,
             )
             for response in self._arriving(arrived, timeout):
                 if response.outputs and len(responses) == max_responses:
-                    return Answer(tuple(responses), is_decoupled=True, is_complete=False)
+                    return InferenceResult(tuple(responses), is_decoupled=True, is_complete=False)
                 if response.outputs:
                     responses.append(read_response(response, classes))
                 if response.parameters["triton_final_response"].bool_param:
                     break
         finally:
             self._server.stop_stream(cancel_requests=True)
-        return Answer(tuple(responses), is_decoupled=True)
+        return InferenceResult(tuple(responses), is_decoupled=True)
 
     def _arriving(self, arrived: queue.SimpleQueue[tuple[Any, Any]], timeout: float) -> Iterator[Any]:
         ends = time.monotonic() + timeout
@@ -203,18 +207,18 @@ class TritonClient:
             except queue.Empty:
                 raise TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s") from None
             if error is not None:
-                raise self._translated(error, timeout) from error
+                raise self._translate_error(error, timeout) from error
             yield result.get_response()
 
-    def _call(self, method: Callable[..., Any], *args: Any, timeout: float = ANSWER_TIMEOUT) -> Any:
+    def _call(self, method: Callable[..., Any], *args: Any, timeout: float = CALL_TIMEOUT) -> Any:
         from tritonclient.utils import InferenceServerException
 
         try:
             return method(*args, headers=self._headers, client_timeout=timeout)
         except InferenceServerException as exc:
-            raise self._translated(exc, timeout) from exc
+            raise self._translate_error(exc, timeout) from exc
 
-    def _translated(self, exc: Any, timeout: float) -> Exception:
+    def _translate_error(self, exc: Any, timeout: float) -> Exception:
         """Split tritonclient's single exception into the cases that our callers tell apart."""
         message, status = exc.message() or str(exc), exc.status()
         if "protocol is restricted" in message:
@@ -285,7 +289,7 @@ def _infer_input(name: str, array: NDArray[Any]) -> Any:
     return tensor.set_data_from_numpy(array)
 
 
-def _requested(classes: Mapping[str, int] | None) -> list[Any] | None:
+def _requested_outputs(classes: Mapping[str, int] | None) -> list[Any] | None:
     """Ask for these outputs, some with their largest values alone; None asks for all as they are."""
     from tritonclient.grpc import InferRequestedOutput
 
@@ -316,5 +320,5 @@ def _average_ms(nanoseconds: int, count: int) -> float | None:
     return round(nanoseconds / count / 1e6, 3) if count else None
 
 
-def _written(version: int | None) -> str:
+def _version_text(version: int | None) -> str:
     return "" if version is None else str(version)

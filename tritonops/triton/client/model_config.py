@@ -54,8 +54,8 @@ def as_diff(found: list[FieldDifference], *, disk: str) -> str:
     """Write differences as a unified diff from the served config to the one on disk."""
     lines = ["--- served", f"+++ {disk}"]
     for difference in found:
-        lines += [f"-{difference.path}: {_written(difference.served)}"] if difference.served is not None else []
-        lines += [f"+{difference.path}: {_written(difference.disk)}"] if difference.disk is not None else []
+        lines += [f"-{difference.path}: {_format_value(difference.served)}"] if difference.served is not None else []
+        lines += [f"+{difference.path}: {_format_value(difference.disk)}"] if difference.disk is not None else []
     return "\n".join(lines)
 
 
@@ -84,11 +84,11 @@ def _pairs(disk: list[Any], served: list[Any]) -> list[tuple[Any, Any, Any]] | N
     return [(index, *items) for index, items in enumerate(zip(disk, served, strict=True))]
 
 
-def _written(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + " ".join(f"{key}: {_written(item)}" for key, item in value.items()) + " }"
+        return "{ " + " ".join(f"{key}: {_format_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_written, value)) + "]"
+        return "[" + ", ".join(map(_format_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

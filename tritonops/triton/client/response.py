@@ -23,7 +23,7 @@ class TopClass:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTensor:
     """One output of a response, as a numpy array: BYTES as objects, BF16 as ml_dtypes has it."""
 
     name: str
@@ -42,10 +42,10 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Answer:
+class InferenceResult:
     """Every response to one request."""
 
-    responses: tuple[tuple[Output, ...], ...]
+    responses: tuple[tuple[OutputTensor, ...], ...]
     is_decoupled: bool = False
     """Whether the model sends as many responses as it likes."""
     is_complete: bool = True
@@ -54,7 +54,7 @@ class Answer:
     """Outputs that came as another type or shape than the model declares, in words."""
 
 
-def read_response(response: Any, classes: Mapping[str, int] | None = None) -> tuple[Output, ...]:
+def read_response(response: Any, classes: Mapping[str, int] | None = None) -> tuple[OutputTensor, ...]:
     """Read a ModelInferResponse; `classes` has how many of an output's largest values were asked for.
 
     Raises TritonError where an output's bytes are not those of its type and shape.
@@ -65,7 +65,7 @@ def read_response(response: Any, classes: Mapping[str, int] | None = None) -> tu
     )
 
 
-def _output(output: Any, content: bytes | None, *, top: bool) -> Output:
+def _output(output: Any, content: bytes | None, *, top: bool) -> OutputTensor:
     shape = tuple(output.shape)
     flat = None if content is None else _values(output.datatype, content)
     if flat is None or len(flat) != math.prod(shape):
@@ -75,7 +75,7 @@ def _output(output: Any, content: bytes | None, *, top: bool) -> Output:
         )
     array = flat.reshape(shape)
     is_top = top and output.datatype == "BYTES"
-    return Output(output.name, output.datatype, array, tuple(_top(array)) if is_top else ())
+    return OutputTensor(output.name, output.datatype, array, tuple(_top(array)) if is_top else ())
 
 
 def _values(datatype: str, content: bytes) -> NDArray[Any] | None:

@@ -18,7 +18,7 @@ from tritonops.triton.served_folder import parse_once, policy_of
 
 
 @dataclass(frozen=True)
-class WantedConfig:
+class DeclaredConfig:
     """A model's config as it is and as it should be."""
 
     path: Path
@@ -74,7 +74,7 @@ class WantedConfig:
 
     @property
     def diff(self) -> str | None:
-        """From the config on disk to the wanted one; None where they agree."""
+        """From the config on disk to the declared one; None where they agree."""
         if not self.differs:
             return None
         lines = (self.there or "").splitlines(), (self.text or "").splitlines()
@@ -82,7 +82,7 @@ class WantedConfig:
         return "\n".join(difflib.unified_diff(*lines, source, "triton-config", lineterm=""))
 
 
-def wanted_for(
+def declared_config(
     catalog: Catalog,
     repository: Repository,
     config_dir: Path,
@@ -90,7 +90,7 @@ def wanted_for(
     *,
     variant: Variant | None,
     loaded: str | None = None,
-) -> WantedConfig:
+) -> DeclaredConfig:
     """Work out the config of a model of models.toml.
 
     Without a `variant`, one on disk that is either the GPU's or the CPU's is right, and else it is the GPU's. A model
@@ -106,17 +106,17 @@ def wanted_for(
     }
     chosen = variant or VARIANTS[0]
     if there is not None and (there in texts.values() or not texts):
-        return WantedConfig(path, there, there, path, is_proven=there == loaded)
+        return DeclaredConfig(path, there, there, path, is_proven=there == loaded)
     if chosen not in texts:
-        return WantedConfig(path, there, None, path, f"there is no {sources[chosen]}")
-    return WantedConfig(path, there, texts[chosen], sources[chosen])
+        return DeclaredConfig(path, there, None, path, f"there is no {sources[chosen]}")
+    return DeclaredConfig(path, there, texts[chosen], sources[chosen])
 
 
-def without_undeclared(wanted: WantedConfig, declared: set[int], on_disk: tuple[int, ...]) -> WantedConfig:
+def without_undeclared(config: DeclaredConfig, declared: set[int], on_disk: tuple[int, ...]) -> DeclaredConfig:
     """Take versions that models.toml does not have out of the policy, as triton.serve would."""
-    picked = {*wanted.policy.served(on_disk)}
-    if wanted.text is None or wanted.config is None or picked <= declared:
-        return wanted
+    picked = {*config.policy.served(on_disk)}
+    if config.text is None or config.config is None or picked <= declared:
+        return config
     versions = tuple(sorted(picked & declared or declared))
-    text = set_version_policy(wanted.text, VersionPolicy("specific", versions=versions))
-    return replace(wanted, text=text, is_proven=False)
+    text = set_version_policy(config.text, VersionPolicy("specific", versions=versions))
+    return replace(config, text=text, is_proven=False)

@@ -16,17 +16,17 @@ from tritonops.models.sources.path_source import source_problems
 from tritonops.project import Project
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
-from tritonops.triton.comparison import changed_config, changed_versions, override, ready
-from tritonops.triton.dependents import ensemble_steps, lacking_step
+from tritonops.triton.comparison import changed_config, changed_versions, override_diff, ready
+from tritonops.triton.dependents import ensemble_steps, missing_step
 from tritonops.triton.list import list_models
-from tritonops.triton.plan.declared_config import WantedConfig, wanted_for, without_undeclared
+from tritonops.triton.plan.declared_config import DeclaredConfig, declared_config, without_undeclared
 from tritonops.triton.plan.plan import Action, Plan, PlannedModel, PlannedVersion
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 
 def make_plan(
-    client: TritonClient,
     project: Project,
+    client: TritonClient,
     *,
     include: Sequence[str] = (),
     variant: Variant | None = None,
@@ -38,7 +38,7 @@ def make_plan(
     What models.toml does not have is reported and left alone; with `prune` it is to go out of service. Raises
     CatalogError, InputError, UnknownModelError for a name in `include` that is nowhere, and what the client raises.
     """
-    planner = _Planner(client, project, variant, prune=prune)
+    planner = _Planner(project, client, variant, prune=prune)
     for name in include:
         if name not in planner.names:
             raise UnknownModelError(
@@ -57,7 +57,7 @@ class _Declared:
     name: str
     entries: Mapping[int, ModelVersion]
     on_disk: tuple[int, ...]
-    wanted: WantedConfig
+    config: DeclaredConfig
     server: Mapping[int, ModelStatus]
     served_diff: str | None
     """From the config that is served to the one on disk."""
@@ -67,7 +67,7 @@ class _Declared:
     @property
     def picked(self) -> tuple[int, ...]:
         """The versions that the policy picks of those that are there or will be."""
-        return self.wanted.policy.served(tuple(sorted({*self.on_disk, *self.entries})))
+        return self.config.policy.served(tuple(sorted({*self.on_disk, *self.entries})))
 
     @property
     def versions(self) -> list[int]:
@@ -78,7 +78,7 @@ class _Declared:
 class _Planner:
     """What is the same for all models."""
 
-    def __init__(self, client: TritonClient, project: Project, variant: Variant | None, *, prune: bool) -> None:
+    def __init__(self, project: Project, client: TritonClient, variant: Variant | None, *, prune: bool) -> None:
         self._client, self._settings, self._catalog = client, project.settings, project.catalog
         self._variant, self._prune = variant, prune
         self._lock = project.lock
@@ -89,7 +89,7 @@ class _Planner:
             if isinstance(error, SourceChangedError)
         }
         self._repository = project.repository
-        self._disk = Disk.of(project.settings.models_dir, client.url)
+        self._disk = ServedFolder.of(project.settings.models_dir, client.url)
         self._server = _by_name(list_models(client))
         self._enabled = {*self._repository.enabled_names()}
         self._disabled = {*self._repository.disabled_names()}
@@ -127,7 +127,7 @@ class _Planner:
             server = states.get(version) if version else None
             pruned: list[Action] = ["unload"] if server in ("READY", "LOADING") else []
             pruned += ["disable"] if name in self._enabled else []
-            actions: tuple[Action, ...] = tuple(pruned) if self._prune and pruned else ("keep",)
+            actions: tuple[Action, ...] = tuple(pruned) if self._prune and pruned else ("unchanged",)
             yield PlannedVersion(name, version, False, disk, server, actions, reason)
 
     def _lost_step(self, name: str) -> str | None:
@@ -141,9 +141,9 @@ class _Planner:
         if reasons := [row.reason for row in rows if row.reason and row.reason != "unloaded"]:
             return reasons[-1]
         # Triton says "unloaded" of it, as of one that somebody unloaded; but then nothing is noted of its load.
-        if self._disk.note(name) is None:
+        if self._disk.record(name) is None:
             return None
-        return lacking_step(model.config, itertools.chain(*self._server.values())) or self._overridden(model.config)
+        return missing_step(model.config, itertools.chain(*self._server.values())) or self._overridden(model.config)
 
     def _overridden(self, ensemble: ModelConfig) -> str | None:
         """Name a step that another client loaded with a config of its own, with which the ensemble may not fit."""
@@ -151,8 +151,8 @@ class _Planner:
         return f"its step {step} is served with another config than it was loaded with" if step else None
 
     def _is_overridden(self, name: str) -> bool:
-        model, note = self._disk.read(name), self._disk.note(name)
-        return bool(model and note and override(self._client, model, note))
+        model, note = self._disk.read(name), self._disk.record(name)
+        return bool(model and note and override_diff(self._client, model, note))
 
     def _steps(self, name: str) -> tuple[str, ...]:
         model = self._disk.read(name) if self._prune else None
@@ -171,21 +171,21 @@ class _Planner:
         states = {row.version: row.state for row in self._rows(name) if row.version is not None}
         for version in sorted({entry.version for entry in self._catalog.versions_of(name)} | {*states}):
             server = states.get(version)
-            actions: tuple[Action, ...] = ("unload",) if server in ("READY", "LOADING") else ("keep",)
+            actions: tuple[Action, ...] = ("unload",) if server in ("READY", "LOADING") else ("unchanged",)
             yield PlannedVersion(name, version, True, "disabled", server, actions, "disabled")
 
     def _declared(self, name: str) -> PlannedModel:
         about = self._gather(name)
-        planned = [_planned(about, version, *self._place(about, version)) for version in about.versions]
-        wanted = about.wanted
+        planned = [_planned(about, version, *self._disk_state(about, version)) for version in about.versions]
+        config = about.config
         return PlannedModel(
             name,
             (*self._source_rows(name), *_model_rows(about), *planned),
-            config=wanted.text if wanted.differs and not wanted.problem else None,
-            config_there=wanted.there,
-            diff=wanted.diff or about.served_diff,
-            steps=(*wanted.steps, *self._called(name)),
-            is_unnoted=self._disk.note(name) is None and bool(ready(about.server.values())),
+            config=config.text if config.differs and not config.problem else None,
+            config_on_disk=config.there,
+            diff=config.diff or about.served_diff,
+            steps=(*config.steps, *self._called(name)),
+            is_unrecorded=self._disk.record(name) is None and bool(ready(about.server.values())),
         )
 
     def _source_rows(self, name: str) -> Iterator[PlannedVersion]:
@@ -196,8 +196,8 @@ class _Planner:
     def _gather(self, name: str) -> _Declared:
         entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
         on_disk = self._repository.versions(name)
-        model, note = self._disk.read(name), self._disk.note(name)
-        wanted = wanted_for(
+        model, note = self._disk.read(name), self._disk.record(name)
+        config = declared_config(
             self._catalog,
             self._repository,
             self._settings.config_dir,
@@ -206,21 +206,21 @@ class _Planner:
             loaded=note.config if note and note.files else None,
         )
         if self._prune:
-            wanted = without_undeclared(wanted, {*entries}, tuple(sorted({*on_disk, *entries})))
+            config = without_undeclared(config, {*entries}, tuple(sorted({*on_disk, *entries})))
         rows = {row.version: row for row in self._rows(name) if row.version is not None}
         diff = changed_config(self._client, model, note) if model and ready(rows.values()) else None
         changed = changed_versions(model, note) if model and note else []
         why = "its files are not those that were loaded" if note and note.files else "its last load was not completed"
-        return _Declared(name, entries, on_disk, wanted, rows, diff, dict.fromkeys(changed, why))
+        return _Declared(name, entries, on_disk, config, rows, diff, dict.fromkeys(changed, why))
 
-    def _place(self, about: _Declared, version: int) -> tuple[str, str | None]:
+    def _disk_state(self, about: _Declared, version: int) -> tuple[str, str | None]:
         """Say what stands in the place of a version, and why it has to be downloaded, if it has to."""
         entry = about.entries.get(version)
         if entry is None:
             return ("installed" if version in about.on_disk else "absent"), None
         pin = pin_of(entry, self._lock, self._catalog.path)
         if pin is None:
-            return self._unpinned_place(entry)
+            return self._unpinned_state(entry)
         state = install_state(self._store, pin, self._repository)
         if state == "absent":
             return "absent", "not on disk"
@@ -228,7 +228,7 @@ class _Planner:
             return state, "its files are not the pinned ones"
         return "installed", None
 
-    def _unpinned_place(self, entry: ModelVersion) -> tuple[str, str | None]:
+    def _unpinned_state(self, entry: ModelVersion) -> tuple[str, str | None]:
         if not (self._repository.version_dir(entry.name, entry.version) / entry.local_name).exists():
             return "absent", "not on disk"
         if entry.label in self._lock:
@@ -251,36 +251,36 @@ def _decision(
     about: _Declared, version: int, row: ModelStatus | None, lacks: str | None
 ) -> tuple[tuple[Action, ...], str | None]:
     """Say what to do about one version, and why; `lacks` says why it has to be downloaded, if it has to."""
-    wanted, is_picked = about.wanted, version in about.picked
-    policy = f"version_policy: {wanted.policy}" + (", set with triton.serve" if wanted.is_chosen else "")
+    config, is_picked = about.config, version in about.picked
+    policy = f"version_policy: {config.policy}" + (", set with triton.serve" if config.is_chosen else "")
     if lacks:
-        return (("download", "load") if is_picked and not wanted.problem else ("download",)), lacks
-    if wanted.problem:
-        return ("keep",), None
+        return (("download", "load") if is_picked and not config.problem else ("download",)), lacks
+    if config.problem:
+        return ("unchanged",), None
     if not is_picked:
-        return (("remove from serving",) if row and row.state == "READY" else ("keep",)), policy
+        return (("remove from serving",) if row and row.state == "READY" else ("unchanged",)), policy
     if row is None or row.state != "READY":
         return ("load",), (row.reason if row and row.reason != "unloaded" else None) or "not served"
     if version in about.changed:
         return ("load",), about.changed[version]
-    if wanted.differs:
+    if config.differs:
         return ("load",), "its config changes"
     if about.served_diff:
         return ("load",), "the config that is served is another one"
-    return ("keep",), policy if wanted.is_chosen else None
+    return ("unchanged",), policy if config.is_chosen else None
 
 
 def _model_rows(about: _Declared) -> Iterator[PlannedVersion]:
     """Give the rows about the model's config, where there is something to say about it."""
-    wanted = about.wanted
-    if wanted.problem:
-        yield _blocked(about.name, wanted.problem)
+    config = about.config
+    if config.problem:
+        yield _blocked(about.name, config.problem)
         return
-    if not {*about.picked} & {*about.entries} and not wanted.is_chosen:
+    if not {*about.picked} & {*about.entries} and not config.is_chosen:
         hidden = f"Triton serves version {', '.join(map(str, about.picked))}, which models.toml does not have"
         yield _blocked(about.name, f"{hidden}, instead of its own: --prune or `inv triton.serve` chooses those")
-    if wanted.differs:
-        reason = "differs from triton-config" if wanted.there is not None else "there is none on disk"
+    if config.differs:
+        reason = "differs from triton-config" if config.there is not None else "there is none on disk"
         yield PlannedVersion(about.name, None, True, None, None, ("config",), reason)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tritonops.errors import DifferenceError
 
-Action = Literal["download", "config", "load", "unload", "remove from serving", "disable", "keep", "blocked"]
+Action = Literal["download", "config", "load", "unload", "remove from serving", "disable", "unchanged", "blocked"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class PlannedModel:
     rows: tuple[PlannedVersion, ...]
     config: str | None = None
     """What config.pbtxt has to become; None where it stays as it is."""
-    config_there: str | None = None
+    config_on_disk: str | None = None
     """What config.pbtxt was when the plan was made; None for none."""
     diff: str | None = None
     """From the config on disk to the one of triton-config, or from the served one to the one on disk."""
     steps: tuple[str, ...] = ()
     """The models that an ensemble consists of, and those that a model calls: they come first, and go last."""
-    is_unnoted: bool = False
+    is_unrecorded: bool = False
     """It is served, and nobody noted from which files: Triton is asked to check."""
 
     def has(self, *actions: Action) -> bool:
@@ -54,7 +54,7 @@ class PlannedModel:
     @property
     def is_different(self) -> bool:
         """Whether anything is to be done."""
-        return any(row.actions != ("keep",) for row in self.rows)
+        return any(row.actions != ("unchanged",) for row in self.rows)
 
     @property
     def problem(self) -> str | None:

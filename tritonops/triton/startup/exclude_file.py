@@ -19,7 +19,7 @@ from tritonops.errors import RepositoryError
 from tritonops.files import locked, make_readable, read_text_if_present, write_text
 from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.hazards import hazard, steps_on_disk
-from tritonops.triton.served_folder import Disk
+from tritonops.triton.served_folder import ServedFolder
 
 EXCLUDE_FILE = ".exclude"
 _HEADER = """\
@@ -28,13 +28,13 @@ _HEADER = """\
 """
 
 
-class _Entry(NamedTuple):
+class _Exclusion(NamedTuple):
     fingerprint: str
     """Of the files that hung or crashed Triton; empty where the reason is only found anew at the next look."""
     reason: str
 
 
-_Entries = Mapping[str, _Entry]
+_Exclusions = Mapping[str, _Exclusion]
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class ExcludeFile:
         `refuse` gives further reasons against a model.
         """
 
-        def change(entries: _Entries) -> _Entries:
+        def change(entries: _Exclusions) -> _Exclusions:
             kept = {name: entry for name, entry in entries.items() if self._is_unchanged(name, entry)}
             names = [name for name in Repository(self.models_dir).enabled_names() if name not in kept]
             reasons = {name: refuse(name) or hazard(self.models_dir / name) for name in names}
-            return {**kept, **{name: _Entry("", reason) for name, reason in reasons.items() if reason}}
+            return {**kept, **{name: _Exclusion("", reason) for name, reason in reasons.items() if reason}}
 
         return self._change(change)
 
     def add(self, reasons: Mapping[str, str], *, is_certain: bool = True) -> dict[str, str]:
         """Exclude models as their files are now, and return the reasons of all; what is not certain is tried again."""
         added = {
-            name: _Entry(self._fingerprint(name) if is_certain else "", reason) for name, reason in reasons.items()
+            name: _Exclusion(self._fingerprint(name) if is_certain else "", reason) for name, reason in reasons.items()
         }
         return self._change(lambda entries: {**entries, **added})
 
@@ -78,7 +78,7 @@ class ExcludeFile:
         if self.path.exists():
             self._change(lambda entries: {name: entry for name, entry in entries.items() if name not in names})
 
-    def _change(self, change: Callable[[_Entries], _Entries]) -> dict[str, str]:
+    def _change(self, change: Callable[[_Exclusions], _Exclusions]) -> dict[str, str]:
         old = self._read()
         new = self._with_ensembles(change(old))
         if new != old:
@@ -87,14 +87,14 @@ class ExcludeFile:
                 self._write(new)
         return {name: entry.reason for name, entry in new.items()}
 
-    def _with_ensembles(self, entries: _Entries) -> _Entries:
+    def _with_ensembles(self, entries: _Exclusions) -> _Exclusions:
         """Triton loads an ensemble's steps with it, so one with an excluded step is excluded too."""
         if not entries:
             return entries
         entries = dict(entries)
         steps = {name: steps_on_disk(self.models_dir / name) for name in Repository(self.models_dir).enabled_names()}
         while due := {
-            name: _Entry("", f"its step {step} would be loaded with it: {entries[step].reason}")
+            name: _Exclusion("", f"its step {step} would be loaded with it: {entries[step].reason}")
             for name in steps.keys() - entries.keys()
             for step in steps[name]
             if step in entries
@@ -102,21 +102,21 @@ class ExcludeFile:
             entries |= due
         return entries
 
-    def _is_unchanged(self, name: str, entry: _Entry) -> bool:
+    def _is_unchanged(self, name: str, entry: _Exclusion) -> bool:
         return bool(entry.fingerprint) and entry.fingerprint == self._fingerprint(name)
 
     def _fingerprint(self, name: str) -> str:
-        model = Disk.of(self.models_dir, "").read(name)
+        model = ServedFolder.of(self.models_dir, "").read(name)
         if model is None:
             return ""
         return hashlib.sha256(f"{sorted(model.files.items())} {model.text}".encode()).hexdigest()[:16]
 
-    def _read(self) -> _Entries:
+    def _read(self) -> _Exclusions:
         text = read_text_if_present(self.path, MAX_RECORD) or ""
         rows = (line.split("\t", 2) for line in text.splitlines() if line.count("\t") > 1)
-        return {name: _Entry(fingerprint, reason) for name, fingerprint, reason in rows}
+        return {name: _Exclusion(fingerprint, reason) for name, fingerprint, reason in rows}
 
-    def _write(self, entries: _Entries) -> None:
+    def _write(self, entries: _Exclusions) -> None:
         for name, entry in entries.items():
             if not name.isprintable():
                 raise RepositoryError(

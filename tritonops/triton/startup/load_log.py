@@ -73,7 +73,7 @@ def stuck_loads(log: str) -> dict[str, str]:
     return following.stuck
 
 
-def crash_words(log: str) -> str | None:
+def crash_message(log: str) -> str | None:
     """Give the words of a server that crashed: what was thrown, and what it says, or the signal; None for no words."""
     # The last words are the server's own; a model's process may have written such before.
     if found := [*re.finditer(r"^(terminate called .*)(?:\n\s*(what\(\): .*))?", log, re.MULTILINE)]:
@@ -84,10 +84,10 @@ def crash_words(log: str) -> str | None:
 
 def last_lines(log: str, count: int = 5) -> list[str]:
     """Give the last lines of a server that crashed, without those of the stack that it writes then."""
-    return [line.strip() for line in telling_lines(log) if not _STACK.match(line)][-count:]
+    return [line.strip() for line in relevant_lines(log) if not _STACK.match(line)][-count:]
 
 
-def telling_lines(log: str) -> list[str]:
+def relevant_lines(log: str) -> list[str]:
     """Leave out empty lines, and the errors that Triton writes on every machine without a GPU."""
     return [line for line in log.splitlines() if line.strip() and not _WITHOUT_GPU.search(line)]
 

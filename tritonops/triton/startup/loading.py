@@ -21,10 +21,10 @@ from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.hazards import hazard, steps_on_disk
 from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.client.waiting import Deadline
-from tritonops.triton.comparison import note_loaded
-from tritonops.triton.served_folder import Disk, ModelOnDisk
+from tritonops.triton.comparison import record_if_served
+from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.startup.load_call import LoadCall
-from tritonops.triton.startup.load_log import LoadLog, crash_words
+from tritonops.triton.startup.load_log import LoadLog, crash_message
 
 ReadLog = Callable[[int], tuple[str, int]]
 """Reads what was logged since a position, 0 for all, and returns it with where the log ends now."""
@@ -80,8 +80,10 @@ class Loading:
             for names, width in ((self.together, PARALLEL), (self.alone, 1), (self._in_order(), 1)):
                 self._leave_out_ensembles()
                 due = [name for name in names if name not in self.reasons]
-                disk = Disk.of(self.models_dir, url)
-                run = _Run(client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in due}, deadline)
+                disk = ServedFolder.of(self.models_dir, url)
+                run = _LoadRun(
+                    client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in due}, deadline
+                )
                 crashed_at = run.load(width)
                 self.reasons |= run.reasons
                 self.answers |= run.answers
@@ -93,7 +95,7 @@ class Loading:
     def _crashed(self, loading: list[str], log: str) -> None:
         """Find the culprit, or leave that to the next run, which loads the suspects one by one."""
         self.crashes += 1
-        words = crash_words(log) or "it wrote no reason"
+        words = crash_message(log) or "it wrote no reason"
         if len(loading) == 1:
             self.reasons[loading[0]] = f"Triton crashed while it loaded this model: {words}"
         elif self.crashes >= _MAX_CRASHES:
@@ -133,13 +135,13 @@ def _hazard(model: Path) -> str | None:
     return f"left out: {reason}" if reason else None
 
 
-class _Run:
+class _LoadRun:
     """The loads of one server, until all have ended, are known to be stuck, or have used up their time."""
 
     def __init__(
         self,
         client: TritonClient,
-        disk: Disk,
+        disk: ServedFolder,
         read_log: ReadLog,
         is_alive: Callable[[], bool],
         timeouts: dict[str, float],
@@ -165,8 +167,8 @@ class _Run:
                 self._begin(self._waiting.popleft())
             if not self._wait():
                 return sorted(self._active)
-            self._give_up(self._stuck())
-            self._give_up(self._overdue())
+            self._abort(self._stuck())
+            self._abort(self._overdue())
             if self._deadline.left <= _POLL:
                 reason = f"not loaded within the {self._deadline.timeout:g} s for all models; --timeout allows more"
                 self.reasons |= dict.fromkeys([*self._active, *self._waiting], reason)
@@ -202,7 +204,7 @@ class _Run:
         """From then on, a config that another client brings into service is seen to be another one."""
         if model := self._on_disk[name]:
             with suppress(TritonOpsError):
-                note_loaded(self._client, self._disk, model)
+                record_if_served(self._client, self._disk, model)
 
     def _hangs_in_a_crash(self) -> bool:
         """Triton writes a stack trace when it crashes, and may wait for ever for a lock that it holds itself."""
@@ -225,7 +227,7 @@ class _Run:
         late = (call for name, call in self._active.items() if self._ends[name] < now)
         return {call.model: f"still loading after {call.timeout:g} s; --model-timeout allows more" for call in late}
 
-    def _give_up(self, reasons: dict[str, str]) -> None:
+    def _abort(self, reasons: dict[str, str]) -> None:
         for name in reasons.keys() & self._active.keys():
             self.reasons[name] = reasons[name]
             del self._active[name]

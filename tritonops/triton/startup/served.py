@@ -65,16 +65,16 @@ def with_reasons(
     log: str,
     *,
     explain: Explain = without_traceback,
-    given_up: Mapping[str, str] | None = None,
+    not_loaded: Mapping[str, str] | None = None,
     answers: Mapping[str, str] | None = None,
 ) -> list[ModelStatus]:
     """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list.
 
-    `given_up` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to
+    `not_loaded` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to
     its loads, which it need not log.
     """
     answered = {name: explain(answer) for name, answer in (answers or {}).items()}
-    reasons = {**answered, **failure_reasons(log, explain=explain), **(given_up or {}), **stuck_loads(log)}
+    reasons = {**answered, **failure_reasons(log, explain=explain), **(not_loaded or {}), **stuck_loads(log)}
     rows = list(index)
     unlisted = {*names} - {row.name for row in rows}
     rows += [ModelStatus(name, None, None, None) for name in unlisted]
@@ -98,13 +98,13 @@ def settled_index(client: TritonClient, *, hung: Collection[str] = ()) -> list[M
     except TokenRefusedError:
         raise
     except (TritonUnreachableError, TritonError):
-        if not answers(client):
+        if not has_started(client):
             return None
         index = client.index()  # it came up just now, or has a reason of its own, which is raised
     return None if any(row.state == "LOADING" and row.name not in hung for row in index) else index
 
 
-def answers(client: TritonClient) -> bool:
+def has_started(client: TritonClient) -> bool:
     """Whether Triton has started, which it has once it tried to load every model."""
     try:
         client.is_ready()
