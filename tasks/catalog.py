@@ -98,7 +98,7 @@ def add(
     labels: str | None = None,
 ) -> None:
     """Add a model to models.toml, pinned; download it, and give it a config."""
-    from tasks.shared.progress import shown
+    from tasks.shared.progress import download_progress
     from tritonops.models.add import add_model
 
     source = file_path("--path", path)
@@ -114,7 +114,7 @@ def add(
         "subfolder": subfolder,
         "local_name": local_name,
     }
-    with shown(quiet=False) as progress:
+    with download_progress(quiet=False) as progress:
         added = add_model(
             project(),
             model,

@@ -88,16 +88,16 @@ def download_(
     json: bool = False,
 ) -> None:
     """Download models into triton/, verified, and pin them in models.lock."""
-    from tasks.shared.progress import shown
+    from tasks.shared.progress import download_progress
     from tritonops.models.download import download, raise_unless_done
 
-    with shown(quiet=json) as progress:
+    with download_progress(quiet=json) as progress:
         result = download(
             project(),
             include=names(include),
             overwrite=overwrite,
             verify=verify,
-            jobs=integer("--jobs", jobs, at_least=1),
+            max_connections=integer("--jobs", jobs, at_least=1),
             progress=progress,
         )
     if json:
@@ -124,13 +124,13 @@ def _summary(result: DownloadResult) -> str:
 )
 def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
     """Pin models to commits, sizes and SHA-256 in models.lock, where they are not pinned yet."""
-    from tasks.shared.progress import shown
+    from tasks.shared.progress import download_progress
     from tritonops.models.lock import check_lock, lock_models
 
     if check:
         check_lock(project(), include=names(include))
         return
-    with shown(quiet=json) as progress:
+    with download_progress(quiet=json) as progress:
         result = lock_models(project(), include=names(include), progress=progress)
     if json:
         print_json(result)
@@ -141,10 +141,10 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
 @task(help={"yes": "Do not ask."})
 def prune(c: Context, yes: bool = False) -> None:
     """Delete replaced files, and stored ones without a reference."""
-    from tasks.shared.progress import shown
+    from tasks.shared.progress import download_progress
     from tritonops.models.prune import delete_garbage, find_garbage
 
-    with shown(quiet=False) as progress:
+    with download_progress(quiet=False) as progress:
         found = find_garbage(project(), progress)
         print_table(("file", "size"), [(found.shown(file), size(length)) for file, length in found.files.items()])
         note(f"{len(found.files)} files, {size(found.bytes)}")

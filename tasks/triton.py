@@ -294,7 +294,7 @@ def apply(
     if host:
         run_there(host, "triton.apply", include=include, cpu=cpu, prune=prune, yes=yes, timeout=timeout, json=json)
         return
-    from tasks.shared.progress import shown
+    from tasks.shared.progress import download_progress
     from tritonops.triton.apply import apply, raise_unless_applied
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.plan.make_plan import make_plan
@@ -304,7 +304,7 @@ def apply(
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
         if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
             return
-        with shown(quiet=json) as progress:
+        with download_progress(quiet=json) as progress:
             report = _silent if json else note
             result = apply(project(), client, made, timeout=within, report=report, progress=progress)
     show_result(result, json=json)

@@ -20,21 +20,21 @@ _MOST_BARS = 10
 
 
 @contextmanager
-def shown(*, quiet: bool) -> Iterator[Progress]:
+def download_progress(*, quiet: bool) -> Iterator[Progress]:
     """Show a download for as long as the block runs, as the place that stderr goes to allows."""
     if quiet:
         yield Progress()
     elif sys.stderr.isatty():
-        bars = _Bars()
+        bars = _ProgressBars()
         try:
             yield bars
         finally:
             bars.stop()
     else:
-        yield _Lines()
+        yield _LogProgress()
 
 
-class _Lines(Progress):
+class _LogProgress(Progress):
     """For a log: what is worth a line."""
 
     def waiting(self, holder: str) -> None:
@@ -55,7 +55,7 @@ def _line(transfer: Transfer) -> str:
     return f"{transfer.label}: {size(transfer.size)} in {transfer.seconds:.1f} s{speed}"
 
 
-class _Bars(_Lines):
+class _ProgressBars(_LogProgress):
     """For a terminal: a bar for all, one for each of the largest files under way, and a line for each that came."""
 
     def __init__(self) -> None:

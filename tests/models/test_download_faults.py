@@ -16,7 +16,7 @@ from tritonops.errors import StoreError
 from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.disk.store import Store
 from tritonops.models.download import download
-from tritonops.models.sources.fetcher import Supply
+from tritonops.models.sources.fetcher import Fetcher
 from tritonops.models.sources.hub import Hub
 from tritonops.models.sources.listing import Listing
 from tritonops.models.transfer.progress import Progress
@@ -39,7 +39,7 @@ def assert_installed(settings, content=CONTENT):
 
 def test_a_connection_that_drops_every_megabyte(hub, large):
     hub.faults.add(Fault("drop", times=1000, after=MB))
-    assert download(Project(large), jobs=2).failed == ()
+    assert download(Project(large), max_connections=2).failed == ()
     assert_installed(large)
     assert hub.body_bytes <= 1.5 * len(CONTENT)
 
@@ -67,7 +67,7 @@ def test_429_on_the_listing_is_obeyed_too(hub, large):
 def test_a_storm_of_503(hub, large):
     for where, times in {"/api/": 2, "/resolve/": 4, "/cdn/": 12}.items():
         hub.faults.add(Fault("status", where=where, times=times))
-    assert download(Project(large), jobs=8).failed == ()
+    assert download(Project(large), max_connections=8).failed == ()
     assert_installed(large)
 
 
@@ -80,7 +80,7 @@ def test_a_server_that_asks_to_wait_for_hours_is_given_up_with_the_reason(hub, l
 def test_one_flipped_byte_is_refused_and_fetched_again_once(hub, large):
     hub.faults.add(Fault("flip", times=1, after=0))
     assert (
-        download(Project(large), jobs=1).failed == ()
+        download(Project(large), max_connections=1).failed == ()
     )  # so that no connection helps another, at the cost of a few bytes
     assert_installed(large)
     assert hub.body_bytes == 2 * len(CONTENT)
@@ -113,13 +113,13 @@ def test_a_server_that_ignores_range_although_the_redirect_to_it_vouched_for_ran
 def test_a_server_that_ignores_range_and_drops_the_connection_is_read_past_what_is_there(hub, large):
     hub.faults.add(Fault("drop", times=1, after=4 * MB))
     hub.faults.add(Fault("ignore-range", times=1000))
-    assert download(Project(large), jobs=1).failed == ()
+    assert download(Project(large), max_connections=1).failed == ()
     assert_installed(large)
 
 
 def test_a_signed_url_that_expires_is_asked_for_again(hub, large):
     hub.signed_url_uses = 2
-    assert download(Project(large), jobs=8).failed == ()
+    assert download(Project(large), max_connections=8).failed == ()
     assert_installed(large)
     assert len(hub.requests("/resolve/")) > 2
 
@@ -134,7 +134,7 @@ def test_a_file_that_keeps_changing_is_refused_with_the_reason(hub, large):
     for _ in range(200):
         hub.faults.add(Fault("etag", times=1))
         hub.faults.add(Fault("drop", times=1, after=10))
-    [failure] = download(Project(large), jobs=2).failed
+    [failure] = download(Project(large), max_connections=2).failed
     assert "changed under way" in failure.error
 
 
@@ -147,12 +147,12 @@ def test_a_file_of_another_length_is_refused_with_both_lengths(hub, large):
 def test_a_stalled_connection_is_given_up_and_its_piece_fetched_on_another(hub, large):
     hub.faults.add(Fault("stall", times=2, after=1000))
     store = Store(large.store_dir)
-    with Supply(store, Hub(hub.endpoint, None), Progress(), stall_seconds=1.0) as supply:
-        listing = supply.list(load_catalog(large.models_toml).versions)["large/1"]
+    with Fetcher(store, Hub(hub.endpoint, None), Progress(), stall_seconds=1.0) as fetcher:
+        listing = fetcher.list_files(load_catalog(large.models_toml).versions)["large/1"]
         assert isinstance(listing, Listing)
         store.root.mkdir()
         started = time.monotonic()
-        outcomes = supply.fetch(listing.files)
+        outcomes = fetcher.fetch(listing.files)
     assert time.monotonic() - started < 5
     [sha256] = outcomes.values()
     assert store.blob(str(sha256)).read_bytes() == CONTENT
@@ -161,7 +161,7 @@ def test_a_stalled_connection_is_given_up_and_its_piece_fetched_on_another(hub, 
 def test_a_connection_that_is_far_slower_than_the_others_is_helped(hub, large):
     hub.faults.add(Fault("slow", times=1, after=200_000))
     started = time.monotonic()
-    assert download(Project(large), jobs=4).failed == ()
+    assert download(Project(large), max_connections=4).failed == ()
     assert time.monotonic() - started < 0.5 * len(CONTENT) / 4 / 200_000
     assert_installed(large)
     assert hub.body_bytes <= 1.5 * len(CONTENT)
@@ -206,7 +206,7 @@ def test_a_disk_that_fills_up_under_way_leaves_what_can_be_resumed(hub, small_di
     filling = threading.Thread(target=fill)
     filling.start()
     with pytest.raises(StoreError, match="not enough space") as caught:
-        download(Project(small_disk), jobs=1)
+        download(Project(small_disk), max_connections=1)
     filling.join()
     assert "kept" in caught.value.in_one_line
     filler.unlink()
@@ -258,7 +258,7 @@ def test_a_version_that_is_not_pinned_yet_is_not_left_behind_by_an_interruption(
     hub.push("team/small", {"model.onnx": b"x"})
     write(project, one_folder("mixed", "team/mixed"), one_file("small", "team/small"))
     with pytest.raises(KeyboardInterrupt):
-        download(Project(project), jobs=1, progress=InterruptedAt(3))
+        download(Project(project), max_connections=1, progress=InterruptedAt(3))
     assert not project.models_dir.exists()
     hub.push("team/mixed", {"onnx/model.onnx": CONTENT[::-1]}, small={"onnx/config.json": b"{}" * 100})
     assert sorted(download(Project(project)).downloaded) == ["mixed/1", "small/1"]

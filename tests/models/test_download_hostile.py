@@ -83,7 +83,7 @@ def test_what_many_models_want_of_a_server_that_never_answers_fails_together(tmp
         "HF_ENDPOINT": f"http://127.0.0.1:{listener.server_address[1]}",
         "TRITON_STALL_SECONDS": "1",
     }
-    result = download(Project(load_settings(tmp_path, environ=environ)), jobs=connections)
+    result = download(Project(load_settings(tmp_path, environ=environ)), max_connections=connections)
     assert len(result.failed) == count
     assert "gave up after one try" in result.failed[-1].error
     assert listener.count <= 2 * connections + (count - connections)  # those that come late ask once

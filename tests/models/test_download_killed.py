@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 from tritonops.models.download import download
 from tritonops.project import Project
-print(download(Project.load(Path(os.environ["PROJECT"])), jobs=8).bytes)
+print(download(Project.load(Path(os.environ["PROJECT"])), max_connections=8).bytes)
 """
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tasks.shared.progress import shown
+from tasks.shared.progress import download_progress
 from tests.models.catalogs import one_file
 from tritonops.models.transfer.progress import Transfer
 
@@ -75,7 +75,7 @@ def test_a_terminal_gets_bars_and_a_line_for_each_file(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with shown(quiet=False) as progress:
+    with download_progress(quiet=False) as progress:
         progress.moved([Transfer("a/1/model.onnx", 2000, 500, 0, 1.0)], 500, 4000)
         progress.warned("a server is busy")
         progress.arrived(Transfer("a/1/model.onnx", 2000, 2000, 0, 2.0))

@@ -17,8 +17,10 @@ from tritonops.models.config import copy_configs, raise_unless_done
 from tritonops.models.configs.rendering import LABELS, Wishes, config_texts
 from tritonops.models.configs.variants import Variant, source_path
 from tritonops.models.generate_config import graph_file
-from tritonops.models.install import match_small_files, staged, staged_version, state, take_in
-from tritonops.models.sources.fetcher import Supply
+from tritonops.models.install.small_files import match_small_files
+from tritonops.models.install.staging import staged, staged_version
+from tritonops.models.install.state import adopt_installed, install_state
+from tritonops.models.sources.fetcher import Fetcher
 from tritonops.models.sources.listing import Listing
 from tritonops.models.transfer.progress import Progress
 from tritonops.project import Project
@@ -95,11 +97,11 @@ class _Addition:
         """Fetch, and commit. Raises SourceError and StoreError; then models.toml is as it was."""
         with (
             self._store.locked(self._progress.waiting),
-            Supply(self._store, self._hub, self._progress, stall_seconds=self._settings.stall_seconds) as supply,
+            Fetcher(self._store, self._hub, self._progress, stall_seconds=self._settings.stall_seconds) as fetcher,
         ):
             entry = self.preview()
             try:
-                fetched = self._fetched(entry, supply)
+                fetched = self._fetched(entry, fetcher)
             except SourceError as exc:
                 raise SourceError(f"{entry.label} was not added: {exc}", hint=exc.hint) from exc
             if fetched.commit:  # in place of the branch, so that the entry stands for the same bytes from now on
@@ -108,14 +110,14 @@ class _Addition:
                 pass  # another addition took the version meanwhile
             return added
 
-    def _fetched(self, entry: ModelVersion, supply: Supply) -> Listing:
+    def _fetched(self, entry: ModelVersion, fetcher: Fetcher) -> Listing:
         """List and fetch the files; gives the listing with every SHA-256."""
-        answer = supply.list([entry])[entry.label]
+        answer = fetcher.list_files([entry])[entry.label]
         if not isinstance(answer, Listing):
             raise answer
         listing = match_small_files(answer, self._repository)
-        take_in(self._store, listing, self._repository.version_dir(entry.name, entry.version))
-        outcomes = supply.fetch(supply.lacking(listing.files).values())
+        adopt_installed(self._store, listing, self._repository.version_dir(entry.name, entry.version))
+        outcomes = fetcher.fetch(fetcher.missing_files(listing.files).values())
         for outcome in outcomes.values():
             if isinstance(outcome, TritonOpsError):
                 raise outcome
@@ -126,7 +128,7 @@ class _Addition:
         entry = self.preview()
         pin = replace(fetched, version=entry).locked(self._settings.models_toml, {})
         assert pin is not None, "every hash is known by now"
-        found = state(self._store, pin, self._repository)
+        found = install_state(self._store, pin, self._repository)
         if found != "installed":
             self._repository.refuse_link(pin.name)
         if found == "other bytes":

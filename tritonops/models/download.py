@@ -16,10 +16,12 @@ from tritonops.models.catalog.commit import Commits
 from tritonops.models.catalog.lockfile import LockedVersion, pin_of
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store
-from tritonops.models.install import match_small_files, staged, state, take_in
-from tritonops.models.sources.fetcher import JOBS, Supply
+from tritonops.models.install.small_files import match_small_files
+from tritonops.models.install.staging import staged
+from tritonops.models.install.state import adopt_installed, install_state
+from tritonops.models.sources.fetcher import MAX_CONNECTIONS, Fetcher
 from tritonops.models.sources.hub import Hub
-from tritonops.models.sources.listing import Listing, Outcomes
+from tritonops.models.sources.listing import FetchResults, Listing
 from tritonops.models.transfer.progress import Progress
 from tritonops.models.transfer.worker_pool import in_parallel
 from tritonops.project import Project
@@ -63,7 +65,7 @@ def download(
     include: Sequence[str] = (),
     overwrite: bool = False,
     verify: bool = False,
-    jobs: int | None = None,
+    max_connections: int | None = None,
     progress: Progress | None = None,
 ) -> DownloadResult:
     """Bring the models in `include`, or all of them, into the models directory, and pin them in models.lock.
@@ -80,13 +82,19 @@ def download(
     store, hub = Store(settings.store_dir, rehash=verify), Hub.of(settings)
     with (
         store.locked(progress.waiting),
-        Supply(store, hub, progress, jobs=jobs or JOBS, stall_seconds=settings.stall_seconds) as supply,
+        Fetcher(
+            store,
+            hub,
+            progress,
+            max_connections=max_connections or MAX_CONNECTIONS,
+            stall_seconds=settings.stall_seconds,
+        ) as fetcher,
     ):
-        run = _Run(repository, commits, store, supply, progress, overwrite=overwrite, verify=verify)
+        run = _Run(repository, commits, store, fetcher, progress, overwrite=overwrite, verify=verify)
         run.bring(commits.catalog.select(include))
     seconds = round(time.monotonic() - started, 3)
     failed = tuple(run.failed.values())
-    return DownloadResult(tuple(run.downloaded), tuple(run.skipped), failed, supply.received, seconds)
+    return DownloadResult(tuple(run.downloaded), tuple(run.skipped), failed, fetcher.received, seconds)
 
 
 def raise_unless_done(result: DownloadResult) -> None:
@@ -110,13 +118,13 @@ class _Run:
         repository: Repository,
         commits: Commits,
         store: Store,
-        supply: Supply,
+        fetcher: Fetcher,
         progress: Progress,
         *,
         overwrite: bool,
         verify: bool,
     ) -> None:
-        self._commits, self._supply, self._progress = commits, supply, progress
+        self._commits, self._fetcher, self._progress = commits, fetcher, progress
         self._overwrite, self._verify = overwrite, verify
         self._store = store
         self._repository = repository
@@ -154,7 +162,7 @@ class _Run:
         run could take it for somebody else's.
         """
         files = [file for listing in listings for file in listing.files]
-        lacking = self._supply.lacking(files)
+        lacking = self._fetcher.missing_files(files)
         self._fetched |= lacking.keys()
         awaited = {
             listing.version.label: {file.key for file in listing.files} & lacking.keys()
@@ -176,7 +184,7 @@ class _Run:
                         complete.append(listing)
             self._install(complete)
 
-        outcomes = self._supply.fetch(lacking.values(), on_stored)
+        outcomes = self._fetcher.fetch(lacking.values(), on_stored)
         self._fetched |= {sha256 for sha256 in outcomes.values() if isinstance(sha256, str)}
         rest = [listing for listing in listings if listing.version.label not in self._done]
         complete = [listing for listing in rest if not self._has_failed(listing, outcomes)]
@@ -187,8 +195,8 @@ class _Run:
     def _listings(self, versions: Sequence[ModelVersion]) -> list[Listing]:
         """Read what is pinned from the lock, and ask the sources of the rest."""
         pins = {version.label: pin_of(version, self._before, self._commits.models_toml) for version in versions}
-        answers = self._supply.list([version for version in versions if pins[version.label] is None])
-        answers |= self._supply.list_pinned(
+        answers = self._fetcher.list_files([version for version in versions if pins[version.label] is None])
+        answers |= self._fetcher.list_pinned(
             {version.label: (version, pin) for version in versions if (pin := pins[version.label])}
         )
         for label, answer in answers.items():
@@ -220,19 +228,19 @@ class _Run:
             self._progress.reading(len(unread), sum(unread.values()))
         in_parallel(lambda each: digests.matches(*each, ""), [*unread.items()], threads=cores, first=cores)
 
-    def _is_settled(self, listing: Listing, outcomes: Outcomes) -> bool:
+    def _is_settled(self, listing: Listing, outcomes: FetchResults) -> bool:
         """Whether nothing is to be done for a version: it is there, or may not be replaced."""
         label = listing.version.label
         if label in self._due:
             return False
         try:
             place = self._folders.pop(label, None) or self._place(listing)
-            take_in(self._store, listing, place)
+            adopt_installed(self._store, listing, place)
             pin = listing.locked(self._commits.models_toml, outcomes)
             if pin is None:
                 return False
             self._pins[label] = pin
-            found = state(self._store, pin, self._repository, folder=place)
+            found = install_state(self._store, pin, self._repository, folder=place)
             if found != "installed":
                 self._repository.refuse_link(pin.name)
             if found == "other bytes" and not (self._overwrite or self._verify):
@@ -253,7 +261,7 @@ class _Run:
     def _place(self, listing: Listing) -> Path:
         return self._repository.version_dir(listing.version.name, listing.version.version)
 
-    def _has_failed(self, listing: Listing, outcomes: Outcomes) -> bool:
+    def _has_failed(self, listing: Listing, outcomes: FetchResults) -> bool:
         errors = [error for file in listing.files if isinstance(error := outcomes.get(file.key), TritonOpsError)]
         for error in errors[:1]:
             self._fail(listing.version.label, error)

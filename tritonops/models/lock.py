@@ -12,8 +12,8 @@ from tritonops.models.catalog.commit import Commits
 from tritonops.models.catalog.lockfile import LockedVersion, differences, pin_of
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store
-from tritonops.models.install import match_small_files
-from tritonops.models.sources.fetcher import Supply
+from tritonops.models.install.small_files import match_small_files
+from tritonops.models.sources.fetcher import Fetcher
 from tritonops.models.sources.hub import Hub
 from tritonops.models.sources.listing import Listing
 from tritonops.models.sources.path_source import source_problems
@@ -39,12 +39,12 @@ def lock_models(project: Project, *, include: Sequence[str] = (), progress: Prog
     commits = Commits(settings.models_toml, on_wait=progress.waiting)
     commits.catalog.select(include)  # wrong input is not worth a wait
     store, hub = Store(settings.store_dir), Hub.of(settings)
-    with store.locked(progress.waiting), Supply(store, hub, progress, stall_seconds=settings.stall_seconds) as supply:
+    with store.locked(progress.waiting), Fetcher(store, hub, progress, stall_seconds=settings.stall_seconds) as fetcher:
         versions, before = commits.catalog.select(include), commits.pins
         stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
         kept = {version.label: (version, before[version.label]) for version in versions if version not in stale}
-        changed = {label: exc for label, exc in supply.list_pinned(kept).items() if isinstance(exc, TritonOpsError)}
-        resolved, errors = resolve(stale, settings.models_toml, supply, Repository(settings.models_dir))
+        changed = {label: exc for label, exc in fetcher.list_pinned(kept).items() if isinstance(exc, TritonOpsError)}
+        resolved, errors = resolve(stale, settings.models_toml, fetcher, Repository(settings.models_dir))
         with commits.locked():
             try:
                 commits.pin(resolved, before=before)
@@ -60,12 +60,12 @@ def lock_models(project: Project, *, include: Sequence[str] = (), progress: Prog
 
 
 def resolve(
-    versions: Iterable[ModelVersion], catalog_path: Path, supply: Supply, repository: Repository
+    versions: Iterable[ModelVersion], catalog_path: Path, fetcher: Fetcher, repository: Repository
 ) -> tuple[dict[str, LockedVersion], dict[str, TritonOpsError]]:
     """Find out what versions consist of now: pins, and why there is none; both by label."""
-    answers = supply.list(versions)
+    answers = fetcher.list_files(versions)
     listings = [match_small_files(answer, repository) for answer in answers.values() if isinstance(answer, Listing)]
-    outcomes = supply.fetch(file for listing in listings for file in listing.files if file.sha256 is None)
+    outcomes = fetcher.fetch(file for listing in listings for file in listing.files if file.sha256 is None)
     pins = {listing.version.label: listing.locked(catalog_path, outcomes) for listing in listings}
     errors = {label: answer for label, answer in answers.items() if isinstance(answer, TritonOpsError)}
     for listing in listings:

@@ -79,7 +79,7 @@ def test_additions_at_once_all_stay(hub, project):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_what_is_removed_during_its_download_does_not_come_back(two, name):
-    result = download(Project(two), progress=Meanwhile(lambda: remove(two, name)), jobs=1)
+    result = download(Project(two), progress=Meanwhile(lambda: remove(two, name)), max_connections=1)
     other = "b" if name == "a" else "a"
     assert [failure.model for failure in result.failed] == [f"{name}/1"]
     assert "removed from models.toml meanwhile" in result.failed[0].error
@@ -93,7 +93,7 @@ def test_what_is_removed_during_its_download_does_not_come_back(two, name):
 def test_a_source_that_is_edited_during_its_download_is_not_installed(hub, two):
     hub.push("team/c", {"model.onnx": b"c weights"})
     edited = two.models_toml.read_text().replace("team/a", "team/c")
-    result = download(Project(two), progress=Meanwhile(lambda: two.models_toml.write_text(edited)), jobs=1)
+    result = download(Project(two), progress=Meanwhile(lambda: two.models_toml.write_text(edited)), max_connections=1)
     assert "models.toml was changed meanwhile: models.toml asks for hf:team/c@main" in result.failed[0].error
     assert download(Project(two)).downloaded == ("a/1",)
     assert files_below(two.models_dir)["a/1/model.onnx"] == b"c weights"

@@ -6,7 +6,8 @@ from tritonops.models.disk.store import Store
 from tritonops.models.http.address import Address
 from tritonops.models.http.transport import Transport
 from tritonops.models.transfer.byte_range import MIN_READ, Piece
-from tritonops.models.transfer.file_download import Assembly, Wanted
+from tritonops.models.transfer.file_download import Assembly
+from tritonops.models.transfer.remote_file import RemoteFile
 
 SIZE = 1 << 20
 
@@ -21,7 +22,7 @@ def wait_for(condition):
 def test_a_connection_whose_bytes_wait_to_be_read_is_not_slow(hub, tmp_path):
     hub.push("team/large", {"model.onnx": bytes(SIZE)})
     address = Address(f"{hub.endpoint}/team/large/resolve/main/model.onnx", None)
-    piece = Piece(Assembly(Wanted("large", address, SIZE, None), Store(tmp_path)), 0, SIZE)
+    piece = Piece(Assembly(RemoteFile("large", "model.onnx", SIZE, address, None), Store(tmp_path)), 0, SIZE)
     assert not piece.is_behind  # nothing was asked for yet
 
     transport = Transport(connections=1, stall_seconds=30, on_wait=lambda text: None)

@@ -13,9 +13,10 @@ from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.disk.store import Store, file_sha256
 from tritonops.models.http.address import Address
 from tritonops.models.sources.hub import Hub
-from tritonops.models.sources.listing import ListedFile, Listing, list_path, list_pinned, list_remote
+from tritonops.models.sources.listing import Listing, list_path, list_pinned, list_remote
 from tritonops.models.sources.path_source import require_unchanged
 from tritonops.models.transfer.progress import Progress
+from tritonops.models.transfer.remote_file import RemoteFile
 from tritonops.models.transfer.worker_pool import in_parallel
 from tritonops.settings import DEFAULT_STALL_SECONDS
 
@@ -28,13 +29,13 @@ Pinned = tuple[ModelVersion, LockedVersion]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 CORES = os.cpu_count() or 1
-JOBS = 64
+MAX_CONNECTIONS = 64
 """Connections at most. Over a long line a CDN gives one connection some 10 to 40 MB/s, so these fill a line of several
 Gbit/s; a fast or a short one is filled by fewer, and no more are opened. `curl --parallel` goes as far as 50, and
 `aria2c -x16 -j8` as far as 128."""
 
 
-class Supply:
+class Fetcher:
     """Gets files from their sources into the store. A context manager: it ends its connections."""
 
     def __init__(
@@ -43,28 +44,28 @@ class Supply:
         hub: Hub,
         progress: Progress,
         *,
-        jobs: int = JOBS,
+        max_connections: int = MAX_CONNECTIONS,
         stall_seconds: float = DEFAULT_STALL_SECONDS,
     ) -> None:
         self._store, self._hub, self._progress = store, hub, progress
-        self._jobs, self._stall_seconds = jobs, stall_seconds
+        self._max_connections, self._stall_seconds = max_connections, stall_seconds
         self._transport: Transport | None = None
         self.received = 0
         """Bytes that were fetched or copied."""
 
-    def __enter__(self) -> Supply:
+    def __enter__(self) -> Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._transport:
             self._transport.close()
 
-    def list(self, versions: Iterable[ModelVersion]) -> dict[str, Listing | TritonOpsError]:
+    def list_files(self, versions: Iterable[ModelVersion]) -> dict[str, Listing | TritonOpsError]:
         """Ask the sources what the versions consist of now; by label, a listing or why there is none."""
         wanted = list(versions)
         if any(not isinstance(version.source, PathSource) for version in wanted) and not self._hub.is_offline:
             self._connect()
-        answers = in_parallel(self._ask, wanted, threads=self._jobs)
+        answers = in_parallel(self._ask, wanted, threads=self._max_connections)
         return {version.label: answer for version, answer in zip(wanted, answers, strict=True)}
 
     def list_pinned(self, pins: Mapping[str, Pinned]) -> dict[str, Listing | TritonOpsError]:
@@ -88,12 +89,12 @@ class Supply:
             return version.label, exc
         return version.label, None
 
-    def lacking(self, files: Iterable[ListedFile]) -> dict[str, ListedFile]:
+    def missing_files(self, files: Iterable[RemoteFile]) -> dict[str, RemoteFile]:
         """Tell which of these files the store lacks, by key; a file whose SHA-256 nobody knows yet is one of them."""
         return {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
 
     def fetch(
-        self, files: Iterable[ListedFile], on_stored: OnStored = lambda keys: None
+        self, files: Iterable[RemoteFile], on_stored: OnStored = lambda keys: None
     ) -> dict[str, str | TritonOpsError]:
         """Bring files that the store lacks; by key, each one's SHA-256 or why it could not be had.
 
@@ -108,21 +109,17 @@ class Supply:
         return {**outcomes, **self._fetch(remote, on_stored)} if remote else outcomes
 
     def _fetch(
-        self, files: Sequence[tuple[ListedFile, Address]], on_stored: OnStored
+        self, files: Sequence[tuple[RemoteFile, Address]], on_stored: OnStored
     ) -> Mapping[str, str | TritonOpsError]:
         if self._hub.is_offline:
-            return {file.key: _offline(f"{file.label}/{file.path}") for file, _ in files}
+            return {file.key: _offline(file.name) for file, _ in files}
         # Imported here: a run with nothing to fetch does without.
         from tritonops.models.transfer.downloader import Engine
-        from tritonops.models.transfer.file_download import Wanted
 
-        engine = Engine(self._store, self._connect(), self._progress, jobs=self._jobs, on_stored=on_stored)
-        outcomes = engine.fetch(
-            [
-                Wanted(f"{file.label}/{file.path}", address, file.size, file.sha256, file.git_oid)
-                for file, address in files
-            ]
+        engine = Engine(
+            self._store, self._connect(), self._progress, max_connections=self._max_connections, on_stored=on_stored
         )
+        outcomes = engine.fetch([file for file, _ in files])
         self.received += engine.received
         return outcomes
 
@@ -130,7 +127,7 @@ class Supply:
         from tritonops.models.http.transport import Transport
 
         self._transport = self._transport or Transport(
-            connections=self._jobs, stall_seconds=self._stall_seconds, on_wait=self._progress.warned
+            connections=self._max_connections, stall_seconds=self._stall_seconds, on_wait=self._progress.warned
         )
         return self._transport
 
@@ -148,7 +145,7 @@ class Supply:
         except TritonOpsError as exc:
             return exc
 
-    def _copy(self, file: ListedFile, origin: Path) -> str | TritonOpsError:
+    def _copy(self, file: RemoteFile, origin: Path) -> str | TritonOpsError:
         sha256 = file.sha256 or file_sha256(origin)
         try:
             self._store.copy_in(origin, sha256)

@@ -15,6 +15,7 @@ from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.http.address import Address
 from tritonops.models.sources.hub import Hub
 from tritonops.models.sources.path_source import list_local_files, unreadable
+from tritonops.models.transfer.remote_file import RemoteFile
 from tritonops.redaction import redact
 
 if TYPE_CHECKING:
@@ -23,28 +24,8 @@ if TYPE_CHECKING:
     from tritonops.models.sources.hub_listing import HubFile
 
 
-Outcomes = Mapping[str, str | TritonOpsError]
+FetchResults = Mapping[str, str | TritonOpsError]
 """What fetching came to, by a file's key: its SHA-256, or why it could not be had."""
-
-
-@dataclass(frozen=True)
-class ListedFile:
-    """One file of a version, as its source lists it."""
-
-    label: str
-    """The version's, for progress and errors."""
-    path: str
-    """Below `<model>/<version>/`, as a POSIX path."""
-    size: int
-    origin: Address | Path
-    sha256: str | None
-    git_oid: str | None = None
-    """What the Hub has instead of a SHA-256 for a small file: git's name for it."""
-
-    @property
-    def key(self) -> str:
-        """The same for the same bytes, whatever they are wanted for."""
-        return self.sha256 or f"git-{self.git_oid}"
 
 
 @dataclass(frozen=True)
@@ -53,15 +34,15 @@ class Listing:
 
     version: ModelVersion
     commit: str | None
-    files: tuple[ListedFile, ...]
+    files: tuple[RemoteFile, ...]
 
-    def completed(self, outcomes: Outcomes) -> Listing:
+    def completed(self, outcomes: FetchResults) -> Listing:
         """Fill in the SHA-256 of the files that have come."""
         digests = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
         files = tuple(replace(file, sha256=file.sha256 or digests.get(file.key)) for file in self.files)
         return replace(self, files=files)
 
-    def locked(self, catalog_path: Path, outcomes: Outcomes) -> LockedVersion | None:
+    def locked(self, catalog_path: Path, outcomes: FetchResults) -> LockedVersion | None:
         """Make the pin, once every hash is known: those of small files are, when the files have come."""
         files = []
         for file in self.files:
@@ -76,7 +57,7 @@ class Listing:
 def list_pinned(version: ModelVersion, pin: LockedVersion, hub: Hub) -> Listing:
     """Say what a pin consists of and where the bytes can be had; nothing is asked of anybody."""
     files = (
-        ListedFile(version.label, file.path, file.size, _origin(version, pin.commit or "", file.path, hub), file.sha256)
+        RemoteFile(version.label, file.path, file.size, _origin(version, pin.commit or "", file.path, hub), file.sha256)
         for file in pin.files
     )
     return Listing(version, pin.commit, tuple(files))
@@ -119,11 +100,11 @@ def _list_hub(version: ModelVersion, source: HubSource, hub: Hub, transport: Tra
     return Listing(version, found.commit, tuple(_hub_file(version, source, found.commit, file, hub) for file in files))
 
 
-def _hub_file(version: ModelVersion, source: HubSource, commit: str, file: HubFile, hub: Hub) -> ListedFile:
+def _hub_file(version: ModelVersion, source: HubSource, commit: str, file: HubFile, hub: Hub) -> RemoteFile:
     below = file.path.removeprefix(version.path).lstrip("/")
     target = f"{version.local_name}/{below}" if version.kind == "directory" else version.local_name
     origin = hub.file(source, commit, file.path)
-    return ListedFile(version.label, target, file.size, origin, file.sha256, file.git_oid)
+    return RemoteFile(version.label, target, file.size, origin, file.sha256, file.git_oid)
 
 
 def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) -> Listing:
@@ -141,7 +122,7 @@ def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) ->
     size = transport.patiently(ask, source.url)
     if size is None:
         raise SourceError(f"{version.label}: {redact(source.url)} does not say how long it is")
-    return Listing(version, None, (ListedFile(version.label, version.local_name, size, address, source.sha256),))
+    return Listing(version, None, (RemoteFile(version.label, version.local_name, size, address, source.sha256),))
 
 
 def list_path(version: ModelVersion, source: PathSource, digests: DigestCache) -> Listing:
@@ -149,7 +130,7 @@ def list_path(version: ModelVersion, source: PathSource, digests: DigestCache) -
     files = []
     for target, file in list_local_files(version, source).items():
         try:
-            files.append(ListedFile(version.label, target, file.stat().st_size, file, digests.sha256(file)))
+            files.append(RemoteFile(version.label, target, file.stat().st_size, file, digests.sha256(file)))
         except OSError as exc:
             raise unreadable(file, exc) from exc
     return Listing(version, None, tuple(files))

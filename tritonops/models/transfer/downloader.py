@@ -18,9 +18,10 @@ from tritonops.models.http.retries import Retries
 from tritonops.models.http.transport import Transport
 from tritonops.models.http.watchdog import MIN_SPEED
 from tritonops.models.transfer.byte_range import MAX_PIECE, MAX_READ, MIN_PIECE, Piece
-from tritonops.models.transfer.file_download import Assembly, Wanted
+from tritonops.models.transfer.file_download import Assembly
 from tritonops.models.transfer.partial_file import Interval
 from tritonops.models.transfer.progress import Progress, Transfer
+from tritonops.models.transfer.remote_file import RemoteFile
 from tritonops.models.transfer.worker_pool import FIRST, Crew
 
 FAR_SECONDS = 0.01
@@ -45,9 +46,14 @@ class Engine:
     """Fetches files into the store; one for each download."""
 
     def __init__(
-        self, store: Store, transport: Transport, progress: Progress, *, jobs: int, on_stored: OnStored
+        self, store: Store, transport: Transport, progress: Progress, *, max_connections: int, on_stored: OnStored
     ) -> None:
-        self._store, self._transport, self._progress, self._jobs = store, transport, progress, jobs
+        self._store, self._transport, self._progress, self._max_connections = (
+            store,
+            transport,
+            progress,
+            max_connections,
+        )
         self._on_stored = on_stored
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -63,7 +69,7 @@ class Engine:
         """Bytes of files that this run brought, in whole or in part."""
         self._fatal: BaseException | None = None
 
-    def fetch(self, wanted: Sequence[Wanted]) -> dict[str, str | SourceError]:
+    def fetch(self, wanted: Sequence[RemoteFile]) -> dict[str, str | SourceError]:
         """Fetch files; the answer maps each one's key to its SHA-256, or to why it could not be had.
 
         Raises StoreError where the disk is full or broken, and KeyboardInterrupt within a second; either way,
@@ -76,8 +82,8 @@ class Engine:
         self._total = sum(one.size for one in unique.values())
         self._store.partial_dir.mkdir(parents=True, exist_ok=True)
         pieces = sum(1 + one.size // MIN_PIECE for one in unique.values())
-        self._crew = Crew(self._work, most=min(self._jobs, pieces))
-        self._crew.start(self._jobs if self._is_far else FIRST)
+        self._crew = Crew(self._work, most=min(self._max_connections, pieces))
+        self._crew.start(self._max_connections if self._is_far else FIRST)
         try:
             self._watch()
         finally:
@@ -177,7 +183,7 @@ class Engine:
     @property
     def _share(self) -> int:
         """Bytes of a piece: as much for each connection that may be needed, since every request costs a round trip."""
-        connections = self._crew.size if self._is_far is False else self._jobs
+        connections = self._crew.size if self._is_far is False else self._max_connections
         return max(MIN_PIECE, min(MAX_PIECE, self._total // connections))
 
     def _part_of_the_slowest(self) -> Piece | None:
@@ -237,7 +243,7 @@ class Engine:
 
     def _fetch_patiently(self, piece: Piece, buffer: memoryview) -> None:
         assembly, before = piece.assembly, piece.at
-        retries = self._transport.retries(assembly.wanted.label, idle_seconds=assembly.idle_seconds)
+        retries = self._transport.retries(assembly.wanted.name, idle_seconds=assembly.idle_seconds)
         assembly.idle_seconds = 0.0
         while piece.at < piece.end:
             try:
@@ -288,7 +294,8 @@ class Engine:
         return response
 
     def _open_there(self, piece: Piece, headers: Mapping[str, str], retries: Retries) -> Response:
-        address = piece.assembly.wanted.address
+        address = piece.assembly.wanted.origin
+        assert isinstance(address, Address)
         try:
             if piece.location:
                 return self._transport.open(piece.location, retries, headers)
@@ -311,7 +318,7 @@ class Engine:
             self._check(response, piece)
         except SourceError as exc:
             response.close()
-            raise SourceError(f"{piece.assembly.wanted.label}: {exc}") from exc
+            raise SourceError(f"{piece.assembly.wanted.name}: {exc}") from exc
         except BaseException:
             response.close()
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
 
 from tritonops.errors import SourceError, VerificationError
 from tritonops.models.disk.store import Store
@@ -12,26 +11,11 @@ from tritonops.models.http.address import Address
 from tritonops.models.transfer.byte_range import MIN_PIECE, Piece
 from tritonops.models.transfer.partial_file import Interval, Partial, gaps, joined
 from tritonops.models.transfer.progress import Transfer
+from tritonops.models.transfer.remote_file import RemoteFile
 
 MAX_HASHED = 16 << 20
 MAX_STARTS = 2
 """Bytes that turn out wrong are fetched once more; then the source is wrong, not the way."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file to fetch: where it is, and what is known of its bytes: a SHA-256, or git's hash of a small file."""
-
-    label: str
-    address: Address
-    size: int
-    sha256: str | None
-    git_oid: str | None = None
-
-    @property
-    def key(self) -> str:
-        """The same for the same bytes, whatever they are wanted for."""
-        return self.sha256 or f"git-{self.git_oid}"
 
 
 class Assembly:
@@ -40,7 +24,7 @@ class Assembly:
     Its methods are called under the engine's lock, but for `open`, `digest` and `hash_ahead`.
     """
 
-    def __init__(self, wanted: Wanted, store: Store) -> None:
+    def __init__(self, wanted: RemoteFile, store: Store) -> None:
         self.wanted = wanted
         self._store = store
         self._partial: Partial | None = None
@@ -94,7 +78,7 @@ class Assembly:
     def transfer(self) -> Transfer:
         """What there is to show of it, once it is open."""
         seconds = time.monotonic() - self._began
-        return Transfer(self.wanted.label, self.wanted.size, self.received, self._earlier, seconds)
+        return Transfer(self.wanted.name, self.wanted.size, self.received, self._earlier, seconds)
 
     @property
     def is_active(self) -> bool:
@@ -249,7 +233,7 @@ class Assembly:
         self._etag = self.location = None
         self._starts += 1
         if self._starts > MAX_STARTS:
-            self.fail(VerificationError(f"{self.wanted.label}: {self._spoiled}, twice in a row; nothing was installed"))
+            self.fail(VerificationError(f"{self.wanted.name}: {self._spoiled}, twice in a row; nothing was installed"))
         self._spoiled = None
 
     def _new_digests(self) -> dict[str, hashlib._Hash]:

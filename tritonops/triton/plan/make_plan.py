@@ -11,7 +11,7 @@ from tritonops.models.catalog.catalog import ModelVersion
 from tritonops.models.catalog.lockfile import pin_of
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.configs.variants import Variant
-from tritonops.models.install import state as install_state
+from tritonops.models.install.state import install_state
 from tritonops.models.sources.path_source import source_problems
 from tritonops.project import Project
 from tritonops.triton.client.api_types import ModelStatus
