@@ -38,7 +38,7 @@ class _LogProgress(Progress):
     """For a log: what is worth a line."""
 
     def waiting(self, holder: str) -> None:
-        note(f"waiting for {holder}, which is downloading")
+        note(f"waiting for {holder}")
 
     def reading(self, files: int, size_bytes: int) -> None:
         note(f"verifying {files} files, {size(size_bytes)}")

@@ -31,7 +31,7 @@ from tritonops.errors import (
     TokenRefusedError,
     TritonOpsError,
 )
-from tritonops.files import OnWait, locked
+from tritonops.file_lock import OnWait, locked
 from tritonops.project import Project
 from tritonops.settings import Settings
 from tritonops.triton.startup.exclude_file import ExcludeFile

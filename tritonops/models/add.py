@@ -96,7 +96,7 @@ class _Addition:
     def add(self) -> ModelVersion:
         """Fetch, and commit. Raises SourceError and StoreError; then models.toml is as it was."""
         with (
-            self._store.locked(self._progress.waiting),
+            self._store.locked(f"adding {self._name}", on_wait=self._progress.waiting),
             Fetcher(self._store, self._hub, self._progress, stall_seconds=self._settings.stall_seconds) as fetcher,
         ):
             entry = self.preview()

@@ -81,7 +81,7 @@ def download(
     commits.catalog.select(include)  # wrong input is not worth a wait
     store, hub = Store(settings.store_dir, rehash=verify), Hub.of(settings)
     with (
-        store.locked(progress.waiting),
+        store.locked("downloading", on_wait=progress.waiting),
         Fetcher(
             store,
             hub,

@@ -39,7 +39,10 @@ def lock_models(project: Project, *, include: Sequence[str] = (), progress: Prog
     commits = Commits(settings.models_toml, on_wait=progress.waiting)
     commits.catalog.select(include)  # wrong input is not worth a wait
     store, hub = Store(settings.store_dir), Hub.of(settings)
-    with store.locked(progress.waiting), Fetcher(store, hub, progress, stall_seconds=settings.stall_seconds) as fetcher:
+    with (
+        store.locked("locking models", on_wait=progress.waiting),
+        Fetcher(store, hub, progress, stall_seconds=settings.stall_seconds) as fetcher,
+    ):
         versions, before = commits.catalog.select(include), commits.pins
         stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
         kept = {version.label: (version, before[version.label]) for version in versions if version not in stale}

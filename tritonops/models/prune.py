@@ -40,7 +40,7 @@ def find_garbage(project: Project, progress: Progress | None = None) -> Garbage:
     copy of. What commands have replaced can go. A models.lock of another branch or clone is not known here: its files
     would be fetched again.
     """
-    with project.store.locked((progress or Progress()).waiting):
+    with project.store.locked("pruning the store", on_wait=(progress or Progress()).waiting):
         return _garbage(project)
 
 
@@ -50,7 +50,7 @@ def delete_garbage(project: Project, found: Garbage, progress: Progress | None =
     Raises PartialFailureError with what could not be deleted; the rest is.
     """
     failures: dict[str, str] = {}
-    with project.store.locked((progress or Progress()).waiting):
+    with project.store.locked("pruning the store", on_wait=(progress or Progress()).waiting):
         now = _garbage(project)
         deleted = _described([file for file in now.files if file in found.files], now.stores)
         for file in deleted.files:

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tritonops.errors import RepositoryError, ServerStartError
-from tritonops.files import locked, write_json
+from tritonops.file_lock import locked
+from tritonops.files import write_json
 from tritonops.models.disk.misplaced import refuse_misplaced
 from tritonops.server import pid_file, process
 from tritonops.server.command_line import backends_dir, command, memory_option, shared_memory, shared_memory_prefix

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import RepositoryError
-from tritonops.files import locked
+from tritonops.file_lock import locked
 from tritonops.models.config import copy_configs, raise_unless_done
 from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download

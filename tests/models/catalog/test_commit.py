@@ -11,7 +11,7 @@ import pytest
 from tests.models.catalogs import files_below, one_file, one_folder, read_only, write
 from tests.onnx_models import affine
 from tritonops.errors import CatalogError, PartialFailureError, RepositoryError, TritonOpsError, UnknownModelError
-from tritonops.files import locked
+from tritonops.file_lock import locked
 from tritonops.models.add import add_model
 from tritonops.models.catalog.commit import Commits
 from tritonops.models.catalog.lockfile import load_lock

@@ -20,7 +20,8 @@ from pathlib import Path
 from threading import Timer
 
 from tritonops.errors import StoreError, TritonOpsError
-from tritonops.files import OnWait, locked, write_text
+from tritonops.file_lock import OnWait, locked
+from tritonops.files import write_text
 from tritonops.models.catalog.catalog import Catalog, ModelVersion
 from tritonops.models.catalog.lockfile import (
     Lock,

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import EllipsisType
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
-from tritonops.files import locked, make_readable, write_text
+from tritonops.file_lock import locked
+from tritonops.files import make_readable, write_text
 from tritonops.models.catalog.rules import MAX_VERSION, is_junk
 from tritonops.models.disk.replaced_files import ReplacedFiles, require_no_link
 from tritonops.models.disk.written_files import WrittenFiles

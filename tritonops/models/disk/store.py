@@ -23,7 +23,8 @@ from io import FileIO
 from pathlib import Path
 
 from tritonops.errors import SourceError, StoreError, VerificationError
-from tritonops.files import OnWait, link_or_copy, locked
+from tritonops.file_lock import OnWait, locked
+from tritonops.files import link_or_copy
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.replaced_files import ReplacedFiles, require_no_link
 from tritonops.processes import user_name
@@ -187,12 +188,15 @@ class Store:
         return _files(self.partial_dir)
 
     @contextmanager
-    def locked(self, on_wait: OnWait) -> Iterator[None]:
-        """Be the only process that changes the store; `on_wait` is told who owns the lock, when another does."""
+    def locked(self, work: str, *, on_wait: OnWait) -> Iterator[None]:
+        """Lock the store against other processes. `work`, such as "downloading", is what these are told about this one.
+
+        `on_wait` is told who owns the lock, and at what work, where another process does.
+        """
         with ExitStack() as stack:
             with _translated(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.root / "lock", on_wait=on_wait))
+                stack.enter_context(locked(self.root / "lock", work=work, on_wait=on_wait))
             stack.callback(self.digests.save)
             yield
 

@@ -66,7 +66,7 @@ def accept_pushed_files(layout: Layout, *, on_step: OnStep) -> None:
     if not files:
         return
     on_step(f"verify {len(files)} files that were pushed")
-    with store.locked(lambda who: on_step(f"waiting for {who}")):
+    with store.locked("receiving files", on_wait=lambda who: on_step(f"waiting for {who}")):
         for file in files:
             if file_sha256(file) != file.name:
                 file.unlink()

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from tritonops.documents import MAX_RECORD
 from tritonops.errors import RepositoryError
-from tritonops.files import locked, make_readable, read_text_if_present, write_text
+from tritonops.file_lock import locked
+from tritonops.files import make_readable, read_text_if_present, write_text
 from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.hazards import hazard, steps_on_disk
 from tritonops.triton.served_folder import ServedFolder
