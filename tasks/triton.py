@@ -305,8 +305,8 @@ def apply(
         if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
             return
         with download_progress(quiet=json) as progress:
-            report = _silent if json else note
-            result = apply(project(), client, made, timeout=within, report=report, progress=progress)
+            on_step = _silent if json else note
+            result = apply(project(), client, made, timeout=within, on_step=on_step, progress=progress)
     show_result(result, json=json)
     raise_unless_applied(result)
 

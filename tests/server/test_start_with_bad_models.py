@@ -91,7 +91,7 @@ def test_the_good_ones_answer_while_the_others_are_waited_for(tmp_path):
         output, _ = up.communicate(timeout=120)
     assert (have_answered, is_waiting) == (True, True), output
     assert up.returncode == 1
-    failed = output[output.index("error: Triton is up, but does not serve:") :]
+    failed = output[output.index("error: Triton is running, but does not serve:") :]
     assert dict(re.findall(r"^  (\w+): (.*)", failed, re.MULTILINE)).keys() == expected.keys()
     for name, reason in expected.items():
         assert re.search(rf"^  {name}: .*{reason}", failed, re.MULTILINE), (name, failed)

@@ -43,7 +43,7 @@ def test_one_bad_model_of_three_is_named_while_the_others_are_served(models_dir,
     assert code == 1
     assert rows(out)[0] == ["better", "1", "READY"]
     assert rows(out)[2] == ["good", "1", "READY"]
-    assert "Triton is up, but does not serve:\n  broken: failed to read text proto" in err
+    assert "Triton is running, but does not serve:\n  broken: failed to read text proto" in err
     assert 'line 2, column 10: Message type "inference.ModelConfig" has no field named "max_batch"' in err
 
 

@@ -110,7 +110,10 @@ def project(triton, monkeypatch, tmp_path):
 def test_plan_exits_4_while_there_is_something_to_do_and_0_after_apply(project, inv):
     only = ("--include", "shell_planned", "--cpu")
     code, out, err = inv("triton.plan", *only)
-    assert (code, err) == (4, "different: 1 of 1 models: shell_planned\nhint: `inv triton.apply` makes it so.\n")
+    assert (code, err) == (
+        4,
+        "different: 1 of 1 models: shell_planned\nhint: To apply these changes: inv triton.apply\n",
+    )
     assert ["shell_planned", "1", "yes", "absent", "-", "download,", "load", "not", "on", "disk"] in [
         line.split() for line in out.splitlines()
     ]

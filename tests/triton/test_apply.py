@@ -80,7 +80,7 @@ def test_other_bytes_under_the_same_version_are_fetched_and_served(project):
     project.declare("same_version", 10)
     brought(project)
     project.declare("same_version", 11)
-    reason = "models.toml asks for something else than models.lock was made for"
+    reason = "its entry in models.toml changed since models.lock was written"
     assert rows(project)["same_version", 1] == ("other bytes", "READY", ("download", "load"), reason)
     assert brought(project) == ({"same_version": ("download", "load")}, {})
     assert project.answer("same_version") == 11
@@ -209,7 +209,7 @@ def test_a_config_that_triton_refuses_is_put_back_and_the_model_goes_on_answerin
     project.write_source_config("kept_up", REFUSED)
     _, failed = brought(project)
     assert "dynamic batching preferred size" in failed["kept_up"]
-    assert "What was loaded before goes on being served: version 1." in failed["kept_up"]
+    assert "Still served, as loaded before: version 1." in failed["kept_up"]
     assert (project.settings.models_dir / "kept_up/config.pbtxt").read_text() == before
     assert project.answer("kept_up") == 5
     with pytest.raises(DifferenceError, match="kept_up"):
@@ -288,7 +288,9 @@ def test_a_smoke_test_runs_after_a_load_and_a_wrong_answer_is_reported(project):
     project.write_smoke_test("asked_wrong", outputs={"y": [[5, 5, 5]]})
     done, failed = brought(project)
     assert done["asked"] == ("download", "config", "load", "smoke test")
-    assert failed == {"asked_wrong": "is loaded, but answers wrong: y[0, 0] is 4.0, expected 5.0; 3 of 3 values differ"}
+    assert failed == {
+        "asked_wrong": "is loaded, but its smoke test failed: y[0, 0] is 4.0, expected 5.0; 3 of 3 values differ"
+    }
 
 
 def test_only_the_included_models_are_planned(project):
@@ -378,7 +380,7 @@ def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):
     project.declare("a_caller", 1, toml='depends_on = ["called"]')
     project.declare("called", 2)
     steps: list[str] = []
-    apply(Project(project.settings), project.client, plan(project), report=steps.append)
+    apply(Project(project.settings), project.client, plan(project), on_step=steps.append)
     assert steps[1:] == ["load called", "load a_caller"]
     for name in ("a_caller", "called"):
         Repository(project.settings.models_dir).disable(name)

@@ -96,12 +96,12 @@ METADATA = ModelMetadata("clip", (1,), (TensorSpec("x", "UINT8", (-1, 2)),), ())
     ("content", "message"),
     [
         ('{"x": [[1, 2]', "delimiter"),
-        ("[1, 2]", "want an object of input names"),
+        ("[1, 2]", "expected an object of input names"),
         ('{"y": [[1, 2]]}', "clip has no input 'y'"),
         ('{"x": [[1, 300]]}', "does not fit in UINT8"),
         ('{"x": [[1, 1.5]]}', "does not fit in UINT8"),
         ('{"x": [["a", "b"]]}', "x: expected a number, not 'a'"),
-        ('{"x": [[1], [2, 3]]}', "lists of different lengths"),
+        ('{"x": [[1], [2, 3]]}', "expected lists of equal length"),
     ],
 )
 def test_a_file_of_wrong_inputs_is_an_error_that_says_what_the_model_takes(tmp_path, content, message):
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path, name):
 
 
 def test_lists_of_different_lengths_make_no_tensor_of_strings():
-    with pytest.raises(ValueError, match="lists of different lengths"):
+    with pytest.raises(ValueError, match="expected lists of equal length"):
         as_array([["a"], ["b", "c"]], "BYTES")
 
 

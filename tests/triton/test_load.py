@@ -19,8 +19,8 @@ from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 
-def states(outcome):
-    return [(row.version, row.state) for row in outcome.versions]
+def states(result):
+    return [(row.version, row.state) for row in result.versions]
 
 
 def answer(client, name, version=None):
@@ -139,7 +139,7 @@ def test_a_load_that_fails_gives_tritons_own_reason_and_says_what_goes_on_being_
     (folder / "1/model.onnx").write_bytes(b"this is no model")
     with pytest.raises(LoadError, match=r"not_onnx.*UNAVAILABLE") as caught:
         load_model(client, "not_onnx", disk=disk)
-    assert caught.value.hint == "What was loaded before goes on being served: version 1."
+    assert caught.value.hint == "Still served, as loaded before: version 1."
     assert answer(client, "not_onnx") == 0
     with pytest.raises(LoadError):
         load_model(client, "not_onnx", disk=disk)
@@ -174,22 +174,22 @@ def test_versions_that_the_policy_leaves_out_are_dropped_while_the_others_serve(
     config = (folder / "config.pbtxt").read_text()
     for policy, served in (("all", [1, 2, 3]), ("1,3", [1, 3]), ("latest:2", [2, 3])):
         (folder / "config.pbtxt").write_text(set_version_policy(config, VersionPolicy.parse(policy)))
-        outcome = load_model(client, "policies", disk=disk)
-        assert [row.version for row in outcome.versions if row.state == "READY"] == served
+        result = load_model(client, "policies", disk=disk)
+        assert [row.version for row in result.versions if row.state == "READY"] == served
         assert answer(client, "policies", 3) == 3
 
 
 def test_two_who_load_the_same_model_both_end_with_it_served(triton, client, disk):
     write_model(triton.models_dir, "popular", extra="instance_group [{ count: 3 kind: KIND_CPU }]")
-    outcomes = []
+    results = []
     threads = [
-        threading.Thread(target=lambda: outcomes.append(load_model(client, "popular", disk=disk))) for _ in range(3)
+        threading.Thread(target=lambda: results.append(load_model(client, "popular", disk=disk))) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [states(outcome) for outcome in outcomes] == [[(1, "READY")]] * 3
+    assert [states(result) for result in results] == [[(1, "READY")]] * 3
 
 
 def test_what_is_served_without_a_folder_is_listed_and_can_be_unloaded(triton, client, disk):

@@ -52,8 +52,8 @@ def test_an_ensemble_that_lost_its_step_to_another_client_is_loaded_with_the_ste
     assert load_model(client, "losing", disk=disk).steps == ("lost_step",)
     load_with_another_config(client, "lost_step", lambda config: config.version_policy.specific.versions.append(2))
     assert not any(row.state == "READY" for row in client.index() if row.name == "losing")
-    outcome = load_model(client, "losing", disk=disk)
-    assert (outcome.verdict, outcome.steps) == ("loaded", ("lost_step",))
+    result = load_model(client, "losing", disk=disk)
+    assert (result.verdict, result.steps) == ("loaded", ("lost_step",))
 
 
 def test_a_version_that_is_not_served_after_a_load_has_the_reason_of_the_index_or_the_log(tmp_path):

@@ -17,8 +17,8 @@ def write_versions(triton, name, versions, **options):
     return write_model(triton.models_dir, name, {number: affine(1, number) for number in versions}, **options)
 
 
-def served(outcome):
-    return [row.version for row in outcome.versions if row.state == "READY"]
+def served(result):
+    return [row.version for row in result.versions if row.state == "READY"]
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def test_serve_chooses_the_versions_on_disk_and_waits_until_the_others_are_gone(
     name = f"chosen_{typed.replace(',', '_').replace(':', '_')}"
     folder = write_versions(triton, name, (1, 2, 3))
     load_model(client, name, disk=disk)
-    outcome = serve(client, name, VersionPolicy.parse(typed), disk=disk)
-    assert served(outcome) == expected
-    assert {row.state for row in outcome.versions} <= {"READY", "UNAVAILABLE"}
+    result = serve(client, name, VersionPolicy.parse(typed), disk=disk)
+    assert served(result) == expected
+    assert {row.state for row in result.versions} <= {"READY", "UNAVAILABLE"}
     assert VersionPolicy.of(disk.read(name).config) == VersionPolicy.parse(typed)
     assert "# set with triton.serve" in (folder / "config.pbtxt").read_text()
 

@@ -63,10 +63,10 @@ def test_a_number_may_differ_by_the_tolerance_and_no_more(doubles, ask):
 @pytest.mark.parametrize(
     ("expected", "problem"),
     [
-        ({"outputs": {"z": [1]}}, "there is no output z; there are: y"),
+        ({"outputs": {"z": [1]}}, "no output z; outputs: y"),
         ({"shapes": {"y": [1, 4]}}, "y has the shape [1, 3], expected [1, 4]"),
         ({"outputs": {"y": [[0, 0]]}}, "y has the shape [1, 3], expected [1, 2]"),
-        ({"outputs": {"y": [["a", "b", "c"]]}}, "y: the expected values are no FP32"),
+        ({"outputs": {"y": [["a", "b", "c"]]}}, "y: the expected values are not FP32"),
         ({"outputs": {"y": [[0, 0, 0]]}, "inputs": {"w": [1]}}, "has no input 'w'"),
     ],
 )
@@ -104,10 +104,10 @@ def test_a_model_without_a_smoke_test_is_named(tmp_path):
     ("content", "message"),
     [
         ("{", r"smoke\.json, line 1, column 2: not valid JSON"),
-        ("[]", "want an object"),
+        ("[]", "expected an object"),
         ('{"output": {}}', "unknown key 'output'"),
-        ('{"outputs": [1]}', r"outputs: \[1\] will not do"),
-        ('{"outputs": {"y": 1}, "tolerance": true}', "tolerance: True will not do"),
+        ('{"outputs": [1]}', r"outputs: unexpected value \[1\]"),
+        ('{"outputs": {"y": 1}, "tolerance": true}', "tolerance: unexpected value True"),
         ("{}", "expects nothing"),
     ],
 )

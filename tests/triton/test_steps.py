@@ -32,8 +32,8 @@ def test_an_ensemble_brings_the_new_bytes_of_a_step_and_says_so(triton, client, 
     assert load_model(client, ensemble, disk=disk).steps == (step,)
     assert load_model(client, ensemble, disk=disk).steps == ()
     put(triton, step, affine(1, 7))
-    outcome = load_model(client, ensemble, disk=disk)
-    assert (outcome.verdict, outcome.steps, answer(client, ensemble)) == ("current", (step,), 7)
+    result = load_model(client, ensemble, disk=disk)
+    assert (result.verdict, result.steps, answer(client, ensemble)) == ("current", (step,), 7)
     assert load_model(client, step, disk=disk).verdict == "current"
 
 
@@ -45,7 +45,7 @@ def test_a_step_that_fails_behind_an_ensemble_is_an_error_though_the_old_one_is_
     for _ in range(2):
         with pytest.raises(LoadError, match=f"^{ensemble}: its step {step}: version 1 is at UNAVAILABLE") as caught:
             load_model(client, ensemble, disk=disk)
-        assert "What was loaded before goes on being served" in str(caught.value.hint)
+        assert "Still served, as loaded before" in str(caught.value.hint)
     assert answer(client, ensemble) == 1
 
 

@@ -181,7 +181,7 @@ def up(
             )
             start_dependencies(service.docker, service.commands, service.services, watch=watch, timeout=timeout)
             if folder := service.models_folder:
-                ExcludeFile(folder).examine(lambda name: leaving_link(folder / name))
+                ExcludeFile(folder).refresh(lambda name: leaving_link(folder / name))
             try:
                 return replacement.up(recreate=recreate)
             except TokenRefusedError:  # Compose does not see that a secret changed

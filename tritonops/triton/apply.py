@@ -1,4 +1,4 @@
-"""Make the disk and the server what models.toml says, in the order in which nothing is missing meanwhile."""
+"""Bring disk and server in line with models.toml, without a model missing meanwhile."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
 from tritonops.triton.smoke_after_load import affected
 from tritonops.triton.unload import unload_model
 
-_NOT_REMOVED = "was left as it is, since something else failed to come up; `inv models.disable` does it all the same"
+_NOT_REMOVED = "was not taken out of service, since another model failed; to do it anyway: `inv models.disable`"
 
 
 @dataclass(frozen=True)
 class AppliedModel:
-    """What was done to one model."""
+    """A model, and what was done to it."""
 
     model: str
     actions: tuple[str, ...]
@@ -38,7 +38,7 @@ class AppliedModel:
 
 @dataclass(frozen=True)
 class FailedModel:
-    """A model that is not as models.toml says, and why."""
+    """A model that differs from models.toml, and why."""
 
     model: str
     error: str
@@ -46,7 +46,7 @@ class FailedModel:
 
 @dataclass(frozen=True)
 class ApplyResult:
-    """What came of a plan; a model that needed nothing is in neither list."""
+    """What an apply did; an unchanged model is in neither list."""
 
     done: tuple[AppliedModel, ...]
     failed: tuple[FailedModel, ...]
@@ -59,17 +59,15 @@ def apply(
     plan: Plan,
     *,
     timeout: float = LOAD_TIMEOUT,
-    report: Callable[[str], None] = lambda message: None,
+    on_step: Callable[[str], None] = lambda message: None,
     progress: Progress | None = None,
 ) -> ApplyResult:
-    """Download, write configs, load and smoke-test what the plan says, and then unload what has to go.
+    """Download, write configs, load and smoke-test as planned, and unload at the end.
 
-    `timeout` is for each load; `report` is told of each step. A model that fails does not keep the others from being
-    done; but where one failed to come up, none goes out of service. What was done is kept if it is interrupted, and
-    the next plan goes on from there. Raises what concerns the server as a whole:
-    TritonUnreachableError, or ServerDiedError.
+    `timeout` is in seconds, for each load. A model that fails does not stop the others; but if any load fails, nothing
+    is unloaded. An interrupted run keeps what it has done. Raises TritonUnreachableError or ServerDiedError.
     """
-    run = _ApplyRun(project, client, timeout, report, progress)
+    run = _ApplyRun(project, client, timeout, on_step, progress)
     started = time.monotonic()
     run.download([model for model in plan.models if model.has("download")])
     for model in in_load_order(plan.models):
@@ -83,27 +81,27 @@ def apply(
 
 
 def raise_unless_applied(result: ApplyResult) -> None:
-    """Raise PartialFailureError with what failed."""
+    """Raise PartialFailureError that names each model that failed."""
     if result.failed:
         failures = {failure.model: failure.error for failure in result.failed}
-        what = "1 model is" if len(failures) == 1 else f"{len(failures)} models are"
-        raise PartialFailureError(f"{what} not as models.toml says", failures)
+        what = "1 model differs" if len(failures) == 1 else f"{len(failures)} models differ"
+        raise PartialFailureError(f"{what} from models.toml", failures)
 
 
 @dataclass
 class _ApplyRun:
-    """One run, and what has come of it so far."""
+    """One run, and its results so far."""
 
     project: Project
     client: TritonClient
     timeout: float
-    report: Callable[[str], None]
+    on_step: Callable[[str], None]
     progress: Progress | None
     done: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     affected: dict[str, None] = field(default_factory=dict)
-    """The models to ask once all are loaded: those that were, and those that use them."""
+    """The models to smoke-test: those that were loaded, and those that use them."""
 
     def __post_init__(self) -> None:
         callers = declared_callers(self.project.settings.models_toml)
@@ -111,14 +109,14 @@ class _ApplyRun:
         self.repository = self.project.repository
 
     def download(self, models: Sequence[PlannedModel]) -> None:
-        """Bring what is lacking to disk; other bytes in its place are replaced."""
+        """Download what is missing on disk, and replace other bytes in its place."""
         if not models:
             return
-        # Only here: most runs have nothing to fetch, and should not wait for what fetching needs.
+        # Imported late: most runs have nothing to download.
         from tritonops.models.download import download
 
         names = [model.name for model in models]
-        self.report(f"download {', '.join(names)}")
+        self.on_step(f"download {', '.join(names)}")
         result = download(self.project, include=names, overwrite=True, progress=self.progress)
         for failure in result.failed:
             self.failed.setdefault(failure.model.rpartition("/")[0], failure.error)
@@ -126,9 +124,9 @@ class _ApplyRun:
             self._record_done(label.rpartition("/")[0], "download")
 
     def load(self, model: PlannedModel) -> None:
-        """Write the model's config and load it, where the plan says so."""
-        if model.problem:
-            self.blocked[model.name] = model.problem
+        """Write the model's config and load it, as planned."""
+        if model.blocked_by:
+            self.blocked[model.name] = model.blocked_by
         elif model.name in self.failed:
             return
         elif model.has("load", "config", "remove from serving"):
@@ -137,7 +135,7 @@ class _ApplyRun:
             self._try(model.name, lambda: self._check(model.name))
 
     def remove(self, model: PlannedModel) -> None:
-        """Unload and disable, where the plan says so and nothing has failed."""
+        """Unload and disable as planned, unless a model failed."""
         if not model.has("unload", "disable"):
             return
         if self.failed:
@@ -146,9 +144,9 @@ class _ApplyRun:
         self._try(model.name, lambda: self._remove(model))
 
     def _load(self, model: PlannedModel) -> None:
-        self.report(f"load {model.name}")
+        self.on_step(f"load {model.name}")
         if model.config is not None:
-            outcome = load_with_config(
+            result = load_with_config(
                 self.client,
                 model.name,
                 model.config,
@@ -158,28 +156,28 @@ class _ApplyRun:
             )
             self._record_done(model.name, "config")
         else:
-            outcome = load_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
-        for name in (model.name, *outcome.steps):
+            result = load_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
+        for name in (model.name, *result.steps):
             self._record_done(name, "load")
-        self.affected |= dict.fromkeys(affected(outcome))
+        self.affected |= dict.fromkeys(affected(result))
 
     def _check(self, name: str) -> None:
-        """Have Triton load what is newer than what it serves, and note what it serves then."""
+        """Let Triton load what is newer than what it serves, and record what it serves then."""
         load_model(self.client, name, disk=self.disk, timeout=self.timeout, skip_touch=True)
 
     def smoke_test(self) -> None:
-        """Ask what was loaded, and the models that use it: an ensemble's answer may be right once all steps are new."""
+        """Test what was loaded, and the models that use it, once all steps of an ensemble are new."""
         paths = {name: self.project.settings.config_dir / name / SMOKE_NAME for name in self.affected}
         for name, path in paths.items():
             if path.exists():
                 result = run_smoke_test(self.client, name, path)
                 self._record_done(name, "smoke test")
                 if result.problems:
-                    self.failed.setdefault(name, f"is loaded, but answers wrong: {'; '.join(result.problems)}")
+                    self.failed.setdefault(name, f"is loaded, but its smoke test failed: {'; '.join(result.problems)}")
 
     def _remove(self, model: PlannedModel) -> None:
         if model.has("unload"):
-            self.report(f"unload {model.name}")
+            self.on_step(f"unload {model.name}")
             unload_model(self.client, model.name, disk=self.disk, timeout=self.timeout)
             self._record_done(model.name, "unload")
         if model.has("disable"):

@@ -1,4 +1,4 @@
-"""How what a server serves compares with the disk."""
+"""Compare what a server serves with the disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tritonops.triton.served_folder import (
 
 
 def ready(rows: Iterable[ModelStatus]) -> set[int]:
-    """Pick the versions that answer."""
+    """Give the READY versions."""
     return {row.version for row in rows if row.state == "READY" and row.version is not None}
 
 
 def version_mismatch(rows: Collection[ModelStatus], model: ModelOnDisk) -> str | None:
-    """Say which versions the disk asks for and the server does not serve, or the other way round."""
+    """Name the versions that should be served and are not, or the other way round; None if there are none."""
     if missing := sorted({*model.served} - ready(rows)):
         reasons = [row.reason for row in rows if row.version in missing and row.reason not in (None, "unloaded")]
         return f"{versions(missing)} not served" + (f": {'; '.join(map(str, reasons))}" if reasons else "")
@@ -37,7 +37,7 @@ def version_mismatch(rows: Collection[ModelStatus], model: ModelOnDisk) -> str |
 
 
 def config_diff(client: TritonClient, model: ModelOnDisk) -> str | None:
-    """Compare the served config with config.pbtxt: a diff, or None where they agree."""
+    """Diff the served config with config.pbtxt; None if they agree."""
     if model.config is None:
         return None
     found = differences(model.config, client.config(model.name))
@@ -47,9 +47,9 @@ def config_diff(client: TritonClient, model: ModelOnDisk) -> str | None:
 def stale_reason(
     client: TritonClient, rows: Collection[ModelStatus], model: ModelOnDisk, record: LoadRecord
 ) -> str | None:
-    """Say why the model has to be loaded again; None where the server serves what the disk holds.
+    """Say why the model has to be loaded again; None if the server serves what is on disk.
 
-    `record` is what was seen after the last load: Triton itself does not tell which files it loaded.
+    Triton does not tell which files it loaded, so they are compared with the record of the last load.
     """
     if problem := version_mismatch(rows, model):
         return problem
@@ -59,12 +59,12 @@ def stale_reason(
 
 
 def changed_versions(model: ModelOnDisk, record: LoadRecord) -> list[int]:
-    """List the versions to serve whose files are not those that were loaded."""
+    """List the versions whose files changed since they were loaded."""
     return [version for version in model.served if not model.same_files(record.files, version)]
 
 
 def changed_config(client: TritonClient, model: ModelOnDisk, record: LoadRecord | None) -> str | None:
-    """Show how config.pbtxt differs from what is served, as a diff; None where it does not."""
+    """Diff config.pbtxt with what is served; None if they agree."""
     if record is None:
         return config_diff(client, model)
     if model.text != record.config and (diff := _meaning_changed(record.config or "", model)):
@@ -73,9 +73,9 @@ def changed_config(client: TritonClient, model: ModelOnDisk, record: LoadRecord 
 
 
 def override_diff(client: TritonClient, model: ModelOnDisk, record: LoadRecord) -> str | None:
-    """Show, as a diff, how another client's load changed the config that is served; None where none did.
+    """Diff the served config with the recorded one; None if no other client's load overrode it.
 
-    Such a config is on no disk, and outlives a plain load.
+    Such an override is on no disk, and outlives a plain load.
     """
     served = client.config(model.name)
     if pack_config(served) == record.served_config:
@@ -85,18 +85,18 @@ def override_diff(client: TritonClient, model: ModelOnDisk, record: LoadRecord) 
 
 
 def versions(numbers: Collection[int]) -> str:
-    """Write "version 1 is" or "versions 1, 2 are"."""
+    """Format "version 1 is" or "versions 1, 2 are"."""
     verb = ("version", "is") if len(numbers) == 1 else ("versions", "are")
     return f"{verb[0]} {', '.join(map(str, numbers))} {verb[1]}"
 
 
-def _meaning_changed(noted: str, model: ModelOnDisk) -> str | None:
-    """Tell a config that means something else from one with another comment."""
+def _meaning_changed(recorded: str, model: ModelOnDisk) -> str | None:
+    """Diff two configs, unless they differ in comments and layout only."""
     if model.config_error:
         return str(model.config_error)
-    if model.text is None or _parsed(noted) == model.config:
+    if model.text is None or _parsed(recorded) == model.config:
         return None
-    lines = noted.splitlines(), model.text.splitlines()
+    lines = recorded.splitlines(), model.text.splitlines()
     return "\n".join(difflib.unified_diff(*lines, "as it was loaded", str(model.folder / CONFIG_NAME), lineterm=""))
 
 
@@ -108,13 +108,13 @@ def _parsed(text: str) -> ModelConfig:
 
 
 def record_if_served(client: TritonClient, disk: ServedFolder, model: ModelOnDisk) -> None:
-    """Write down that the server serves a model as it was on disk before its first load; nothing where it does not."""
+    """Record a model that is served as it was on disk before its first load."""
     rows = [row for row in client.index() if row.name == model.name]
     if version_mismatch(rows, model) is None and config_diff(client, model) is None:
         save_record(client, disk, model)
 
 
 def save_record(client: TritonClient, disk: ServedFolder, model: ModelOnDisk) -> None:
-    """Record the files and the config of a model that was seen to be served."""
+    """Record the files and the served config of a model that was verified."""
     served = client.config(model.name)
     disk.save(model.name, LoadRecord(model.files, model.text, pack_config(served), newest_time(model)))

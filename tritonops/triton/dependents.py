@@ -1,6 +1,6 @@
-"""Ensembles with their steps, and models that call others: what a change of a model would take out of service.
+"""Ensembles with their steps, and models that call others: what a change would take out of service.
 
-What a model calls by itself (BLS) is in no config: `depends_on` in models.toml declares it.
+Calls from a Python model (BLS) are in no config: `depends_on` in models.toml declares them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
 
 
 def ensembles(client: TritonClient, disk: ServedFolder, rows: Iterable[ModelStatus]) -> dict[str, ModelConfig]:
-    """Give the configs of all ensembles: those on disk that Triton is shown, and those served without a folder."""
+    """Give the configs of all ensembles: the enabled ones on disk, and those served without a folder."""
     names = Repository(disk.models_dir).enabled_names()
     on_disk = {name: config for name in names if (config := _ensemble_config(disk, name)) is not None}
     without_folder = sorted({row.name for row in rows if row.state == "READY"} - {*names})
@@ -32,12 +32,12 @@ def _ensemble_config(disk: ServedFolder, name: str) -> ModelConfig | None:
 
 
 def ensemble_steps(config: Any) -> list[str]:
-    """Name the models that an ensemble consists of; none for the ModelConfig of any other model."""
+    """Name an ensemble's component models; empty for any other model."""
     return [step.model_name for step in config.ensemble_scheduling.step]
 
 
 def refuse_broken(client: TritonClient, disk: ServedFolder, model: ModelOnDisk, rows: Iterable[ModelStatus]) -> None:
-    """Raise DependentError where an ensemble could not be served with this model as it is on disk now."""
+    """Raise DependentError if an ensemble could not be served with this model as it is on disk."""
     all_rows = list(rows)
     users = {
         name: config
@@ -60,7 +60,7 @@ def refuse_broken(client: TritonClient, disk: ServedFolder, model: ModelOnDisk, 
 
 
 def _unlike(model: ModelOnDisk, served: ModelConfig | None) -> Iterator[str]:
-    """Compare all tensors: nobody knows which of them a caller uses."""
+    """Compare all tensors, since the ones that a caller uses are unknown."""
     if model.config is not None and served is not None:
         for kind in ("input", "output"):
             tensors = getattr(served, kind)
@@ -80,11 +80,11 @@ def _unmet(ensemble: ModelConfig, model: ModelOnDisk, served: ModelConfig | None
 
 
 def _changed(kind: str, mapped: Mapping[str, str], served: Any, on_disk: Any) -> Iterator[str]:
-    """Compare the tensors that the ensemble maps; one that is not what it was would not fit what it is mapped to."""
+    """Compare the mapped tensors: a changed one would no longer fit its counterpart in the ensemble."""
     before, after = ({tensor.name: tensor for tensor in tensors} for tensors in (served, on_disk))
     for tensor in sorted(mapped):
         if tensor in before and tensor not in after:
-            yield f"uses its {kind} {tensor!r}, which its config on disk has no longer"
+            yield f"uses its {kind} {tensor!r}, which its config on disk no longer has"
         elif tensor in before and (found := _signature(after[tensor])) != (was := _signature(before[tensor])):
             yield f"uses its {kind} {tensor!r}, which would be {found} instead of {was}"
     if kind == "input":
@@ -100,7 +100,7 @@ def _signature(tensor: Any) -> str:
 def users_in_service(
     client: TritonClient, disk: ServedFolder | None, rows: Collection[ModelStatus]
 ) -> dict[str, set[str]]:
-    """Name what each model in service uses: an ensemble its steps as it was loaded, a model those that it calls."""
+    """Name what each model in service uses: an ensemble's steps as loaded, and the models that a model calls."""
     in_service = {row.name for row in rows if row.state == "READY"}
     names = in_service if disk is None else in_service & ensembles(client, disk, rows).keys()
     configs = {name: client.config(name) for name in sorted(names)}
@@ -112,7 +112,7 @@ def users_in_service(
 
 
 def dependents_of(changed: Collection[str], users: Mapping[str, set[str]]) -> tuple[str, ...]:
-    """Name the models that use one of the changed ones, or one that does."""
+    """Name the models that use one of the changed ones, directly or not."""
     using = {*changed}
     while more := {name for name in users.keys() - using if users[name] & using}:
         using |= more
@@ -120,7 +120,7 @@ def dependents_of(changed: Collection[str], users: Mapping[str, set[str]]) -> tu
 
 
 def missing_step(ensemble: ModelConfig, rows: Iterable[ModelStatus]) -> str | None:
-    """Name the first step that is not served as the ensemble needs it; None where all are."""
+    """Name the first step that is not served as the ensemble needs it; None if all are."""
     in_service = {(row.name, row.version) for row in rows if row.state == "READY"}
     names = {name for name, _ in in_service}
     for step in ensemble.ensemble_scheduling.step:

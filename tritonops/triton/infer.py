@@ -1,4 +1,4 @@
-"""Ask a model: inputs from a file, or zeros of the declared shape; answers as arrays."""
+"""Run an inference with inputs from a file, or with zeros of the declared shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tritonops.display_text import clip
 from tritonops.documents import abbreviate, read_json
 from tritonops.errors import DecoupledModelError, InputError, TritonError
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
-from tritonops.triton.client.client import TritonClient, numpy_dtype
+from tritonops.triton.client.client import TritonClient
+from tritonops.triton.client.messages import numpy_dtype
 from tritonops.triton.client.response import InferenceResult, OutputTensor
 from tritonops.triton.list import naming_unknown
 
@@ -37,10 +38,10 @@ def infer(
     max_responses: int = MAX_RESPONSES,
     top: int | None = None,
 ) -> InferenceResult:
-    """Ask a model once, with the tensors of a .json or .npz file, or with zeros; outputs in the model's order.
+    """Run one inference with the tensors of a .json or .npz file, or with zeros.
 
-    A decoupled model is asked over the stream, for at most `max_responses`. With `top`, outputs of numbers give their
-    largest values. Raises TritonError where an output that the config declares is missing, or another one came.
+    A decoupled model is asked over the stream, for at most `max_responses`. With `top`, numeric outputs give their
+    largest values only. Raises TritonError for a missing or an undeclared output.
     """
     with naming_unknown(client, name):
         metadata = client.metadata(name, version=version)
@@ -60,32 +61,34 @@ def infer_tensors(
     max_responses: int = MAX_RESPONSES,
     top: int | None = None,
 ) -> InferenceResult:
-    """Ask a model once, with arrays at hand."""
+    """Run one inference with arrays."""
     classes = {spec.name: 0 if spec.datatype == "BYTES" else top for spec in metadata.outputs} if top else {}
     try:
         response = client.infer_outputs(metadata.name, tensors, version=version, timeout=timeout, classes=classes)
-        answer = InferenceResult((response,))
+        inference = InferenceResult((response,))
     except DecoupledModelError:
-        answer = client.infer_stream(
+        inference = client.infer_stream(
             metadata.name, tensors, version=version, timeout=timeout, max_responses=max_responses, classes=classes
         )
-    responses = tuple(_in_order(metadata, response) for response in answer.responses)
+    responses = tuple(_in_order(metadata, response) for response in inference.responses)
     undeclared = dict.fromkeys(what for response in responses for what in _undeclared(metadata, response))
-    return replace(answer, responses=responses, undeclared=tuple(undeclared))
+    return replace(inference, responses=responses, undeclared=tuple(undeclared))
 
 
 def _in_order(metadata: ModelMetadata, response: tuple[OutputTensor, ...]) -> tuple[OutputTensor, ...]:
     declared, came = [spec.name for spec in metadata.outputs], {output.name: output for output in response}
     given = ", ".join(came) or "nothing"
     if missing := [name for name in declared if name not in came]:
-        raise TritonError(f"{metadata.name} answered without output {missing[0]!r}, which it declares: it gave {given}")
+        raise TritonError(
+            f"{metadata.name} answered without output {missing[0]!r}, which it declares; its outputs: {given}"
+        )
     if extra := [name for name in came if name not in declared]:
         raise TritonError(f"{metadata.name} answered with output {extra[0]!r}, which it does not declare")
     return tuple(came[name] for name in declared)
 
 
 def _undeclared(metadata: ModelMetadata, response: tuple[OutputTensor, ...]) -> list[str]:
-    """Say which outputs came as another type or shape than the model declares."""
+    """Describe the outputs whose type or shape differs from the declared one."""
     specs = {spec.name: spec for spec in metadata.outputs}
     return [
         f"{output.name} is {output.datatype} {list(output.array.shape)}, and {metadata.name} declares {spec.datatype} "
@@ -100,12 +103,12 @@ def _is_as_declared(output: OutputTensor, spec: TensorSpec) -> bool:
     return (
         output.datatype == spec.datatype
         and len(shape) == len(spec.shape)
-        and all(theirs in (-1, ours) for ours, theirs in zip(shape, spec.shape, strict=True))
+        and all(declared in (-1, size) for size, declared in zip(shape, spec.shape, strict=True))
     )
 
 
 def zeros(metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
-    """Make an input of the declared shape, 1 where that varies: zeros, false, and empty strings."""
+    """Make inputs of zeros, false and empty strings; dynamic dimensions are 1."""
     import numpy as np
 
     return {spec.name: np.full([abs(size) for size in spec.shape], *_zero(spec.datatype)) for spec in metadata.inputs}
@@ -116,7 +119,7 @@ def _zero(datatype: str) -> tuple[Any, Any]:
 
 
 def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
-    """Read a file of input names and values: .json with nested lists, or .npz; an InputError says what is wrong."""
+    """Read input names and values from .json (nested lists) or .npz. Raises InputError."""
     try:
         values = read_input_file(path)
     except InputError as exc:
@@ -125,16 +128,16 @@ def read_inputs(path: Path, metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
 
 
 def read_input_file(path: Path) -> Any:
-    """Read the values of a file of inputs, whatever model they are for. Raises InputError."""
+    """Read a file of inputs for any model. Raises InputError."""
     return _read_npz(path) if path.suffix == ".npz" else read_json(path, pipe_timeout=files.PIPE_TIMEOUT)
 
 
 def as_tensors(values: object, metadata: ModelMetadata, *, where: str) -> dict[str, NDArray[Any]]:
-    """Turn a mapping of input names to nested lists or arrays into the arrays that the model declares."""
+    """Convert nested lists or arrays by input name into arrays of the declared types."""
     specs = {spec.name: spec for spec in metadata.inputs}
     hint = f"{metadata.name} takes: {', '.join(map(describe, metadata.inputs))}."
     if not isinstance(values, Mapping):
-        raise InputError(f"{where}: want an object of input names and their values", hint=hint)
+        raise InputError(f"{where}: expected an object of input names and their values", hint=hint)
     if unknown := [name for name in values if name not in specs]:
         raise InputError(f"{where}: {metadata.name} has no input {abbreviate(unknown[0])}", hint=hint)
     return {name: _input(name, value, specs[name].datatype, where, hint) for name, value in values.items()}
@@ -148,9 +151,9 @@ def _input(name: str, value: object, datatype: str, where: str, hint: str) -> ND
 
 
 def as_array(value: object, datatype: str) -> NDArray[Any]:
-    """Turn nested lists, or an array of another type, into an array that Triton takes as `datatype`.
+    """Convert nested lists, or an array of another type, to the numpy type of `datatype`.
 
-    Raises ValueError where a value does not fit: 300 in UINT8, 1.5 in INT64.
+    Raises ValueError for a value that does not fit: 300 in UINT8, 1.5 in INT64.
     """
     import numpy as np
 
@@ -172,13 +175,13 @@ _NUMBER_NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def _as_numbers(value: object) -> NDArray[Any]:
-    """Make an array of nested lists; numpy itself would give every item the room of the longest string."""
+    """Make an array of nested lists; numpy would store every item as wide as the longest string."""
     import numpy as np
 
     array = np.asarray(value, dtype=object)
     items = array.ravel().tolist()
     if any(isinstance(item, list) for item in items):
-        raise ValueError("lists of different lengths make no tensor")
+        raise ValueError("expected lists of equal length")
     if not {*map(type, items)} <= {int, float, bool}:
         items = [_number(item) for item in items]
     return np.asarray(items).reshape(array.shape)
@@ -199,7 +202,7 @@ def _as_bytes(array: NDArray[Any]) -> NDArray[Any]:
 
     items = array.ravel().tolist()
     if any(isinstance(item, list) for item in items):
-        raise ValueError("lists of different lengths make no tensor")
+        raise ValueError("expected lists of equal length")
     if any(item is None or isinstance(item, dict) for item in items):
         raise ValueError("expected strings")
     result = np.empty(len(items), dtype=object)
@@ -229,5 +232,5 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def describe(spec: TensorSpec) -> str:
-    """Write a tensor as people read it: "images FP32 [-1, 3, 224, 224]"."""
+    """Format a tensor: "images FP32 [-1, 3, 224, 224]"."""
     return f"{spec.name} {spec.datatype} {list(spec.shape)}"

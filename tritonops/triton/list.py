@@ -1,29 +1,20 @@
-"""The models of a running Triton."""
+"""List the models of a running Triton."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
-from tritonops.errors import (
-    NotServedError,
-    TritonError,
-    UnknownModelError,
-)
+from tritonops.errors import NotServedError, TritonError, UnknownModelError
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
-
-if TYPE_CHECKING:
-    pass
-
 
 ORPHAN = "served, but no longer in the repository"
 Rows = tuple[ModelStatus, ...]
 
 
 def list_models(client: TritonClient) -> list[ModelStatus]:
-    """List the index, and what is served although its folder has gone, which the index conceals."""
+    """List the index, and the served models without a folder, which the index leaves out."""
     index = client.index()
     names = {row.name for row in index}
     gone = [ModelStatus(row.name, row.version, "READY", ORPHAN) for row in client.statistics() if row.name not in names]
@@ -32,19 +23,23 @@ def list_models(client: TritonClient) -> list[ModelStatus]:
 
 @contextmanager
 def naming_unknown(client: TritonClient, name: str) -> Iterator[None]:
-    """Turn the NotServedError of a model that the server does not even have into an UnknownModelError."""
+    """Turn the NotServedError of a model that the server does not have into an UnknownModelError."""
     try:
         yield
     except NotServedError:
-        # Whoever may ask the model need not be allowed to see the index.
+        # A client that may infer need not be allowed to read the index.
         with suppress(TritonError):
             require_known(client, name)
         raise
 
 
 def require_known(client: TritonClient, name: str) -> Rows:
-    """Give the rows of a model; an UnknownModelError with the near misses where the server does not have it."""
-    rows = list_models(client)
-    if found := tuple(row for row in rows if row.name == name):
+    """Give the rows of a model. Raises UnknownModelError with the near misses."""
+    return rows_of_known(client, name, list_models(client))
+
+
+def rows_of_known(client: TritonClient, name: str, models: Sequence[ModelStatus]) -> Rows:
+    """Give the rows that a model has among `models`. Raises UnknownModelError with the near misses."""
+    if found := tuple(row for row in models if row.name == name):
         return found
-    raise UnknownModelError(name, (row.name for row in rows), where=f"the repository of Triton at {client.url}")
+    raise UnknownModelError(name, (row.name for row in models), where=f"the repository of Triton at {client.url}")

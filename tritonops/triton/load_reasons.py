@@ -1,4 +1,4 @@
-"""Why a load failed: Triton's answer, or its index, its log or the disk where the answer lacks the true reason."""
+"""Why a load failed, from Triton's answer, or else from its index, its log or the disk."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.startup.load_log import crash_message, last_lines
 from tritonops.triton.startup.served import failure_reasons, without_traceback
 
-_NO_WORDS = "it wrote no reason; was it killed, or out of memory?"
+_NO_REASON = "it wrote no reason; was it killed, or out of memory?"
 
 
 def load_error(
     error: TritonError, client: TritonClient, name: str, model: ModelOnDisk | None, disk: ServedFolder | None
 ) -> LoadError:
-    """Make a LoadError of what Triton answered to a load."""
+    """Make a LoadError of Triton's answer to a load."""
     reason = shorten(_reason(error, client, name, model, disk), rest_of_reasons(disk))
     return LoadError(f"{name}: {reason}", hint=_still_served(client, name))
 
 
 def unserved_reason(rows: Collection[ModelStatus], model: ModelOnDisk, disk: ServedFolder) -> str | None:
-    """Say why a version is not served though Triton calls the load done; None where it is, or nobody gave a reason."""
+    """Say why a version is not served after a load that Triton calls done; None if it is, or without a reason."""
     for version in sorted({*model.served} - ready(rows)):
         reasons = [row.reason for row in rows if row.version == version and row.reason not in (None, "unloaded")]
         if reason := (without_traceback(reasons[0] or "") if reasons else None) or _logged(disk, model.name):
@@ -34,19 +34,19 @@ def unserved_reason(rows: Collection[ModelStatus], model: ModelOnDisk, disk: Ser
 
 
 def rest_of_reasons(disk: ServedFolder | None) -> str:
-    """Say where a reason that was cut stands in full."""
+    """Say where to find a shortened reason in full."""
     return str(disk.log) if disk and disk.log.exists() else "inv triton.list --json"
 
 
 def server_died(client: TritonClient, name: str, disk: ServedFolder | None, log_end: int) -> ServerDiedError:
-    """Say that the server, which answered before, has died of a load; and of what, where its log is at hand."""
+    """Say that the server died during a load, with the reason from its log if that can be read."""
     what = f"Triton at {client.url} died while it loaded {name}"
     if disk is None or not disk.log.exists():
-        return ServerDiedError(what, hint="Its log says why: `inv compose.logs`, or where that server writes.")
+        return ServerDiedError(what, hint="To see its log: inv compose.logs, or where that server writes.")
     log = disk.logged_since(log_end)
     lines = "".join(f"\n  {line}" for line in last_lines(log))
     hint = f"Its log: {disk.log}. Fix the model or disable it (inv models.disable), then: inv server.up"
-    return ServerDiedError(f"{what}: {crash_message(log) or _NO_WORDS}{lines}", hint=hint)
+    return ServerDiedError(f"{what}: {crash_message(log) or _NO_REASON}{lines}", hint=hint)
 
 
 def _reason(
@@ -54,15 +54,15 @@ def _reason(
 ) -> str:
     answer = without_traceback(error.answer)
     if "metadata size exceeds hard limit" in answer:  # the reason was too long for gRPC
-        return _indexed(client, name) or _logged(disk, name) or "its reason is too long for gRPC, and not in the index"
+        return _indexed(client, name) or _logged(disk, name) or "the reason is too long for gRPC, and not in the index"
     if "failed to poll" in answer:
         if model and model.config_error:
             return f"Triton cannot read its configuration: {model.config_error}"
         if disk and not any(row.name == name for row in client.index()):
             return _logged(disk, name) or f"Triton's repository has no such model; does it read {disk.models_dir}?"
-        return _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
+        return _logged(disk, name) or f"{answer}; the reason is in Triton's log"
     if "no version is available" in answer:
-        return _indexed(client, name) or _logged(disk, name) or f"{answer}; the reason stands in Triton's log"
+        return _indexed(client, name) or _logged(disk, name) or f"{answer}; the reason is in Triton's log"
     for prefix in (f"load failed for model '{name}': ", f"ensemble '{name}' ", f"in ensemble {name}, "):
         answer = answer.removeprefix(prefix)
     return answer
@@ -75,11 +75,11 @@ def _indexed(client: TritonClient, name: str) -> str | None:
 
 
 def _logged(disk: ServedFolder | None, name: str) -> str | None:
-    """Triton logs some reasons once, and not when it is asked again."""
+    """Read the whole log: Triton logs some reasons only for the first attempt."""
     return failure_reasons(disk.logged_since(0)).get(name) if disk else None
 
 
 def _still_served(client: TritonClient, name: str) -> str | None:
     rows = [row for row in client.index() if row.name == name and row.state == "READY"]
     served = ", ".join(str(row.version) for row in rows)
-    return f"What was loaded before goes on being served: version {served}." if served else None
+    return f"Still served, as loaded before: version {served}." if served else None

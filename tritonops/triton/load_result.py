@@ -1,4 +1,4 @@
-"""What a load or an unload came to."""
+"""The result of a load or an unload."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Verdict = Literal["loaded", "current", "unloaded", "not loaded"]
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What became of a model: `loaded` anew, `current` already, `unloaded`, or `not loaded` in the first place."""
+    """What happened to a model: `loaded`, `current` (nothing to do), `unloaded`, or `not loaded` before the unload."""
 
     model: str
     verdict: Verdict
     versions: Rows
     steps: tuple[str, ...] = ()
-    """Of an ensemble: the models that were loaded with it, since they were not served as they are on disk."""
+    """The component models that were loaded with an ensemble, because they were outdated."""
     dependents: tuple[str, ...] = ()
-    """The models in service that use what was loaded, and were seen to be served still."""
+    """The models in service that use what was loaded, verified to be in service still."""
     smoke_tests: tuple[SmokeResult, ...] = ()

@@ -1,12 +1,12 @@
-"""Smoke tests: triton-config/<model>/smoke.json says what a model answers to which inputs.
+"""Smoke tests: triton-config/<model>/smoke.json has inputs of a model and the expected outputs.
 
 Its keys:
 
-- `inputs`: values by name, or a .json or .npz file beside it; zeros where left out
+- `inputs`: values by name, or a .json or .npz file in the same folder (default: zeros)
 - `outputs`: expected values by name
 - `shapes`: expected shapes by name
-- `tolerance`: by which a number may differ, absolutely and relatively (default: 1e-5)
-- `responses`: how many responses a decoupled model sends; the first one is compared
+- `tolerance`: the allowed difference, absolute and relative (default: 1e-5)
+- `responses`: the number of responses of a decoupled model, of which the first is compared
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tritonops.display_text import clip
 from tritonops.documents import abbreviate, read_json
@@ -33,19 +33,15 @@ from tritonops.triton.infer import (
     zeros,
 )
 
-if TYPE_CHECKING:
-    pass
-
-
 SMOKE_NAME = "smoke.json"
 _KEYS = {"inputs": (dict, str), "outputs": (dict,), "shapes": (dict,), "tolerance": (int, float), "responses": (int,)}
-_ENOUGH = 10_000
-"""Responses of a decoupled model; one that sends more is not waited for."""
+_MOST_RESPONSES = 10_000
+"""The most responses of a decoupled model that are read."""
 
 
 @dataclass(frozen=True)
 class SmokeTest:
-    """A smoke.json, checked."""
+    """A checked smoke.json."""
 
     path: Path
     inputs: Mapping[str, Any] | str | None
@@ -53,12 +49,12 @@ class SmokeTest:
     shapes: Mapping[str, Sequence[int]]
     tolerance: float
     responses: int | None = None
-    """How many a decoupled model sends; None does not look."""
+    """The expected number of a decoupled model; None for any."""
 
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """What a model answered: nothing in `problems` if it was what was expected."""
+    """The result of one smoke test; without `problems`, it passed."""
 
     model: str
     problems: tuple[str, ...]
@@ -66,7 +62,7 @@ class SmokeResult:
 
 
 def find_smoke_tests(config_dir: Path, include: Sequence[str] = ()) -> dict[str, Path]:
-    """Find the smoke tests of the models in `include`, or of all; an InputError names a model that has none."""
+    """Find the smoke tests of the models in `include`, or of all. Raises InputError for a model without one."""
     found = {path.parent.name: path for path in sorted(config_dir.glob(f"*/{SMOKE_NAME}"))}
     for name in include:
         if name not in found:
@@ -77,33 +73,35 @@ def find_smoke_tests(config_dir: Path, include: Sequence[str] = ()) -> dict[str,
 def run_smoke_tests(
     client: TritonClient, tests: Mapping[str, Path], *, timeout: float = INFER_TIMEOUT
 ) -> list[SmokeResult]:
-    """Ask each model once, in the version that Triton chooses; whatever goes wrong is a problem of that model."""
+    """Test each model once, in the version that Triton chooses."""
     return [run_smoke_test(client, name, path, timeout=timeout) for name, path in tests.items()]
 
 
 def run_smoke_test(client: TritonClient, name: str, path: Path, *, timeout: float = INFER_TIMEOUT) -> SmokeResult:
-    """Ask a model what its smoke.json asks, and compare."""
+    """Run a model's smoke.json, and compare the outputs."""
     started = time.monotonic()
     try:
         test = read_smoke_test(path)
         metadata = client.metadata(name)
-        answer = infer_tensors(client, metadata, _inputs(test, metadata), timeout=timeout, max_responses=_ENOUGH)
-        first = answer.responses[0] if answer.responses else ()
-        problems = (*_wrong_count(test, answer), *_problems(test, {output.name: output for output in first}))
+        result = infer_tensors(
+            client, metadata, _inputs(test, metadata), timeout=timeout, max_responses=_MOST_RESPONSES
+        )
+        first = result.responses[0] if result.responses else ()
+        problems = (*_wrong_count(test, result), *_problems(test, {output.name: output for output in first}))
     except TritonOpsError as exc:
         problems = (str(exc),)
     return SmokeResult(name, problems, round(time.monotonic() - started, 3))
 
 
 def raise_if_failed(results: Sequence[SmokeResult]) -> None:
-    """Raise PartialFailureError with the problems of every model that answered wrong, or not at all."""
+    """Raise PartialFailureError with the problems of every model whose test failed."""
     failures = {result.model: "; ".join(result.problems) for result in results if result.problems}
     if failures:
         raise PartialFailureError(f"{len(failures)} of {len(results)} smoke tests failed", failures)
 
 
 def check_smoke_tests(tests: Mapping[str, Path]) -> None:
-    """Read smoke tests, and the files that they name, without a server. Raises PartialFailureError that names each."""
+    """Read smoke tests and their input files, without a server. Raises PartialFailureError."""
     failures: dict[str, str] = {}
     for name, path in tests.items():
         try:
@@ -113,24 +111,24 @@ def check_smoke_tests(tests: Mapping[str, Path]) -> None:
         except TritonOpsError as exc:
             failures[name] = str(exc)
     if failures:
-        raise PartialFailureError("smoke tests that cannot be run", failures)
+        raise PartialFailureError("invalid smoke tests", failures)
 
 
 def read_smoke_test(path: Path) -> SmokeTest:
-    """Read a smoke.json. Raises InputError, which names the file and the key."""
+    """Read a smoke.json. Raises InputError that names the file and the key."""
     values = read_json(path)
     if not isinstance(values, dict):
-        raise InputError(f"{path}: want an object with some of the keys {', '.join(_KEYS)}")
+        raise InputError(f"{path}: expected an object with some of the keys {', '.join(_KEYS)}")
     for key, value in values.items():
         if key not in _KEYS:
             raise InputError(f"{path}: unknown key {abbreviate(key)}", hint=f"It may have: {', '.join(_KEYS)}.")
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise InputError(f"{path}: {key}: {abbreviate(value)} will not do")
+            raise InputError(f"{path}: {key}: unexpected value {abbreviate(value)}")
     for name, shape in values.get("shapes", {}).items():
         if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
             raise InputError(f"{path}: shapes: {abbreviate(name)}: expected a list of sizes, not {abbreviate(shape)}")
     if not values.get("outputs") and not values.get("shapes"):
-        raise InputError(f"{path}: expects nothing; give outputs or shapes")
+        raise InputError(f"{path}: expects nothing; add outputs or shapes")
     return SmokeTest(
         path,
         values.get("inputs"),
@@ -142,7 +140,7 @@ def read_smoke_test(path: Path) -> SmokeTest:
 
 
 def _tolerance(path: Path, value: float) -> float:
-    """An infinite tolerance would pass everything."""
+    """Refuse an infinite tolerance, which would pass everything."""
     if not 0 <= value < 1e300:
         raise InputError(f"{path}: tolerance: expected a number of at least 0, not {abbreviate(value)}")
     return float(value)
@@ -156,8 +154,8 @@ def _inputs(test: SmokeTest, metadata: ModelMetadata) -> dict[str, Any]:
     return as_tensors(test.inputs, metadata, where=str(test.path))
 
 
-def _wrong_count(test: SmokeTest, answer: InferenceResult) -> Iterator[str]:
-    count = len(answer.responses)
+def _wrong_count(test: SmokeTest, result: InferenceResult) -> Iterator[str]:
+    count = len(result.responses)
     if test.responses not in (None, count):
         yield f"sent {count} responses, expected {test.responses}"
 
@@ -165,7 +163,7 @@ def _wrong_count(test: SmokeTest, answer: InferenceResult) -> Iterator[str]:
 def _problems(test: SmokeTest, outputs: Mapping[str, OutputTensor]) -> Iterator[str]:
     for name in {**test.outputs, **test.shapes}:
         if name not in outputs:
-            yield f"there is no output {name}; there are: {', '.join(outputs)}"
+            yield f"no output {name}; outputs: {', '.join(outputs)}"
     for name, shape in test.shapes.items():
         if name in outputs and list(outputs[name].array.shape) != list(shape):
             yield f"{name} has the shape {list(outputs[name].array.shape)}, expected {list(shape)}"
@@ -175,23 +173,24 @@ def _problems(test: SmokeTest, outputs: Mapping[str, OutputTensor]) -> Iterator[
 
 
 def _mismatch(output: OutputTensor, expected: object, tolerance: float) -> str | None:
-    """Find the first value that is not the expected one."""
+    """Describe the first value that is not the expected one; None if all are."""
     import numpy as np
 
     try:
-        wanted = as_array(expected, output.datatype)
+        expected_array = as_array(expected, output.datatype)
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
-        return f": the expected values are no {output.datatype}: {clip(str(exc), 300)}"
-    if wanted.shape != output.array.shape:
-        return f" has the shape {list(output.array.shape)}, expected {list(wanted.shape)}"
+        return f": the expected values are not {output.datatype}: {clip(str(exc), 300)}"
+    if expected_array.shape != output.array.shape:
+        return f" has the shape {list(output.array.shape)}, expected {list(expected_array.shape)}"
     if output.datatype == "BYTES":
-        same = output.array == wanted
+        same = output.array == expected_array
     else:
-        got, want = (array.astype("float64") for array in (output.array, wanted))
-        same = np.isclose(got, want, rtol=tolerance, atol=tolerance, equal_nan=True)
+        actual, reference = (array.astype("float64") for array in (output.array, expected_array))
+        same = np.isclose(actual, reference, rtol=tolerance, atol=tolerance, equal_nan=True)
     if np.all(same):
         return None
     where = tuple(np.argwhere(~np.asarray(same))[0])
-    place = ", ".join(map(str, where))
+    position = ", ".join(map(str, where))
     count = int(np.size(same) - np.count_nonzero(same))
-    return f"[{place}] is {output.array[where]}, expected {wanted[where]}; {count} of {np.size(same)} values differ"
+    difference = f"{count} of {np.size(same)} values differ"
+    return f"[{position}] is {output.array[where]}, expected {expected_array[where]}; {difference}"

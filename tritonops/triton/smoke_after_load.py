@@ -1,4 +1,4 @@
-"""Smoke tests of what a load brought into service."""
+"""The smoke tests after a load."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from tritonops.triton.load_result import LoadResult
 
 
-def smoke_tested(client: TritonClient, outcome: LoadResult, config_dir: Path) -> LoadResult:
-    """Run the smoke tests of what a load brought into service, and of the models that use it."""
-    paths = {name: config_dir / name / SMOKE_NAME for name in affected(outcome)}
+def smoke_tested(client: TritonClient, result: LoadResult, config_dir: Path) -> LoadResult:
+    """Run the smoke tests of the loaded models, and of the models that use them."""
+    paths = {name: config_dir / name / SMOKE_NAME for name in affected(result)}
     tests = {name: path for name, path in paths.items() if path.exists()}
-    return replace(outcome, smoke_tests=tuple(run_smoke_tests(client, tests)))
+    return replace(result, smoke_tests=tuple(run_smoke_tests(client, tests)))
 
 
-def affected(outcome: LoadResult) -> tuple[str, ...]:
+def affected(result: LoadResult) -> tuple[str, ...]:
     """Name the models in service that a load changed, and those that use them."""
-    if outcome.verdict in ("current", "not loaded") and not outcome.steps:
+    if result.verdict in ("current", "not loaded") and not result.steps:
         return ()
-    is_served = any(row.state == "READY" for row in outcome.versions)
-    return (*((outcome.model,) if is_served else ()), *outcome.steps, *outcome.dependents)
+    is_served = any(row.state == "READY" for row in result.versions)
+    return (*((result.model,) if is_served else ()), *result.steps, *result.dependents)

@@ -72,7 +72,9 @@ def test_the_type_and_the_shape_are_those_of_the_response(triton, client):
 
 def test_an_output_by_another_name_is_an_error(triton, client):
     name = python(triton, client, "othername", ONE % '"z", np.zeros(3, np.float32)')
-    with pytest.raises(TritonError, match="othername answered without output 'y', which it declares: it gave nothing"):
+    with pytest.raises(
+        TritonError, match="othername answered without output 'y', which it declares; its outputs: nothing"
+    ):
         infer(client, name)
 
 

@@ -24,7 +24,7 @@ def exclude(models_dir):
 
 
 def test_without_a_reason_there_is_no_file_and_no_lock(exclude):
-    assert exclude.examine() == {}
+    assert exclude.refresh() == {}
     exclude.discard("a")
     assert not exclude.path.exists()
     assert not exclude.models_dir.with_name(".store").exists()
@@ -32,11 +32,11 @@ def test_without_a_reason_there_is_no_file_and_no_lock(exclude):
 
 def test_a_model_that_hung_stays_until_its_files_change(exclude, models_dir):
     exclude.add({"a": "still loading"})
-    assert exclude.examine() == {"a": "still loading"}
+    assert exclude.refresh() == {"a": "still loading"}
     (models_dir / "b" / "1" / "more").write_text("another model's file")
-    assert exclude.examine() == {"a": "still loading"}
+    assert exclude.refresh() == {"a": "still loading"}
     (models_dir / "a" / "1" / "more").write_text("its own")
-    assert exclude.examine() == {}
+    assert exclude.refresh() == {}
     assert not exclude.path.exists()
 
 
@@ -48,15 +48,15 @@ def test_a_config_that_changed_and_a_model_that_went_count_too(exclude, models_d
             config.write("max_batch_size: 0\n")
     else:
         (models_dir / "a").rename(models_dir.with_name("elsewhere"))
-    assert exclude.examine() == {}
+    assert exclude.refresh() == {}
 
 
 def test_what_is_only_a_suspicion_and_what_is_found_on_disk_is_looked_at_again(exclude, models_dir):
     exclude.add({"a": "one of two"}, is_certain=False)
     (models_dir / "b" / "99999999999999999999").mkdir()
-    assert exclude.examine().keys() == {"b"}
+    assert exclude.refresh().keys() == {"b"}
     (models_dir / "b" / "99999999999999999999").rmdir()
-    assert exclude.examine(lambda name: "a link" if name == "a" else None) == {"a": "a link"}
+    assert exclude.refresh(lambda name: "a link" if name == "a" else None) == {"a": "a link"}
 
 
 def test_the_file_says_what_it_is_can_be_read_by_everybody_and_gives_a_shell_the_names(exclude):

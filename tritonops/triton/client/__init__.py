@@ -1,1 +1,1 @@
-"""Triton's gRPC API, typed: calls, their answers and their errors."""
+"""Triton's gRPC API, typed: calls, their results and their errors."""

@@ -1,4 +1,4 @@
-"""What Triton's API answers, as plain values."""
+"""The results of Triton's API as plain values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ModelStatus:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output as the server declares it: a KServe datatype ("FP32") and a shape, -1 where it varies."""
+    """A declared input or output: a KServe datatype ("FP32") and a shape, -1 for a dynamic dimension."""
 
     name: str
     datatype: str
@@ -33,7 +33,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a served model takes and gives; shapes include the batch dimension."""
+    """The inputs and outputs of a served model; shapes include the batch dimension."""
 
     name: str
     versions: tuple[int, ...]
@@ -43,7 +43,7 @@ class ModelMetadata:
 
 @dataclass(frozen=True)
 class ModelStatistics:
-    """What one served version has done since it was loaded; times are averages per inference, in milliseconds."""
+    """Inference statistics of one version since it was loaded; times are averages per inference, in milliseconds."""
 
     name: str
     version: int
@@ -53,4 +53,4 @@ class ModelStatistics:
     queue_ms: float | None
     compute_ms: float | None
     last_inference: str | None
-    """When, as ISO 8601 in UTC."""
+    """ISO 8601 in UTC."""

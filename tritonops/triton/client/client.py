@@ -1,26 +1,24 @@
-"""A running Triton over gRPC: the few calls that we make, typed, each with a deadline, its errors told apart."""
+"""A typed gRPC client of Triton; each call has a deadline."""
 
 from __future__ import annotations
 
 import queue
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tritonops.display_text import clip
-from tritonops.errors import (
-    DecoupledModelError,
-    NotServedError,
-    TokenRefusedError,
-    TritonError,
-    TritonTimeoutError,
-    TritonUnreachableError,
-)
+from tritonops.errors import TritonError, TritonTimeoutError
 from tritonops.models.catalog.rules import is_junk
-from tritonops.triton.client.api_types import ModelMetadata, ModelStatistics, ModelStatus, TensorSpec
+from tritonops.triton.client.api_types import ModelMetadata, ModelStatistics, ModelStatus
+from tritonops.triton.client.call_errors import PROBE_TIMEOUT, RESTRICTED, translate
+from tritonops.triton.client.messages import (
+    infer_input,
+    model_statistics,
+    requested_outputs,
+    tensor_specs,
+    version_text,
+)
 from tritonops.triton.client.response import InferenceResult, OutputTensor, read_response
 
 if TYPE_CHECKING:
@@ -31,9 +29,7 @@ if TYPE_CHECKING:
 
 
 CALL_TIMEOUT = 10.0
-PROBE_TIMEOUT = 2.0
 _MAX_ERROR = 1 << 24
-_NOT_AVAILABLE = re.compile("requested model '.*' is not available")
 _TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
 
 
@@ -59,18 +55,18 @@ class _GrpcClient(Protocol):
 
 @contextmanager
 def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
-    """Give a client of the Triton at `url` (host:port). Nothing is sent before the first call."""
+    """Connect to the Triton at `url` (host:port). Nothing is sent before the first call."""
     from tritonclient.grpc import MAX_GRPC_MESSAGE_SIZE, InferenceServerClient
 
     options = [
         ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_SIZE),
         ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_SIZE),
-        # Errors come as metadata, of which gRPC takes 16 kB by itself: a longer one would be lost.
+        # Errors come as metadata, which gRPC limits to 16 kB: a longer one would be lost.
         ("grpc.max_metadata_size", _MAX_ERROR),
         ("grpc.absolute_max_metadata_size", _MAX_ERROR),
-        # The control API is on loopback or behind SSH; http_proxy is not meant for it.
+        # The control API is on loopback or behind SSH, never behind http_proxy.
         ("grpc.enable_http_proxy", 0),
-        # Whoever waits for a server that is starting wants to know within a moment of its start.
+        # A server that starts is noticed at once.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]
@@ -87,20 +83,20 @@ class TritonClient:
         self._headers = {_TOKEN_HEADER: token} if token else {}
 
     def is_ready(self, *, timeout: float = CALL_TIMEOUT) -> bool:
-        """Ask whether the server says that it is ready; that proves nothing about single models."""
+        """Whether the server reports itself ready, which proves nothing about single models."""
         return bool(self._call(self._server.is_server_ready, timeout=timeout))
 
     def index(self) -> list[ModelStatus]:
-        """List every model of the repository, and each version that was ever loaded, sorted; junk folders are none."""
+        """List every model of the repository, and each version that was ever loaded, sorted, without junk folders."""
         try:
             answer = self._call(self._server.get_model_repository_index)
         except TritonError as exc:
             if not exc.answer.startswith("failed to stat file"):
                 raise
-            # One dangling link in the repository's folder, and Triton lists nothing; loaded models go on answering.
+            # One dangling link in the repository, and Triton lists nothing; loaded models keep answering.
             raise TritonError(
-                f"Triton at {self.url} lists no model while one is a link to what does not exist: {exc.answer}",
-                hint="Remove that link. Models that are loaded go on answering.",
+                f"Triton at {self.url} lists no model while one is a dangling link: {exc.answer}",
+                hint="Remove that link. Loaded models keep answering.",
             ) from exc
         rows = (
             ModelStatus(row.name, int(row.version) if row.version else None, row.state or None, row.reason or None)
@@ -110,37 +106,37 @@ class TritonClient:
         return sorted(rows, key=lambda row: (row.name, row.version or 0))
 
     def is_model_ready(self, name: str, version: int) -> bool:
-        """Ask a version whether it is ready. Releases from 2026 on let the model answer; others read the index."""
+        """Whether a version is ready. Releases from 2026 on ask the model itself; earlier ones read the index."""
         return bool(self._call(self._server.is_model_ready, name, str(version)))
 
     def load(self, name: str, *, timeout: float) -> None:
-        """Ask for a model to be loaded, and wait for the answer. That it came is no proof that anything changed."""
+        """Load a model. An answer is no proof that anything changed."""
         self._call(self._server.load_model, name, timeout=timeout)
 
     def unload(self, name: str, *, timeout: float) -> None:
-        """Ask for a model to be unloaded; the answer comes before the unloading ends."""
+        """Unload a model; the answer comes before the unloading ends."""
         self._call(self._server.unload_model, name, timeout=timeout)
 
     def config(self, name: str, *, version: int | None = None) -> Message:
-        """Fetch the inference.ModelConfig that is served, completed by Triton and the backend."""
-        answer = self._call(self._server.get_model_config, name, _version_text(version))
+        """Get the served inference.ModelConfig, completed by Triton and the backend."""
+        answer = self._call(self._server.get_model_config, name, version_text(version))
         config: Message = answer.config
         return config
 
     def metadata(self, name: str, *, version: int | None = None) -> ModelMetadata:
-        """Fetch the inputs and outputs of a served model."""
-        answer = self._call(self._server.get_model_metadata, name, _version_text(version))
+        """Get the inputs and outputs of a served model."""
+        answer = self._call(self._server.get_model_metadata, name, version_text(version))
         return ModelMetadata(
-            answer.name, tuple(map(int, answer.versions)), _specs(answer.inputs), _specs(answer.outputs)
+            answer.name, tuple(map(int, answer.versions)), tensor_specs(answer.inputs), tensor_specs(answer.outputs)
         )
 
     def statistics(self, name: str | None = None) -> list[ModelStatistics]:
-        """Count what one model, or every loaded one, has done."""
+        """Get the inference statistics of one model, or of every loaded one."""
         answer = self._call(self._server.get_inference_statistics, name or "", "")
-        return [_statistics(row) for row in answer.model_stats]
+        return [model_statistics(row) for row in answer.model_stats]
 
     def infer(self, name: str, inputs: Tensors, *, version: int | None = None, timeout: float) -> dict[str, Any]:
-        """Run one inference; arrays in and out by name. BYTES are object arrays of bytes, BF16 those of ml_dtypes."""
+        """Run one inference, arrays in and out by name; BYTES as object arrays of bytes, BF16 as ml_dtypes has it."""
         return {
             output.name: output.array for output in self.infer_outputs(name, inputs, version=version, timeout=timeout)
         }
@@ -156,11 +152,11 @@ class TritonClient:
     ) -> tuple[OutputTensor, ...]:
         """Run one inference. Raises DecoupledModelError.
 
-        `classes` names the outputs to have, and how many of their largest values; 0 stands for the output as it is.
+        `classes` names the requested outputs, each with the number of its largest values; 0 for the whole output.
         """
-        tensors = [_infer_input(name, array) for name, array in inputs.items()]
+        tensors = [infer_input(name, array) for name, array in inputs.items()]
         result = self._call(
-            self._server.infer, name, tensors, _version_text(version), _requested_outputs(classes), timeout=timeout
+            self._server.infer, name, tensors, version_text(version), requested_outputs(classes), timeout=timeout
         )
         return read_response(result.get_response(), classes)
 
@@ -174,7 +170,7 @@ class TritonClient:
         max_responses: int,
         classes: Mapping[str, int] | None = None,
     ) -> InferenceResult:
-        """Ask a decoupled model, and take its responses until the last one, or so many; `timeout` is for all."""
+        """Ask a decoupled model for its responses, at most so many; `timeout` is in seconds, for all of them."""
         arrived: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._server.start_stream(
             lambda result, error: arrived.put((result, error)), headers=self._headers, stream_timeout=timeout
@@ -183,9 +179,9 @@ class TritonClient:
         try:
             self._server.async_stream_infer(
                 name,
-                [_infer_input(name, array) for name, array in inputs.items()],
-                model_version=_version_text(version),
-                outputs=_requested_outputs(classes),
+                [infer_input(name, array) for name, array in inputs.items()],
+                model_version=version_text(version),
+                outputs=requested_outputs(classes),
                 enable_empty_final_response=True,
             )
             for response in self._arriving(arrived, timeout):
@@ -219,106 +215,13 @@ class TritonClient:
             raise self._translate_error(exc, timeout) from exc
 
     def _translate_error(self, exc: Any, timeout: float) -> Exception:
-        """Split tritonclient's single exception into the cases that our callers tell apart."""
-        message, status = exc.message() or str(exc), exc.status()
-        if "protocol is restricted" in message:
-            return TokenRefusedError(self.url, token_sent=bool(self._headers))
-        if "decoupled transaction policy" in message:
-            return DecoupledModelError(f"Triton at {self.url}: {message}")
-        # Triton itself says UNAVAILABLE too, of a full queue for one: whether it is there, only another call tells.
-        if status in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED") and not self._is_there():
-            return TritonUnreachableError(
-                self.url, _why_unreachable(message, timeout), speaks_http=_speaks_http(self.url)
-            )
-        if status == "StatusCode.DEADLINE_EXCEEDED":
-            return TritonTimeoutError(f"Triton at {self.url} did not answer within {timeout:g} s")
-        if status == "StatusCode.NOT_FOUND" or _NOT_AVAILABLE.search(message):
-            hint = "`inv triton.list` shows what is served, `inv triton.load` loads a model."
-            return NotServedError(f"Triton at {self.url}: {message}", hint=hint)
-        return TritonError(f"Triton at {self.url}: {clip(message)}", answer=message)
+        return translate(exc, self.url, timeout=timeout, token_sent=bool(self._headers), is_running=self._is_running)
 
-    def _is_there(self) -> bool:
+    def _is_running(self) -> bool:
         from tritonclient.utils import InferenceServerException
 
         try:
             self._server.is_server_live(headers=self._headers, client_timeout=PROBE_TIMEOUT)
         except InferenceServerException as exc:
-            return "protocol is restricted" in (exc.message() or "")
+            return RESTRICTED in (exc.message() or "")
         return True
-
-
-def numpy_dtype(datatype: str) -> Any:
-    """Give the numpy type of a KServe datatype; a TritonError where there is none."""
-    from tritonclient.utils import triton_to_np_dtype
-
-    dtype = triton_to_np_dtype(datatype)
-    if dtype is None:
-        raise TritonError(f"numpy has no type for Triton's {datatype}")
-    return dtype
-
-
-def _why_unreachable(message: str, timeout: float) -> str:
-    """Find "Connection refused" in what gRPC says, which is four layers deep."""
-    if message == "Deadline Exceeded":
-        return f"no answer within {timeout:g} s"
-    return message.rpartition(": ")[2] if message.startswith("failed to connect") else message
-
-
-def _speaks_http(url: str) -> bool:
-    """Whether an HTTP server answers there, such as Triton's own on another port than gRPC's."""
-    import http.client
-
-    host, _, port = url.rpartition(":")
-    if not port.isdecimal():
-        return False  # the name of a server behind SSH
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PROBE_TIMEOUT)
-    try:
-        connection.request("GET", "/v2")
-        return bool(connection.getresponse().status)
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _infer_input(name: str, array: NDArray[Any]) -> Any:
-    from tritonclient.grpc import InferInput
-    from tritonclient.utils import np_to_triton_dtype
-
-    tensor = InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
-    return tensor.set_data_from_numpy(array)
-
-
-def _requested_outputs(classes: Mapping[str, int] | None) -> list[Any] | None:
-    """Ask for these outputs, some with their largest values alone; None asks for all as they are."""
-    from tritonclient.grpc import InferRequestedOutput
-
-    return [InferRequestedOutput(name, class_count=count) for name, count in classes.items()] if classes else None
-
-
-def _specs(tensors: Any) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(tensor.name, tensor.datatype, tuple(tensor.shape)) for tensor in tensors)
-
-
-def _statistics(row: Any) -> ModelStatistics:
-    stats = row.inference_stats
-    compute = [stats.compute_input.ns, stats.compute_infer.ns, stats.compute_output.ns]
-    when = datetime.fromtimestamp(row.last_inference / 1000, UTC) if row.last_inference else None
-    return ModelStatistics(
-        name=row.name,
-        version=int(row.version),
-        inferences=row.inference_count,
-        executions=row.execution_count,
-        failures=stats.fail.count,
-        queue_ms=_average_ms(stats.queue.ns, stats.queue.count),
-        compute_ms=_average_ms(sum(compute), stats.compute_infer.count),
-        last_inference=when.isoformat(timespec="seconds") if when else None,
-    )
-
-
-def _average_ms(nanoseconds: int, count: int) -> float | None:
-    return round(nanoseconds / count / 1e6, 3) if count else None
-
-
-def _version_text(version: int | None) -> str:
-    return "" if version is None else str(version)

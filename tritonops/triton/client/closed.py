@@ -1,4 +1,4 @@
-"""Whether a token closes Triton's control API: asked without it, over gRPC and over HTTP."""
+"""Check that a token closes Triton's control API, by requests without it over gRPC and HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REFUSED = (401, 403)
 
 
 def require_closed_grpc(address: str, *, where: str | None = None) -> None:
-    """Ask for the model index without a token. Raises OpenControlError where it is given, and TritonError."""
+    """Request the model index without a token. Raises OpenControlError if it is answered, and TritonError."""
     with connect(address) as client:
         client.url = where or address
         try:
@@ -22,11 +22,11 @@ def require_closed_grpc(address: str, *, where: str | None = None) -> None:
 
 
 def require_closed_http(connection: http.client.HTTPConnection, *, where: str) -> None:
-    """The same over HTTP. OSError and HTTPException mean that nothing answers there."""
+    """Request the model index over HTTP without a token. Raises OSError or HTTPException if no server answers."""
     connection.request("POST", "/v2/repository/index", body="{}")
-    answer = connection.getresponse()
-    text = answer.read().decode(errors="replace")
-    if answer.status == 200:
+    response = connection.getresponse()
+    text = response.read().decode(errors="replace")
+    if response.status == 200:
         raise OpenControlError(where, "HTTP")
-    if answer.status not in _REFUSED:
-        raise TritonError(f"{where}: asked without the token, Triton answers {answer.status} {text[:200]}")
+    if response.status not in _REFUSED:
+        raise TritonError(f"{where}: asked without the token, Triton answers {response.status} {text[:200]}")

@@ -1,4 +1,4 @@
-"""ModelConfig messages as plain values, and how one on disk differs from the one that is served."""
+"""ModelConfig messages as plain values, and their differences."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _UNORDERED = (".versions", ".gpus")
-# Triton and the backends fill in much of what a config leaves out, but none of them ever adds one of these.
+# Triton and the backends complete much of a config, but never add one of these.
 _NEVER_COMPLETED = ("ensemble_scheduling", "sequence_batching", "model_warmup", "response_cache")
 
 
 @dataclass(frozen=True)
 class FieldDifference:
-    """A field that the disk and the server have differently; None where one of them does not have it."""
+    """A field that differs between disk and server; None on the side that lacks it."""
 
     path: str
     disk: Any
@@ -26,23 +26,27 @@ class FieldDifference:
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """Give the fields that are set, by their names in config.pbtxt; 64-bit numbers stay numbers, enums are names."""
+    """Convert the fields that are set, by their names in config.pbtxt; enums become names."""
     return {field.name: _plain(field, value) for field, value in message.ListFields()}
 
 
 def differences(disk: Message, served: Message) -> list[FieldDifference]:
-    """Compare what the config on disk says with what is served.
+    """Compare the config on disk with the served one.
 
-    Triton completes a config (instance groups, policies, whole inputs), so what the disk does not say is not
-    compared, save for the few fields that nobody completes.
+    Triton completes a config (instance groups, policies, whole inputs), so fields that are not on disk are compared
+    only if Triton never adds them.
     """
-    wanted, there = as_dict(disk), as_dict(served)
-    added = [FieldDifference(key, None, there[key]) for key in _NEVER_COMPLETED if key in there and key not in wanted]
-    return [*_different("", wanted, there), *added]
+    on_disk, on_server = as_dict(disk), as_dict(served)
+    added = [
+        FieldDifference(key, None, on_server[key])
+        for key in _NEVER_COMPLETED
+        if key in on_server and key not in on_disk
+    ]
+    return [*_different("", on_disk, on_server), *added]
 
 
 def changed_fields(loaded: Message, served: Message) -> list[FieldDifference]:
-    """Compare two whole configs, field by field: the one that was served once, and the one that is served now."""
+    """Compare two complete configs field by field: as loaded, and as served now."""
     before, now = as_dict(loaded), as_dict(served)
     names = sorted({*before, *now})
     return [
@@ -51,7 +55,7 @@ def changed_fields(loaded: Message, served: Message) -> list[FieldDifference]:
 
 
 def as_diff(found: list[FieldDifference], *, disk: str) -> str:
-    """Write differences as a unified diff from the served config to the one on disk."""
+    """Format differences as a unified diff from the served config to the one on disk."""
     lines = ["--- served", f"+++ {disk}"]
     for difference in found:
         lines += [f"-{difference.path}: {_format_value(difference.served)}"] if difference.served is not None else []
@@ -75,7 +79,7 @@ def _are_messages(value: Any) -> bool:
 
 
 def _pairs(disk: list[Any], served: list[Any]) -> list[tuple[Any, Any, Any]] | None:
-    """Pair the messages of two lists: tensors by name, since inputs may be completed; others by position."""
+    """Pair the messages of two lists: tensors by name, because Triton may add inputs; others by position."""
     if all("name" in item for item in disk):
         by_name = {item.get("name"): item for item in served}
         return [(item["name"], item, by_name.get(item["name"])) for item in disk]

@@ -1,4 +1,4 @@
-"""What a model answered: its outputs as they came, with the datatype and the shape of the response itself."""
+"""The outputs of an inference, with the datatype and the shape of the response itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TopClass:
-    """One of the largest values of an output, with its index and, where the config names labels, its label."""
+    """One of the largest values of an output, with its index and its label, if the config names labels."""
 
     value: float
     index: int
@@ -30,10 +30,10 @@ class OutputTensor:
     datatype: str
     array: NDArray[Any]
     top: tuple[tuple[TopClass, ...], ...] = ()
-    """Where the largest values were asked for: those of each element of the batch; `array` has Triton's text."""
+    """The requested largest values of each element of the batch; `array` has Triton's text then."""
 
     def as_json(self) -> dict[str, Any]:
-        """Give what JSON can hold; bytes that are no UTF-8 are escaped, and NaN is "NaN", as in protobuf's JSON."""
+        """Convert to JSON values: bytes that are not UTF-8 are escaped, NaN is "NaN", as in protobuf's JSON."""
         head = {"name": self.name, "datatype": self.datatype, "shape": list(self.array.shape)}
         if self.top:
             return {**head, "top": [[vars(found) for found in row] for row in self.top]}
@@ -47,21 +47,21 @@ class InferenceResult:
 
     responses: tuple[tuple[OutputTensor, ...], ...]
     is_decoupled: bool = False
-    """Whether the model sends as many responses as it likes."""
+    """Whether the model may send any number of responses."""
     is_complete: bool = True
-    """False where it had more to send than was taken."""
+    """False if more responses were left than were read."""
     undeclared: tuple[str, ...] = ()
-    """Outputs that came as another type or shape than the model declares, in words."""
+    """Descriptions of outputs whose type or shape differs from the declared one."""
 
 
 def read_response(response: Any, classes: Mapping[str, int] | None = None) -> tuple[OutputTensor, ...]:
-    """Read a ModelInferResponse; `classes` has how many of an output's largest values were asked for.
+    """Read a ModelInferResponse; `classes` has the number of largest values that were requested of an output.
 
-    Raises TritonError where an output's bytes are not those of its type and shape.
+    Raises TritonError for an output whose bytes do not fit its type and shape.
     """
-    contents, wanted = iter(response.raw_output_contents), classes or {}
+    contents, counts = iter(response.raw_output_contents), classes or {}
     return tuple(
-        _output(output, next(contents, None), top=bool(wanted.get(output.name))) for output in response.outputs
+        _output(output, next(contents, None), top=bool(counts.get(output.name))) for output in response.outputs
     )
 
 
@@ -70,7 +70,7 @@ def _output(output: Any, content: bytes | None, *, top: bool) -> OutputTensor:
     flat = None if content is None else _values(output.datatype, content)
     if flat is None or len(flat) != math.prod(shape):
         raise TritonError(
-            f"output {output.name!r} came as {output.datatype} {list(shape)}, and its data is not that: "
+            f"output {output.name!r} came as {output.datatype} {list(shape)}, which its data does not fit: "
             f"{'none' if content is None else f'{len(content)} bytes'}"
         )
     array = flat.reshape(shape)
@@ -79,7 +79,7 @@ def _output(output: Any, content: bytes | None, *, top: bool) -> OutputTensor:
 
 
 def _values(datatype: str, content: bytes) -> NDArray[Any] | None:
-    """Read the bytes of a tensor; None where they are not whole values."""
+    """Read the bytes of a tensor; None if they are not whole values."""
     import numpy as np
     from tritonclient.utils import deserialize_bytes_tensor, triton_to_np_dtype
 
@@ -96,7 +96,7 @@ def _values(datatype: str, content: bytes) -> NDArray[Any] | None:
 
 
 def _top(array: NDArray[Any]) -> Iterator[tuple[TopClass, ...]]:
-    """Read Triton's classification extension: "0.960000:7:seven", the label only where there is one."""
+    """Read Triton's classification extension: "0.960000:7:seven", the label may be missing."""
     if not array.size:
         yield ()
         return

@@ -1,1 +1,1 @@
-"""How models.toml, the disk and the server differ, and what would make them agree."""
+"""The plan of `triton.plan` and `triton.apply`."""

@@ -1,4 +1,4 @@
-"""The config.pbtxt that a model should have: what triton-config and models.toml ask for."""
+"""The config.pbtxt that triton-config and models.toml declare for a model."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from tritonops.triton.served_folder import parse_once, policy_of
 
 @dataclass(frozen=True)
 class DeclaredConfig:
-    """A model's config as it is and as it should be."""
+    """A model's config on disk, and the declared one."""
 
     path: Path
-    there: str | None
+    on_disk: str | None
     text: str | None
-    """What it should be; None where there is none, and none can be had: `problem` says why."""
-    where: Path
-    """The file that `text` was taken from."""
-    lacks: str | None = None
-    """Why there is no text."""
+    """The declared text; None if there is none, for the reason in `missing_reason`."""
+    source: Path
+    """The file that `text` comes from."""
+    missing_reason: str | None = None
+    """Why on_disk is no text."""
     is_proven: bool = False
-    """Triton has loaded this very text. Parsing is slow, and spared then."""
+    """Whether Triton has loaded this very text, so that the slow parser is skipped."""
 
     @property
-    def problem(self) -> str | None:
-        """Why it will not do; None where it will."""
+    def error(self) -> str | None:
+        """Why it cannot be written or loaded; None if it can."""
         if self.is_proven:
             return None
         try:
             self._parsed()
         except ConfigError as exc:
             return str(exc)
-        return self.lacks
+        return self.missing_reason
 
     @property
     def config(self) -> ModelConfig | None:
-        """What the text says; None where it says nothing."""
-        return None if self.text is None or self.problem else self._parsed()
+        """The parsed text; None if there is none, or it has an error."""
+        return None if self.text is None or self.error else self._parsed()
 
     def _parsed(self) -> ModelConfig:
-        return parse_once(self.text or "", str(self.where))
+        return parse_once(self.text or "", str(self.source))
 
     @property
     def differs(self) -> bool:
         """Whether it has to be written."""
-        return self.text is not None and self.text != self.there
+        return self.text is not None and self.text != self.on_disk
 
     @property
     def policy(self) -> VersionPolicy:
-        """Which versions Triton is to serve."""
+        """The versions that Triton should serve."""
         return policy_of(self.config if "version_policy" in (self.text or "") else None)
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Of an ensemble: the models that it consists of."""
+        """An ensemble's component models."""
         config = self.config if "ensemble_scheduling" in (self.text or "") else None
         return tuple(ensemble_steps(config)) if config is not None else ()
 
@@ -74,12 +74,12 @@ class DeclaredConfig:
 
     @property
     def diff(self) -> str | None:
-        """From the config on disk to the declared one; None where they agree."""
+        """From the config on disk to the declared one; None if they agree."""
         if not self.differs:
             return None
-        lines = (self.there or "").splitlines(), (self.text or "").splitlines()
-        source = str(self.path) if self.there is not None else "/dev/null"
-        return "\n".join(difflib.unified_diff(*lines, source, "triton-config", lineterm=""))
+        lines = (self.on_disk or "").splitlines(), (self.text or "").splitlines()
+        origin = str(self.path) if self.on_disk is not None else "/dev/null"
+        return "\n".join(difflib.unified_diff(*lines, origin, "triton-config", lineterm=""))
 
 
 def declared_config(
@@ -91,29 +91,29 @@ def declared_config(
     variant: Variant | None,
     loaded: str | None = None,
 ) -> DeclaredConfig:
-    """Work out the config of a model of models.toml.
+    """Find the declared config of a model of models.toml.
 
-    Without a `variant`, one on disk that is either the GPU's or the CPU's is right, and else it is the GPU's. A model
-    that has a config on disk and none in triton-config keeps it. `loaded` is a text that Triton is known to take.
+    Without a `variant`, a config on disk that matches the GPU's or the CPU's is kept, and any other becomes the GPU's.
+    A config on disk without one in triton-config is kept. `loaded` is the text that Triton loaded last.
     """
     path = repository.config_path(name)
-    there = read_text(path) if path.exists() else None
+    on_disk = read_text(path) if path.exists() else None
     sources = {each: source_path(config_dir, name, each) for each in ((variant,) if variant else VARIANTS)}
     texts = {
-        each: keep_policy(there or "", wanted_config(catalog, name, read_text(source)))
+        each: keep_policy(on_disk or "", wanted_config(catalog, name, read_text(source)))
         for each, source in sources.items()
         if source.exists()
     }
     chosen = variant or VARIANTS[0]
-    if there is not None and (there in texts.values() or not texts):
-        return DeclaredConfig(path, there, there, path, is_proven=there == loaded)
+    if on_disk is not None and (on_disk in texts.values() or not texts):
+        return DeclaredConfig(path, on_disk, on_disk, path, is_proven=on_disk == loaded)
     if chosen not in texts:
-        return DeclaredConfig(path, there, None, path, f"there is no {sources[chosen]}")
-    return DeclaredConfig(path, there, texts[chosen], sources[chosen])
+        return DeclaredConfig(path, on_disk, None, path, f"there is no {sources[chosen]}")
+    return DeclaredConfig(path, on_disk, texts[chosen], sources[chosen])
 
 
 def without_undeclared(config: DeclaredConfig, declared: set[int], on_disk: tuple[int, ...]) -> DeclaredConfig:
-    """Take versions that models.toml does not have out of the policy, as triton.serve would."""
+    """Remove undeclared versions from the version policy, as triton.serve would."""
     picked = {*config.policy.served(on_disk)}
     if config.text is None or config.config is None or picked <= declared:
         return config

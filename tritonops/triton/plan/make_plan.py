@@ -32,11 +32,11 @@ def make_plan(
     variant: Variant | None = None,
     prune: bool = False,
 ) -> Plan:
-    """Compare models.toml, the lock, the disk and the server, and say what to do about each version.
+    """Compare models.toml, the lock, the disk and the server, and plan the actions for each version.
 
-    Without a `variant`, a config that is either the GPU's or the CPU's is left alone, and any other becomes the GPU's.
-    What models.toml does not have is reported and left alone; with `prune` it is to go out of service. Raises
-    CatalogError, InputError, UnknownModelError for a name in `include` that is nowhere, and what the client raises.
+    Without a `variant`, a config that matches the GPU's or the CPU's is kept, and any other becomes the GPU's.
+    Undeclared models are reported and kept; with `prune` they go out of service. Raises CatalogError, InputError,
+    UnknownModelError for an unknown name in `include`, and what the client raises.
     """
     planner = _Planner(project, client, variant, prune=prune)
     for name in include:
@@ -51,8 +51,8 @@ _NO_VERSION: tuple[None] = (None,)
 
 
 @dataclass(frozen=True)
-class _Declared:
-    """What is known about a model of models.toml."""
+class _DeclaredModel:
+    """A declared model, on disk and on the server."""
 
     name: str
     entries: Mapping[int, ModelVersion]
@@ -62,21 +62,21 @@ class _Declared:
     served_diff: str | None
     """From the config that is served to the one on disk."""
     changed: Mapping[int, str]
-    """Why a version's files are taken to be others than those that are served."""
+    """By version, why its files differ from the served ones."""
 
     @property
     def picked(self) -> tuple[int, ...]:
-        """The versions that the policy picks of those that are there or will be."""
+        """The versions that the policy picks of those on disk and those to download."""
         return self.config.policy.served(tuple(sorted({*self.on_disk, *self.entries})))
 
     @property
     def versions(self) -> list[int]:
-        """Every version that is in models.toml, on disk, or answers."""
+        """Every version that is in models.toml, on disk or READY."""
         return sorted({*self.on_disk, *self.entries, *ready(self.server.values())})
 
 
 class _Planner:
-    """What is the same for all models."""
+    """Plans each model, with what all models share."""
 
     def __init__(self, project: Project, client: TritonClient, variant: Variant | None, *, prune: bool) -> None:
         self._client, self._settings, self._catalog = client, project.settings, project.catalog
@@ -98,7 +98,7 @@ class _Planner:
         )
 
     def plan(self, name: str) -> PlannedModel:
-        """Plan one model; what stands in the way of that is a row itself."""
+        """Plan one model; an error is a blocked row."""
         try:
             self._repository.home(name)
             if not self._catalog.versions_of(name):
@@ -110,9 +110,9 @@ class _Planner:
             return PlannedModel(name, (_blocked(name, str(exc)),))
 
     def _undeclared_rows(self, name: str) -> Iterator[PlannedVersion]:
-        """What models.toml does not have is left alone, or pruned; what is disabled is hidden from Triton already.
+        """Keep or prune an undeclared model; a disabled one is already hidden from Triton.
 
-        An ensemble that Triton took out of service, because it lost a step, is to be loaded again.
+        An ensemble that Triton took out of service, because it lost a step, is loaded again.
         """
         if not self._prune and (reason := self._lost_step(name)):
             yield PlannedVersion(
@@ -140,26 +140,26 @@ class _Planner:
             return None
         if reasons := [row.reason for row in rows if row.reason and row.reason != "unloaded"]:
             return reasons[-1]
-        # Triton says "unloaded" of it, as of one that somebody unloaded; but then nothing is noted of its load.
+        # Triton reports "unloaded", as for a model that a client unloaded; that one has no load record.
         if self._disk.record(name) is None:
             return None
         return missing_step(model.config, itertools.chain(*self._server.values())) or self._overridden(model.config)
 
     def _overridden(self, ensemble: ModelConfig) -> str | None:
-        """Name a step that another client loaded with a config of its own, with which the ensemble may not fit."""
+        """Name a step that another client loaded with its own config, which may not fit the ensemble."""
         step = next(filter(self._is_overridden, ensemble_steps(ensemble)), None)
         return f"its step {step} is served with another config than it was loaded with" if step else None
 
     def _is_overridden(self, name: str) -> bool:
-        model, note = self._disk.read(name), self._disk.record(name)
-        return bool(model and note and override_diff(self._client, model, note))
+        model, record = self._disk.read(name), self._disk.record(name)
+        return bool(model and record and override_diff(self._client, model, record))
 
     def _steps(self, name: str) -> tuple[str, ...]:
         model = self._disk.read(name) if self._prune else None
         return tuple(ensemble_steps(model.config)) if model and model.config is not None else ()
 
     def _served_steps(self, name: str) -> tuple[str, ...]:
-        """The steps of an ensemble that is served still, and what a model calls."""
+        """The steps of an ensemble that is still served, and the models that a model calls."""
         is_served = any(row.state == "READY" for row in self._rows(name))
         return (*(ensemble_steps(self._client.config(name)) if is_served else ()), *self._called(name))
 
@@ -167,7 +167,7 @@ class _Planner:
         return (called for entry in self._catalog.versions_of(name) for called in entry.depends_on)
 
     def _disabled_rows(self, name: str) -> Iterator[PlannedVersion]:
-        """Somebody took it out of service on purpose: it is not downloaded, and unloaded where it is served still."""
+        """Unload a disabled model that is still served; it is not downloaded."""
         states = {row.version: row.state for row in self._rows(name) if row.version is not None}
         for version in sorted({entry.version for entry in self._catalog.versions_of(name)} | {*states}):
             server = states.get(version)
@@ -175,17 +175,17 @@ class _Planner:
             yield PlannedVersion(name, version, True, "disabled", server, actions, "disabled")
 
     def _declared(self, name: str) -> PlannedModel:
-        about = self._gather(name)
-        planned = [_planned(about, version, *self._disk_state(about, version)) for version in about.versions]
-        config = about.config
+        model = self._gather(name)
+        planned = [_planned(model, version, *self._disk_state(model, version)) for version in model.versions]
+        config = model.config
         return PlannedModel(
             name,
-            (*self._source_rows(name), *_model_rows(about), *planned),
-            config=config.text if config.differs and not config.problem else None,
-            config_on_disk=config.there,
-            diff=config.diff or about.served_diff,
+            (*self._source_rows(name), *_model_rows(model), *planned),
+            config=config.text if config.differs and not config.error else None,
+            config_on_disk=config.on_disk,
+            diff=config.diff or model.served_diff,
             steps=(*config.steps, *self._called(name)),
-            is_unrecorded=self._disk.record(name) is None and bool(ready(about.server.values())),
+            is_unrecorded=self._disk.record(name) is None and bool(ready(model.server.values())),
         )
 
     def _source_rows(self, name: str) -> Iterator[PlannedVersion]:
@@ -193,31 +193,33 @@ class _Planner:
             if error := self._changed_sources.get(entry.label):
                 yield _blocked(name, f"{entry.label}: {error.in_one_line}")
 
-    def _gather(self, name: str) -> _Declared:
+    def _gather(self, name: str) -> _DeclaredModel:
         entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
         on_disk = self._repository.versions(name)
-        model, note = self._disk.read(name), self._disk.record(name)
+        model, record = self._disk.read(name), self._disk.record(name)
         config = declared_config(
             self._catalog,
             self._repository,
             self._settings.config_dir,
             name,
             variant=self._variant,
-            loaded=note.config if note and note.files else None,
+            loaded=record.config if record and record.files else None,
         )
         if self._prune:
             config = without_undeclared(config, {*entries}, tuple(sorted({*on_disk, *entries})))
         rows = {row.version: row for row in self._rows(name) if row.version is not None}
-        diff = changed_config(self._client, model, note) if model and ready(rows.values()) else None
-        changed = changed_versions(model, note) if model and note else []
-        why = "its files are not those that were loaded" if note and note.files else "its last load was not completed"
-        return _Declared(name, entries, on_disk, config, rows, diff, dict.fromkeys(changed, why))
+        diff = changed_config(self._client, model, record) if model and ready(rows.values()) else None
+        changed = changed_versions(model, record) if model and record else []
+        why = (
+            "its files are not those that were loaded" if record and record.files else "its last load was not completed"
+        )
+        return _DeclaredModel(name, entries, on_disk, config, rows, diff, dict.fromkeys(changed, why))
 
-    def _disk_state(self, about: _Declared, version: int) -> tuple[str, str | None]:
-        """Say what stands in the place of a version, and why it has to be downloaded, if it has to."""
-        entry = about.entries.get(version)
+    def _disk_state(self, model: _DeclaredModel, version: int) -> tuple[str, str | None]:
+        """Give the state of a version on disk, and why it has to be downloaded, if it has to."""
+        entry = model.entries.get(version)
         if entry is None:
-            return ("installed" if version in about.on_disk else "absent"), None
+            return ("installed" if version in model.on_disk else "absent"), None
         pin = pin_of(entry, self._lock, self._catalog.path)
         if pin is None:
             return self._unpinned_state(entry)
@@ -232,56 +234,56 @@ class _Planner:
         if not (self._repository.version_dir(entry.name, entry.version) / entry.local_name).exists():
             return "absent", "not on disk"
         if entry.label in self._lock:
-            return "other bytes", "models.toml asks for something else than models.lock was made for"
+            return "other bytes", "its entry in models.toml changed since models.lock was written"
         return "unpinned", None
 
     def _rows(self, name: str) -> Sequence[ModelStatus]:
         return self._server.get(name, ())
 
 
-def _planned(about: _Declared, version: int, disk: str, lacks: str | None) -> PlannedVersion:
-    row, is_declared = about.server.get(version), version in about.entries
-    actions, reason = _decision(about, version, row, lacks)
+def _planned(model: _DeclaredModel, version: int, disk: str, missing: str | None) -> PlannedVersion:
+    row, is_declared = model.server.get(version), version in model.entries
+    actions, reason = _decision(model, version, row, missing)
     if not is_declared:
         reason = f"not in models.toml; {reason}" if reason else "not in models.toml"
-    return PlannedVersion(about.name, version, is_declared, disk, row.state if row else None, actions, reason)
+    return PlannedVersion(model.name, version, is_declared, disk, row.state if row else None, actions, reason)
 
 
 def _decision(
-    about: _Declared, version: int, row: ModelStatus | None, lacks: str | None
+    model: _DeclaredModel, version: int, row: ModelStatus | None, missing: str | None
 ) -> tuple[tuple[Action, ...], str | None]:
-    """Say what to do about one version, and why; `lacks` says why it has to be downloaded, if it has to."""
-    config, is_picked = about.config, version in about.picked
+    """Choose the actions for one version, with the reason; `missing` is why it has to be downloaded, if it has to."""
+    config, is_picked = model.config, version in model.picked
     policy = f"version_policy: {config.policy}" + (", set with triton.serve" if config.is_chosen else "")
-    if lacks:
-        return (("download", "load") if is_picked and not config.problem else ("download",)), lacks
-    if config.problem:
+    if missing:
+        return (("download", "load") if is_picked and not config.error else ("download",)), missing
+    if config.error:
         return ("unchanged",), None
     if not is_picked:
         return (("remove from serving",) if row and row.state == "READY" else ("unchanged",)), policy
     if row is None or row.state != "READY":
         return ("load",), (row.reason if row and row.reason != "unloaded" else None) or "not served"
-    if version in about.changed:
-        return ("load",), about.changed[version]
+    if version in model.changed:
+        return ("load",), model.changed[version]
     if config.differs:
         return ("load",), "its config changes"
-    if about.served_diff:
+    if model.served_diff:
         return ("load",), "the config that is served is another one"
     return ("unchanged",), policy if config.is_chosen else None
 
 
-def _model_rows(about: _Declared) -> Iterator[PlannedVersion]:
-    """Give the rows about the model's config, where there is something to say about it."""
-    config = about.config
-    if config.problem:
-        yield _blocked(about.name, config.problem)
+def _model_rows(model: _DeclaredModel) -> Iterator[PlannedVersion]:
+    """Give the rows about the model's config, if it needs any."""
+    config = model.config
+    if config.error:
+        yield _blocked(model.name, config.error)
         return
-    if not {*about.picked} & {*about.entries} and not config.is_chosen:
-        hidden = f"Triton serves version {', '.join(map(str, about.picked))}, which models.toml does not have"
-        yield _blocked(about.name, f"{hidden}, instead of its own: --prune or `inv triton.serve` chooses those")
+    if not {*model.picked} & {*model.entries} and not config.is_chosen:
+        hidden = f"Triton serves version {', '.join(map(str, model.picked))}, which models.toml does not have"
+        yield _blocked(model.name, f"{hidden}, instead of its own: --prune or `inv triton.serve` chooses those")
     if config.differs:
-        reason = "differs from triton-config" if config.there is not None else "there is none on disk"
-        yield PlannedVersion(about.name, None, True, None, None, ("config",), reason)
+        reason = "differs from triton-config" if config.on_disk is not None else "there is none on disk"
+        yield PlannedVersion(model.name, None, True, None, None, ("config",), reason)
 
 
 def _blocked(name: str, reason: str) -> PlannedVersion:

@@ -1,4 +1,4 @@
-"""How models.toml, the disk and the server differ, and what would make them agree."""
+"""The differences between models.toml, the disk and the server, and the actions that remove them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Action = Literal["download", "config", "load", "unload", "remove from serving", 
 
 @dataclass(frozen=True)
 class PlannedVersion:
-    """One row: a version in models.toml, on disk and on the server, and what is to be done about it.
+    """One row: a version in models.toml, on disk and on the server, and what apply does to it.
 
     `version` is None where the row is about the model as a whole, such as its config.
     """
@@ -32,33 +32,33 @@ class PlannedVersion:
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """All rows of one model, and what a load of it needs to know."""
+    """All rows of one model, and what its load needs."""
 
     name: str
     rows: tuple[PlannedVersion, ...]
     config: str | None = None
-    """What config.pbtxt has to become; None where it stays as it is."""
+    """The new text of config.pbtxt; None for no change."""
     config_on_disk: str | None = None
-    """What config.pbtxt was when the plan was made; None for none."""
+    """The text of config.pbtxt when the plan was made; None for no file."""
     diff: str | None = None
     """From the config on disk to the one of triton-config, or from the served one to the one on disk."""
     steps: tuple[str, ...] = ()
-    """The models that an ensemble consists of, and those that a model calls: they come first, and go last."""
+    """An ensemble's component models, and models that this one calls: loaded before it, unloaded after it."""
     is_unrecorded: bool = False
-    """It is served, and nobody noted from which files: Triton is asked to check."""
+    """Whether it is served without a load record, so that Triton is asked to check its files."""
 
     def has(self, *actions: Action) -> bool:
-        """Whether a row has one of these actions."""
+        """Whether any row has one of these actions."""
         return any(action in row.actions for row in self.rows for action in actions)
 
     @property
     def is_different(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether any row has a change."""
         return any(row.actions != ("unchanged",) for row in self.rows)
 
     @property
-    def problem(self) -> str | None:
-        """Why it cannot be made so; None where it can."""
+    def blocked_by(self) -> str | None:
+        """Why apply cannot change it; None if it can."""
         return "; ".join(row.reason or "" for row in self.rows if "blocked" in row.actions) or None
 
 
@@ -70,31 +70,31 @@ class Plan:
 
     @property
     def rows(self) -> list[PlannedVersion]:
-        """The table."""
+        """The rows of all models."""
         return [row for model in self.models for row in model.rows]
 
     @property
     def different(self) -> list[str]:
-        """The models about which something is to be done."""
+        """The models with a change."""
         return [model.name for model in self.models if model.is_different]
 
     @property
     def pruned(self) -> list[str]:
-        """The models that are to be moved out of Triton's sight, or are served without a folder."""
+        """The models to hide from Triton, or to unload although they have no folder."""
         return [model.name for model in self.models if not model.rows[0].declared and model.has("unload", "disable")]
 
 
 def raise_if_different(plan: Plan) -> None:
-    """Raise DifferenceError with the models about which something is to be done."""
+    """Raise DifferenceError that names the models with a change."""
     if plan.different:
         raise DifferenceError(
             f"{len(plan.different)} of {len(plan.models)} models: {', '.join(plan.different)}",
-            hint="`inv triton.apply` makes it so.",
+            hint="To apply these changes: inv triton.apply",
         )
 
 
 def in_load_order(models: Sequence[PlannedModel]) -> list[PlannedModel]:
-    """Put ensembles behind the models that they consist of; the rest stays in its order."""
+    """Order models so that each comes after its steps; the rest keeps its order."""
     by_name = {model.name: model for model in models}
     ordered: dict[str, PlannedModel] = {}
 

@@ -1,1 +1,1 @@
-"""The loads of a server that has just started: what hangs, crashes or fails is named and left out."""
+"""The loads of a starting server: a model that hangs, crashes or fails is named and left out."""

@@ -1,8 +1,7 @@
 """The models that a container leaves out when it starts: `.exclude` in the models directory.
 
-One model can hang or crash the start of Triton, and all others with it. Plain `docker compose up`, a restart by the
-engine and a reboot load the models by themselves, so what must not be loaded stands in a file that their start command
-reads.
+One model can hang or crash the start of Triton, and with it all others. `docker compose up`, a restart by the engine
+and a reboot load the models without tritonops, so the start command reads the models to leave out from a file.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from tritonops.triton.served_folder import ServedFolder
 EXCLUDE_FILE = ".exclude"
 _HEADER = """\
 # Models that a container does not load when it starts: name, fingerprint of the files, reason.
-# `inv compose.up` writes this, and takes off a model whose files changed; so does a load that succeeds.
+# `inv compose.up` writes this, and removes a model whose files changed; so does a load that succeeds.
 """
 
 
 class _Exclusion(NamedTuple):
     fingerprint: str
-    """Of the files that hung or crashed Triton; empty where the reason is only found anew at the next look."""
+    """Of the files that hung or crashed Triton; empty for a reason that each refresh determines again."""
     reason: str
 
 
@@ -46,36 +45,36 @@ class ExcludeFile:
 
     @property
     def path(self) -> Path:
-        """Where it is; there is none while nothing is excluded."""
+        """The file, which does not exist while nothing is excluded."""
         return self.models_dir / EXCLUDE_FILE
 
     def reasons(self) -> dict[str, str]:
         """Give the reason of each excluded model."""
         return {name: entry.reason for name, entry in self._read().items()}
 
-    def examine(self, refuse: Callable[[str], str | None] = lambda name: None) -> dict[str, str]:
-        """Exclude what on disk would hang or crash the start, take off what was mended, and return the reasons.
+    def refresh(self, refuse: Callable[[str], str | None] = lambda name: None) -> dict[str, str]:
+        """Exclude models that would hang or crash the start, remove those that were fixed, and return the reasons.
 
-        `refuse` gives further reasons against a model.
+        `refuse` gives further reasons to exclude a model.
         """
 
         def change(entries: _Exclusions) -> _Exclusions:
-            kept = {name: entry for name, entry in entries.items() if self._is_unchanged(name, entry)}
-            names = [name for name in Repository(self.models_dir).enabled_names() if name not in kept]
+            unchanged = {name: entry for name, entry in entries.items() if self._is_unchanged(name, entry)}
+            names = [name for name in Repository(self.models_dir).enabled_names() if name not in unchanged]
             reasons = {name: refuse(name) or hazard(self.models_dir / name) for name in names}
-            return {**kept, **{name: _Exclusion("", reason) for name, reason in reasons.items() if reason}}
+            return {**unchanged, **{name: _Exclusion("", reason) for name, reason in reasons.items() if reason}}
 
         return self._change(change)
 
     def add(self, reasons: Mapping[str, str], *, is_certain: bool = True) -> dict[str, str]:
-        """Exclude models as their files are now, and return the reasons of all; what is not certain is tried again."""
+        """Exclude models with their current files, and return all reasons; uncertain ones are tried again."""
         added = {
             name: _Exclusion(self._fingerprint(name) if is_certain else "", reason) for name, reason in reasons.items()
         }
         return self._change(lambda entries: {**entries, **added})
 
     def discard(self, *names: str) -> None:
-        """Take models off."""
+        """Remove models."""
         if self.path.exists():
             self._change(lambda entries: {name: entry for name, entry in entries.items() if name not in names})
 
@@ -89,18 +88,18 @@ class ExcludeFile:
         return {name: entry.reason for name, entry in new.items()}
 
     def _with_ensembles(self, entries: _Exclusions) -> _Exclusions:
-        """Triton loads an ensemble's steps with it, so one with an excluded step is excluded too."""
+        """Exclude ensembles with an excluded step too: Triton loads an ensemble's steps with it."""
         if not entries:
             return entries
         entries = dict(entries)
         steps = {name: steps_on_disk(self.models_dir / name) for name in Repository(self.models_dir).enabled_names()}
-        while due := {
+        while more := {
             name: _Exclusion("", f"its step {step} would be loaded with it: {entries[step].reason}")
             for name in steps.keys() - entries.keys()
             for step in steps[name]
             if step in entries
         }:
-            entries |= due
+            entries |= more
         return entries
 
     def _is_unchanged(self, name: str, entry: _Exclusion) -> bool:
@@ -120,9 +119,7 @@ class ExcludeFile:
     def _write(self, entries: _Exclusions) -> None:
         for name, entry in entries.items():
             if not name.isprintable():
-                raise RepositoryError(
-                    f"{str(self.models_dir / name)!r}: {entry.reason}", hint="Rename it, or take it away."
-                )
+                raise RepositoryError(f"{str(self.models_dir / name)!r}: {entry.reason}", hint="Rename or remove it.")
         rows = [f"{name}\t{entry.fingerprint}\t{' '.join(entry.reason.split())}\n" for name, entry in entries.items()]
         if rows:
             write_text(self.path, _HEADER + "".join(sorted(rows)))
@@ -132,13 +129,13 @@ class ExcludeFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        beside = Repository(self.models_dir).beside
+        work_dir = Repository(self.models_dir).beside
         try:
-            beside.mkdir(exist_ok=True)
-            with locked(beside / "exclude.lock"):
+            work_dir.mkdir(exist_ok=True)
+            with locked(work_dir / "exclude.lock"):
                 yield
         except OSError as exc:
             raise RepositoryError(
                 f"cannot write {self.path}, which keeps a model from hanging or crashing the start: {exc.strerror}",
-                hint=f"Make {self.models_dir} writable for this user, or mend or disable the model first.",
+                hint=f"Make {self.models_dir} writable for this user, or fix or disable the model first.",
             ) from exc

@@ -1,4 +1,4 @@
-"""A load call of which the end need not be waited for: Triton never answers one whose model cannot start."""
+"""A load call in a thread, because Triton never answers one whose model cannot start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ _GRACE = 60.0
 
 
 class LoadCall(threading.Thread):
-    """Loads one model in a thread; it puts itself into `done` when it has ended, with `error` where it failed.
+    """Loads one model in a thread, and puts itself into `done` at the end, with the `error` of a failed call.
 
-    `timeout` is the deadline of the caller, who stops waiting then. The call itself ends a minute later at the latest,
-    or when the client is closed. `error` may be anything that the call raised.
+    The caller stops waiting after `timeout` seconds; the call itself ends a minute later, or with the client.
     """
 
     def __init__(
@@ -30,6 +29,6 @@ class LoadCall(threading.Thread):
         """Make the call."""
         try:
             self._client.load(self.model, timeout=self.timeout + _GRACE)
-        except BaseException as exc:  # for the thread that waits: it would wait for its whole deadline otherwise
+        except BaseException as exc:  # passed on to the waiting thread
             self.error = exc
         self.done.put(self)

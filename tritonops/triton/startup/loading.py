@@ -1,8 +1,8 @@
-"""Load every model of a server that has just started: a few at a time, none in the way of another.
+"""Load every model of a server that has just started, so that no model keeps another out of service.
 
-Triton itself would load them with `--load-model=*`, and answer nobody until the last load has ended. One that never
-ends keeps all others out of service then, and one that crashes the server takes them along. So the server is started
-empty, and each model is loaded by a call with a deadline of its own.
+With `--load-model=*`, Triton answers no request until the last load has ended: one load that never ends blocks all
+models, and one that crashes the server takes all of them down. So the server is started without models, and each is
+loaded by a call with a timeout of its own.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from tritonops.triton.startup.load_call import LoadCall
 from tritonops.triton.startup.load_log import LoadLog, crash_message
 
 ReadLog = Callable[[int], tuple[str, int]]
-"""Reads what was logged since a position, 0 for all, and returns it with where the log ends now."""
+"""Reads the log from a position (0 for all), and returns the text with the new position."""
 PARALLEL = 4
-"""Loads at a time, as many as Triton's own `--load-model=*`."""
+"""The number of loads at a time, as with Triton's `--load-model=*`."""
 MODEL_TIMEOUT = 60.0
 _BYTES_PER_SECOND = 20_000_000
 _MAX_CRASHES = 8
 _POLL = 0.05
-_LAST_WORDS_SECONDS = 5.0
+_CRASH_SECONDS = 5.0
 _MAX_ANSWER = 10_000
 
 
 @dataclass
 class Loading:
-    """What is to be loaded, and what is not, with the reason. It outlives the crashes of the server."""
+    """The models to load, and those that are not loaded, with the reason. It outlives crashes of the server."""
 
     models_dir: Path
     model_timeout: float | None = None
-    """Seconds for one load; where it is None, a minute, or longer for large files."""
+    """Seconds for one load (default: 60, more for large files)."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """By model, why it was left out or given up, and is not tried again."""
+    """By model, why it was left out or aborted, and is not tried again."""
     together: list[str] = field(default_factory=list)
     alone: list[str] = field(default_factory=list)
-    """Models that were being loaded when the server crashed: one of them did it, so each is loaded by itself."""
+    """The models that were being loaded in a crash, one of which caused it; each is loaded alone."""
     ensembles: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Ensembles and their steps. Triton refuses to load one while a step is loading, so they come last, one by one."""
+    """Ensembles with their steps, loaded last and one by one: Triton refuses one while a step is loading."""
     answers: dict[str, str] = field(default_factory=dict)
-    """By model, what Triton answered to a load that failed."""
+    """By model, Triton's answer to a failed load."""
     crashes: int = 0
 
     @classmethod
@@ -65,7 +65,7 @@ class Loading:
         model_timeout: float | None = None,
         names: Iterable[str] | None = None,
     ) -> Loading:
-        """Look at the models that Triton is shown, or at `names` of them; `refuse` gives the reason against one."""
+        """Prepare the loads of the enabled models, or of `names`; `refuse` gives the reason to leave one out."""
         names = Repository(models_dir).enabled_names() if names is None else tuple(names)
         reasons = {name: reason for name in names if (reason := refuse(name) or _hazard(models_dir / name))}
         ensembles = {name: steps for name in names if (steps := steps_on_disk(models_dir / name))}
@@ -75,14 +75,14 @@ class Loading:
     def run(
         self, url: str, read_log: ReadLog, is_alive: Callable[[], bool], *, token: str | None, deadline: Deadline
     ) -> bool:
-        """Load all that is due; False where the server crashed, after which it wants to be run again on a new one."""
+        """Load all models; False if the server crashed, for a new run on a new server."""
         with connect(url, token=token) as client:
             for names, width in ((self.together, PARALLEL), (self.alone, 1), (self._in_order(), 1)):
                 self._leave_out_ensembles()
-                due = [name for name in names if name not in self.reasons]
+                pending = [name for name in names if name not in self.reasons]
                 disk = ServedFolder.of(self.models_dir, url)
                 run = _LoadRun(
-                    client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in due}, deadline
+                    client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in pending}, deadline
                 )
                 crashed_at = run.load(width)
                 self.reasons |= run.reasons
@@ -93,30 +93,30 @@ class Loading:
         return True
 
     def _crashed(self, loading: list[str], log: str) -> None:
-        """Find the culprit, or leave that to the next run, which loads the suspects one by one."""
+        """Name the model that caused a crash, or let the next run load the suspects one by one."""
         self.crashes += 1
-        words = crash_message(log) or "it wrote no reason"
+        cause = crash_message(log) or "it wrote no reason"
         if len(loading) == 1:
-            self.reasons[loading[0]] = f"Triton crashed while it loaded this model: {words}"
+            self.reasons[loading[0]] = f"Triton crashed while it loaded this model: {cause}"
         elif self.crashes >= _MAX_CRASHES:
             tried = (
-                f"not tried again: Triton crashed {self.crashes} times while it loaded {', '.join(loading)}: {words}"
+                f"not tried again: Triton crashed {self.crashes} times while it loaded {', '.join(loading)}: {cause}"
             )
             self.reasons |= dict.fromkeys(loading, tried)
         else:
             self.together = [name for name in self.together if name not in loading]
             self.alone += [name for name in loading if name not in self.alone]
         if self.crashes >= _MAX_CRASHES:
-            self.reasons |= dict.fromkeys(self.alone, f"not tried: Triton crashed {self.crashes} times: {words}")
+            self.reasons |= dict.fromkeys(self.alone, f"not tried: Triton crashed {self.crashes} times: {cause}")
 
     def _leave_out_ensembles(self) -> None:
-        """Triton loads an ensemble's steps with it: one that was given up would be tried again."""
+        """Leave out ensembles with a step that was left out: Triton would load that step with them."""
         for name in self._in_order():
             if bad := [step for step in self.ensembles[name] if step in self.reasons]:
                 self.reasons.setdefault(name, f"its step {bad[0]} would be loaded with it: {self.reasons[bad[0]]}")
 
     def _in_order(self) -> list[str]:
-        """The ensembles, those that are steps of others first."""
+        """Order the ensembles: a step of another one comes before it."""
         ordered: list[str] = []
         left = {name: set(steps) & self.ensembles.keys() for name, steps in self.ensembles.items()}
         while left:
@@ -136,7 +136,7 @@ def _hazard(model: Path) -> str | None:
 
 
 class _LoadRun:
-    """The loads of one server, until all have ended, are known to be stuck, or have used up their time."""
+    """The loads of one server process, until each has ended, is stuck or has timed out."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _LoadRun:
         self.answers: dict[str, str] = {}
 
     def load(self, width: int) -> list[str] | None:
-        """Load all; where the server crashes, return the models that were being loaded."""
+        """Load all; after a crash of the server, return the models that were being loaded."""
         while self._waiting or self._active:
             while self._waiting and len(self._active) < width and self._deadline.left > _POLL:
                 self._begin(self._waiting.popleft())
@@ -183,7 +183,7 @@ class _LoadRun:
         call.start()
 
     def _wait(self) -> bool:
-        """Take note of a load that ended; False where the server has."""
+        """Wait a moment for a load to end; False if the server has ended."""
         try:
             call = self._done.get(timeout=_POLL)
         except queue.Empty:
@@ -194,27 +194,27 @@ class _LoadRun:
             raise call.error
         self._active.pop(call.model, None)
         if call.error is None:
-            self._note(call.model)
+            self._record(call.model)
         elif isinstance(call.error, TritonError):
             answer = call.error.answer.removeprefix(f"load failed for model '{call.model}': ")
             self.answers[call.model] = clip(answer, _MAX_ANSWER)
         return True
 
-    def _note(self, name: str) -> None:
-        """From then on, a config that another client brings into service is seen to be another one."""
+    def _record(self, name: str) -> None:
+        """Record what is served, to notice later if another client loads another config."""
         if model := self._on_disk[name]:
             with suppress(TritonOpsError):
                 record_if_served(self._client, self._disk, model)
 
     def _hangs_in_a_crash(self) -> bool:
-        """Triton writes a stack trace when it crashes, and may wait for ever for a lock that it holds itself."""
+        """Whether Triton hangs while it writes the stack trace of a crash, waiting for a lock of its own."""
         if not self._load_log.is_crashing:
             return False
         self._crashing_since = self._crashing_since or time.monotonic()
-        return time.monotonic() - self._crashing_since > _LAST_WORDS_SECONDS
+        return time.monotonic() - self._crashing_since > _CRASH_SECONDS
 
     def _survives(self) -> bool:
-        """Whether the server is there; one that crashes closes its connections a moment before it is gone."""
+        """Whether the server keeps running; one that crashes closes its connections a moment before it ends."""
         return all(self._is_alive() for _ in Deadline.after(2.0).polls())
 
     def _stuck(self) -> dict[str, str]:
@@ -234,11 +234,11 @@ class _LoadRun:
 
 
 def load_timeout(model: Path) -> float:
-    """Give the seconds that the load of a model may take: a minute, or more for large files."""
+    """Give the seconds that the load of a model may take: 60, or more for large files."""
     sizes = (path.stat().st_size for path in model.rglob("*") if path.is_file())
     return max(MODEL_TIMEOUT, sum(sizes) / _BYTES_PER_SECOND)
 
 
 def load_threads(names: Iterable[str]) -> int:
-    """How many threads Triton needs: a load that never ends keeps one, and the others must still be loaded."""
+    """Give the number of load threads that Triton needs, since a load that never ends blocks one forever."""
     return min(256, 2 * PARALLEL + len(tuple(names)))

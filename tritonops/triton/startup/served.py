@@ -1,4 +1,4 @@
-"""What a Triton does not serve, and why: from its index, and from its log where the index is silent."""
+"""The models that Triton does not serve, with the reasons of its index and its log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tritonops.triton.client.client import TritonClient
 from tritonops.triton.startup.load_log import stuck_loads
 
 Explain = Callable[[str], str]
-"""Puts one of Triton's reasons as a person needs it."""
+"""Rewords one of Triton's reasons for a person."""
 
 _UNLOADED = "unloaded"
 _FAILED = re.compile(
@@ -28,18 +28,18 @@ _ENSEMBLE = re.compile(
 )
 _WITHOUT_REASON = re.compile(r" Model '[^']+' loading failed with error: $")
 _LOADED = re.compile(r"""successfully loaded '(?P<name>[^']+)'""")
-# The parser of config.pbtxt says where and what, on a line before the one that names the model.
+# The parser of config.pbtxt logs position and error on the line before the one that names the model.
 _UNPARSED = re.compile(r"Error parsing text-format inference\.ModelConfig: (?P<where>\d+:\d+): (?P<what>.*)$")
 _TRACEBACK = re.compile(r"\n+At:\n.*", re.DOTALL)
 
 
 def without_traceback(reason: str) -> str:
-    """Cut off the Python traceback that Python-based backends add to a reason."""
+    """Drop the Python traceback that Python-based backends add to a reason."""
     return _TRACEBACK.sub("", reason)
 
 
 def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[str, str]:
-    """Read from Triton's log the last word on each model that could not be loaded, by name."""
+    """Read from Triton's log the last reason of each model that was not loaded, by name."""
     reasons: dict[str, str] = {}
     unparsed = ""
     for line in log.splitlines():
@@ -51,7 +51,7 @@ def failure_reasons(log: str, *, explain: Explain = without_traceback) -> dict[s
         elif found := _ENSEMBLE.search(line):
             reason = explain(_WITHOUT_REASON.sub("", found["reason"]).replace("\\n", "\n"))
             name = found["name"] or found["other"] or found["circle"]
-            # It is repeated at each later load of another model, without what the step failed of.
+            # Each later load of another model logs it again, without the reason of the failed step.
             if not reasons.get(name, "").startswith(reason):
                 reasons[name] = reason
         elif found := _LOADED.search(line):
@@ -68,10 +68,10 @@ def with_reasons(
     not_loaded: Mapping[str, str] | None = None,
     answers: Mapping[str, str] | None = None,
 ) -> list[ModelStatus]:
-    """Add the reason of a model that Triton could not even read, and a row for each of `names` that it does not list.
+    """Add the reasons that the index lacks, and a row for each of `names` that it does not list.
 
-    `not_loaded` has the reasons of models that a start left out, or did not wait for; `answers` what Triton answered to
-    its loads, which it need not log.
+    `not_loaded` has the reasons of models that a start left out or aborted; `answers` has Triton's answers to failed
+    loads, which are not always logged.
     """
     answered = {name: explain(answer) for name, answer in (answers or {}).items()}
     reasons = {**answered, **failure_reasons(log, explain=explain), **(not_loaded or {}), **stuck_loads(log)}
@@ -89,9 +89,9 @@ def _logged(row: ModelStatus, reasons: dict[str, str]) -> str | None:
 
 
 def settled_index(client: TritonClient, *, hung: Collection[str] = ()) -> list[ModelStatus] | None:
-    """Read the index, once Triton answers and loads nothing any more but what is `hung`; None before that.
+    """Read the index once Triton answers and loads nothing but `hung` models; None before that.
 
-    A Triton that starts does not answer until it has tried to load every model.
+    A starting Triton does not answer until it has tried to load every model.
     """
     try:
         index = client.index()
@@ -100,12 +100,12 @@ def settled_index(client: TritonClient, *, hung: Collection[str] = ()) -> list[M
     except (TritonUnreachableError, TritonError):
         if not has_started(client):
             return None
-        index = client.index()  # it came up just now, or has a reason of its own, which is raised
+        index = client.index()  # it has just started, or the error is its own, and raised
     return None if any(row.state == "LOADING" and row.name not in hung for row in index) else index
 
 
 def has_started(client: TritonClient) -> bool:
-    """Whether Triton has started, which it has once it tried to load every model."""
+    """Whether Triton answers, which it does once it has tried to load every model."""
     try:
         client.is_ready()
     except (TritonUnreachableError, TritonError):
@@ -114,16 +114,16 @@ def has_started(client: TritonClient) -> bool:
 
 
 def raise_unserved(rows: Iterable[ModelStatus], *, hint: str) -> None:
-    """Raise PartialFailureError, naming every model that should be served and is not."""
+    """Raise PartialFailureError that names every model that should be served and is not."""
     failures = {
-        row.name: _worded(row.reason) or f"it was never loaded: try `inv triton.load {row.name}`"
+        row.name: _shortened(row.reason) or f"it was never loaded: try `inv triton.load {row.name}`"
         for row in rows
-        # A version that is UNLOADING answers its last requests: somebody unloaded it, or another one took its place.
+        # A version that is UNLOADING was unloaded or replaced, and answers its last requests.
         if row.state not in ("READY", "UNLOADING") and row.reason != _UNLOADED
     }
     if failures:
-        raise PartialFailureError("Triton is up, but does not serve", failures, hint=hint)
+        raise PartialFailureError("Triton is running, but does not serve", failures, hint=hint)
 
 
-def _worded(reason: str | None) -> str | None:
+def _shortened(reason: str | None) -> str | None:
     return shorten(reason, "in the log, and with --json") if reason else None
