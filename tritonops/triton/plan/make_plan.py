@@ -210,9 +210,8 @@ class _Planner:
         rows = {row.version: row for row in self._rows(name) if row.version is not None}
         diff = changed_config(self._client, model, record) if model and ready(rows.values()) else None
         changed = changed_versions(model, record) if model and record else []
-        why = (
-            "its files are not those that were loaded" if record and record.files else "its last load was not completed"
-        )
+        is_verified = record is not None and bool(record.files)
+        why = "its files are not those that were loaded" if is_verified else "its last load was not completed"
         return _DeclaredModel(name, entries, on_disk, config, rows, diff, dict.fromkeys(changed, why))
 
     def _disk_state(self, model: _DeclaredModel, version: int) -> tuple[str, str | None]:
