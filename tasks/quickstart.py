@@ -14,7 +14,7 @@ from tasks.shared.task import task
 from tasks.shared.terminal import note
 
 if TYPE_CHECKING:
-    from tritonops.server.quickstart import Prediction, Step
+    from tritonops.server.quickstart import Prediction, QuickstartStep
 
 
 @task(help={"stop": "Stop the server of an earlier quickstart."})
@@ -48,7 +48,7 @@ Stop it with `{inv} quickstart --stop`; `rm -r {home}` then leaves nothing behin
 Your own models go into models.toml: see README.md."""
 
 
-def _run(number: int, step: Step) -> None:
+def _run(number: int, step: QuickstartStep) -> None:
     note(f"{number}. {step.title}\n  $ {_typed(PROJECT / 'inv')} {shlex.join(step.arguments)}")
     note(f"  {step.run()}\n")
 

@@ -1,4 +1,4 @@
-"""What an image of Triton can serve: its backends, and how new a graph its ONNX Runtime reads."""
+"""The backends and the ONNX Runtime of a Triton image."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class OnnxRuntime:
 
 @dataclass(frozen=True)
 class Image:
-    """An image, as far as its tag tells; a tag that is no release of NVIDIA's tells nothing."""
+    """An image, by its name; only a tag of an NVIDIA release tells its contents."""
 
     name: str
     release: Release | None
 
     @property
     def onnxruntime(self) -> OnnxRuntime | None:
-        """The ONNX Runtime that it has at least: that of the last release before it whose version is known."""
+        """Its oldest possible ONNX Runtime: that of the last known release up to this one."""
         known = [release for release in _ONNX_RUNTIMES if self.release and release <= self.release]
         return _ONNX_RUNTIMES[max(known)] if known else None
 
     @property
     def backends(self) -> frozenset[str] | None:
-        """The backends that it has; None where its tag does not tell."""
+        """Its backends; None if the tag does not tell."""
         if self.release is None:
             return None
         return _BACKENDS | {"tensorflow"} if self.release <= LAST_WITH_TENSORFLOW else _BACKENDS
 
 
 def parse_image(name: str) -> Image:
-    """Read an image's name: `nvcr.io/nvidia/tritonserver:26.07-py3`, or the tag alone."""
+    """Parse an image's name (`nvcr.io/nvidia/tritonserver:26.07-py3`), or a tag alone."""
     match = re.search(r"(?:^|:)(\d\d)\.(\d\d)(?:-py3.*)?$", name)
     is_ours = ":" not in name or "nvidia/tritonserver:" in name
     return Image(name, (int(match[1]), int(match[2])) if match and is_ours else None)
@@ -53,8 +53,8 @@ LAST_WITH_TENSORFLOW: Release = (25, 2)
 
 _BACKENDS = frozenset({"onnxruntime", "tensorrt", "pytorch", "python", "openvino", "dali", "fil", "identity"})
 
-# The runtime of each image is in its release notes. What a runtime loads was tried: a graph of one Identity node with
-# ever newer IR versions and opsets, on the onnxruntime wheel of that version.
+# The runtime of each image is in its release notes. The versions that a runtime loads were tried with its wheel, on a
+# graph of one Identity node.
 _ONNX_RUNTIMES: dict[Release, OnnxRuntime] = {
     (25, 2): OnnxRuntime("1.20.1", 10, 21),
     (25, 7): OnnxRuntime("1.22.0", 10, 22),

@@ -30,7 +30,7 @@ def beside_ten(tmp_path_factory):
     try:
         expected = dict(make(project.models_dir) for make in TEN)
         expected["never_returns"] = f"still loading after {MODEL_TIMEOUT:g} s; --model-timeout allows more"
-        expected["dangling_version"] = "dangling_version/1 -> /nonexistent/1 leads nowhere in the container"
+        expected["dangling_version"] = "dangling_version/1 -> /nonexistent/1 is dangling in the container"
         done = project.inv("compose.up", "--cpu", "--model-timeout", str(MODEL_TIMEOUT))
         yield project, expected, done
     finally:
@@ -89,7 +89,7 @@ def test_a_load_that_never_ended_is_tried_again_once_its_files_have_changed(besi
     assert ExcludeFile(project.models_dir).reasons().keys() == expected.keys() - {"never_returns", "long_error"}
 
 
-def test_a_model_that_was_mended_is_taken_off_by_a_load_or_by_the_next_up(project):
+def test_a_model_that_was_fixed_is_taken_off_by_a_load_or_by_the_next_up(project):
     python_model(project.models_dir, "by_load").joinpath("1", "model.py").unlink()
     python_model(project.models_dir, "by_up").joinpath("1", "model.py").unlink()
     served = project.up()

@@ -78,9 +78,9 @@ REFUSED = {
         "    networks: [gone]\nnetworks:\n  gone: {external: true}\n",
     ),
     "the host's network without a token": (InputError, "every address", {}, "    network_mode: host\n"),
-    "several containers": (InputError, "wants 2 containers", {}, "    deploy: {replicas: 2}\n"),
-    "a service that is scaled to none": (InputError, "wants 0 containers", {}, "    scale: 0\n"),
-    "a service without replicas": (InputError, "wants 0 containers", {}, "    deploy: {replicas: 0}\n"),
+    "several containers": (InputError, "has 2 containers", {}, "    deploy: {replicas: 2}\n"),
+    "a service that is scaled to none": (InputError, "has 0 containers", {}, "    scale: 0\n"),
+    "a service without replicas": (InputError, "has 0 containers", {}, "    deploy: {replicas: 0}\n"),
     "a name that lets no second container be": (
         InputError,
         "container_name",

@@ -121,7 +121,7 @@ def test_one_port_for_two_protocols_is_refused(models_dir):
 
 
 def test_a_models_directory_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(RepositoryError, match="there is no such folder"):
+    with pytest.raises(RepositoryError, match="no such folder"):
         embedded.start(tmp_path / "triton", tmp_path / ".server", ports=free_ports())
 
 

@@ -15,7 +15,7 @@ FITS = {"system": "Linux", "architecture": "x86_64", "python": (3, 11), "glibc":
         ({"system": "Darwin", "architecture": "arm64", "glibc": ()}, "for Darwin on arm64, only for Linux on x86_64"),
         ({"architecture": "aarch64"}, "for Linux on aarch64"),
         ({"python": (3, 14)}, "for Python 3.14, only for 3.11 to 3.13"),
-        ({"glibc": (2, 31)}, "wants glibc 2.35 or newer, and this system has glibc 2.31"),
+        ({"glibc": (2, 31)}, "needs glibc 2.35 or newer, and this system has glibc 2.31"),
         ({"glibc": ()}, "this system has another C library"),
         ({}, "the package nvidia-pytriton is missing"),
     ],

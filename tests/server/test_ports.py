@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tritonops.errors import InputError, PortTakenError
-from tritonops.server.ports import Ports, free_ports, holder, is_free, require_free
+from tritonops.server.ports import Ports, free_ports, is_free, listener, require_free
 
 
 def test_free_ports_differ_and_are_none_that_a_client_may_be_given():
@@ -21,7 +21,7 @@ def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named():
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         assert not is_free(taken)
-        assert "process" in str(holder(taken))
+        assert "process" in str(listener(taken))
         free = free_ports()
         with pytest.raises(PortTakenError, match=str(taken)):
             require_free(Ports(taken, free.grpc, free.metrics))

@@ -1,7 +1,7 @@
 """The small CPU image: the real tritonserver of the nvidia-pytriton wheel on a slim Python.
 
-The wheels are fetched here, by hash, and copied into the build: it needs no network, no pip in the base, and leaves
-no wheel in a layer. They have to fit the base's Python, so the base is asked first.
+The wheels are fetched by hash on this machine and copied into the build, which needs no network and no pip, and leaves
+no wheel in a layer. They have to fit the base's Python, which is read from the base first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tritonops.compose.engine.image import inspect_image
 from tritonops.errors import DockerError, ImagePullError, InputError, TritonOpsError
 from tritonops.files import read_text
 
-# Docker asks no registry of strangers for a name under localhost.
+# Docker asks no public registry for a name under localhost.
 CPU_IMAGE = "localhost/triton-cpu"
 SOURCE_LABEL = "tritonops.source"
 _PYTHONS = ("3.11", "3.12")
@@ -32,7 +32,7 @@ _PROBE = (
 
 @dataclass(frozen=True)
 class ImageSource:
-    """The files of this project that the image is made of."""
+    """The files of this project that the image is built from."""
 
     dockerfile: Path
     requirements: Path
@@ -40,7 +40,7 @@ class ImageSource:
 
     @classmethod
     def of(cls, project: Path) -> ImageSource:
-        """Find them in a clone."""
+        """Find them in a checkout."""
         return cls(
             project / "docker" / "triton-cpu" / "Dockerfile",
             project / "requirements" / "triton-cpu.txt",
@@ -55,7 +55,7 @@ class ImageSource:
         return found[1]
 
     def digest(self) -> str:
-        """Tell by a hash whether an image was made of these files; the image carries it as a label."""
+        """Hash the files; the image has the hash as a label."""
         files = [self.dockerfile, self.requirements, *sorted(self.backends.rglob("*.py"))]
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -63,12 +63,12 @@ class ImageSource:
 def build(
     docker: Docker, source: ImageSource, *, uv: str, watch: Watch, tag: str = CPU_IMAGE, base_image: str | None = None
 ) -> None:
-    """Build the image and give it the name `tag`.
+    """Build the image and name it `tag`.
 
-    Raises ImagePullError or InputError for a base that cannot be had, or cannot carry the server.
+    Raises ImagePullError for a base that cannot be pulled, InputError for one that cannot run the server.
     """
     base = base_image or source.default_base()
-    watch(f"asking {base} for its Python")
+    watch(f"reading the Python version of {base}")
     python = _python_of(docker, base, watch)
     with tempfile.TemporaryDirectory(prefix="triton-cpu-") as folder:
         context = Path(folder)
@@ -90,20 +90,20 @@ def _build_command(context: Path, *, tag: str, base: str, digest: str) -> list[s
 
 
 def _python_of(docker: Docker, base: str, watch: Watch) -> str:
-    """Ask the base for its version of Python, "3.12"; an InputError where the server cannot run on it."""
+    """Read the base's Python version, such as "3.12". Raises InputError if the server cannot run on it."""
     _require_image(docker, base, watch)
     try:
         answer = docker.output(["docker", "run", "--rm", "--entrypoint", "python3", base, "-c", _PROBE])
     except DockerError as exc:
-        raise InputError(f"the base image {base} has no python3 that runs") from exc
+        raise InputError(f"the base image {base} has no working python3") from exc
     version, machine, libc = json.loads(answer)
     python = ".".join(version.split(".")[:2])
     if python not in _PYTHONS:
         raise InputError(f"{base} has Python {version}, but the server needs {' or '.join(_PYTHONS)}")
     if machine != "x86_64":
         raise InputError(
-            f"{base} is for {machine}, but the server exists for x86_64 alone",
-            hint="DOCKER_DEFAULT_PLATFORM=linux/amd64 takes the other one; it is emulated, and slow.",
+            f"{base} is for {machine}, but the server exists only for x86_64",
+            hint="DOCKER_DEFAULT_PLATFORM=linux/amd64 uses x86_64, emulated and slow.",
         )
     if libc[0] != "glibc" or tuple(map(int, libc[1].split("."))) < _OLDEST_GLIBC:
         raise InputError(f"{base} has no glibc {'.'.join(map(str, _OLDEST_GLIBC))} or newer, which the server needs")
@@ -117,7 +117,7 @@ def _require_image(docker: Docker, base: str, watch: Watch) -> None:
     try:
         docker.watch(["docker", "pull", base], watch)
     except DockerError as exc:
-        hint = "Name one that is here with --base-image; docs/docker.md makes one without a registry."
+        hint = "Give a local image with --base-image; docs/docker.md shows how to make one without a registry."
         raise ImagePullError(base, str(exc), hint=hint) from exc
 
 
@@ -131,7 +131,7 @@ def _fetch_packages(uv: str, requirements: Path, python: str, target: Path) -> N
 
 
 def _arrange_server(packages: Path, server: Path, python: str) -> None:
-    """Move the server out of the wheels into the layout of NVIDIA's image, with the one stub that fits `python`."""
+    """Move the server from the wheels into the layout of NVIDIA's image, with the stub for `python` only."""
     wheel = packages / "pytriton" / "tritonserver"
     shutil.copytree(wheel, server, ignore=shutil.ignore_patterns("python_backend_stubs"))
     shutil.copy2(wheel / "python_backend_stubs" / python / "triton_python_backend_stub", server / "backends" / "python")
@@ -141,7 +141,7 @@ def _arrange_server(packages: Path, server: Path, python: str) -> None:
 
 
 def _make_readable(folder: Path) -> None:
-    """The image's user is not root, and the umask here may be anything."""
+    """Make files readable for the image's user, who is not root, whatever the umask is."""
     for path in folder.rglob("*"):
         mode = path.stat().st_mode
         path.chmod(mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444))

@@ -1,4 +1,4 @@
-"""Builds docker compose command lines; running them is the caller's business, here or on a host behind SSH."""
+"""Build docker compose command lines; the caller runs them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ CPU_FILE = "ml.yml"
 
 @dataclass(frozen=True)
 class Compose:
-    """The commands for one service. Without files Compose chooses: COMPOSE_FILE, or what lies in the folder.
+    """The commands for one service. Without files Compose chooses: COMPOSE_FILE, or the files of its folder.
 
-    Each touches that service alone, because the files may hold a whole application.
+    Each command changes that service only, because the files may define a whole application.
     """
 
     files: tuple[Path | str, ...] = ()
     service: str = SERVICE
     profiles: tuple[str, ...] = ()
-    """They count in place of COMPOSE_PROFILES."""
+    """Enabled profiles, in place of COMPOSE_PROFILES."""
 
     def config(self) -> list[str]:
         """Print the merged and interpolated files as JSON, with the services of every profile."""
-        # The given ones first, for versions that take `*` for a name.
+        # Given profiles first, for versions that treat `*` as a name.
         return self.with_profiles("*")._compose("config", "--format", "json")
 
     def with_profiles(self, *profiles: str) -> Compose:
@@ -33,23 +33,23 @@ class Compose:
         return replace(self, profiles=(*self.profiles, *profiles))
 
     def hash(self) -> list[str]:
-        """Print the service's name and the digest of its settings, which its container has in a label."""
+        """Print the service's name and the digest of its settings, which is a label of its container."""
         return self._compose("config", "--hash", self.service)
 
     def create(self, *, count: int) -> list[str]:
-        """Create containers of an image that is here until the service has `count`, and start none.
+        """Create containers of a local image until the service has `count`, without starting them.
 
-        What it depends on counts in the digest of its settings: with `--no-deps` plain Compose would replace it later.
+        Dependencies are part of the digest of its settings, so after `--no-deps` plain Compose would replace it.
         """
         options = ["--no-start", "--no-recreate", "--no-build", "--pull", "never"]
         return self._compose("up", *options, "--scale", f"{self.service}={count}", self.service)
 
     def complete(self, service: str) -> list[str]:
-        """Start another service that ends by itself, like one that fetches models."""
+        """Start another service that ends by itself, such as one that fetches models."""
         return self._compose("up", "--detach", "--no-deps", service)
 
     def start_others(self, *services: str) -> list[str]:
-        """Start other services and what they depend on; what runs already stays as it is."""
+        """Start other services and their dependencies; running ones are not changed."""
         return self._compose("up", "--detach", "--no-recreate", *services)
 
     def container_of(self, service: str) -> list[str]:
@@ -57,18 +57,18 @@ class Compose:
         return self._compose("ps", "--all", "--quiet", service)
 
     def run(self, name: str, entrypoint: str, *arguments: str, ports: Sequence[str] = ()) -> list[str]:
-        """Run another program in a throw-away container with the settings of the service, on other ports."""
+        """Run a program in a temporary container with the settings of the service, on other ports."""
         published = [word for port in ports for word in ("--publish", port)]
         options = ["--rm", "--no-deps", "--no-TTY", "--name", name, *published, "--entrypoint", entrypoint]
         return self._compose("run", *options, self.service, *arguments)
 
     def start_second(self, name: str, *, ports: Sequence[str]) -> list[str]:
-        """Start a second container with the settings of the service, on other ports, and leave it running."""
+        """Start a second container with the settings of the service, on other ports."""
         published = [word for port in ports for word in ("--publish", port)]
         return self._compose("run", "--detach", "--no-deps", "--no-TTY", "--name", name, *published, self.service)
 
     def remove(self) -> list[str]:
-        """Stop the containers and remove them; for old versions `down SERVICE` means all services."""
+        """Stop the containers and remove them; in old versions `down SERVICE` means all services."""
         return self._compose("rm", "--stop", "--force", self.service)
 
     def build(self) -> list[str]:
@@ -76,7 +76,7 @@ class Compose:
         return self._compose("build", self.service)
 
     def pull(self) -> list[str]:
-        """Fetch the image."""
+        """Pull the image."""
         return self._compose("pull", self.service)
 
     def ps(self) -> list[str]:
@@ -84,7 +84,7 @@ class Compose:
         return self._compose("ps", "--all", "--format", "json", self.service)
 
     def logs(self, *, follow: bool = False, tail: int | None = None, since: str | None = None) -> list[str]:
-        """Print what the container wrote."""
+        """Print the log of the container."""
         options = ["--no-log-prefix", *(["--follow"] if follow else [])]
         options += [] if tail is None else ["--tail", str(tail)]
         options += [] if since is None else ["--since", since]

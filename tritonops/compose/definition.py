@@ -1,4 +1,4 @@
-"""What the merged Compose files say of one service."""
+"""One service of the merged Compose files."""
 
 from __future__ import annotations
 
@@ -23,82 +23,82 @@ class Definition:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], name: str) -> Definition:
-        """Find the service. Raises InputError where the files lack it."""
+        """Find the service. Raises InputError if the files do not have it."""
         services = config.get("services") or {}
         if name not in services:
             raise InputError(f"the Compose files have no service {name!r}", hint=near_misses(name, services))
         return cls(config["name"], name, services[name])
 
     def require_single(self) -> None:
-        """Raise InputError where the files want several containers of the service, or none."""
-        if (wanted := replicas(self.service)) != 1:
-            why = "but only one can have its ports" if wanted else "so plain Compose starts none"
+        """Raise InputError if the files define several containers of the service, or none."""
+        if (count := replicas(self.service)) != 1:
+            why = "but only one can have its ports" if count else "so plain Compose starts none"
             raise InputError(
-                f"the service {self.name} wants {wanted} containers, {why}",
+                f"the service {self.name} has {count} containers, {why}",
                 hint="Remove `scale` or `deploy.replicas` from it.",
             )
 
     def require_reachable(self, machine: str | None) -> None:
-        """Raise InputError where only `machine`, the engine's, will reach the port for gRPC."""
+        """Raise InputError if the gRPC port can only be reached on `machine`, the engine's."""
         for port in self.ports:
             if port["target"] == _GRPC_PORT:
                 reachable_address(port.get("host_ip", ""), str(port["published"]), machine)
 
     def require_closed_network(self, token: str | None) -> None:
-        """Raise InputError where the host's network would open the control APIs to everybody."""
+        """Raise InputError if the host's network would open the control APIs to everybody."""
         if self.service.get("network_mode") == "host" and not token and "--grpc-address" not in self.command:
             raise InputError(
                 f"the service {self.name} has `network_mode: host`: Triton would listen on every address of the "
-                "machine, and whoever reaches port 8001 controls it",
-                hint="Set TRITON_TOKEN, or remove `network_mode`: the ports are published on TRITON_BIND then.",
+                "machine, and any client of port 8001 controls it",
+                hint="Set TRITON_TOKEN, or remove `network_mode`: then the ports are published on TRITON_BIND.",
             )
 
     @property
     def profiles(self) -> tuple[str, ...]:
-        """The profiles that each enable it; none where it is always enabled."""
+        """The profiles that enable it; empty if it is always enabled."""
         return tuple(self.service.get("profiles") or ())
 
     @property
     def image(self) -> str:
-        """The image's name: the given one, or the one that Compose gives what the files only build."""
+        """The image's name: the given one, or Compose's name for an image that is only built."""
         return str(self.service.get("image") or f"{self.project}-{self.name}")
 
     @property
     def is_built(self) -> bool:
-        """Whether the files say how to build the image."""
+        """Whether the files have a build section."""
         return bool(self.service.get("build"))
 
     @property
     def pull_policy(self) -> str | None:
-        """`always`, `never`, `build`, …; None where the files leave it to Compose."""
+        """`always`, `never`, `build`, …; None for Compose's default."""
         policy: str | None = self.service.get("pull_policy")
         return policy
 
     @property
     def has_fixed_name(self) -> bool:
-        """Whether no second container can exist beside the first one."""
+        """Whether `container_name` allows no second container."""
         return bool(self.service.get("container_name"))
 
     @property
     def has_fixed_address(self) -> bool:
-        """Whether a throw-away container would collide with the running one in a network."""
+        """Whether a temporary container would have the same network address as the running one."""
         networks = [network or {} for network in (self.service.get("networks") or {}).values()]
         return any({"ipv4_address", "ipv6_address", "mac_address"} & network.keys() for network in networks)
 
     @property
     def command(self) -> str:
-        """Entry point and command in one text; empty where they are the image's."""
+        """Entry point and command as one text; empty for those of the image."""
         words = [self.service.get("entrypoint") or [], self.service.get("command") or []]
         return " ".join(" ".join([part] if isinstance(part, str) else part) for part in words).strip()
 
     @property
     def ports(self) -> tuple[Mapping[str, Any], ...]:
-        """The published ports, each with target, published, protocol and perhaps host_ip."""
+        """The published ports, each with target, published, protocol and an optional host_ip."""
         return tuple(port for port in self.service.get("ports") or () if str(port.get("published", "")).isdecimal())
 
     @property
     def models_source(self) -> Path | None:
-        """The folder that is mounted as /models; None for a named volume, or where nothing is."""
+        """The folder that is mounted as /models; None for a named volume, or without a mount."""
         for volume in self.service.get("volumes") or ():
             if volume.get("target") == "/models" and volume.get("type") == "bind":
                 return Path(volume["source"])
@@ -106,7 +106,7 @@ class Definition:
 
     @property
     def host_root(self) -> Path | None:
-        """The folder of remote deploys in whose `shared/triton` the models lie; None elsewhere."""
+        """The folder of remote deploys whose `shared/triton` has the models; None if there is none."""
         source = self.models_source
         if source and (source.parent.name, source.name) == ("shared", "triton"):
             root = source.parent.parent
@@ -115,6 +115,6 @@ class Definition:
 
 
 def replicas(service: Mapping[str, Any]) -> int:
-    """How many containers the files want of a service."""
+    """Give the number of containers of a service."""
     deploy = service.get("deploy") or {}
     return next((int(count) for count in (service.get("scale"), deploy.get("replicas")) if count is not None), 1)

@@ -1,4 +1,4 @@
-"""The services that must run, or must have run, before Triton: `depends_on`, as plain Compose takes it."""
+"""Start the services that Triton depends on, with the conditions of `depends_on`."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def start_dependencies(
 ) -> None:
     """Run the services that have to end before ours, such as one that fetches models, and start the others.
 
-    A running one is left as it is, and waited for only where ours wants it healthy. Raises ServiceError with the end
-    of the log where one fails, before ours is touched; one with `required: false` is a warning then.
+    A running one is not changed, and waited for only if it has to be healthy. Raises ServiceError with the end of the
+    log if one fails; the failure of one with `required: false` is a warning.
     """
-    for name, how in _in_order(services, compose.service):
+    for name, options in _in_order(services, compose.service):
         try:
-            _start(docker, compose, name, str(how.get("condition")), watch=watch, timeout=timeout)
+            _start(docker, compose, name, str(options.get("condition")), watch=watch, timeout=timeout)
         except TritonOpsError as exc:
-            if how.get("required", True):
+            if options.get("required", True):
                 raise
             watch(f"warning: {compose.service} starts without {name}: {exc}")
 
 
 def _in_order(services: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give each dependency of a service after its own, and how it has to be before the service starts."""
+    """Give each dependency of a service after its own dependencies, with its condition."""
     given: set[str] = set()
 
     def visit(service: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         depends_on = services[service].get("depends_on") or {}
-        for other, how in depends_on.items():
+        for other, options in depends_on.items():
             if other not in services or other in given or not replicas(services[other]):
                 continue
             given.add(other)
-            if how.get("condition") == _COMPLETED:
+            if options.get("condition") == _COMPLETED:
                 yield from visit(other)
-            yield other, how
+            yield other, options
 
     yield from visit(name)
 

@@ -1,4 +1,4 @@
-"""Signals during a change that is finished or undone, never left in the middle."""
+"""Signals during a change, which is finished or rolled back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """What the next signal does: raise an exception, or only say that it has to wait."""
+    """The effect of the next signal: an exception, or only a message."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -23,12 +23,12 @@ class Interruption:
         self._pending: int | None = None
 
     def defer(self) -> None:
-        """Let no signal cut short what comes now."""
+        """Let no signal interrupt the following steps."""
         self._deferred = True
 
     @contextmanager
     def postponed(self) -> Iterator[None]:
-        """Let a signal wait for the end of a short block whose command the engine would finish without us."""
+        """Delay signals until the end of a short block, whose command the engine would finish anyway."""
         self._postponed = True
         try:
             yield
@@ -38,9 +38,9 @@ class Interruption:
             self._raise(self._pending)
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt, or SystemExit with a shell's exit code; the second signal finds signals deferred."""
+        """Raise KeyboardInterrupt, or SystemExit with a shell's exit code, for the first signal."""
         if self._deferred:
-            self._watch("one moment: the container is brought into a state that serves")
+            self._watch("please wait: returning to a container that serves")
         elif self._postponed:
             self._pending = signum
         else:
@@ -53,7 +53,7 @@ class Interruption:
 
 @contextmanager
 def interruptible(watch: Watch) -> Iterator[Interruption]:
-    """Turn SIGINT, SIGTERM and SIGHUP into one exception; a signal that is ignored stays ignored."""
+    """Turn SIGINT, SIGTERM and SIGHUP into one exception; an ignored signal stays ignored."""
     interruption = Interruption(watch)
     if threading.current_thread() is not threading.main_thread():
         yield interruption

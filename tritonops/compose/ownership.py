@@ -1,4 +1,4 @@
-"""Whose containers those of a project are: two folders of one name make Compose take them for the same project."""
+"""The owner of a project's containers: Compose treats two folders of one name as the same project."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _RELEASE = re.compile(r"(?P<root>/.*)/releases/[^/]+/project")
 
 
 def require_ours(containers: Sequence[Container], folder: Path, models_source: Path | None) -> None:
-    """Raise InputError for a container that was created from another folder, naming that and its owner.
+    """Raise InputError for a container that was created from another folder, with that folder and its owner.
 
-    All releases of a host are one folder here: that of the remote deploys.
+    All releases of a host count as one folder.
     """
-    ours = _home(str(folder), str(models_source or ""))
+    ours = _owning_folder(str(folder), str(models_source or ""))
     for container in containers:
-        theirs = _home(container.folder, container.models_source)
+        theirs = _owning_folder(container.folder, container.models_source)
         if container.folder and not _is_same(theirs, ours):
             raise InputError(
                 f"the container {container.name} belongs to {theirs} ({_owner(theirs)}), not to {ours}",
@@ -34,7 +34,7 @@ def require_ours(containers: Sequence[Container], folder: Path, models_source: P
             )
 
 
-def _home(folder: str, models_source: str) -> str:
+def _owning_folder(folder: str, models_source: str) -> str:
     release = _RELEASE.fullmatch(folder)
     return release["root"] if release and models_source == f"{release['root']}/shared/triton" else folder
 
@@ -47,13 +47,13 @@ def _owner(folder: str) -> str:
     try:
         return f"of {user_name(Path(folder).stat().st_uid)}"
     except OSError:
-        return "which is not there"
+        return "which does not exist"
 
 
 def find_containers(docker: Docker, definition: Definition) -> list[Container]:
-    """List the containers of the service, stopped ones too, the newest first.
+    """List the containers of the service, including stopped ones, the newest first.
 
-    On a host that earlier versions deployed to, one that they left in the project of all hosts is among them.
+    That includes a container that an earlier version deployed in its project for all hosts.
     """
     found = _labelled(docker, definition, definition.project)
     root = definition.host_root

@@ -1,4 +1,4 @@
-"""Whether a new container could start, asked of a throw-away one before the running one is stopped."""
+"""Check that a new container can start, with a temporary one, before the running one is stopped."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TIMEOUT = 120.0
 def probe(docker: Docker, compose: Compose, definition: Definition, *, running: Container, watch: Watch) -> None:
     """Start the image's tritonserver with the settings of the service: platform, GPU, memory, networks, mounts, ports.
 
-    `running` keeps its ports: only their new address is tried. Raises what docker's failure stands for, or InputError
-    where the image's server does not answer.
+    `running` keeps its ports: only their new address is tried. Raises the error of docker's failure, or InputError if
+    the image's server does not start.
     """
     image = definition.image
     if definition.has_fixed_address:
-        watch("not asked beforehand whether a new container can start: its fixed address is in use")
+        watch("not checked whether a new container can start: its fixed address is in use")
         return
     if _SERVER not in (definition.command or _default_command(docker, image)):
         return
@@ -43,7 +43,7 @@ def probe(docker: Docker, compose: Compose, definition: Definition, *, running: 
     if "exec format error" in output.lower():
         raise InputError(f"{platforms(docker, image)}: exec format error", hint="TRITON_IMAGE chooses the image.")
     if attempt.code == _KILLED:
-        hint = "TRITON_MEMORY sets the limit, like 8g."
+        hint = "TRITON_MEMORY sets the limit, for example 8g."
         raise InputError(f"{_SERVER} was killed before it started: the memory limit is too small", hint=hint)
     raise known_failure(output) or InputError(
         f"the image {image} does not start {_SERVER}: {last_lines(output, 6) or f'exit code {attempt.code}'}",

@@ -1,4 +1,4 @@
-"""The image of a service: pulled or built where it is not here."""
+"""Pull or build a missing image of a service."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def provide_image(
     interactive: bool,
     build: bool = False,
 ) -> None:
-    """Pull or build the image where Compose would do it: it is not here, or the files want it each time.
+    """Pull or build the image if Compose would: it is missing, or the files require it each time.
 
-    `build` builds it in any case, where the files say how. Raises ImagePullError and DockerError.
+    `build` always builds, if the files have a build section. Raises ImagePullError and DockerError.
     """
     image = definition.image
-    is_here = inspect_image(docker, image) is not None
+    is_local = inspect_image(docker, image) is not None
     if definition.is_built:
-        if build or not is_here or definition.pull_policy == "build":
+        if build or not is_local or definition.pull_policy == "build":
             watch(f"building the image {image}")
             docker.watch(compose.build(), watch)
-    elif not is_here or definition.pull_policy == "always":
+    elif not is_local or definition.pull_policy == "always":
         if definition.pull_policy in ("never", "build"):
             hint = "`docker pull` it, or remove `pull_policy` from the service."
             raise ImagePullError(image, f"pull_policy is {definition.pull_policy}", hint=hint)
@@ -40,15 +40,15 @@ def provide_image(
 def pull(
     docker: Docker, compose: Compose, definition: Definition, *, watch: Watch, timeout: float | None, interactive: bool
 ) -> None:
-    """Fetch the image, if it is one to fetch; `interactive` draws progress at the terminal.
+    """Pull the image; `interactive` draws progress at the terminal.
 
-    Raises ImagePullError with the registry's own words, also where it does not answer within `timeout`.
+    Raises ImagePullError with the registry's message, also after `timeout` seconds.
     """
     image = definition.image
     watch(f"pulling the image {image}")
     lines: list[str] = []
 
-    def note(line: str) -> None:
+    def record(line: str) -> None:
         lines.append(line)
         watch(line)
 
@@ -56,7 +56,7 @@ def pull(
         if interactive:
             docker.show(compose.pull(), timeout=timeout)
         else:
-            docker.watch(compose.pull(), note, timeout=timeout)
+            docker.watch(compose.pull(), record, timeout=timeout)
     except EngineUnreachableError:
         raise
     except DockerTimeoutError as exc:
@@ -70,6 +70,6 @@ def _hint(image: str) -> str:
     if image.split(":")[0] == CPU_IMAGE:
         return "Build it: `inv compose.build-cpu`."
     return (
-        "Is TRITON_IMAGE right, and the registry within reach (`docker login`)? "
+        "Is TRITON_IMAGE correct, and the registry reachable (`docker login`)? "
         f"For a small CPU image: `inv compose.build-cpu`, and TRITON_IMAGE={CPU_IMAGE}."
     )

@@ -1,4 +1,4 @@
-"""The Compose service on this machine: up until every model is loaded, down, and what it wrote."""
+"""The Compose service on this machine: up, down, logs, containers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ UP_TIMEOUT = 600.0
 
 @dataclass(frozen=True)
 class Service:
-    """One service of some Compose files, the models directory that it serves, and its token."""
+    """One service of the Compose files, its models directory and its token."""
 
     docker: Docker
     compose: Compose
@@ -52,9 +52,9 @@ class Service:
 
     @classmethod
     def of(cls, project: Project, *, cpu: bool = False, name: str = SERVICE) -> Service:
-        """Choose the Compose files: ml.yml with `cpu`; otherwise a set COMPOSE_FILE, or docker-compose.yml.
+        """Choose the Compose files: ml.yml with `cpu`, or else COMPOSE_FILE if it is set, or docker-compose.yml.
 
-        A relative COMPOSE_FILE starts where it was set: at the caller's folder, or at the project with its .env.
+        A relative COMPOSE_FILE starts at the caller's folder if the environment sets it, at the project if .env does.
         """
         settings = project.settings
         folder = None if cpu else settings.environment.compose_folder
@@ -66,7 +66,7 @@ class Service:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """The merged files, with the services of every profile. Raises InputError where Compose refuses them."""
+        """The merged files, with the services of every profile. Raises InputError for invalid files."""
         try:
             output = self.docker.output(self.compose.config())
         except (DockerMissingError, ComposeMissingError):
@@ -78,17 +78,17 @@ class Service:
 
     @cached_property
     def definition(self) -> Definition:
-        """The service in the merged files. Raises InputError where there is none of that name."""
+        """The service in the merged files. Raises InputError if there is none of that name."""
         return Definition.of(self.config, self.compose.service)
 
     @cached_property
     def commands(self) -> Compose:
-        """The commands with the profiles that plain Compose enables: the given ones, and those of the named service."""
+        """The commands with the profiles that Compose enables: the given ones, and those of the service."""
         return self.compose.with_profiles(*self.definition.profiles)
 
     @cached_property
     def services(self) -> Mapping[str, Any]:
-        """The services that these profiles enable; what depends on another one does without it, or is refused."""
+        """The services that these profiles enable."""
         enabled = set(self.commands.profiles)
         return {
             name: service
@@ -98,18 +98,18 @@ class Service:
 
     @cached_property
     def models_folder(self) -> Path | None:
-        """The folder of this machine that Compose mounts; None where it mounts a volume, or another machine's."""
+        """The folder of this machine that Compose mounts; None for a volume or another machine's folder."""
         source = self.definition.models_source
         return source if source and source.is_dir() else None
 
     def containers(self) -> list[Container]:
-        """List its containers, stopped ones too, the newest first. Raises InputError for one of another folder."""
+        """List its containers, the newest first. Raises InputError for one of another folder."""
         found = find_containers(self.docker, self.definition)
         require_ours(found, self.folder, self.definition.models_source)
         return found
 
     def as_created(self) -> Service:
-        """Give the service under the name that its container's project has, which is another one after an upgrade."""
+        """Give the service in the project of its container, which has another name after an upgrade."""
         projects = {container.project for container in find_containers(self.docker, self.definition)}
         if not projects or self.definition.project in projects:
             return self
@@ -118,7 +118,7 @@ class Service:
 
 
 def _variables(settings: Settings) -> dict[str, str]:
-    """What was set, so that a relative path, an address or an env file means to Compose what it means to us."""
+    """Give the set variables, so that Compose reads a relative path, an address or an env file as we do."""
     variables = settings.environment.for_compose()
     checked = {"TRITON_MODELS_DIR": str(settings.models_dir), "TRITON_BIND": settings.bind}
     return variables | {name: value for name, value in checked.items() if variables.get(name)}
@@ -153,13 +153,12 @@ def up(
     recreate: bool = False,
     build: bool = False,
 ) -> ServingResult:
-    """Start Triton and wait until it has tried to load every model.
+    """Start Triton, and wait until it has tried to load every model.
 
-    A missing image is pulled or built. A container is replaced where its settings, image or token changed, and with
-    `recreate` always; the old one is kept until the new one serves, and serves again where that fails or a signal
-    comes. `watch` is told then what serves. A model that would hang or crash the start, or does, is left out; one load
-    may take `model_timeout` seconds (a minute, or longer for large files). Raises ServiceError with the end of the log
-    where Triton does not come up.
+    A missing image is pulled or built. A container is replaced if its settings, image or token changed, and always
+    with `recreate`. The old one is kept until the new one serves; a failure or a signal rolls back to it, and `watch`
+    gets a line with what serves then. A model that hangs or crashes the start is left out; one load may take
+    `model_timeout` seconds (default: 60, more for large files). Raises ServiceError with the end of the log.
     """
     service.docker.require_compose()
     service.containers()
@@ -184,7 +183,7 @@ def up(
                 ExcludeFile(folder).refresh(lambda name: leaving_link(folder / name))
             try:
                 return replacement.up(recreate=recreate)
-            except TokenRefusedError:  # Compose does not see that a secret changed
+            except TokenRefusedError:  # Compose does not notice a changed secret
                 if recreate:
                     raise
                 return replacement.up(recreate=True)
@@ -195,14 +194,14 @@ def up(
 
 
 def settle(service: Service, *, watch: Watch) -> None:
-    """Finish or undo a replacement that was killed, and tell `watch`; while another command is at work, only say so."""
+    """Finish or roll back a killed replacement; if another command is changing the service, only report that."""
     containers = service.containers()
     if len(containers) < 2 and not any(container.is_previous for container in containers):
         return
     try:
         with _changing(service, watch=watch, timeout=UP_TIMEOUT, on_wait=_raise_busy) as replacement:
             replacement.settle(wait=False)
-    except _BusyError as exc:
+    except _BusySignal as exc:
         watch(f"{exc} is replacing the container")
 
 
@@ -216,14 +215,14 @@ def down(service: Service, *, watch: Watch) -> None:
 
 
 def pull(service: Service, *, watch: Watch, timeout: float | None = None, interactive: bool = False) -> None:
-    """Fetch the image, if it is one to fetch; `interactive` draws progress at the terminal. Raises ImagePullError."""
+    """Pull the image; `interactive` draws progress at the terminal. Raises ImagePullError."""
     pull_image(
         service.docker, service.commands, service.definition, watch=watch, timeout=timeout, interactive=interactive
     )
 
 
 def containers(service: Service) -> list[ContainerStatus]:
-    """List the containers of the service, stopped ones too."""
+    """List the containers of the service, including stopped ones."""
     service = service.as_created()
     found = service.docker.output(service.commands.ps()).strip()
     # One object a line since Compose 2.21, one list before.
@@ -237,22 +236,22 @@ def containers(service: Service) -> list[ContainerStatus]:
 def logs(
     service: Service, *, watch: Watch, follow: bool = False, tail: int | None = None, since: str | None = None
 ) -> None:
-    """Pass on what Triton wrote, line by line; ServiceError where there is no container."""
+    """Pass on Triton's log line by line. Raises ServiceError without a container."""
     found = find_containers(service.docker, service.definition)
     if not found:
-        raise ServiceError(f"there is no container of {service.definition.name}", hint="`inv compose.up` makes one.")
+        raise ServiceError(f"there is no container of {service.definition.name}", hint="To create one: inv compose.up")
     if found[0].logging_driver == "none":
         raise ServiceError(f"Docker keeps no log of {found[0].name}: its logging driver is none")
     service = service.as_created()
     service.docker.watch(service.commands.logs(follow=follow, tail=tail, since=since), watch)
 
 
-class _BusyError(TritonOpsError):
-    """Another command changes the service at this moment; the message names its process."""
+class _BusySignal(Exception):  # noqa: N818 (a signal to `settle`, never shown as an error)
+    """Another command is changing the service; the message names its process."""
 
 
 def _raise_busy(owner: str) -> None:
-    raise _BusyError(owner)
+    raise _BusySignal(owner)
 
 
 @contextmanager
@@ -264,11 +263,11 @@ def _changing(
     model_timeout: float | None = None,
     on_wait: OnWait | None = None,
 ) -> Iterator[Replacement]:
-    """Let one process at a time change the containers of the service; the others wait, and say for whom."""
+    """Allow one process at a time to change the containers; others wait, and name the lock owner."""
     definition = service.definition
 
     def tell(owner: str) -> None:
-        watch(f"waiting for {owner}, which changes {definition.name} of {definition.project}")
+        watch(f"waiting for {owner}, which is changing {definition.name} of {definition.project}")
 
     with locked(_lock_path(service), on_wait=on_wait or tell), interruptible(watch) as interruption:
         yield Replacement(
@@ -285,7 +284,7 @@ def _changing(
 
 
 def _lock_path(service: Service) -> Path:
-    """The same for whoever changes this service, whatever their models folder, user and TMPDIR."""
+    """Give the lock of the service, the same for all users, models folders and TMPDIRs."""
     return Path("/tmp") / f"tritonops-{service.definition.project}-{service.definition.name}.lock"  # noqa: S108
 
 

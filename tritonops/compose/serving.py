@@ -1,4 +1,4 @@
-"""Waiting until a container serves its models, and saying what is served now."""
+"""Wait until a container serves its models, and describe what is served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tritonops.compose.definition import Definition
 from tritonops.compose.engine.causes import causes
 from tritonops.compose.engine.container import Container, exit_codes, inspect, read_log
 from tritonops.compose.engine.docker import Docker
-from tritonops.compose.engine.models_mount import View, look, require_same_folder
+from tritonops.compose.engine.models_mount import MountView, require_same_folder, view_mount
 from tritonops.compose.ownership import find_containers
 from tritonops.errors import ServiceError, TokenRefusedError, TritonError, TritonOpsError
 from tritonops.models.disk.repository import Repository
@@ -27,18 +27,18 @@ from tritonops.triton.startup.loading import MODEL_TIMEOUT, PARALLEL, load_timeo
 from tritonops.triton.startup.served import has_started, settled_index, with_reasons
 
 SERVING_NOW = "serving now:"
-"""How a command that failed, and changed nothing in the end, begins the line with what is served."""
+"""The prefix of the line with what is served after a failed command."""
 _LOG_LINES = 15
 _ALL_LINES = 100_000
-_LOOK_PERIOD = 1.0
+_READ_PERIOD = 1.0
 _INITIALIZES = "TRITONBACKEND_ModelInstanceInitialize: "
 # 128 and SIGILL, SIGABRT, SIGBUS, SIGFPE or SIGSEGV
 _FAULTS = ([132], [134], [135], [136], [139])
 _QUICK = 3.0
 
 
-class BadStartError(TritonOpsError):
-    """Models keep Triton from starting: `reasons` are certain, and among the `suspects` is at least one."""
+class BadStart(Exception):  # noqa: N818 (caught by `Start`, never shown)
+    """Models keep Triton from starting: those of `reasons` for certain, and at least one of the `suspects`."""
 
     def __init__(self, reasons: Mapping[str, str], suspects: Mapping[str, str]) -> None:
         super().__init__(f"Triton does not start with {', '.join([*reasons, *suspects])}")
@@ -47,14 +47,14 @@ class BadStartError(TritonOpsError):
 
 @dataclass(frozen=True)
 class ServingResult:
-    """A running Triton: where it listens for gRPC, and its models, each with the reason where it is not served."""
+    """A running Triton: its gRPC address, and its models, with the reason of each that is not served."""
 
     url: str
     models: tuple[ModelStatus, ...]
     errors: tuple[str, ...]
     """The last errors of its log."""
     causes: tuple[str, ...] = ()
-    """What lies behind them: memory, shared memory, permissions."""
+    """Their causes: memory, shared memory, permissions."""
 
     @property
     def serves_any(self) -> bool:
@@ -64,20 +64,20 @@ class ServingResult:
 
 @dataclass(frozen=True)
 class ServedContainer:
-    """Triton in one container: how to ask it, and which folder it should serve."""
+    """A container with Triton, and the folder that it should serve."""
 
     docker: Docker
     container: Container
     folder: Path | None
-    """None where the models lie in a volume, or not on this machine."""
+    """None for a volume, or a folder of another machine."""
     token: str | None
     model_timeout: float | None = None
-    """Seconds for the load of one model; by its size where it is None."""
+    """Seconds for the load of one model (default: by its size)."""
 
     def wait(self, timeout: float, *, is_new: bool) -> ServingResult:
-        """Return once Triton has tried to load every model.
+        """Wait until Triton has tried to load every model.
 
-        Raises BadStartError where a model keeps it from that, ServiceError with the cause and the end of the log, and
+        Raises BadStart if a model keeps it from that, ServiceError with the cause and the end of the log, and
         TokenRefusedError.
         """
         url = self._require_running().grpc_address(self.docker.machine)
@@ -91,10 +91,10 @@ class ServedContainer:
                 except TritonError as exc:
                     raise self._failure(str(exc)) from exc
                 if index is not None:
-                    self._require_running()  # in the host's network another server may have answered
+                    self._require_running()  # on the host's network another server may have answered
                     return self._served(url, index, loads.hung, is_new=is_new)
                 self._require_running()
-                if loads.look() and not has_started(client):
+                if loads.is_hung() and not has_started(client):
                     raise loads.error()
         raise self._failure(f"it was not ready after {timeout:g} s")
 
@@ -107,21 +107,21 @@ class ServedContainer:
             left_out = {name: f"left out: {reason}" for name, reason in ExcludeFile(self.folder).reasons().items()}
             not_loaded = {**left_out, **hung}
         else:
-            view = look(docker, container)
+            view = view_mount(docker, container)
             names, not_loaded = (view.names if view else None) or (), dict(hung)
         log = read_log(docker, container, tail=5000, since=container.started_at)
         rows = with_reasons(index, names, log, not_loaded=not_loaded)
         errors = tuple(line for line in log.splitlines() if re.match(r"E\d{4} ", line))[-_LOG_LINES:]
         return ServingResult(url, tuple(rows), errors, self._causes(rows, view, errors))
 
-    def _causes(self, rows: list[ModelStatus], view: View | None, errors: tuple[str, ...]) -> tuple[str, ...]:
+    def _causes(self, rows: list[ModelStatus], view: MountView | None, errors: tuple[str, ...]) -> tuple[str, ...]:
         failed = [row.reason or "" for row in rows if row.state != "READY"]
         if not failed:
             return ()
         found = causes(self.docker, inspect(self.docker, self.container), "\n".join([*failed, *errors]))
         return (*found, *self._view_cause(view))
 
-    def _view_cause(self, view: View | None) -> tuple[str, ...]:
+    def _view_cause(self, view: MountView | None) -> tuple[str, ...]:
         return (view.cause(is_rootless=self.docker.is_rootless),) if view and view.is_blocked else ()
 
     def _require_running(self) -> Container:
@@ -136,7 +136,7 @@ class ServedContainer:
     def _failure(self, problem: str, container: Container | None = None) -> ServiceError:
         container = container or inspect(self.docker, self.container)
         log = read_log(self.docker, container, tail=_LOG_LINES)
-        view = look(self.docker, container) if container.status == "running" else None
+        view = view_mount(self.docker, container) if container.status == "running" else None
         found = causes(self.docker, container, log)
         found = (*found, *self._view_cause(view))
         because = "".join(f"\n{cause}" for cause in found)
@@ -144,22 +144,22 @@ class ServedContainer:
 
 
 class _LoadWatcher:
-    """The loads of a start as the log of the container shows them, looked at now and then."""
+    """The loads of a start, read from the log of the container about once a second."""
 
     def __init__(self, server: ServedContainer) -> None:
         self._server, self._container = server, server.container
         self._loading: frozenset[str] = frozenset()
         self._initializations = 0
-        self._looked_at = self._changed_at = time.monotonic()
+        self._read_at = self._changed_at = time.monotonic()
         self.hung: dict[str, str] = {}
-        """The models whose load does not end. Where they are many, some may only wait for their turn."""
+        """The models whose load does not end; of many, some may only be queued."""
 
-    def look(self) -> bool:
-        """Whether a load hangs: its process did not start, or no load has come further for as long as one may take."""
+    def is_hung(self) -> bool:
+        """Whether a load hangs: its process did not start, or no load has progressed for as long as one may take."""
         now = time.monotonic()
-        if now - self._looked_at < _LOOK_PERIOD:
+        if now - self._read_at < _READ_PERIOD:
             return False
-        self._looked_at = now
+        self._read_at = now
         log = LoadLog()
         text = read_log(self._server.docker, self._container, tail=_ALL_LINES, since=self._container.started_at)
         log.feed(f"{text}\n")
@@ -169,11 +169,11 @@ class _LoadWatcher:
         self.hung = log.stuck or self._overdue(now - self._changed_at)
         return bool(self.hung)
 
-    def error(self) -> BadStartError:
-        """Triton loads a few at a time: of many that hang, nobody can say which ones wait for a thread only."""
+    def error(self) -> BadStart:
+        """Triton loads a few at a time: of many that hang, some may only wait for a thread."""
         if len(self.hung) <= PARALLEL:
-            return BadStartError(self.hung, {})
-        return BadStartError({}, dict.fromkeys(self.hung, f"not loaded: {', '.join(sorted(self.hung))} did not end"))
+            return BadStart(self.hung, {})
+        return BadStart({}, dict.fromkeys(self.hung, f"not loaded: {', '.join(sorted(self.hung))} did not end"))
 
     def _overdue(self, seconds: float) -> dict[str, str]:
         timeout = max(map(self._timeout, self._loading), default=0.0)
@@ -189,30 +189,30 @@ class _LoadWatcher:
 
 
 def _refuse_crash(docker: Docker, container: Container, now: Container) -> None:
-    """Raise BadStartError where Triton crashed while it loaded models; it may have been started again since."""
-    is_again = now.started_at != container.started_at
-    until = now.started_at if is_again else None
+    """Raise BadStart if Triton crashed while it loaded models; it may have been restarted since."""
+    is_restarted = now.started_at != container.started_at
+    until = now.started_at if is_restarted else None
     text = read_log(docker, container, tail=_ALL_LINES, since=container.started_at, until=until)
     log = LoadLog()
     log.feed(f"{text}\n")
     is_crash = log.is_crashing or exit_codes(docker, container)[-1:] in _FAULTS
-    words = crash_message(text) or ("it wrote no reason" if is_crash else None)
-    if words is None or not log.loading:
+    cause = crash_message(text) or ("it wrote no reason" if is_crash else None)
+    if cause is None or not log.loading:
         return
     if len(log.loading) == 1:
-        raise BadStartError(dict.fromkeys(log.loading, f"Triton crashed while it loaded this model: {words}"), {})
-    reason = f"not loaded: Triton crashed while it loaded {', '.join(sorted(log.loading))}: {words}"
-    raise BadStartError({}, dict.fromkeys(log.loading, reason))
+        raise BadStart(dict.fromkeys(log.loading, f"Triton crashed while it loaded this model: {cause}"), {})
+    reason = f"not loaded: Triton crashed while it loaded {', '.join(sorted(log.loading))}: {cause}"
+    raise BadStart({}, dict.fromkeys(log.loading, reason))
 
 
 def _ending(docker: Docker, container: Container, now: Container) -> str:
-    """Say how its program ended. The state of one that was started again has an exit code of 0, whatever it was."""
+    """Describe how its program ended. After a restart, the state always has the exit code 0."""
     codes = exit_codes(docker, container) if now.status == "running" else [now.data["State"]["ExitCode"]]
-    return f"it ended with exit code {codes[-1]}" if codes else "it ended, and was started again"
+    return f"it ended with exit code {codes[-1]}" if codes else "it ended, and was restarted"
 
 
 def describe(docker: Docker, definition: Definition, token: str | None) -> str:
-    """Say in one line what the service serves at this moment."""
+    """Describe in one line what the service serves."""
     containers = find_containers(docker, definition)
     for container in containers:
         if container.is_running:
@@ -222,7 +222,7 @@ def describe(docker: Docker, definition: Definition, token: str | None) -> str:
 
 
 def ready_models(docker: Docker, container: Container, token: str | None) -> frozenset[str] | None:
-    """Name the models that are READY at this moment; None where Triton does not answer, or not with this token."""
+    """Name the READY models; None if Triton does not answer, or refuses the token."""
     try:
         with connect(container.grpc_address(docker.machine), token=token) as client:
             for _ in Deadline.after(_QUICK).polls():
@@ -238,5 +238,5 @@ def _models(docker: Docker, container: Container, token: str | None) -> str:
         return f"but it is {container.status}"
     ready = ready_models(docker, container, token)
     if ready is None:
-        return "which does not list its models to us: it loads them still, or has another token"
+        return "which does not list its models: it is still loading them, or has another token"
     return f"models READY: {', '.join(sorted(ready)) or 'none'}"

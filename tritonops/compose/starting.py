@@ -1,4 +1,4 @@
-"""A start that no single model keeps from serving the others: what hangs or crashes it is found, named and left out."""
+"""Start Triton without the models that hang or crash it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tritonops.compose.engine.container import Container, inspect, read_log
 from tritonops.compose.engine.docker import Docker, Watch
 from tritonops.compose.interruption import Interruption
-from tritonops.compose.serving import BadStartError, ServedContainer, ServingResult
+from tritonops.compose.serving import BadStart, ServedContainer, ServingResult
 from tritonops.errors import ServiceError
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.startup.exclude_file import ExcludeFile
@@ -20,7 +20,7 @@ _LOG_PERIOD = 0.5
 
 @dataclass(frozen=True)
 class Start:
-    """Waits for containers of one service, and starts one again without the models that kept Triton from starting."""
+    """Waits for a container, and restarts it without the models that kept Triton from starting."""
 
     docker: Docker
     folder: Path | None
@@ -30,7 +30,7 @@ class Start:
     model_timeout: float | None
 
     def wait(self, container: Container, timeout: float, *, is_new: bool) -> ServingResult:
-        """Return once Triton has tried to load every model that the exclude file does not name.
+        """Wait until Triton has tried to load every model that is not in the exclude file.
 
         Raises ServiceError with the cause and the end of the log, and TokenRefusedError.
         """
@@ -39,35 +39,37 @@ class Start:
         return self._try_suspects(container, suspects, deadline) if suspects else served
 
     def _wait(self, container: Container, deadline: Deadline, *, is_new: bool) -> tuple[ServingResult, set[str]]:
-        """Wait, and start again without what hung or crashed the start; return the suspects, which are left out too."""
+        """Wait, and restart without the models that hung or crashed it; return the suspects among them."""
         suspects: set[str] = set()
         while True:
             try:
                 return self._server(container).wait(deadline.left, is_new=is_new), suspects
-            except BadStartError as exc:
+            except BadStart as exc:
                 suspects |= self._leave_out(exc)
                 self._restart(container)
                 is_new = True
 
-    def _leave_out(self, error: BadStartError) -> set[str]:
-        """Exclude them, and return those that are only suspects, with the ensembles that have them for a step."""
+    def _leave_out(self, error: BadStart) -> set[str]:
+        """Exclude models, and return those that are only suspects, with the ensembles that use them."""
         reasons = error.reasons | error.suspects
         if self.folder is None:
-            raise ServiceError(_listed(reasons), hint="Mend these models, or take them out of the volume.")
+            raise ServiceError(_listed(reasons), hint="Fix these models, or remove them from the volume.")
         exclude = ExcludeFile(self.folder)
         if reasons.keys() <= exclude.reasons().keys():
-            hint = f"The start command of ml.yml leaves out the models of {exclude.path}; this service has another one."
+            hint = (
+                f"Only the start command of ml.yml leaves out the models of {exclude.path}; this service has its own."
+            )
             raise ServiceError(_listed(reasons), hint=hint)
         certain = exclude.add(error.reasons)
         suspects = exclude.add(error.suspects, is_certain=False).keys() - certain.keys()
         for name, reason in error.reasons.items():
             self.watch(f"starting again without {name}: {reason}")
         if suspects:
-            self.watch(f"starting again without {', '.join(sorted(suspects))}, which are loaded by calls then")
+            self.watch(f"starting again without {', '.join(sorted(suspects))}, which are loaded by calls later")
         return suspects
 
     def _try_suspects(self, container: Container, suspects: set[str], deadline: Deadline) -> ServingResult:
-        """Load by calls what may have hung or crashed the start; each that is served then is left out no more."""
+        """Load the suspects by calls; those that are served are no longer excluded."""
         assert self.folder
         exclude = ExcludeFile(self.folder)
         loading = Loading.of(self.folder, names=suspects, refuse=lambda name: None, model_timeout=self.model_timeout)
@@ -78,16 +80,16 @@ class Start:
         exclude.discard(*suspects)
         if reasons := {name: loading.reasons[name] for name in suspects & loading.reasons.keys()}:
             exclude.add({name: reason for name, reason in reasons.items() if name not in loading.ensembles})
-            self._restart(container)  # a load that never ends keeps a thread, and the stop waiting
+            self._restart(container)  # a load that never ends blocks a thread, and the next stop
         return self._wait(container, deadline, is_new=True)[0]
 
     def _load(self, container: Container, loading: Loading, deadline: Deadline) -> bool:
-        """Whether Triton survived the loads."""
+        """Load the suspects; False if Triton crashed."""
         run = _ContainerRun(self.docker, inspect(self.docker, container))
         return loading.run(run.url, run.read_log, run.is_alive, token=self.token, deadline=deadline)
 
     def _restart(self, container: Container) -> None:
-        """Kill it, as it answers nobody, and start it again."""
+        """Kill the container, which answers no requests, and start it again."""
         with self.interruption.postponed():
             self.docker.output(["docker", "restart", "-t", "0", container.id])
 
@@ -98,7 +100,7 @@ class Start:
 
 
 class _ContainerRun:
-    """One run of a container's program, for as long as it is not started again."""
+    """One run of a container's program, until its next start."""
 
     def __init__(self, docker: Docker, container: Container) -> None:
         self._docker, self._container = docker, container

@@ -1,4 +1,4 @@
-"""A second container beside the one that serves, over other models and on free ports, to see whether it would serve."""
+"""Try a release in a second container, with its models and on free ports."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _GRPC_PORT = "127.0.0.1::8001"
 
 
 def require_startable(service: Service, *, watch: Watch) -> None:
-    """Pull or build the image, and ask a throw-away container whether it starts with the settings and ports of now.
+    """Pull or build the image, and check in a temporary container that it starts with the current settings.
 
-    Raises what docker's failure stands for; the container that serves is not touched.
+    Raises the error of docker's failure; the container that serves is not changed.
     """
     service.docker.require_compose()
     service.definition.require_single()
@@ -35,7 +35,7 @@ def trial(service: Service, *, watch: Watch, timeout: float = UP_TIMEOUT) -> Ite
     """Serve `service.models_dir` in a second container for the length of a block. Raises ServiceError."""
     docker = service.docker
     name = f"{service.definition.project}-{service.definition.name}-trial"
-    docker.attempt(["docker", "rm", "--force", name])  # what a killed one left
+    docker.attempt(["docker", "rm", "--force", name])  # from a killed trial
     try:
         docker.watch(service.commands.start_second(name, ports=(_GRPC_PORT,)), watch)
         yield _server(service, name).wait(timeout, is_new=True)

@@ -14,7 +14,7 @@ from tritonops.server.plain_paths import plain_path
 from tritonops.server.ports import LOOPBACK, Ports
 from tritonops.triton.startup.loading import load_threads
 
-# Nothing of ours uses these; each lets a client make the server read or write its own machine's memory or files.
+# tritonops uses none of these, and each lets a client read or write the memory or files of the server's machine.
 _CLOSED_APIS = "shared-memory,trace,logging"
 _CONTROL_APIS = "model-repository,model-config"
 _FLAGS = (
@@ -27,7 +27,7 @@ _FLAGS = (
 
 
 def backends_dir(server_dir: Path) -> Path:
-    """Where a server has its own copy of the backends."""
+    """Give the folder of a server's own copy of the backends."""
     return server_dir / "backends"
 
 
@@ -36,8 +36,8 @@ def command(
 ) -> list[str]:
     """Build the command line of tritonserver.
 
-    Its paths are absolute: while the Python backend unpacks a model's environment it changes its directory, and the
-    stubs of other models would not be found by relative ones (triton-inference-server/server#7531).
+    Its paths are absolute: the Python backend changes its directory while it unpacks a model's environment, and would
+    not find the stubs of other models by relative paths (triton-inference-server/server#7531).
     """
     return [
         str(installation.executable),
@@ -52,12 +52,12 @@ def command(
 
 
 def fixed_flags() -> tuple[str, ...]:
-    """Give the options that every server of this version has, without secrets."""
+    """Give the options that all servers of this version share, without secrets."""
     return (*_FLAGS, _CLOSED_APIS, _CONTROL_APIS)
 
 
 def restrictions(token: str | None) -> list[str]:
-    """Build the options that close what nobody needs, with a key that nobody has, and control, with the token."""
+    """Build the options that close unused APIs with a random key, and the control APIs with the token."""
     closed = _restriction(_CLOSED_APIS, "closed", secrets.token_hex(16))
     return [*closed, *(_restriction(_CONTROL_APIS, "triton-token", token) if token else ())]
 
@@ -67,15 +67,15 @@ def _restriction(apis: str, header: str, value: str) -> tuple[str, str]:
 
 
 def shared_memory(server_dir: Path) -> list[Path]:
-    """List the memory that the server of this folder shares with its models' processes."""
+    """List the shared memory of the server with this folder and its models' processes."""
     return list(Path("/dev/shm").glob(f"{shared_memory_prefix(server_dir)}*"))  # noqa: S108
 
 
 def memory_option(server_dir: Path) -> str:
-    """The option that no server of another folder has."""
+    """Build the option that identifies the server of this folder."""
     return f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(server_dir)}"
 
 
 def shared_memory_prefix(server_dir: Path) -> str:
-    """How the names of the shared memory of this folder's server begin."""
+    """Give the prefix of the shared memory of the server with this folder."""
     return f"tritonops-{hashlib.sha256(os.fsencode(server_dir)).hexdigest()[:12]}-"

@@ -1,6 +1,6 @@
-"""Packages of this Debian or Ubuntu, without root: downloaded by apt-get, unpacked below the user's cache.
+"""Debian or Ubuntu packages without root: downloaded by apt-get, unpacked in the user's cache.
 
-The system is not touched.
+The system is not changed.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from pathlib import Path
 from tritonops.errors import PackagesUnavailableError
 
 TIMEOUT = 180.0
-"""Seconds for one run of apt-get."""
+"""Seconds for one apt-get command."""
 _NETWORK = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout=15")
 
 
 def can_fetch() -> bool:
-    """Whether this system has what fetching takes."""
+    """Whether this system has apt-get and dpkg."""
     return all(shutil.which(tool) for tool in ("apt-get", "dpkg"))
 
 
 def cached(packages: Sequence[str]) -> Path | None:
-    """Find the folder of packages that were fetched earlier; it is laid out as the root of a system."""
+    """Find the folder of packages that were fetched earlier, with the layout of a root file system."""
     folder = _folder(packages)
     return folder if folder.is_dir() else None
 
 
 def fetch(packages: Sequence[str], *, dependencies: bool = False) -> Path:
-    """Fetch packages, unless they are there, and return their folder.
+    """Fetch packages that are not cached, and return their folder.
 
-    With `dependencies`, the packages that they need and that the system lacks come along. Two fetches at once do the
-    work once. Raises PackagesUnavailableError; a fetch that failed leaves nothing behind.
+    With `dependencies`, packages that they need and the system lacks are fetched too. Concurrent fetches download
+    once. Raises PackagesUnavailableError, and leaves nothing behind then.
     """
     if not can_fetch():
         raise PackagesUnavailableError(packages, "this system has no apt-get")
@@ -53,7 +53,7 @@ def fetch(packages: Sequence[str], *, dependencies: bool = False) -> Path:
 
 
 def library_folders(folder: Path) -> list[Path]:
-    """List where fetched packages keep their shared libraries."""
+    """List the folders of shared libraries in fetched packages."""
     return [*(folder / "usr" / "lib").glob("*-linux-*"), *(folder / "lib").glob("*-linux-*")]
 
 
@@ -76,14 +76,14 @@ def _fetch_to(folder: Path, packages: Sequence[str], *, dependencies: bool) -> N
         work_dir = Path(name)
         archives = _download(work_dir, packages, dependencies=dependencies)
         if not archives:
-            raise PackagesUnavailableError(packages, "apt-get takes them for installed")
+            raise PackagesUnavailableError(packages, "apt-get considers them installed")
         for archive in archives:
             _run(["dpkg", "-x", str(archive), str(work_dir / "root")], packages)
         (work_dir / "root").rename(folder)
 
 
 def _download(work_dir: Path, packages: Sequence[str], *, dependencies: bool) -> list[Path]:
-    """Download by the system's own lists of packages; where it has none, or old ones, by new ones of our own."""
+    """Download with the system's package lists, or else with new lists of our own."""
     for lists in (None, work_dir / "lists"):
         for part in ("lists/partial", "archives/partial", "state"):
             (work_dir / part).mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def _apt_get(work_dir: Path, lists: Path | None) -> list[str]:
         "Dir::State::status": "/var/lib/dpkg/status",
         "Dir::State::lists": lists or "/var/lib/apt/lists",
         "Debug::NoLocking": "true",
-        "APT::Sandbox::User": "root",  # whoever runs this writes the files
+        "APT::Sandbox::User": "root",  # the current user writes the files
     }
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     return ["apt-get", "-qq", *_NETWORK, *words]
@@ -140,6 +140,6 @@ def _run(command: list[str], packages: Sequence[str], *, folder: Path | None = N
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
-        with suppress(OSError):  # without locks, two fetches at once both do the work
+        with suppress(OSError):  # without locks, concurrent fetches download twice
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

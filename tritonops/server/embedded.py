@@ -1,7 +1,7 @@
-"""The embedded Triton: the real tritonserver as a background process of this machine, without Docker.
+"""The embedded Triton: the real tritonserver as a background process, without Docker.
 
-It serves one models directory in explicit mode, on the loopback interface only, and predates security fixes
-of later releases: nobody but the people of this machine may reach it.
+It serves one models directory in explicit mode. It predates security fixes of later releases, so it listens on the
+loopback interface only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tritonops.triton.startup.loading import Loading
 
 _POLL = 0.05
 START_TIMEOUT = 600.0
-STOP_TIMEOUT = 40.0  # Triton gives requests under way 30 seconds
+STOP_TIMEOUT = 40.0  # Triton gives in-flight requests 30 seconds
 _SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 
 
@@ -49,27 +49,27 @@ class EmbeddedServer:
 
     @property
     def grpc_url(self) -> str:
-        """What TRITON_URL must be to reach it."""
+        """The TRITON_URL of this server."""
         return f"{LOOPBACK}:{self.ports.grpc}"
 
     @property
     def http_url(self) -> str:
-        """Where its HTTP API begins."""
+        """The base URL of its HTTP API."""
         return f"http://{LOOPBACK}:{self.ports.http}"
 
     @property
     def metrics_url(self) -> str:
-        """Where Prometheus finds its metrics."""
+        """The URL of its Prometheus metrics."""
         return f"http://{LOOPBACK}:{self.ports.metrics}/metrics"
 
     @property
     def log(self) -> Path:
-        """What it has written since it started."""
+        """Its log since it started."""
         return log_path(self.server_dir)
 
 
 def log_path(server_dir: Path) -> Path:
-    """Where a server with this folder writes; the log of the one before it has the suffix `.1`."""
+    """Give the log of the server with this folder; the log of the previous one has the suffix `.1`."""
     return server_dir / "triton.log"
 
 
@@ -83,14 +83,13 @@ def start(
     model_timeout: float | None = None,
     installation: Installation | None = None,
 ) -> EmbeddedServer:
-    """Serve every model of `models_dir`, and return once Triton has tried to load each of them.
+    """Start a server, and wait until Triton has tried to load every model of `models_dir`.
 
-    No model keeps another from being served: one that would hang or crash Triton is left out, one whose load does not
-    end within `model_timeout` seconds (a minute, or longer for large files) is given up, and after a crash the server
-    starts again without the model that caused it. `not_loaded` has the reasons. A server that is running already is
-    returned as it is. In `server_dir` are the pid file, the log and the backends. Raises EmbeddedUnavailableError,
-    RepositoryError, InputError, PortTakenError or ServerStartError; after an error, or an interruption, nothing is left
-    running.
+    No model keeps another from being served: one that would hang or crash Triton is left out, a load that takes longer
+    than `model_timeout` seconds (default: 60, more for large files) is aborted, and after a crash the server starts
+    again without the model that caused it. `not_loaded` has the reasons. A running server is returned unchanged.
+    `server_dir` holds the pid file, the log and the backends. Raises EmbeddedUnavailableError, RepositoryError,
+    InputError, PortTakenError or ServerStartError; after an error or an interruption, no server is left running.
     """
     installation = installation or find_installation()
     _check_folder(models_dir)
@@ -125,7 +124,7 @@ def _launch(
 
 
 def _load(server: EmbeddedServer, loading: Loading, token: str | None, deadline: Deadline) -> bool:
-    """Load every model that is due; False where the server crashed under it."""
+    """Load every model; False if the server crashed."""
     _wait_until_started(server, deadline)
     read_log = functools.partial(read_from, server.log)
     if loading.run(server.grpc_url, read_log, server.process.is_alive, token=token, deadline=deadline):
@@ -138,14 +137,14 @@ def _load(server: EmbeddedServer, loading: Loading, token: str | None, deadline:
 
 
 def _was_stopped(server: EmbeddedServer) -> bool:
-    """Tell a crash from `server.down`, which leaves no pid file a moment after the end."""
+    """Whether `server.down` ended it, which removes the pid file a moment later, and not a crash."""
     if "Signal (15) received" in read_from(server.log, 0)[0]:
         return True
     return not all(_pid_file(server.server_dir).exists() for _ in Deadline.after(1.0).polls())
 
 
 def is_starting(server: EmbeddedServer) -> bool:
-    """Whether somebody's start is still loading its models."""
+    """Whether a start is still loading its models."""
     return pid_file.find_process(_starting_file(server.server_dir)) is not None
 
 
@@ -154,7 +153,7 @@ def _starting_file(server_dir: Path) -> Path:
 
 
 def not_loaded(server: EmbeddedServer) -> tuple[dict[str, str], dict[str, str]]:
-    """Give the reasons of the models that the start left out or gave up, and Triton's answers to loads that failed."""
+    """Give the reasons of models that the start left out or aborted, and Triton's answers to failed loads."""
     found = pid_file.read_json(_reasons_file(server.server_dir))
     parts = (found.get(key) if isinstance(found, dict) else None for key in ("reasons", "answers"))
     reasons, answers = (
@@ -168,35 +167,32 @@ def _reasons_file(server_dir: Path) -> Path:
 
 
 def find(server_dir: Path) -> EmbeddedServer | None:
-    """Find the running server of this folder; None when there is none, or the one written down has ended.
-
-    One whose pid file was deleted is found by its command line.
-    """
+    """Find the running server of this folder, by its pid file or else by its command line."""
     found = pid_file.find_server(_pid_file(server_dir)) or pid_file.find_started_with(memory_option(server_dir))
     return EmbeddedServer(*found, server_dir) if found else None
 
 
 def stop(server: EmbeddedServer, *, timeout: float = STOP_TIMEOUT) -> bool:
-    """Let the server finish what it is answering and end; after `timeout` seconds it is killed.
+    """Stop the server once in-flight requests are answered, or kill it after `timeout` seconds.
 
-    One that only waits for a load that never ends is killed at once. Returns whether it ended in time.
+    A server that only waits for a load that never ends is killed at once. Returns whether it ended in time.
     """
     log_end = server.log.stat().st_size if server.log.exists() else 0
-    by_itself = process.stop(
+    has_ended = process.stop(
         server.process, timeout=timeout, is_over=lambda: waits_for_loads_only(read_from(server.log, log_end)[0])
     )
-    _forget(server)
-    return by_itself
+    _clean_up(server)
+    return has_ended
 
 
 def kill(server: EmbeddedServer) -> None:
-    """End the server at once, whatever it is doing."""
+    """Kill the server at once."""
     process.kill(server.process)
-    _forget(server)
+    _clean_up(server)
 
 
 def _environment(installation: Installation, server_dir: Path, base: Mapping[str, str]) -> dict[str, str]:
-    """No GPU is shown to it: its ONNX Runtime is the one for CPUs. The models see no secret."""
+    """Build the environment: without GPUs, which its ONNX Runtime does not use, and without secrets."""
     return {
         **{name: value for name, value in base.items() if name not in ("TRITON_TOKEN", "HF_TOKEN")},
         "PATH": os.pathsep.join([str(installation.python_bin), base.get("PATH", os.defpath)]),
@@ -239,12 +235,12 @@ def _answers(port: int) -> bool:
 def _check_folder(models_dir: Path) -> None:
     if not models_dir.is_dir():
         hint = "Try `inv models.download`, or set TRITON_MODELS_DIR."
-        raise RepositoryError(f"{models_dir}: there is no such folder", hint=hint)
+        raise RepositoryError(f"{models_dir}: no such folder", hint=hint)
     refuse_misplaced(models_dir)
 
 
 def _refused_name(name: str) -> str | None:
-    """Triton's Python backend pastes the names of models into a shell command, unquoted."""
+    """Refuse names that Triton's Python backend would paste unquoted into a shell command."""
     if _SAFE_NAME.fullmatch(name):
         return None
     return f"the embedded Triton cannot serve a folder named {name!r}; rename it (letters, digits and .@%+=:,_- only)"
@@ -254,8 +250,8 @@ def _pid_file(server_dir: Path) -> Path:
     return server_dir / "triton.pid"
 
 
-def _forget(server: EmbeddedServer) -> None:
-    """Remove the pid file, unless a newer server has it, and what a killed server leaves behind."""
+def _clean_up(server: EmbeddedServer) -> None:
+    """Remove the pid file and other remains, unless a newer server is running."""
     if not find(server.server_dir):
         if not _pid_file(server.server_dir).is_dir():
             _pid_file(server.server_dir).unlink(missing_ok=True)
@@ -263,7 +259,7 @@ def _forget(server: EmbeddedServer) -> None:
 
 
 def _remove_remains(server_dir: Path) -> None:
-    """Remove what a server that is gone left behind: processes of its models, their shared memory, links."""
+    """Remove what an ended server left behind: processes of its models, their shared memory, links."""
     process.kill_stubs(shared_memory_prefix(server_dir))
     for region in shared_memory(server_dir):
         region.unlink(missing_ok=True)
@@ -271,14 +267,14 @@ def _remove_remains(server_dir: Path) -> None:
 
 
 def _rotate(log: Path) -> None:
-    """Keep the log of the server before this one: it says why that one ended."""
+    """Keep the log of the previous server, which may say why it ended."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
 
 
 @contextmanager
 def _locked(server_dir: Path) -> Iterator[None]:
-    """Let one start happen at a time; the others wait. The lock ends with the process that holds it."""
+    """Allow one start at a time; others wait. The lock is an flock, released when its process ends."""
     try:
         server_dir.mkdir(exist_ok=True)
         with locked(server_dir / "lock"):

@@ -1,4 +1,4 @@
-"""Where the parts of the embedded Triton are: the nvidia-pytriton wheel, and this interpreter's libpython."""
+"""Find the parts of the embedded Triton: the nvidia-pytriton wheel, and this interpreter's libpython."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tritonops.server import debian_packages
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _LIBPYTHON_PACKAGES = (f"libpython{_VERSION}", f"libpython{_VERSION}t64")
-"""Ubuntu 24.04 has the second."""
+"""Ubuntu 24.04 names it as the second."""
 _OLDEST_GLIBC = (2, 35)
 _TOO_NEW_PYTHON = (3, 14)
-_USE_COMPOSE = "Serve the models with Docker instead: `inv compose.up --cpu`"
+_USE_COMPOSE = "To serve the models with Docker instead: inv compose.up --cpu"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The tritonserver of the nvidia-pytriton wheel, and what it needs to run Python-based backends."""
+    """The tritonserver of the nvidia-pytriton wheel, and the parts that its Python-based backends need."""
 
     executable: Path
     python_backend: Path
@@ -36,13 +36,13 @@ class Installation:
     libpython: Path
     """The shared library of this Python."""
     libpython_name: str
-    """The name under which the stub looks for it."""
+    """The name that the stub is linked to."""
     python_bin: Path
-    """Must come first on the PATH: there the stub finds the interpreter whose packages it imports."""
+    """The first folder of the PATH, where the stub finds the interpreter whose packages it imports."""
 
 
 def find_installation() -> Installation:
-    """Find the embedded Triton; EmbeddedUnavailableError says what this machine lacks."""
+    """Find the embedded Triton. Raises EmbeddedUnavailableError with what is missing."""
     packages = _site_packages()
     triton = packages / "pytriton" / "tritonserver"
     libraries = packages / "nvidia_pytriton.libs"
@@ -59,9 +59,9 @@ def find_installation() -> Installation:
 
 
 def assemble_backends(folder: Path, installation: Installation) -> None:
-    """Write a backend directory for Triton to `folder`, in place of what is there: `python` and ours.
+    """Write Triton's backend directory to `folder`, replacing it: `python` and ours.
 
-    Copies, because Triton refuses a backend library that is a link out of its directory.
+    Files are copied, because Triton refuses a backend library that is a link out of its directory.
     """
     shutil.rmtree(folder, ignore_errors=True)
     ours = Path(__file__).with_name("backends")
@@ -75,17 +75,17 @@ def assemble_backends(folder: Path, installation: Installation) -> None:
 
 
 def library_path(folder: Path, installation: Installation) -> list[Path]:
-    """List the folders for LD_LIBRARY_PATH; `folder` is the one that assemble_backends() wrote."""
+    """List the folders for LD_LIBRARY_PATH; `folder` is that of assemble_backends()."""
     return [_python_library(folder), installation.libraries, installation.libpython.parent]
 
 
 def _python_library(folder: Path) -> Path:
-    """A folder with one link: to this Python's shared library, named as the stub asks for it."""
+    """Give the folder with one link to this Python's shared library, by the name that the stub is linked to."""
     return folder / "libpython"
 
 
 def _stub_libpython(libraries: Path) -> str | None:
-    """The stub for Python 3.13 is linked to the wheel's own libpython, which lacks modules that Debian builds in."""
+    """Find the libpython that the stub of Python 3.13 is linked to; it lacks modules that Debian builds in."""
     return next((path.name for path in libraries.glob(f"libpython3-*.{sys.version_info.minor}.so.1.0")), None)
 
 
@@ -98,17 +98,17 @@ def _copy_files(files: Iterable[Path], folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides whether the wheel can be installed here."""
+    """The properties that decide whether the wheel can be installed."""
 
     system: str
     architecture: str
     python: tuple[int, ...]
     glibc: tuple[int, ...]
-    """Empty where the C library is another one."""
+    """Empty for another C library."""
 
 
 def this_machine() -> Machine:
-    """Describe the machine, and the Python, that we run on."""
+    """Describe this machine and this Python."""
     library, version = platform.libc_ver()
     glibc = tuple(int(part) for part in version.split(".")) if library == "glibc" else ()
     return Machine(platform.system(), platform.machine(), sys.version_info[:2], glibc)
@@ -121,8 +121,8 @@ def why_missing(machine: Machine) -> str:
     if machine.python >= _TOO_NEW_PYTHON:
         return f"there is no embedded Triton for Python {_dotted(machine.python)}, only for 3.11 to 3.13"
     if machine.glibc < _OLDEST_GLIBC:
-        here = f"glibc {_dotted(machine.glibc)}" if machine.glibc else "another C library"
-        return f"the embedded Triton wants glibc {_dotted(_OLDEST_GLIBC)} or newer, and this system has {here}"
+        found = f"glibc {_dotted(machine.glibc)}" if machine.glibc else "another C library"
+        return f"the embedded Triton needs glibc {_dotted(_OLDEST_GLIBC)} or newer, and this system has {found}"
     return "the embedded Triton is not installed: the package nvidia-pytriton is missing"
 
 
@@ -131,7 +131,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _site_packages() -> Path:
-    """The folder that holds the wheel's packages; it is looked for, not imported."""
+    """Find the folder of the wheel's packages, without an import."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
         raise EmbeddedUnavailableError(why_missing(this_machine()), hint=_USE_COMPOSE)
@@ -139,20 +139,20 @@ def _site_packages() -> Path:
 
 
 def find_libpython() -> Path:
-    """Find the shared library of this Python. `./inv` asks this of a Python that has no packages yet."""
+    """Find the shared library of this Python. `./inv` calls this in a Python without packages."""
     name = f"libpython{_VERSION}.so.1.0"
     for folder in (*_system_folders(), *_fetched_folders()):
         if (folder / name).exists():
             return folder / name
-    reason = f"the embedded Triton needs {name}, which was not found beside {sys.base_prefix}"
+    reason = f"the embedded Triton needs {name}, which was not found for {sys.base_prefix}"
     hint = "`inv server.up` fetches it, without root." if debian_packages.can_fetch() else _USE_COMPOSE
     raise EmbeddedUnavailableError(reason, hint=hint)
 
 
 def fetch_libpython(log: Callable[[str], None]) -> None:
-    """Fetch the shared library of this Python from the distribution, without root, where it is missing.
+    """Fetch a missing shared library of this Python from the distribution, without root.
 
-    Calls `log` with one line if it did. Raises EmbeddedUnavailableError where the distribution has none.
+    Calls `log` with one line if it did. Raises EmbeddedUnavailableError if the distribution has none.
     """
     try:
         find_libpython()
@@ -173,7 +173,7 @@ def _fetch_any(packages: Sequence[str], reason: str) -> Path:
 
 
 def _system_folders() -> Iterable[Path]:
-    """Where this interpreter, and then the system, keeps its shared library."""
+    """List the library folders of this interpreter, and then of the system."""
     libdir = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
     multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     yield from (libdir, libdir / multiarch, Path(sys.base_prefix, "lib"))

@@ -1,4 +1,4 @@
-"""The log of the embedded Triton, and what its reasons mean here."""
+"""The log of the embedded Triton, and what its reasons mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_BACKEND = re.compile(r"unable to find backend library for backend '(?P<name>
 
 
 def explain_reason(reason: str) -> str:
-    """Put one of Triton's reasons as a person needs it: without the traceback, and with what it means here."""
+    """Reword one of Triton's reasons: without the traceback, and with what it means for the embedded Triton."""
     if found := _NO_BACKEND.search(reason):
         return f"the embedded Triton has no backend {found['name']!r}, only 'onnxruntime' and 'python'; use Compose"
     if "invalid or unsupported gpu id" in reason or "KIND_GPU" in reason:
@@ -22,9 +22,9 @@ def explain_reason(reason: str) -> str:
 
 
 def tail_command(log: Path, *, lines: int, follow: bool) -> list[str]:
-    """Build the command that prints the end of a log and, to `follow` it, goes on with that of the next server.
+    """Build the command that prints the end of a log; `follow` continues with the log of the next server.
 
-    Raises ServerDownError where no server ever wrote it.
+    Raises ServerDownError without a log.
     """
     if not log.exists():
         raise ServerDownError(log)
@@ -32,14 +32,14 @@ def tail_command(log: Path, *, lines: int, follow: bool) -> list[str]:
 
 
 def last_errors(log: Path) -> str:
-    """Give the last errors of a server that ended: Triton's lines begin with E, others say "error"."""
+    """Give the last errors of an ended server: lines that begin with E, or contain "error"."""
     lines = relevant_lines(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
     errors = [line for line in lines if re.match(r"E\d{4} |.*\berror\b", line, re.IGNORECASE)]
     return "\n".join((errors or lines)[-3:])
 
 
 def read_from(log: Path, position: int) -> tuple[str, int]:
-    """Read what was logged since a position, and where the log ends now, in bytes."""
+    """Read the log from a position; return the text and the new position, in bytes."""
     try:
         with log.open("rb") as file:
             file.seek(position)

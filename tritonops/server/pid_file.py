@@ -1,4 +1,4 @@
-"""Records of processes in files: which one serves, on which ports. Whatever else a file holds is no record."""
+"""Records of processes in files: the server, its ports and its models. Any other content is no record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def save_server(path: Path, process: Process, ports: Ports, models_dir: Path) ->
 
 
 def find_server(path: Path) -> tuple[Process, Ports, Path] | None:
-    """Read the record of a server, with its models directory, and check that this very server is running."""
+    """Read the record of a server and its models directory; None unless that very server is running."""
     record = _read_object(path)
     process, ports, models_dir = _process(record), _ports(record.get("ports")), record.get("models_dir")
     if process is None or ports is None or not isinstance(models_dir, str) or "\0" in models_dir:
@@ -35,9 +35,9 @@ def find_server(path: Path) -> tuple[Process, Ports, Path] | None:
 
 
 def find_started_with(option: str) -> tuple[Process, Ports, Path] | None:
-    """Find a running tritonserver by an option of its own, where its record is lost."""
+    """Find a running tritonserver by an option that identifies it, if its record is lost."""
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, KeyError):  # ended meanwhile, or started by somebody else
+        with suppress(OSError, ValueError, KeyError):  # it has ended, or belongs to another user
             arguments = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
             if Path(arguments[0]).name == "tritonserver" and option in arguments:
                 options = dict(argument.partition("=")[::2] for argument in arguments)
@@ -48,13 +48,13 @@ def find_started_with(option: str) -> tuple[Process, Ports, Path] | None:
 
 
 def find_process(path: Path) -> Process | None:
-    """Read the record of a process, and check that it is running."""
+    """Read the record of a process; None unless it is running."""
     process = _process(_read_object(path))
     return process if process and process.is_alive() else None
 
 
 def read_json(path: Path) -> Any:
-    """Read a small JSON file that this project wrote; None for anything else, a pipe or a folder too."""
+    """Read a small JSON file of this project; None for anything else, such as a pipe or a folder."""
     try:
         return documents.parse_json(read_text(path, documents.MAX_RECORD), path)
     except TritonOpsError:
@@ -67,7 +67,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _process(record: dict[str, Any]) -> Process | None:
-    """To signal -1 would end every process of this user, and 0 this one's group."""
+    """Read a process id that is safe to signal: -1 would end every process of this user, 0 this group."""
     pid, started = record.get("pid"), record.get("started")
     if type(pid) is not int or type(started) is not int:
         return None
@@ -82,7 +82,7 @@ def _ports(value: object) -> Ports | None:
 
 
 def _is_triton(pid: int) -> bool:
-    """Whether it is called as a Triton is; one that is ending has no command line any more."""
+    """Whether its command line is that of Triton; an ending process has none."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -1,7 +1,7 @@
-"""Paths that Triton's Python backend can paste into a shell command, and that a list separated by colons can hold.
+"""Paths without characters that a shell or a list separated by colons interprets, for the Python backend.
 
-A path with spaces or other characters that a shell reads gets a symbolic link with a plain name, which is removed with
-the server. The links lie in the user's cache: temporary folders are emptied while servers run.
+Any other path gets a symbolic link with a plain name, which is removed with the server. The links are in the user's
+cache, because temporary folders are emptied while servers run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[\w/.@%+=,-]+", re.ASCII)
 
 
 def plain_path(path: Path, server_dir: Path) -> Path:
-    """Give the path itself, or a link to it for the server with this folder. Raises RepositoryError."""
+    """Give the path itself, or a plain link to it. Raises RepositoryError."""
     if _PLAIN.fullmatch(str(path)):
         return path
     for folder in _link_folders(server_dir):
@@ -44,13 +44,13 @@ def _plain_name(path: Path) -> str:
 
 
 def _link_folders(server_dir: Path) -> Iterator[Path]:
-    """Folders of this user's own, the best first."""
+    """List folders of this user for links, the preferred one first."""
     name = f"server-{_plain_name(server_dir)}"
     with suppress(RuntimeError):
         cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
         if Path(cache).is_absolute() and _PLAIN.fullmatch(str(cache)):
             yield Path(cache, "tritonops", name)
-    yield Path(f"/var/tmp/tritonops-{os.getuid()}-{name}")  # noqa: S108 (its owner is looked at)
+    yield Path(f"/var/tmp/tritonops-{os.getuid()}-{name}")  # noqa: S108 (its owner is checked)
 
 
 def _link(link: Path, target: Path) -> Path:

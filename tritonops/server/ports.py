@@ -1,4 +1,4 @@
-"""The three ports of a server on this machine: which are free, and who holds one that is not."""
+"""The three ports of a server on this machine: free ones, and the process that has taken one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tritonops.errors import InputError, PortTakenError
 
 LOOPBACK = "127.0.0.1"
 _NOT_EPHEMERAL = range(10_000, 32_768)
-"""Linux gives 32768 to 60999 to clients (ip_local_port_range in ip(7)), macOS those from 49152 on."""
+"""Linux uses 32768 to 60999 for clients (ip_local_port_range in ip(7)), macOS those from 49152 on."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where a Triton listens, on the loopback interface."""
+    """The ports of a Triton on the loopback interface."""
 
     http: int
     grpc: int
@@ -27,18 +27,18 @@ class Ports:
 
 
 def free_ports() -> Ports:
-    """Give three ports that nobody listens on at this moment.
+    """Give three ports that are free at this moment.
 
-    None of those that the kernel gives to clients: a connection could take it before the server listens.
+    None is a port for clients, which a connection could take before the server listens.
     """
     candidates = random.SystemRandom().sample(_NOT_EPHEMERAL, len(_NOT_EPHEMERAL))
     return Ports(*islice(filter(is_free, candidates), 3))
 
 
 def require_free(ports: Ports, *, ours: Ports | None = None) -> None:
-    """Raise PortTakenError for the first port that cannot be listened on, InputError for one that is meant twice.
+    """Raise PortTakenError for the first port that is not free, InputError for a port that is given twice.
 
-    `ours` are the ports of a server that will have ended by then.
+    `ours` are the ports of a server that will have ended.
     """
     own = asdict(ours).values() if ours else ()
     if len({*asdict(ports).values()}) < 3:
@@ -48,33 +48,33 @@ def require_free(ports: Ports, *, ours: Ports | None = None) -> None:
         )
     for protocol, port in asdict(ports).items():
         if port not in own and not is_free(port):
-            raise PortTakenError(protocol, port, holder=holder(port))
+            raise PortTakenError(protocol, port, holder=listener(port))
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback interface now."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Whether a server could listen on this port of the loopback interface."""
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((LOOPBACK, port))
+            attempt.bind((LOOPBACK, port))
         except OSError:
             return False
     return True
 
 
-def holder(port: int) -> str | None:
-    """Name the process that listens on this port; None where that cannot be seen, as of another user's."""
-    wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+def listener(port: int) -> str | None:
+    """Name the process that listens on this port; None if it is not visible, as another user's."""
+    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
-            if str(descriptor.readlink()) in wanted:
+            if str(descriptor.readlink()) in inodes:
                 process = descriptor.parent.parent
                 return f"process {process.name} ({(process / 'comm').read_text(encoding='utf-8').strip()})"
     return None
 
 
 def _listening_inodes(port: int) -> Iterator[str]:
-    """From the kernel's table of sockets: columns 1, 3 and 9 are local address, state (0A: listening) and inode."""
+    """Read the kernel's socket table: columns 1, 3 and 9 are local address, state (0A: listening) and inode."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text(encoding="utf-8").splitlines()[1:]:

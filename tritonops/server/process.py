@@ -1,4 +1,4 @@
-"""A background process that outlives its starter, known by a file: started, found again, stopped."""
+"""A background process that outlives its parent: started, found again, stopped."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _POLL = 0.05
 
 @dataclass(frozen=True)
 class Process:
-    """A process, told apart from a later one with the same id by when it started (in clock ticks since boot)."""
+    """A process id with its start time (in clock ticks since boot), since ids are reused."""
 
     pid: int
     started: int
 
     def is_alive(self) -> bool:
-        """Whether it still runs; one that ended and was not yet waited for does not."""
+        """Whether it is running; a zombie is not."""
         alive = start_time(self.pid) == self.started
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
@@ -32,12 +32,12 @@ class Process:
 
 
 def this_process() -> Process:
-    """Describe the process that asks."""
+    """Describe the current process."""
     return Process(os.getpid(), start_time(os.getpid()) or 0)
 
 
 def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> Process:
-    """Start a command in `folder`, with its output in `log`, and a session of its own, so that no Ctrl-C reaches it."""
+    """Start a command in `folder`, with its output in `log`, in its own session, out of reach of Ctrl-C."""
     pid = os.posix_spawn(
         "/bin/sh",
         ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *command],
@@ -48,15 +48,15 @@ def spawn(command: Sequence[str], *, folder: Path, environment: Mapping[str, str
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
-        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),  # whoever starts it may ignore them meanwhile
+        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),  # the parent may ignore them meanwhile
     )
     return Process(pid, start_time(pid) or 0)
 
 
 def stop(process: Process, *, timeout: float, is_over: Callable[[], bool] = lambda: False) -> bool:
-    """Ask the process to end, and end it with all its children when it has not after `timeout` seconds.
+    """Terminate the process, and kill it with all its children after `timeout` seconds.
 
-    Where `is_over` says that it has nothing left to do, it is ended at once. Returns whether either came in time.
+    As soon as `is_over`, it is killed at once. Returns whether it ended, or was over, in time.
     """
     _signal(process, signal.SIGTERM)
     has_ended = _wait_until_ended(process, timeout, is_over)
@@ -65,13 +65,13 @@ def stop(process: Process, *, timeout: float, is_over: Callable[[], bool] = lamb
 
 
 def kill(process: Process) -> None:
-    """End the process and its children at once."""
+    """Kill the process and its children at once."""
     _signal(process, signal.SIGKILL)
     _wait_until_ended(process, 10)
 
 
 def kill_stubs(marker: str) -> None:
-    """End the processes of models whose server is gone; `marker`, in their command lines, is that server's own."""
+    """Kill the processes of models of an ended server, which have its `marker` in their command lines."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = folder.joinpath("cmdline").read_bytes()
@@ -80,7 +80,7 @@ def kill_stubs(marker: str) -> None:
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    """The whole group: each instance of a model is a process of its own."""
+    """Signal the process, or kill its whole group: each instance of a model is a process of its own."""
     if process.is_alive():
         try:
             if number == signal.SIGKILL:

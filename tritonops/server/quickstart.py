@@ -1,6 +1,6 @@
-"""From a clone to an answer: the digits of examples/digits/, served by an embedded Triton of its own.
+"""From a clone to an inference: the model of examples/digits/, served by an embedded Triton of its own.
 
-Each step does what a command does, with the settings of `.quickstart/env`, so that whoever reads along can type it.
+Each step does what a command does, with the settings of `.quickstart/env`, so that a reader can repeat it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SHADES = " ░▒▓█"
 
 @dataclass(frozen=True)
 class Prediction:
-    """The digit that was shown, drawn with characters, and what the model said it is."""
+    """The image of a digit, drawn with characters, and the digit that the model recognized."""
 
     picture: str
     digit: int
@@ -44,8 +44,8 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step: what it does, the arguments of `inv` that do the same, and the deed, which says what came of it."""
+class QuickstartStep:
+    """One step: its title, the arguments of `inv` that do the same, and a function that returns the result."""
 
     title: str
     arguments: tuple[str, ...]
@@ -53,47 +53,47 @@ class Step:
 
 
 class Quickstart:
-    """One run over the settings of `.quickstart/`; after the last step, `answer` is there."""
+    """One run with the settings of `.quickstart/`; the last step sets `prediction`."""
 
     def __init__(self, project: Project) -> None:
         self._project, self.settings = project, project.settings
         self.image = _example(project.settings.project) / "seven.json"
         self.prediction: Prediction | None = None
 
-    def steps(self) -> list[Step]:
-        """List the steps, to be run in this order."""
+    def steps(self) -> list[QuickstartStep]:
+        """List the steps in their order."""
         image = os.path.relpath(self.image)
         return [
-            Step("Download the model, verified, to where Triton reads", ("models.download",), self._download),
-            Step("Give it its configuration for CPUs", ("models.config", "--cpu"), self._configure),
-            Step("Start a Triton Inference Server on this machine", ("server.up",), self._start),
-            Step("Load the model, should it not be loaded yet", ("triton.load", MODEL), self._load),
-            Step("List what the server serves", ("triton.list",), self._list),
-            Step("Show it a handwritten digit", ("triton.infer", MODEL, "--input", image), self._ask),
+            QuickstartStep("Download the model, verified, to where Triton reads", ("models.download",), self._download),
+            QuickstartStep("Give it its configuration for CPUs", ("models.config", "--cpu"), self._configure),
+            QuickstartStep("Start a Triton Inference Server on this machine", ("server.up",), self._start),
+            QuickstartStep("Load the model, unless it is loaded already", ("triton.load", MODEL), self._load),
+            QuickstartStep("List what the server serves", ("triton.list",), self._list),
+            QuickstartStep("Show it a handwritten digit", ("triton.infer", MODEL, "--input", image), self._ask),
         ]
 
     def _download(self) -> str:
         result = download(self._project)
         for failure in result.failed:
             raise RepositoryError(f"{failure.model} was not downloaded: {failure.error}")
-        return "downloaded" if result.downloaded else "it is there already"
+        return "downloaded" if result.downloaded else "up to date"
 
     def _configure(self) -> str:
-        outcomes = copy_configs(self._project, variant="cpu")
-        raise_unless_done(outcomes)
-        return ", ".join(outcome.state for outcome in outcomes)
+        results = copy_configs(self._project, variant="cpu")
+        raise_unless_done(results)
+        return ", ".join(result.state for result in results)
 
     def _start(self) -> str:
-        at = self.settings
-        ports = Ports(at.http_port, at.grpc_port, at.metrics_port)
-        server = embedded.start(at.models_dir, at.server_dir, ports=ports, token=at.triton_token)
-        server_status(at.server_dir, token=at.triton_token).raise_failures()
-        return f"process {server.process.pid}, gRPC {server.grpc_url}, HTTP {server.http_url}"
+        settings = self.settings
+        ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port)
+        server = embedded.start(settings.models_dir, settings.server_dir, ports=ports, token=settings.triton_token)
+        server_status(settings.server_dir, token=settings.triton_token).raise_failures()
+        return f"pid {server.process.pid}, gRPC {server.grpc_url}, HTTP {server.http_url}"
 
     def _load(self) -> str:
-        at = self.settings
+        disk = ServedFolder.of(self.settings.models_dir, self.settings.triton_url)
         with self._client() as client:
-            return load_model(client, MODEL, disk=ServedFolder.of(at.models_dir, at.triton_url)).verdict
+            return load_model(client, MODEL, disk=disk).verdict
 
     def _list(self) -> str:
         with self._client() as client:
@@ -112,37 +112,37 @@ class Quickstart:
 
 @contextmanager
 def prepared(settings: Settings, environ: Mapping[str, str]) -> Iterator[Quickstart]:
-    """Choose the ports, write `.quickstart/env`, and let one run happen at a time.
+    """Choose the ports, write `.quickstart/env`, and allow one run at a time.
 
-    Raises EmbeddedUnavailableError before anything is written where this machine has no embedded Triton.
+    Raises EmbeddedUnavailableError, before anything is written, on a machine without an embedded Triton.
     """
     find_installation()
-    home = _home(settings)
+    folder = _folder(settings)
     with ExitStack() as stack:
         try:
-            home.joinpath("triton").mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(home / "lock"))
+            folder.joinpath("triton").mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / "lock"))
         except OSError as exc:
-            raise RepositoryError(f"cannot write to {home}: {exc.strerror}") from exc
+            raise RepositoryError(f"cannot write to {folder}: {exc.strerror}") from exc
         variables = _variables(settings, _choose_ports(settings))
-        Repository(home / "triton").write_source(env_file(settings), _exports(variables))
+        Repository(folder / "triton").write_source(env_file(settings), _exports(variables))
         yield Quickstart(Project.load(settings.project, environ={**environ, **variables}))
 
 
 def stop(settings: Settings) -> bool:
-    """Stop the server of the quickstart, and keep its files; say whether there was one."""
-    server = embedded.find(_home(settings) / ".server")
+    """Stop the server of the quickstart, and keep its files. Returns whether there was one."""
+    server = embedded.find(_folder(settings) / ".server")
     if server is not None:
         embedded.stop(server)
     return server is not None
 
 
 def env_file(settings: Settings) -> Path:
-    """What a shell reads to work on the quickstart: `. .quickstart/env`."""
-    return _home(settings) / "env"
+    """Give the settings of the quickstart for a shell: `. .quickstart/env`."""
+    return _folder(settings) / "env"
 
 
-def _home(settings: Settings) -> Path:
+def _folder(settings: Settings) -> Path:
     return settings.project / ".quickstart"
 
 
@@ -151,8 +151,8 @@ def _example(project: Path) -> Path:
 
 
 def _choose_ports(settings: Settings) -> Ports:
-    """Keep the ports of a server that is up; otherwise take the usual ones, and a free one for each that is taken."""
-    if running := embedded.find(_home(settings) / ".server"):
+    """Keep the ports of a running server, or take the usual ones, and a free one for each that is taken."""
+    if running := embedded.find(_folder(settings) / ".server"):
         return running.ports
     free = free_ports()
     return Ports(
@@ -163,12 +163,12 @@ def _choose_ports(settings: Settings) -> Ports:
 
 
 def _variables(settings: Settings, ports: Ports) -> dict[str, str]:
-    home, example = _home(settings), _example(settings.project)
+    folder, example = _folder(settings), _example(settings.project)
     return {
         "MODELS_TOML": str(example / "models.toml"),
         "TRITON_CONFIG_DIR": str(example / "triton-config"),
-        "TRITON_MODELS_DIR": str(home / "triton"),
-        "TRITON_STORE_DIR": str(home / ".store"),
+        "TRITON_MODELS_DIR": str(folder / "triton"),
+        "TRITON_STORE_DIR": str(folder / ".store"),
         "TRITON_RUNTIME": "embedded",
         "TRITON_EXPOSE_HTTP": str(ports.http),
         "TRITON_EXPOSE_GRPC": str(ports.grpc),
@@ -191,6 +191,6 @@ def read_image(path: Path) -> list[list[float]]:
 
 
 def picture(image: Sequence[Sequence[float]]) -> str:
-    """Draw an image of pixels from 0 to 16 with block characters, two for a pixel, as those are taller than wide."""
+    """Draw an image of pixels from 0 to 16 with block characters, two for each pixel."""
     darkest = len(_SHADES) - 1
     return "\n".join("".join(_SHADES[round(pixel / _BRIGHTEST * darkest)] * 2 for pixel in row) for row in image)

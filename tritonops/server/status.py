@@ -1,4 +1,4 @@
-"""What the embedded Triton serves, compared with what lies in its models directory."""
+"""The status of the embedded Triton and its models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tritonops.triton.startup.served import raise_unserved, with_reasons
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """A running embedded Triton and its models, each with the reason where it is not served."""
+    """A running embedded Triton and its models, with the reason of each that is not served."""
 
     pid: int
     grpc_url: str
@@ -31,17 +31,14 @@ class ServerStatus:
     """Whether its models are still being loaded."""
 
     def raise_failures(self) -> None:
-        """Raise PartialFailureError, naming every model that should be served and is not.
-
-        While the models are still being loaded, ServerStartingError: those that lack may be next.
-        """
+        """Raise PartialFailureError for models that are not served, ServerStartingError while they are being loaded."""
         if self.is_starting:
             raise ServerStartingError(self.pid, self.log)
         raise_unserved(self.models, hint=f"Its log: {self.log}")
 
 
 def server_status(server_dir: Path, *, token: str | None = None) -> ServerStatus:
-    """Ask the running server of this folder; ServerDownError, or ServerStartingError, where there is none to ask."""
+    """Ask the running server of this folder. Raises ServerDownError, ServerStartingError or ServerSilentError."""
     server = embedded.find(server_dir)
     if server is None:
         raise ServerDownError(embedded.log_path(server_dir))

@@ -1,4 +1,4 @@
-"""A real Triton in a container, for tests of your own models; docs/testing-your-models.md shows how.
+"""A real Triton in a container, for tests of your own models (docs/testing-your-models.md).
 
 Install it as `tritonops[testing]`.
 The fixtures are a pytest plugin of their own: `pytest_plugins = ["tritonops.testing.fixtures"]`.

@@ -49,12 +49,11 @@ _NO_REAPER = "TESTCONTAINERS_RYUK_DISABLED=true does without it; a run that is k
 class TritonContainer(DockerContainer):
     """A Triton that serves a model repository in explicit mode, on free ports of the loopback interface.
 
-    It is up when it answers and every model is READY; with `require_models=False` one that fails is no failure. Raises
-    InputError where `models_dir` does not exist or an option is wrong, ServiceError with Triton's reasons and the end
-    of its log, and leaves no container. It runs as the user of this process, who can read the models. Where the engine
-    is on another machine, or these tests are in a container themselves, `bind` has to be an address that can be reached
-    from here, like "0.0.0.0". `network` is a Testcontainers network or a name. Other options are those of
-    DockerContainer (`env`) and of Docker's Python client (`mem_limit`).
+    Its start ends when every model is READY; with `require_models=False`, a model may fail. Raises InputError for a
+    missing `models_dir` or a wrong option, ServiceError with Triton's reasons and the end of its log, and leaves no
+    container. It runs as the user of this process, who can read the models. With an engine on another machine, or tests
+    in a container, `bind` has to be a reachable address such as "0.0.0.0". `network` is a Testcontainers network or a
+    name. Other options are those of DockerContainer (`env`) and of Docker's Python client (`mem_limit`).
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class TritonContainer(DockerContainer):
         if "host" in (network, options.get("network_mode")):
             raise InputError(
                 "the host's network is refused: it would open the control APIs to everybody",
-                hint='bind="0.0.0.0" publishes the ports instead.',
+                hint='To publish the ports instead: bind="0.0.0.0"',
             )
         _require_address(bind)
         if token and not re.fullmatch(r"[!-~]+", token):
@@ -92,23 +91,23 @@ class TritonContainer(DockerContainer):
 
     @property
     def grpc_address(self) -> str:
-        """For tritonclient.grpc: host:port."""
+        """The address for tritonclient.grpc, host:port."""
         return self._address(_GRPC)
 
     @property
     def http_address(self) -> str:
-        """For tritonclient.http: host:port."""
+        """The address for tritonclient.http, host:port."""
         return self._address(_HTTP)
 
     @property
     def metrics_url(self) -> str:
-        """Where Prometheus finds its metrics."""
+        """The URL of its Prometheus metrics."""
         return f"http://{self._address(_METRICS)}/metrics"
 
     def start(self) -> Self:
-        """Start the container and wait until it serves; without `with`, `stop()` is the caller's business.
+        """Start the container, unless it is running, and wait until it serves.
 
-        Where it runs, this does nothing.
+        Without `with`, the caller has to call `stop()`.
         """
         if self._is_running():
             return self
@@ -137,7 +136,7 @@ class TritonContainer(DockerContainer):
         self._container = None
 
     def log(self) -> str:
-        """Return what Triton wrote since it started."""
+        """Return Triton's log since its start."""
         return b"".join(self.get_logs()).decode(errors="replace")
 
     def _is_running(self) -> bool:
@@ -150,9 +149,9 @@ class TritonContainer(DockerContainer):
         return bool(self._container.status == "running")
 
     def _require_models_dir(self) -> None:
-        """The engine would make a missing folder, as root, and Triton would serve nothing."""
+        """Refuse a missing folder, which the engine would create as root."""
         if not self.models_dir.is_dir():
-            what = "is no folder" if self.models_dir.exists() else "does not exist"
+            what = "is not a folder" if self.models_dir.exists() else "does not exist"
             raise InputError(f"the model repository {self.models_dir} {what}", hint=_LAYOUT)
         refuse_leaving_links(self.models_dir)
         for name in Repository(self.models_dir).enabled_names():
@@ -167,11 +166,11 @@ class TritonContainer(DockerContainer):
             try:
                 images.pull(self.image)
             except APIError as exc:
-                hint = f"`docker pull {self.image}` tries again; `image` or TRITON_IMAGE names another."
+                hint = f"To try again: docker pull {self.image}. `image` or TRITON_IMAGE names another image."
                 raise ImagePullError(self.image, str(exc.explanation or exc), hint=hint) from exc
 
     def _start_reaper(self) -> None:
-        """Start what removes our container after a crash: where Testcontainers does it, its failure looks like ours."""
+        """Start the clean-up container first, so that its failure is not reported as ours."""
         if testcontainers_config.ryuk_disabled:
             return
         image = testcontainers_config.ryuk_image
@@ -188,7 +187,7 @@ class TritonContainer(DockerContainer):
     def _address(self, port: int) -> str:
         if self._bind in ("0.0.0.0", "::", ""):  # noqa: S104
             return f"{self.get_container_host_ip()}:{self.get_exposed_port(port)}"
-        # What Testcontainers takes for a container may be a machine with its own engine.
+        # Testcontainers mistakes some machines with their own engine for a container.
         host = f"[{self._bind}]" if ":" in self._bind else self._bind
         return f"{host}:{self.get_docker_client().port(self.get_container_id(), port)}"
 
@@ -203,7 +202,7 @@ class TritonContainer(DockerContainer):
         log = LoadLog()
         log.feed(self.log())
         loading = ", ".join(sorted(log.loading)) or "nothing"
-        raise self._not_up(f"it was not ready after {self._timeout:g} s, and was loading {loading}")
+        raise self._failure(f"it was not ready after {self._timeout:g} s, and was loading {loading}")
 
     def _require(self, rows: list[ModelStatus]) -> None:
         if not self._require_models:
@@ -219,18 +218,18 @@ class TritonContainer(DockerContainer):
         container = self.get_wrapped_container()
         container.reload()
         if container.status != "running":
-            raise self._not_up(f"it ended with exit code {container.attrs['State']['ExitCode']}")
+            raise self._failure(f"it ended with exit code {container.attrs['State']['ExitCode']}")
 
-    def _not_up(self, problem: str) -> ServiceError:
+    def _failure(self, problem: str) -> ServiceError:
         return ServiceError(self._with_log(f"Triton in {self.image} did not come up: {problem}"))
 
     def _with_log(self, problem: str) -> str:
-        """In the message itself: that is what pytest shows."""
+        """Add the log to the message, which is what pytest shows."""
         causes = [cause] if (cause := self._memory_kill()) else []
         return "\n".join([problem, *causes, "Its log ends:", *self.log().splitlines()[-_LOG_LINES:]])
 
     def _memory_kill(self) -> str | None:
-        """Name a process that the kernel killed for memory; the container goes on where it was a backend's."""
+        """Describe a kill for memory; the container keeps running if a backend's process was killed."""
         container = self.get_wrapped_container()
         container.reload()
         state, limit = container.attrs["State"], container.attrs["HostConfig"].get("Memory")
@@ -242,7 +241,7 @@ class TritonContainer(DockerContainer):
         return None
 
     def _oom_events(self, *, until: float) -> bool:
-        """Ask for the last seconds only: the engine keeps few events. It answers at `until`, also one to come."""
+        """Whether there was an event in the last seconds; the engine keeps few events, and answers at `until`."""
         client = self.get_docker_client().client
         filters = {"container": self.get_container_id(), "event": "oom"}
         since = time.time() - _EVENT_SECONDS
@@ -262,7 +261,7 @@ def _command(token: str | None) -> list[str]:
 
 
 def _require_address(bind: str) -> None:
-    """The engine takes a name for every address, and opens the ports to everybody."""
+    """Refuse a name, for which the engine would open the ports on every address."""
     try:
         if bind:
             ip_address(bind)
@@ -272,16 +271,16 @@ def _require_address(bind: str) -> None:
 
 @contextmanager
 def _translated_errors(image: str) -> Iterator[None]:
-    """Word what Docker's Python client raises as the docker commands of this library do."""
+    """Raise this library's errors for those of Docker's Python client."""
     try:
         yield
     except APIError as exc:
         raise DockerError(f"a container of {image} could not be started: {exc.explanation or exc}") from exc
     except DockerException as exc:
-        if exc.__cause__ is None:  # no failed connection, but the client's word on what it was given
+        if exc.__cause__ is None:  # not a failed connection, but a wrong argument
             raise InputError(f"a container of {image!r} could not be started: {exc}") from exc
         error = EngineUnreachableError(str(exc))
-        error.hint = "Start Docker, or set DOCKER_HOST to where it is."
+        error.hint = "Start Docker, or set DOCKER_HOST."
         raise error from exc
     except TypeError as exc:
         if "unexpected keyword" not in str(exc):

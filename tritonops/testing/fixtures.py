@@ -1,6 +1,6 @@
 """Fixtures for pytest: `pytest_plugins = ["tritonops.testing.fixtures"]` in the conftest.py at the top of your tests.
 
-Say what is served by a fixture of your own, `triton_models_dir`; replace `triton_image` and `triton_options` as needed.
+Define a fixture `triton_models_dir` with the models to serve; override `triton_image` and `triton_options` as needed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def triton_image() -> str:
 
 @pytest.fixture(scope="session")
 def triton_models_dir() -> Path:
-    """The model repository to serve: replace this fixture."""
+    """The model repository to serve: override this fixture."""
     raise pytest.UsageError("define a session fixture triton_models_dir that returns your model repository")
 
 
 @pytest.fixture(scope="session")
 def triton_options() -> dict[str, Any]:
-    """Options of TritonContainer, such as token, timeout, bind, mem_limit, env, network: replace this fixture."""
+    """Options of TritonContainer, such as token, timeout, bind, mem_limit, env, network: override this fixture."""
     return {}
 
 
@@ -38,6 +38,6 @@ def triton_options() -> dict[str, Any]:
 def triton_container(
     triton_models_dir: Path, triton_image: str, triton_options: dict[str, Any]
 ) -> Iterator[TritonContainer]:
-    """A Triton over `triton_models_dir`, with every model READY; one for all tests of a session."""
+    """A Triton that serves `triton_models_dir`, with every model READY, for all tests of a session."""
     with TritonContainer(triton_models_dir, **{"image": triton_image, **triton_options}) as triton:
         yield triton

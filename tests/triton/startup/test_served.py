@@ -11,8 +11,8 @@ E1123 03:20:22.508262 29779 model_repository_manager.cc:724] "failed to load mod
 E1123 03:20:22.508403 29779 model_lifecycle.cc:642] "failed to load 'tf' version 1: Invalid argument: unable to find backend library for backend 'tensorflow', try specifying runtime on the model configuration."
 E1123 03:20:22.510349 29779 model_lifecycle.cc:642] "failed to load 'gpu' version 1: Invalid argument: instance group gpu_0 of model gpu specifies invalid or unsupported gpu id 0. GPUs with at least the minimum required CUDA compute compatibility of 6.000000 are: "
 E1123 03:20:23.210563 29779 model_lifecycle.cc:642] "failed to load 'torn' version 2: Internal: InvalidProtobuf: Protobuf parsing failed.\n\nAt:\n  /v/collection.py(753): _create\n"
-E1123 03:20:23.310563 29779 model_lifecycle.cc:642] "failed to load 'mended' version 1: Internal: no"
-I1123 03:20:24.952112 29779 model_lifecycle.cc:839] "successfully loaded 'mended'"
+E1123 03:20:23.310563 29779 model_lifecycle.cc:642] "failed to load 'fixed' version 1: Internal: no"
+I1123 03:20:24.952112 29779 model_lifecycle.cc:839] "successfully loaded 'fixed'"
 """  # noqa: E501
 
 

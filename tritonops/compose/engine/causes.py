@@ -1,4 +1,4 @@
-"""Why a container, or a model in it, failed, where Triton's own words do not say."""
+"""Causes of a failed container or model that Triton's own messages do not name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ABSENT = re.compile(r"(?:exec: |sh: \d+: (?:exec: )?)\"?(tritonserver)\"?: not 
 
 
 def causes(docker: Docker, container: Container, text: str) -> tuple[str, ...]:
-    """Name what `text` (the log and Triton's reasons), the container's state and the kernel tell; often nothing."""
+    """Find causes in `text` (the log and Triton's reasons), in the container's state and in the kernel's events."""
     return tuple(_causes(docker, container, text))
 
 
@@ -40,7 +40,7 @@ def _causes(docker: Docker, container: Container, text: str) -> Iterator[str]:
 
 
 def _was_out_of_memory(docker: Docker, container: Container) -> bool:
-    """Ask the engine's events and, where it runs, its control group: a killed stub does not end the container."""
+    """Read the engine's events and the control group, since a killed stub does not end the container."""
     window = ["--since", str(container.data["Created"]), "--until", str(int(time.time()) + 1)]
     filters = ["--filter", f"container={container.id}", "--filter", "event=oom"]
     if docker.attempt(["docker", "events", *window, *filters, "--format", "{{.Action}}"]).stdout.strip():

@@ -13,16 +13,16 @@ from tritonops.compose.engine.machine import reachable_address
 from tritonops.errors import DockerError, InputError
 
 PREVIOUS = "-previous"
-"""The end of the name of a container that is kept until its replacement serves."""
+"""The suffix of a container that is kept until its replacement serves."""
 EARLIER_PROJECT = "tritonops"
-"""What earlier versions called the Compose project of every host."""
+"""The Compose project that earlier versions used on every host."""
 MODELS = "/models"
 _NEVER = "0001-01-01T"
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container, at the moment of its inspection."""
+    """One container at the time of its inspection."""
 
     data: Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class Container:
 
     @property
     def image(self) -> str:
-        """The name of its image as it was asked for."""
+        """The name of its image, as given."""
         return str(self.data["Config"]["Image"])
 
     @property
@@ -53,38 +53,38 @@ class Container:
 
     @property
     def folder(self) -> str:
-        """Compose's project directory when it was created; empty where Compose did not say."""
+        """Compose's project directory at its creation; empty if there is no label."""
         return str(self._labels.get("com.docker.compose.project.working_dir", ""))
 
     @property
     def models_source(self) -> str:
-        """The folder of the engine's machine that it has as its models; empty for a volume."""
+        """The folder of the engine's machine that is mounted as its models; empty for a volume."""
         mounts = self.data.get("Mounts") or ()
         return next((str(mount.get("Source")) for mount in mounts if mount.get("Destination") == MODELS), "")
 
     @property
     def is_running(self) -> bool:
-        """Whether its program runs, or is about to run again."""
+        """Whether its program runs, or is about to be restarted."""
         return self.status in ("running", "restarting", "paused")
 
     @property
     def was_started(self) -> bool:
-        """Whether its program ran at any time."""
+        """Whether its program was ever started."""
         return not str(self.data["State"]["StartedAt"]).startswith(_NEVER)
 
     @property
     def is_previous(self) -> bool:
-        """Whether it is kept for the case that its replacement does not serve."""
+        """Whether it is kept until its replacement serves."""
         return self.name.endswith(PREVIOUS)
 
     @property
     def started_at(self) -> str:
-        """When its program was started last."""
+        """The time of its last start."""
         return str(self.data["State"]["StartedAt"])
 
     @property
     def host_ports(self) -> set[str]:
-        """The ports of the machine that it has while it runs."""
+        """The ports of the machine that it publishes."""
         bindings = (self.data["HostConfig"].get("PortBindings") or {}).values()
         return {binding["HostPort"] for ports in bindings for binding in ports or ()}
 
@@ -100,12 +100,12 @@ class Container:
 
     @property
     def logging_driver(self) -> str:
-        """Where its log goes: json-file, local, none, …."""
+        """The logging driver: json-file, local, none, …."""
         return str(self.data["HostConfig"].get("LogConfig", {}).get("Type"))
 
     @property
     def config_hash(self) -> str | None:
-        """Compose's digest of the settings that it was created with, a secret's content apart."""
+        """Compose's digest of its settings, without the content of secrets."""
         return self._labels.get("com.docker.compose.config-hash")
 
     def is_defined_as(self, other: Container) -> bool:
@@ -114,13 +114,13 @@ class Container:
 
     @property
     def is_on_host_network(self) -> bool:
-        """Whether its ports are the machine's own, where the engine keeps nobody from listening first."""
+        """Whether its ports are the machine's own, on which another program may already listen."""
         return bool(self.data["HostConfig"].get("NetworkMode") == "host")
 
     def grpc_address(self, machine: str | None) -> str:
-        """Where its gRPC port can be reached from here; `machine` is that of the engine, None for this one.
+        """Give the address of its gRPC port from this machine; `machine` is the engine's, None for this one.
 
-        Raises InputError where it publishes none, or none that can be reached.
+        Raises InputError if none is published, or none can be reached.
         """
         if self.is_on_host_network:
             return reachable_address("", "8001", machine)
@@ -140,13 +140,13 @@ class Container:
 
 
 def inspect(docker: Docker, container: Container) -> Container:
-    """Inspect a container again. Raises DockerError where it is gone."""
+    """Inspect a container again. Raises DockerError if it was removed."""
     (data,) = json.loads(docker.output(["docker", "inspect", container.id]))
     return Container(data)
 
 
 def read_secret(docker: Docker, container: Container, name: str) -> str:
-    """Return the content of a secret that Compose put into the container; empty where there is none."""
+    """Read a secret that Compose copied into the container; empty without one."""
     import io
     import tarfile
 
@@ -161,7 +161,7 @@ def read_secret(docker: Docker, container: Container, name: str) -> str:
 def read_log(
     docker: Docker, container: Container, *, tail: int, since: str | None = None, until: str | None = None
 ) -> str:
-    """Return the end of what the container wrote between two times, or in one line why it cannot be had."""
+    """Read the end of the log between two times, or say in one line why there is none."""
     lines: list[str] = []
     options = ["--tail", str(tail), *(["--since", since] if since else []), *(["--until", until] if until else [])]
     try:
@@ -172,7 +172,7 @@ def read_log(
 
 
 def exit_codes(docker: Docker, container: Container) -> list[int]:
-    """List how the program of a container ended since its inspection; it may run again."""
+    """List the exit codes of a container's program since its inspection; it may run again."""
     window = ["--since", container.started_at, "--until", str(int(time.time()) + 1)]
     filters = ["--filter", f"container={container.id}", "--filter", "event=die"]
     attempt = docker.attempt(["docker", "events", *window, *filters, "--format", "{{.Actor.Attributes.exitCode}}"])

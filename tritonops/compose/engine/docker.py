@@ -1,4 +1,4 @@
-"""Runs docker commands, and tells their failures apart."""
+"""Run docker commands, and recognize their failures."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from tritonops.errors import (
 )
 
 Watch = Callable[[str], None]
-"""Called with each line that a command writes, as it comes."""
+"""Called with each line of a command's output."""
 
 OLDEST_COMPOSE = (2, 20)
-"""The first with `include`; older ones take a service's name for the whole application in some commands."""
+"""The first version with `include`; in older ones some commands change the whole application."""
 _LAST_LINES = 6
 _SECURITY = ("info", "--format", "{{.SecurityOptions}}")
 _ROOTLESS = "name=rootless"
@@ -40,7 +40,7 @@ _ERASE_LINE = "\033[2K"  # Compose 2.26 begins lines of a log with it, terminal 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a command ended: its exit code and both streams."""
+    """An ended command: its exit code and output."""
 
     code: int
     stdout: str
@@ -49,36 +49,36 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Docker:
-    """The docker command in one folder, with variables on top of this process's own."""
+    """The docker command in one folder, with additional environment variables."""
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def machine(self) -> str | None:
-        """The machine of the engine that docker talks to, by DOCKER_HOST or its context; None for this one."""
+        """The machine of docker's engine, by DOCKER_HOST or its context; None for this one."""
         command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
         return engine_machine(self.output(command).strip())
 
     @cached_property
     def is_rootless(self) -> bool:
-        """Whether the engine says that it runs without root: then a container's root is the engine's user."""
+        """Whether the engine is rootless, so that a container's root is the engine's user."""
         return _ROOTLESS in self.output(["docker", *_SECURITY])
 
     def output(self, command: Sequence[str], *, timeout: float | None = None) -> str:
-        """Run a command and return what it wrote to stdout. Raises DockerError, also after `timeout` seconds."""
+        """Run a command and return its stdout. Raises DockerError, also after `timeout` seconds."""
         attempt = self.attempt(command, timeout=timeout)
         self._check(command, attempt.code, attempt.stderr)
         return attempt.stdout
 
     def attempt(self, command: Sequence[str], *, timeout: float | None = None) -> Attempt:
-        """Run a command whose failure is an answer too."""
+        """Run a command that is allowed to fail."""
         with self._running(command, timeout, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             stdout, stderr = process.communicate()
         return Attempt(process.returncode, stdout, stderr)
 
     def watch(self, command: Sequence[str], watch: Watch, *, timeout: float | None = None) -> None:
-        """Run a command and pass on each line that it writes. Raises DockerError, also after `timeout` seconds."""
+        """Run a command and pass on each line of its output. Raises DockerError, also after `timeout` seconds."""
         lines = []
         with self._running(command, timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             for line in process.stdout or ():
@@ -87,10 +87,10 @@ class Docker:
         self._check(command, process.returncode, "\n".join(lines))
 
     def show(self, command: Sequence[str], *, timeout: float | None = None) -> None:
-        """Run a command that draws its own progress at the terminal of this process."""
+        """Run a command that draws its own progress at the terminal."""
         with self._running(command, timeout, stdout=sys.stderr.fileno(), stderr=None, in_foreground=True) as process:
             code = process.wait()
-        self._check(command, code, "docker says above why")
+        self._check(command, code, "see docker's output above")
 
     @contextmanager
     def _running(
@@ -102,7 +102,7 @@ class Docker:
         stderr: int | None,
         in_foreground: bool = False,
     ) -> Iterator[subprocess.Popen[str]]:
-        """Run a command for the length of a block; one that is running still when the block fails is terminated."""
+        """Run a command for the length of a block, and terminate it if the block fails."""
         with self._start(command, stdout=stdout, stderr=stderr, in_foreground=in_foreground) as process:
             expired = threading.Event()
 
@@ -138,27 +138,27 @@ class Docker:
                 stderr=stderr,
                 text=True,
                 errors="replace",
-                # Ctrl-C is ours to handle: a command that undoes something must not be hit by it.
+                # Ctrl-C must not reach a command that rolls something back.
                 process_group=None if in_foreground else 0,
             )
         except FileNotFoundError as exc:
             raise DockerMissingError() from exc
 
-    def _check(self, command: Sequence[str], code: int, said: str) -> None:
+    def _check(self, command: Sequence[str], code: int, output: str) -> None:
         if not code:
             return
-        if error := known_failure(said):
+        if error := known_failure(output):
             if isinstance(error, EngineUnreachableError) and (endpoint := self._rootless_endpoint()):
                 error.hint = f"A rootless engine of this user answers at {endpoint}: docker context use rootless"
             raise error
         if command[1] == "compose" and not self._has_compose():
             raise ComposeMissingError(has_v1=shutil.which("docker-compose") is not None)
         # Compose indents its progress.
-        reason = "\n".join(line for line in said.splitlines() if not line.startswith(" "))
-        raise DockerError(f"`{shlex.join(command)}` failed: {last_lines(reason or said, _LAST_LINES)}")
+        reason = "\n".join(line for line in output.splitlines() if not line.startswith(" "))
+        raise DockerError(f"`{shlex.join(command)}` failed: {last_lines(reason or output, _LAST_LINES)}")
 
     def _rootless_endpoint(self) -> str | None:
-        """Give the endpoint of this user's own engine, where one answers there that says that it is rootless."""
+        """Give the endpoint of this user's own engine, if a rootless one answers there."""
         folder = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
         endpoint = f"unix://{folder / 'docker.sock'}"
         if not (folder / "docker.sock").is_socket():
@@ -167,18 +167,18 @@ class Docker:
         return endpoint if _ROOTLESS in answer.stdout else None
 
     def require_compose(self) -> None:
-        """Raise ComposeMissingError or ComposeTooOldError where Compose cannot be relied on."""
+        """Raise ComposeMissingError or ComposeTooOldError."""
         version = self.output(["docker", "compose", "version", "--short"]).strip()
         numbers = re.match(r"v?(\d+)\.(\d+)", version)
         if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_COMPOSE:
             raise ComposeTooOldError(version, ".".join(map(str, OLDEST_COMPOSE)))
 
     def _has_compose(self) -> bool:
-        nowhere = subprocess.DEVNULL
-        with self._start(["docker", "compose", "version"], stdout=nowhere, stderr=nowhere) as process:
+        null = subprocess.DEVNULL
+        with self._start(["docker", "compose", "version"], stdout=null, stderr=null) as process:
             return process.wait() == 0
 
 
 def last_lines(text: str, count: int) -> str:
-    """Cut off all but the end of a long text."""
+    """Give the last lines of a text."""
     return "\n".join(text.strip().splitlines()[-count:])

@@ -1,4 +1,4 @@
-"""What docker, Compose and the engine print when something fails, and the error that each stands for."""
+"""Failures that docker, Compose and the engine print, and our error for each."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _MakeError = Callable[[str], TritonOpsError]
 
 
 def _explained(message: str, hint: str, error: type[TritonOpsError] = DockerError) -> _MakeError:
-    """Word a failure; `{}` in the message or hint stands for the name in docker's output."""
+    """Make an error whose message and hint have the name from docker's output for `{}`."""
     return lambda name: error(message.format(name), hint=hint.format(name))
 
 
-# In versions 20.10 to 29; the first that fits counts. An error gets the pattern's last group, or all that it matched.
+# Versions 20.10 to 29. The first match wins; its error gets the pattern's last group, or the whole match.
 _FAILURES: tuple[tuple[str, _MakeError], ...] = (
     (
         r"emulate docker cli using podman|looking up compose provider failed|podman-compose",
         _explained(
-            "`docker` is Podman's imitation here, which is not supported",
+            "`docker` is Podman, which is not supported",
             "Install Docker Engine (https://docs.docker.com/engine/install/), or serve without it: `inv server.up`.",
         ),
     ),
@@ -40,7 +40,7 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
     (
         r"listen tcp[46]? (\S+?):? .*cannot assign requested address",
         _explained(
-            "{} is not an address of the machine that the engine runs on",
+            "{} is not an address of the engine's machine",
             "TRITON_BIND is the address that ports are published on: 127.0.0.1, or one that `ip address` lists.",
             InputError,
         ),
@@ -79,7 +79,7 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
         r"bind source path does not exist: (.*\S)",
         _explained(
             "the folder {}, which the service mounts, does not exist on the engine's machine",
-            "TRITON_MODELS_DIR is the models folder; `inv models.download` makes and fills it.",
+            "TRITON_MODELS_DIR is the models folder; `inv models.download` creates it.",
             InputError,
         ),
     ),
@@ -100,13 +100,13 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
         r"environment variable \"?(\w+)\"? required by (?:file|secret) .* is not set",
         _explained(
             "the secret's environment variable {} is not set where Compose looks for it",
-            "Set {} in the environment, or in the .env beside the first Compose file.",
+            "Set {} in the environment, or in the .env next to the first Compose file.",
             InputError,
         ),
     ),
     (
         r"minimum memory limit allowed is \S+",
-        _explained("the memory limit is too small: {}", "TRITON_MEMORY sets it, like 8g.", InputError),
+        _explained("the memory limit is too small: {}", "TRITON_MEMORY sets it, for example 8g.", InputError),
     ),
     (
         r"invalid value for \"\w+\": .*|no such service: .*|(?:stat|open) .*\.ya?ml: no such file or directory",
@@ -116,7 +116,7 @@ _FAILURES: tuple[tuple[str, _MakeError], ...] = (
 
 
 def known_failure(output: str) -> TritonOpsError | None:
-    """Recognize a failure by what docker printed; None for an unknown one."""
+    """Recognize a failure in docker's output; None for an unknown one."""
     for pattern, error in _FAILURES:
         if found := re.search(pattern, output, re.IGNORECASE | re.MULTILINE):
             return error(found[found.lastindex or 0])

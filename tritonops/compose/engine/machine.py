@@ -1,7 +1,6 @@
-"""Where the engine runs: on this machine, or on another one that DOCKER_HOST or a Docker context names.
+"""The engine's machine: this one, or another one that DOCKER_HOST or a Docker context names.
 
-What a container publishes has the addresses of the engine's machine. Taken for this machine's, they would name whatever
-listens here.
+Published ports have addresses of the engine's machine. On this machine, another server may have the same address.
 """
 
 from __future__ import annotations
@@ -17,39 +16,39 @@ _EVERY = ("", "0.0.0.0", "::")  # noqa: S104
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name stands for the machine on which it is used, whichever that is."""
+    """Whether the name is a loopback address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def is_here(host: str) -> bool:
-    """Whether the name stands for an address of this machine: only to one of those can a socket be bound."""
+def is_this_machine(host: str) -> bool:
+    """Whether the name is an address of this machine, to which a socket can be bound."""
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except OSError:
         return False
-    return all(_can_bind(family, address) for family, _, _, _, address in found)
+    return all(_can_bind(family, address) for family, _, _, _, address in addresses)
 
 
-def engine_machine(endpoint: str, is_same: Callable[[str], bool] = is_here) -> str | None:
-    """Name the machine of an engine's endpoint, as in tcp://gpu-01:2375; None for the same machine."""
+def engine_machine(endpoint: str, is_same: Callable[[str], bool] = is_this_machine) -> str | None:
+    """Name the machine of an endpoint such as tcp://gpu-01:2375; None for this machine."""
     host = urlsplit(endpoint).hostname
     return None if host is None or endpoint.startswith(("unix:", "npipe:", "fd:")) or is_same(host) else host
 
 
 def reachable_address(host_ip: str, port: str, machine: str | None) -> str:
-    """Give the address at which a published port is reached from here.
+    """Give the address of a published port from this machine.
 
-    Raises InputError for one on the loopback interface of another machine.
+    Raises InputError for the loopback interface of another machine.
     """
     if host_ip in _EVERY:
         host_ip = machine or ("::1" if host_ip == "::" else "127.0.0.1")
     elif machine and ip_address(host_ip).is_loopback:
         raise InputError(
             f"the Docker engine is on {machine}, and the service publishes port {port} on {host_ip} of that machine, "
-            "which cannot be reached from here",
+            "which this machine cannot reach",
             hint=f"Run it there: inv remote.deploy --host {machine}. "
             "For the engine of this machine: unset DOCKER_HOST; docker context use default",
         )

@@ -1,4 +1,4 @@
-"""The models folder as the container sees it, compared with the one that Compose was told to mount."""
+"""Compare the models folder in the container with the one that Compose mounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tritonops.errors import InputError, ServiceError
 from tritonops.models.catalog.rules import is_junk
 from tritonops.models.disk.repository import Repository
 
-_LOOK = """
+_VIEW_PROGRAM = """
 import json, os
 def names():
     try:
@@ -32,13 +32,13 @@ stat = os.stat("/models")
 found = [name for name, _ in zip(unreadable(), range(20))]
 print(json.dumps({"names": names(), "inode": stat.st_ino, "unreadable": found}))
 """
-_LOOKS = 2
+_ATTEMPTS = 2
 _PAUSE = 0.2
 
 
 @dataclass(frozen=True)
-class View:
-    """What a container sees of its models: the folders (None where it may not look), and the files it may not read."""
+class MountView:
+    """The models as the container sees them: folders (None without permission), and unreadable files."""
 
     names: tuple[str, ...] | None
     inode: int
@@ -50,7 +50,7 @@ class View:
         return self.names is None or bool(self.unreadable)
 
     def cause(self, *, is_rootless: bool) -> str:
-        """Say what keeps the container from reading the models, and what to do."""
+        """Describe what the container may not read, and the fix."""
         what = ", ".join(self.unreadable[:5]) or "the models folder"
         owner = "0:0, which is the engine's user: Docker is rootless" if is_rootless else "its owner"
         return (
@@ -59,14 +59,14 @@ class View:
         )
 
 
-def look(docker: Docker, container: Container) -> View | None:
-    """Look through the container's eyes; None where its image has no Python, or it ended."""
-    attempt = docker.attempt(["docker", "exec", container.id, "python3", "-IS", "-c", _LOOK])
+def view_mount(docker: Docker, container: Container) -> MountView | None:
+    """Read the models folder inside the container; None if its image has no Python, or it has ended."""
+    attempt = docker.attempt(["docker", "exec", container.id, "python3", "-IS", "-c", _VIEW_PROGRAM])
     if attempt.code:
         return None
     found = json.loads(attempt.stdout)
     names = found["names"]
-    return View(
+    return MountView(
         None if names is None else tuple(name for name in names if not is_junk(name)),
         found["inode"],
         tuple(found["unreadable"]),
@@ -74,9 +74,9 @@ def look(docker: Docker, container: Container) -> View | None:
 
 
 def refuse_leaving_links(folder: Path, *, below_models: bool = True) -> None:
-    """Raise InputError for links that lead out of the mount or to nothing.
+    """Raise InputError for dangling links, and links out of the mount.
 
-    One in the place of a model keeps Triton from listing any; those `below_models` concern one model each.
+    A link in place of a model keeps Triton from listing any; links `below_models` concern one model each.
     """
     links = [
         f"{link.relative_to(folder)} -> {link.readlink()}"
@@ -86,35 +86,35 @@ def refuse_leaving_links(folder: Path, *, below_models: bool = True) -> None:
     if links:
         more = f", and {len(links) - 5} more" if len(links) > 5 else ""
         raise InputError(
-            f"{folder} has symbolic links that lead nowhere in the container, where it is mounted as {MODELS}: "
+            f"{folder} has symbolic links that are dangling in the container, where it is mounted as {MODELS}: "
             f"{', '.join(links[:5])}{more}",
-            hint="Triton would serve no model at all. Copy what the link names into its place, make the link relative "
-            "within the folder, or take it out of the folder.",
+            hint="Triton would serve no model at all. Replace the link with a copy, make it relative within the "
+            "folder, or move it out of the folder.",
         )
 
 
 def leaving_link(model: Path) -> str | None:
-    """Say which link of a model leads out of the mount or to nothing; None where none does."""
+    """Describe a link of a model that is dangling or leads out of the mount; None if there is none."""
     for link in _leaving_links(model, model.parent):
-        return f"{link} -> {link.readlink()} leads nowhere in the container, where {model.parent} is {MODELS}"
+        return f"{link} -> {link.readlink()} is dangling in the container, where {model.parent} is {MODELS}"
     return None
 
 
-def require_same_folder(docker: Docker, container: Container, folder: Path, *, is_new: bool) -> View | None:
-    """Raise ServiceError where the container serves another folder than `folder` of this machine.
+def require_same_folder(docker: Docker, container: Container, folder: Path, *, is_new: bool) -> MountView | None:
+    """Raise ServiceError if the container serves another folder than `folder` of this machine.
 
-    `is_new` says that the container was started just now: then no other folder was put in the place of its own.
+    `is_new`: the container has just been started, so its folder cannot have been replaced since.
     """
-    for attempt in range(_LOOKS):
-        view, names = look(docker, container), Repository(folder).enabled_names()
+    for attempt in range(_ATTEMPTS):
+        view, names = view_mount(docker, container), Repository(folder).enabled_names()
         if view is None or view.names is None:
             return view
         is_replaced = not is_new and view.inode != folder.stat().st_ino and _is_on_this_machine(docker)
         if view.names == names and not is_replaced:
             return view
-        if attempt == _LOOKS - 1:
+        if attempt == _ATTEMPTS - 1:
             raise _other_folder(view.names, names, folder, is_replaced=is_replaced)
-        time.sleep(_PAUSE)  # a model may have come or gone between the two looks
+        time.sleep(_PAUSE)  # a model may have been added or removed in between
     return None
 
 
@@ -123,8 +123,8 @@ def _other_folder(
 ) -> ServiceError:
     if is_replaced:
         return ServiceError(
-            f"{folder} was replaced while the container runs: it still serves the folder that was there before",
-            hint="Only a restart lets it see the new one: `inv compose.restart`",
+            f"{folder} was replaced while the container runs, which still serves the earlier folder",
+            hint="To serve the new one: inv compose.restart",
         )
     seen = f"has {', '.join(seen_names)}" if seen_names else "is empty"
     return ServiceError(
@@ -138,12 +138,12 @@ def _leaving_links(folder: Path, root: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             path = Path(parent, name)
-            if path.is_symlink() and _leads_nowhere(path, root):
+            if path.is_symlink() and _is_dangling(path, root):
                 yield path
 
 
-def _leads_nowhere(link: Path, root: Path) -> bool:
-    """Whether the container cannot follow a link; the root has another name there, so no way leads over its parent."""
+def _is_dangling(link: Path, root: Path) -> bool:
+    """Whether the container cannot follow a link; its mount has another name, so a path must not leave it."""
     target = link.readlink()
     depth = len(link.parent.relative_to(root).parts)
     for part in target.parts:
@@ -154,7 +154,7 @@ def _leads_nowhere(link: Path, root: Path) -> bool:
 
 
 def _is_on_this_machine(docker: Docker) -> bool:
-    """Inode numbers agree only where the engine has the same kernel, and no file sharing in between."""
+    """Whether inode numbers can be compared: only with an engine on the same kernel, without file sharing."""
     return docker.output(["docker", "info", "--format", "{{.Name}}"]).strip() == os.uname().nodename
 
 
