@@ -34,9 +34,11 @@ def test(c: Context, path: list[str], select: str | None = None, serial: bool = 
 
 @task()
 def lint(c: Context) -> None:
-    """Check style, format and the order of the layers."""
+    """Check style, format, shell programs and layers."""
     _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format mends most of it.")
     _run([sys.executable, "-m", "ruff", "format", "--check"], "not formatted", hint="Run ./inv format.")
+    programs = [*(PROJECT / "tritonops/remote/scripts").glob("*.sh"), PROJECT / "inv", *(PROJECT / ".ci").iterdir()]
+    _run([_script("shellcheck"), *map(str, sorted(programs))], "shellcheck found something")
     _run([_script("lint-imports"), "--no-cache", "--no-logo"], "an import runs against the order of the layers")
 
 

@@ -359,8 +359,8 @@ def _tunnelled(name: str, url: str | None) -> Iterator[TritonClient]:
     if url:
         raise InputError("--url and --host: want one of them", hint="A host's own env file says where it listens.")
     with (
-        Host(name, ssh_config=project().settings.ssh_config) as host,
-        remote_client(host, project().settings.remote_dir) as client,
+        Host.of(name, project().settings) as host,
+        remote_client(host) as client,
     ):
         yield client
 

@@ -21,13 +21,13 @@ from tests.onnx_models import affine, config_pbtxt
 from tests.paths import PROJECT
 from tests.remote.sshd import Fleet, Server
 from tritonops.errors import TritonOpsError
+from tritonops.project import Project
 from tritonops.remote.client.activation_log import DeployResult
 from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.client.host_state import inspect_host
-from tritonops.remote.client.inventory import load_inventory
 from tritonops.remote.client.push import push
 from tritonops.remote.client.upload import begin, send
-from tritonops.remote.deploy import deploy_checkout, wanted_files
+from tritonops.remote.deploy import deploy_checkout, large_files
 from tritonops.remote.host.activation import activate
 from tritonops.remote.layout.paths import Layout
 from tritonops.remote.layout.records import ActivationRecord
@@ -162,20 +162,19 @@ class Site:
         self, name: str = "gpu-01", *, on_step: Callable[[str], None] = lambda line: None, push: bool = False
     ) -> DeployResult:
         """Deploy in this process."""
-        here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
         with Host(name, ssh_config=self.fleet.config) as host:
-            source = read_checkout(self.clone.folder)
-            return deploy_checkout(host, source, here, self.settings, send_models=push, on_step=on_step)
+            checkout = read_checkout(self.clone.folder)
+            return deploy_checkout(host, self.project, checkout, send_models=push, on_step=on_step)
 
     def stage(self, name: str = "gpu-01") -> tuple[Layout, str]:
         """Send a release, and leave it to the caller to activate it."""
-        here = load_inventory(self.clone.folder / "hosts.toml").settings(name)
+        host_settings = self.project.hosts.settings(name)
         with Host(name, ssh_config=self.fleet.config) as host:
-            source, state = read_checkout(self.clone.folder), inspect_host(host, "tritonops")
-            wanted = wanted_files(source, self.settings, here, send_models=False)
-            record, missing = begin(host, state, source, here, wanted)
+            checkout, state = read_checkout(self.clone.folder), inspect_host(host)
+            large = large_files(checkout, self.settings.store_dir, host_settings, send_models=False)
+            record, missing = begin(host, state, checkout, host_settings, large)
             push(host, state, missing)
-            send(host, source, here, state, record)
+            send(host, state, checkout, host_settings, record)
         return Layout(self.servers[name].root), record.id
 
     @contextmanager
@@ -190,6 +189,10 @@ class Site:
             self.fleet.config.write_text(text.replace(f"Port {server.port}\n", f"Port {port}\n"))
         yield
         self.fleet.config.write_text(before)
+
+    @property
+    def project(self) -> Project:
+        return Project(self.settings)
 
     @property
     def settings(self) -> Settings:

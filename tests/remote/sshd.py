@@ -9,9 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests import programs
+from tritonops.remote.ssh.host import Host, Output
 from tritonops.server.ports import free_ports
 
 _SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
@@ -86,6 +91,21 @@ class Server:
         connections = set(children(self.process.pid))
         killed = [pid for pid in descendants(self.process.pid, "sshd") if _killed(pid)]
         return len(connections.intersection(killed))
+
+
+@contextmanager
+def commands_to(host: Host) -> Iterator[list[str]]:
+    """List the scripts that a host is sent, one command each."""
+    sent: list[str] = []
+    run = host.run
+
+    def recorded(script: str, **options: Any) -> Output:
+        sent.append(script)
+        return run(script, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "run", recorded)
+        yield sent
 
 
 class Fleet:

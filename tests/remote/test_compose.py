@@ -52,7 +52,7 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     assert composed.answers() == {"alpha": 5, "beta": 3}
     assert composed.deploy().what == "nothing to do"
     with Host("gpu-01", ssh_config=composed.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
+        roll_back_host(host, to=None, on_step=lambda line: None)
     assert composed.answers() == {"alpha": 2, "beta": 3}
     assert containers() == [container]
     inv = composed.clone.inv

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.remote.project import Site
-from tests.remote.sshd import wait_until
+from tests.remote.sshd import commands_to, wait_until
 from tritonops.errors import (
     ConnectionLostError,
     DeployError,
@@ -21,7 +21,7 @@ from tritonops.errors import (
     UnknownReleaseError,
 )
 from tritonops.remote.client.checkout import read_checkout
-from tritonops.remote.client.inventory import load_inventory
+from tritonops.remote.deploy import deploy_checkout
 from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
 from tritonops.remote.releases import releases
 from tritonops.remote.rollback import roll_back_host
@@ -38,19 +38,17 @@ def scale():
 
 def roll_back(site: Site, to: str | None = None):
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return roll_back_host(host, "tritonops", to=to, on_step=lambda line: None)
+        return roll_back_host(host, to=to, on_step=lambda line: None)
 
 
 def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site):
     site.deploy()
-    here, before = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01"), site.answers()
+    before = site.answers()
     names = sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*"))
-    with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        from tritonops.remote.deploy import deploy_checkout
-
-        checkout = read_checkout(site.clone.folder)
-        result = deploy_checkout(host, checkout, here, site.settings, send_models=False, on_step=pytest.fail)
-        assert (result.what, host.commands) == ("nothing to do", 1)
+    with Host("gpu-01", ssh_config=site.fleet.config) as host, commands_to(host) as sent:
+        result = deploy_checkout(host, site.project, read_checkout(site.clone.folder), on_step=pytest.fail)
+    assert (result.what, len(sent)) == ("nothing to do", 1)
+    assert len(sent[0]) < 1800
     assert site.answers() == before
     assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names
 
@@ -210,7 +208,7 @@ def broken(site: Site, change):
 
 def failed_release(site: Site) -> str:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        newest = releases(host, "tritonops")[-1]
+        newest = releases(host)[-1]
     assert newest.activation
     assert newest.activation.result == "failed"
     return newest.record.id

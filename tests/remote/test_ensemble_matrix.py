@@ -107,7 +107,7 @@ def cell(site, request):
 
 def roll_back(site: Site) -> None:
     with Host(HOST, ssh_config=site.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
+        roll_back_host(host, to=None, on_step=lambda line: None)
 
 
 def refused(cell: Cell, change: Callable[[], object]) -> None:

@@ -12,7 +12,6 @@ import pytest
 from tests.compose.machines import rootless_engine
 from tests.remote.project import Site
 from tritonops.errors import DeployError, RolledBackError
-from tritonops.remote.client.inventory import load_inventory
 from tritonops.remote.doctor import examine
 from tritonops.remote.ssh.host import Host
 
@@ -105,7 +104,6 @@ def test_a_host_with_a_rootless_engine_gets_the_advice_for_one(tmp_path):
     ):
         site.clone.hosts("gpu-01", config="gpu", runtime="compose")
         with Host("gpu-01", ssh_config=site.fleet.config) as host:
-            here = load_inventory(site.clone.folder / "hosts.toml").settings("gpu-01")
-            remedies = {finding.check: finding.remedy for finding in examine(host, "tritonops", here)}
+            remedies = {result.check: result.remedy for result in examine(host, site.project)}
     assert "--config=$HOME/.config/docker/daemon.json" in str(remedies["toolkit"])
     assert "loginctl enable-linger" in str(remedies["linger"])

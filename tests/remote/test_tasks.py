@@ -123,7 +123,7 @@ def test_a_change_of_the_env_file_between_reading_and_writing_is_not_lost(site, 
 
         monkeypatch.setattr(host, "run", run_late)
         with pytest.raises(TritonOpsError, match="another command changed the env file"):
-            set_values(host, "tritonops", {"MINE": "2"})
+            set_values(host, {"MINE": "2"})
     assert path.read_text() == f"{before}OTHER=1\n"
     assert sorted(file.name for file in path.parent.glob("env*")) == ["env", "envs"]
     path.write_text(before)

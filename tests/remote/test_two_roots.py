@@ -150,7 +150,7 @@ def test_the_script_of_a_release_and_the_activation_name_the_project_alike(pair)
         layout = Layout(server.root)
         release = layout.current
         assert release
-        inv = release.inv.read_text().replace(f'exec "$root/releases/{release.id}/project/inv"', "exec printenv")
+        inv = release.inv.read_text().replace('exec "$root/releases/$release/project/inv"', "exec printenv")
         script = server.home / "script"
         script.write_text(inv)
         name = subprocess.check_output(["sh", str(script), "COMPOSE_PROJECT_NAME"], text=True).strip()
@@ -162,7 +162,7 @@ def test_the_script_of_a_release_and_the_activation_name_the_project_alike(pair)
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_two_users_of_one_folder_have_projects_of_their_own(pair):
     script = inv_wrapper("/tmp", ReleaseRecord("one", "abc", "subject", "f", "me", "now"))
-    script = script.replace('exec "$root/releases/one/project/inv"', "exec printenv")
+    script = script.replace('exec "$root/releases/$release/project/inv"', "exec printenv")
     names = [
         subprocess.run(
             ["sh", "-s", "COMPOSE_PROJECT_NAME"], input=script, user=user, check=True, capture_output=True, text=True

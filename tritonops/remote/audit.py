@@ -7,19 +7,19 @@ from typing import Any
 
 from tritonops.documents import abbreviate, parse_json
 from tritonops.errors import InputError
-from tritonops.remote.client.host_state import with_root
 from tritonops.remote.layout.records import result_word
+from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 
 
-def audit(host: Host, directory: str) -> list[Mapping[str, Any]]:
-    """List what was done on a host and by whom, oldest first; an entry that is none is listed as that."""
-    script = 'cd -- "$HOME"; cd -- "$root" 2>/dev/null || exit 0; cat audit.log 2>/dev/null || true'
-    return [parse_audit_entry(line) for line in host.run(with_root(directory, script)).stdout.splitlines() if line]
+def audit(host: Host) -> list[Mapping[str, Any]]:
+    """List what was done on a host and by whom, oldest first."""
+    lines = host.run(script("audit_log", root=host.folder)).stdout.splitlines()
+    return [parse_audit_entry(line) for line in lines if line]
 
 
 def parse_audit_entry(line: str) -> Mapping[str, Any]:
-    """Read a line of audit.log; what is no entry becomes one that says so."""
+    """Read a line of audit.log; an invalid line becomes an entry of its own."""
     try:
         entry = parse_json(line, "the entry")
     except InputError:

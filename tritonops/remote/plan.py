@@ -1,4 +1,4 @@
-"""What a deploy would change on a host; nothing is changed to find out."""
+"""Preview a deploy to one host."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 from tritonops.models.catalog.lockfile import LockedVersion, load_lock
 from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.disk.replaced_files import displayed
+from tritonops.project import Project
 from tritonops.remote.client.checkout import GitCheckout
 from tritonops.remote.client.endpoint import serves_recorded
 from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.upload import changed_files
-from tritonops.remote.deploy import serves_already
-from tritonops.remote.layout.definition import definition
+from tritonops.remote.deploy import is_up_to_date
+from tritonops.remote.layout.definition import runtime_definition
+from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 
 NOT_LISTED = "not in models.toml"
@@ -24,8 +26,8 @@ _PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"
 
 
 @dataclass(frozen=True)
-class Change:
-    """One difference between this clone and a host."""
+class HostChange:
+    """One difference between the checkout and a host."""
 
     what: str
     """ "release", "model", "file", "restart", "server", "disk", "env"."""
@@ -38,79 +40,78 @@ class Change:
         return self.change != NOT_LISTED
 
 
-def plan(
-    host: Host, checkout: GitCheckout, here: HostSettings, *, directory: str, prune_models: bool = False
-) -> list[Change]:
-    """List what differs, and the models that are not in models.toml: with `prune_models` these would go."""
-    state = inspect_host(host, directory)
-    by_hand = [Change("model", name, _PRUNED if prune_models else NOT_LISTED) for name in state.by_hand]
-    if serves_already(host, state, checkout.fingerprint(here)):
+def plan(host: Host, project: Project, checkout: GitCheckout, *, prune_models: bool = False) -> list[HostChange]:
+    """List the changes, and the models not in models.toml, which `prune_models` would take out of service."""
+    state, host_settings = inspect_host(host), project.hosts.settings(host.name)
+    by_hand = [HostChange("model", name, _PRUNED if prune_models else NOT_LISTED) for name in state.by_hand]
+    if is_up_to_date(host, state, checkout.fingerprint(host_settings)):
         return by_hand
+    files = changed_files(host, state, checkout, host_settings)
     return [
         *by_hand,
-        *_release(state, checkout),
-        *_models(host, state, here, checkout),
-        *(Change("file", displayed(name), "differs") for name in changed_files(host, checkout, here, state)),
-        *_restart(state, here, checkout),
+        _release(state, checkout),
+        *_models(_current_pins(host, state), checkout, host_settings),
+        *(HostChange("file", displayed(name), "differs") for name in files),
+        *_restart(state, checkout, host_settings),
         *_since_the_deploy(host, state),
     ]
 
 
-def _release(state: HostState, checkout: GitCheckout) -> list[Change]:
-    gone = f"{state.current}, whose folder is gone" if state.current else "nothing"
-    serving = f"{state.release.commit} ({state.release.subject})" if state.release else gone
-    return [Change("release", f"{checkout.label} ({checkout.head.subject})", f"takes the place of {serving}")]
+def _release(state: HostState, checkout: GitCheckout) -> HostChange:
+    missing = f"{state.current}, whose folder is missing" if state.current else "nothing"
+    current = f"{state.release.commit} ({state.release.subject})" if state.release else missing
+    return HostChange("release", f"{checkout.label} ({checkout.head.subject})", f"replaces {current}")
 
 
-def _models(host: Host, state: HostState, here: HostSettings, checkout: GitCheckout) -> list[Change]:
-    catalog = load_catalog(checkout.models_toml)
-    wanted = [version.label for version in catalog.versions if here.serves(version.hosts)]
-    there, pins = _pins_there(host, state), load_lock(checkout.models_toml.with_suffix(".lock"))
-    replaced = [label for label in wanted if _replaced(there.get(label), pins.get(label))]
+def _models(
+    current: Mapping[str, LockedVersion], checkout: GitCheckout, host_settings: HostSettings
+) -> list[HostChange]:
+    catalog, pins = load_catalog(checkout.models_toml), load_lock(checkout.models_toml.with_suffix(".lock"))
+    declared = [version.label for version in catalog.versions if host_settings.serves(version.hosts)]
+    replaced = [label for label in declared if _is_replaced(current.get(label), pins.get(label))]
     return [
-        *(Change("model", label, "add") for label in wanted if label not in there),
-        *(Change("model", label, "replace: other files") for label in replaced),
-        *(Change("model", label, "remove") for label in there if label not in wanted),
+        *(HostChange("model", label, "add") for label in declared if label not in current),
+        *(HostChange("model", label, "replace: other files") for label in replaced),
+        *(HostChange("model", label, "remove") for label in current if label not in declared),
     ]
 
 
-def _restart(state: HostState, here: HostSettings, checkout: GitCheckout) -> list[Change]:
-    """What Triton was started with and is not to run with any longer."""
+def _restart(state: HostState, checkout: GitCheckout, host_settings: HostSettings) -> list[HostChange]:
+    """List the differences from the definition that Triton was started with."""
     if state.started is None:
         return []
     env = {name: value for name, value in state.env_values.items() if value}
-    reasons = state.started.reasons(definition(checkout.project, checkout.release_record(here, release="", at=""), env))
+    record = checkout.release_record(host_settings, release="", at="")
     gap = f", {state.started.gap:g} s at its last restart" if state.started.gap is not None else ""
-    return [
-        Change("restart", reason, f"Triton restarts: no answers until its models are loaded{gap}") for reason in reasons
-    ]
+    change = f"Triton restarts: no answers until its models are loaded{gap}"
+    reasons = state.started.reasons(runtime_definition(checkout.project, record, env))
+    return [HostChange("restart", reason, change) for reason in reasons]
 
 
-def _replaced(before: LockedVersion | None, after: LockedVersion | None) -> bool:
+def _is_replaced(before: LockedVersion | None, after: LockedVersion | None) -> bool:
     return before is not None and after is not None and before.files != after.files
 
 
-def _pins_there(host: Host, state: HostState) -> Mapping[str, LockedVersion]:
+def _current_pins(host: Host, state: HostState) -> Mapping[str, LockedVersion]:
     if state.release is None:
         return {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "models.lock")
-        text = host.run(f"cat {state.root}/current/project/models.lock 2>/dev/null || true").stdout
-        path.write_text(text, encoding="utf-8")
+        path.write_text(host.run(script("current_pins", root=state.root)).stdout, encoding="utf-8")
         return load_lock(path)
 
 
-def _since_the_deploy(host: Host, state: HostState) -> list[Change]:
-    """What somebody changed on the host itself; a deploy puts it right."""
+def _since_the_deploy(host: Host, state: HostState) -> list[HostChange]:
+    """List the changes made on the host itself, which a deploy undoes."""
     if state.release is None or state.activation is None:
         return []
     changes = []
     if state.interrupted:
-        changes.append(Change("release", state.interrupted, "its switch was interrupted: goes back first"))
-    if not state.is_untouched:
-        changes.append(Change("disk", "shared/triton", "was changed on the host since its deploy"))
+        changes.append(HostChange("release", state.interrupted, "its switch was interrupted: goes back first"))
+    if not state.is_unchanged:
+        changes.append(HostChange("disk", "shared/triton", "was changed on the host since its deploy"))
     if state.env != state.activation.env:
-        changes.append(Change("env", "env", "was changed on the host since its deploy"))
+        changes.append(HostChange("env", "env", "was changed on the host since its deploy"))
     elif not serves_recorded(host, state):
-        changes.append(Change("server", "Triton", "does not serve what it served after the deploy"))
+        changes.append(HostChange("server", "Triton", "does not serve what it served after the deploy"))
     return changes

@@ -1,45 +1,37 @@
-"""What a host has kept: its releases, its audit log."""
+"""The releases of a host."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tritonops.errors import TritonOpsError
-from tritonops.remote.client.host_state import parse, with_root
+from tritonops.remote.client.host_state import parse_answers
 from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
+from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
-
-_RELEASES = r"""
-cd -- "$HOME"; cd -- "$root" 2>/dev/null || exit 0
-printf 'current\t%s\n' "$(readlink current)"
-for release in releases/*/; do
-    case $release in *.partial/ | 'releases/*/') continue ;; esac
-    printf 'release\t%s\n' "$(cat "${release}release.json" 2>/dev/null)"
-    printf 'activation\t%s\n' "$(cat "${release}outcome.json" 2>/dev/null)"
-done
-"""
 
 
 @dataclass(frozen=True)
 class KeptRelease:
-    """A release that is on the host."""
+    """A release whose folder is on the host."""
 
     record: ReleaseRecord
     activation: ActivationRecord | None
-    current: bool
+    is_current: bool
 
 
-def releases(host: Host, directory: str) -> list[KeptRelease]:
+def releases(host: Host) -> list[KeptRelease]:
     """List the releases of a host, oldest first."""
-    answers = parse(host.run(with_root(directory, _RELEASES)).stdout)
+    answers = parse_answers(host.run(script("answer", "list_releases", root=host.folder)).stdout)
     current = answers.get("current", [""])[0].rpartition("/")[2]
-    pairs = zip(answers.get("release", []), answers.get("activation", []), strict=True)
+    texts = zip(answers.get("release", []), answers.get("activation", []), strict=True)
     try:
-        kept = [
-            (ReleaseRecord.parse(record), ActivationRecord.parse(activation) if activation else None)
-            for record, activation in pairs
-            if record
-        ]
+        return [_kept(record, activation, current) for record, activation in texts if record]
     except ValueError as exc:
         raise TritonOpsError(f"{host.name}: a release's records cannot be read: {exc}") from exc
-    return [KeptRelease(record, activation, record.id == current) for record, activation in kept]
+
+
+def _kept(record_text: str, activation_text: str, current: str) -> KeptRelease:
+    record = ReleaseRecord.parse(record_text)
+    activation = ActivationRecord.parse(activation_text) if activation_text else None
+    return KeptRelease(record, activation, record.id == current)

@@ -1,4 +1,4 @@
-"""How a host is, in one row."""
+"""The status of a host, in one row."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tritonops.remote.ssh.host import Host
 
 @dataclass(frozen=True)
 class HostStatus:
-    """What serves on a host, whether it does, and who is at work."""
+    """Release, health and lock owner of a host."""
 
     release: str | None
     digest: str | None
-    """Of the release's manifest: two hosts with one digest were sent the same bytes."""
+    """Of the release's manifest: hosts with the same digest were sent the same bytes."""
     by: str | None
     at: str | None
     runtime: str | None
     triton: str
-    """ "up", "down", or what is wrong with it."""
+    """ "up", "down", or its problem."""
     served: int | None
     """Model versions that are ready."""
     expected: int | None
@@ -30,16 +30,16 @@ class HostStatus:
     free: int
 
 
-def status(host: Host, directory: str) -> HostStatus:
-    """Look at a host, in one round trip and one question to its Triton."""
-    state = inspect_host(host, directory)
+def status(host: Host) -> HostStatus:
+    """Inspect a host, in one round trip and one request to its Triton."""
+    state = inspect_host(host)
     try:
         served = served_now(host, state) if state.current else None
         triton = "down" if served is None else "up"
     except TritonError as exc:
         served, triton = None, str(exc)
     if state.current and state.release is None:
-        triton = f"{triton}, the folder of its release is gone"
+        triton = f"{triton}, the folder of its release is missing"
     if state.interrupted:
         triton = f"{triton}, a switch to {state.interrupted} was interrupted"
     return HostStatus(

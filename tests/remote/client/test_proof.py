@@ -149,7 +149,7 @@ def proved(site: Site, *, digest: str = "", config_dir: Path | None = None) -> s
     record = replace(release.record, **{"digest": digest} if digest else {})
     config_dir = config_dir or site.clone.folder / "triton-config"
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return prove(host, str(site.servers["gpu-01"].root), record, current(site), config_dir=config_dir)
+        return prove(host, record, current(site), config_dir=config_dir)
 
 
 def test_a_broken_link_of_the_chain_is_named(site, tmp_path):
@@ -232,7 +232,7 @@ def test_where_nobody_is_let_through_the_host_asks_its_own_triton_and_the_result
     assert done.returncode
     assert "allows no port forwarding" in done.stderr
     with Host("gpu-01", ssh_config=closed.fleet.config) as host:
-        back = roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
+        back = roll_back_host(host, to=None, on_step=lambda line: None)
     assert (back.what, back.proof) == ("rolled back", BY_THE_HOST)
     smoke.unlink()
     closed.clone.commit("No smoke test")

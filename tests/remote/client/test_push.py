@@ -95,7 +95,7 @@ def test_a_pushed_file_that_arrives_damaged_is_refused_and_sent_again(site):
     checkout = read_checkout(site.clone.folder)
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
         files = pinned_files(checkout, site.settings.store_dir, HostSettings("gpu-01"))
-        push(host, inspect_host(host, "tritonops"), files)
+        push(host, inspect_host(host), files)
     assert "damaged on its way" in activated(layout, name, damage).message
     assert site.answers() == before
     site.deploy(push=True)

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tests.remote.client.test_git import HERE, NAMES, Repository
+from tests.remote.client.repository import HERE, NAMES, Repository
 from tests.remote.sshd import Server
 from tritonops.errors import DeployError
 from tritonops.remote.client.checkout import read_checkout
@@ -26,12 +26,12 @@ def repository(tmp_path):
 
 def deployed(host: Host, repository: Repository, *, before=lambda: None) -> ReleaseRecord:
     """Send a release of what lies there, and make it the current one."""
-    checkout, state = read_checkout(repository.folder), inspect_host(host, "tritonops")
+    checkout, state = read_checkout(repository.folder), inspect_host(host)
     large = {file.sha256: checkout.project / file.path for file in checkout.manifest.large}
     record, missing = begin(host, state, checkout, HERE, large)
     push(host, state, missing)
     before()
-    send(host, checkout, HERE, state, record)
+    send(host, state, checkout, HERE, record)
     host.run(f"ln -sfn releases/{record.id} {state.root}/current")
     return record
 
@@ -65,7 +65,7 @@ def test_every_name_link_bit_and_byte_arrives(fleet, repository):
     repository.commit()
     with Host("gpu-01", ssh_config=fleet.config) as host:
         deployed(host, repository)
-        assert changed_files(host, read_checkout(repository.folder), HERE, inspect_host(host, "tritonops")) == []
+        assert changed_files(host, inspect_host(host), read_checkout(repository.folder), HERE) == []
     assert arrived(server) == present(repository)
     project = server.root / "current/project"
     programs = [str(path.relative_to(project)) for path in project.rglob("*") if path.is_file() and is_program(path)]
@@ -99,7 +99,7 @@ def test_a_large_file_that_the_host_has_is_not_sent_again(fleet, repository):
         repository.commit()
         checkout = read_checkout(repository.folder)
         large = {file.sha256: checkout.project / file.path for file in checkout.manifest.large}
-        assert begin(host, inspect_host(host, "tritonops"), checkout, HERE, large)[1] == {}
+        assert begin(host, inspect_host(host), checkout, HERE, large)[1] == {}
         deployed(host, repository)
     assert (server.root / "current/project/renamed.onnx").stat().st_ino == first
 
@@ -107,7 +107,7 @@ def test_a_large_file_that_the_host_has_is_not_sent_again(fleet, repository):
 def test_a_file_that_changes_while_it_is_sent_is_found_on_the_host(fleet, repository):
     server = fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        with pytest.raises(DeployError, match="not what was hashed here") as caught:
+        with pytest.raises(DeployError, match="not those hashed here") as caught:
             deployed(host, repository, before=lambda: repository.write("config.pbtxt", "two\n"))
         assert "config.pbtxt" in str(caught.value)
         assert not list(server.root.glob("releases/r*[!l]/project"))
@@ -125,7 +125,7 @@ def test_a_large_file_that_is_damaged_on_the_host_is_refused_and_then_sent_again
     damaged.parent.mkdir(parents=True, exist_ok=True)
     damaged.write_bytes(b"7" * LARGE)
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        with pytest.raises(DeployError, match="not what was hashed here"):
+        with pytest.raises(DeployError, match="not those hashed here"):
             deployed(host, repository)
         deployed(host, repository)
     assert arrived(server)["model.onnx"] == b"8" * LARGE
@@ -149,22 +149,22 @@ def test_a_file_that_somebody_edited_on_the_host_is_a_difference(fleet, reposito
     server = fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
         deployed(host, repository)
-        checkout, state = read_checkout(repository.folder), inspect_host(host, "tritonops")
+        checkout, state = read_checkout(repository.folder), inspect_host(host)
         edited = server.root / "current/project/config.pbtxt"
         before = edited.stat()
         edited.write_text("two\n")
         os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert changed_files(host, checkout, HERE, state) == ["config.pbtxt"]
+        assert changed_files(host, state, checkout, HERE) == ["config.pbtxt"]
 
 
 def test_files_that_cannot_be_written_are_a_failure_in_words(fleet, repository):
     fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
-        checkout, state = read_checkout(repository.folder), inspect_host(host, "tritonops")
+        checkout, state = read_checkout(repository.folder), inspect_host(host)
         record, _ = begin(host, state, checkout, HERE, {})
         host.run(f"rm -r {state.root}/releases/{record.id}.partial")
         with pytest.raises(DeployError, match=r"gpu-01: the files cannot be written to .*: .*\bcd\b"):
-            send(host, checkout, HERE, state, record)
+            send(host, state, checkout, HERE, record)
 
 
 def test_a_host_gets_its_own_models_toml_which_is_no_difference_later(fleet, repository):
@@ -177,4 +177,4 @@ def test_a_host_gets_its_own_models_toml_which_is_no_difference_later(fleet, rep
         text = str(arrived(server)["models.toml"])
         assert "mine" in text
         assert "other" not in text
-        assert changed_files(host, read_checkout(repository.folder), HERE, inspect_host(host, "tritonops")) == []
+        assert changed_files(host, inspect_host(host), read_checkout(repository.folder), HERE) == []

@@ -81,7 +81,7 @@ def load(site: Site, *names: str) -> None:
 
 def roll_back(site: Site) -> None:
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
+        roll_back_host(host, to=None, on_step=lambda line: None)
 
 
 def test_they_are_listed_and_are_no_difference(host):

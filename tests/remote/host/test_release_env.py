@@ -38,7 +38,7 @@ def host_env(site: Site, **values: str):
 
 def roll_back(site: Site):
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        return roll_back_host(host, "tritonops", to=None, on_step=lambda line: None)
+        return roll_back_host(host, to=None, on_step=lambda line: None)
 
 
 def plan(site: Site) -> Any:

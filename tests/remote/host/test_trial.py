@@ -113,7 +113,7 @@ def test_a_rollback_tries_nothing_that_has_served(site):
     site.deploy()
     lines: list[str] = []
     with Host("gpu-01", ssh_config=site.fleet.config) as host:
-        roll_back_host(host, "tritonops", to=None, on_step=lines.append)
+        roll_back_host(host, to=None, on_step=lines.append)
     assert not any(line.startswith("try ") for line in lines)
     site.deploy()
 

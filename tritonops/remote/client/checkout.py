@@ -27,26 +27,26 @@ _NEEDED = ("inv", "models.toml", "requirements/runtime.txt")
 
 @dataclass(frozen=True)
 class GitCheckout:
-    """A checkout of a project: what lies in its folder, whatever its commit says."""
+    """A git checkout: the tracked files as they are in its folder, committed or not."""
 
     project: Path
     manifest: Manifest
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
-    """Hosts are served by threads of their own, and what takes time is done once for all."""
+    """Each host has a thread; slow properties are computed once for all of them."""
 
     @property
     def models_toml(self) -> Path:
-        """The catalogue that hosts are given."""
+        """The catalogue that hosts get."""
         return self.project / "models.toml"
 
     @property
     def venv(self) -> str:
-        """A digest of the runtime requirements: releases with the same ones share an environment."""
+        """A digest of the runtime requirements: releases with the same one share an environment."""
         return hashlib.sha256((self.project / "requirements" / "runtime.txt").read_bytes()).hexdigest()[:12]
 
     @property
     def head(self) -> Head:
-        """Its commit, and whether its files are others."""
+        """Its commit, and whether its files differ from it."""
         return self._once(lambda: self._head)
 
     @property
@@ -56,41 +56,41 @@ class GitCheckout:
 
     @property
     def label(self) -> str:
-        """Name it in the id of a release."""
+        """Its part of a release's id."""
         return f"{self.head.commit}{'-changed' if self.head.is_changed else ''}"
 
-    def fingerprint(self, host: HostSettings) -> str:
-        """Digest what a release for this host is made of."""
-        return _digest(self.manifest.digest, json.dumps({**asdict(host), "name": host.alias}))
+    def fingerprint(self, host_settings: HostSettings) -> str:
+        """Digest the content of a release for this host."""
+        return _digest(self.manifest.digest, json.dumps({**asdict(host_settings), "name": host_settings.alias}))
 
-    def release_record(self, host: HostSettings, *, release: str, at: str) -> ReleaseRecord:
+    def release_record(self, host_settings: HostSettings, *, release: str, at: str) -> ReleaseRecord:
         """Describe a new release for this host; its id and the time are the host's own."""
         return ReleaseRecord(
             id=release,
             commit=self.head.commit,
             subject=self.head.subject + (" (with changes that are not committed)" if self.head.is_changed else ""),
-            fingerprint=self.fingerprint(host),
+            fingerprint=self.fingerprint(host_settings),
             by=who(),
             at=at,
-            config=host.config,
-            runtime=host.runtime,
+            config=host_settings.config,
+            runtime=host_settings.runtime,
             venv=self.venv,
             digest=self.manifest.digest,
         )
 
-    def require_models(self, host: HostSettings) -> None:
-        """Raise InputError for a model file that models.toml names and that a host would not be sent."""
+    def require_models(self, host_settings: HostSettings) -> None:
+        """Raise InputError for a model file that models.toml names and a deploy would not send."""
         from tritonops.models.catalog.catalog import PathSource
         from tritonops.models.catalog.parsing import load_catalog
         from tritonops.models.sources.path_source import list_local_files
 
         for version in load_catalog(self.models_toml).versions:
-            if host.serves(version.hosts) and isinstance(version.source, PathSource):
+            if host_settings.serves(version.hosts) and isinstance(version.source, PathSource):
                 for path in list_local_files(version, version.source).values():
                     self._require_tracked(version.label, path)
 
     def _require_tracked(self, label: str, path: Path) -> None:
-        """A link must be sent, and what it leads to."""
+        """Require both a link and its target."""
         names = [os.path.relpath(path.resolve(), self.project.resolve())]
         names += [str(path.relative_to(self.project))] if path.is_relative_to(self.project) else []
         for name in names:
@@ -103,9 +103,9 @@ class GitCheckout:
                     hint=f"Move it into the checkout, or {push}." if outside else f"git add {name}, or {push}.",
                 )
 
-    def _once(self, give: Callable[[], _T]) -> _T:
+    def _once(self, compute: Callable[[], _T]) -> _T:
         with self._lock:
-            return give()
+            return compute()
 
     @cached_property
     def _head(self) -> Head:
@@ -117,9 +117,9 @@ class GitCheckout:
 
 
 def read_checkout(project: Path, *, store_dir: Path | None = None) -> GitCheckout:
-    """Look at the checkout; the store remembers the digests of its large files.
+    """Read the checkout; the store caches the digests of its large files.
 
-    Raises InputError where git cannot tell what belongs to it, and for what is no state to deploy.
+    Raises InputError where git fails, and for a checkout that cannot be deployed.
     """
     tracked = read_tracked(project)
     _require_project(project, {file.path for file in tracked})
@@ -133,10 +133,10 @@ def read_checkout(project: Path, *, store_dir: Path | None = None) -> GitCheckou
 def _require_project(project: Path, paths: Collection[str]) -> None:
     for name in _NEEDED:
         if name not in paths:
-            what = "is not there" if not (project / name).exists() else "is not tracked by git in this folder"
+            what = "is missing" if not (project / name).exists() else "is not tracked by git in this folder"
             raise InputError(
-                f"{project} is no checkout that can be deployed: {name} {what}",
-                hint="A deploy sends what git tracks. Clone the project; or here: git init, git add, git commit.",
+                f"{project} cannot be deployed: {name} {what}",
+                hint="A deploy sends tracked files. Clone the project, or here: git init, git add, git commit.",
             )
 
 

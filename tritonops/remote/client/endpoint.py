@@ -1,4 +1,4 @@
-"""The Triton of a host: over gRPC through a tunnel, and one question over HTTP that needs no gRPC here."""
+"""The Triton of a host: gRPC through a tunnel, and one HTTP request that needs no gRPC import."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tritonops.errors import ForwardingRefusedError, TritonError, TritonUnreachableError
 from tritonops.remote.client.host_state import HostState, inspect_host
+from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host, forwarding_refused
 from tritonops.remote.ssh.tunnel import tunnel
 
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def remote_client(host: Host, directory: str) -> Iterator[TritonClient]:
-    """Give a client of the Triton of `host`, with the ports and the token of the host's own env file."""
-    with client_of(host, inspect_host(host, directory)) as client:
+def remote_client(host: Host) -> Iterator[TritonClient]:
+    """Connect to the Triton of `host`, with the ports and the token of the host's own env file."""
+    with client_of(host, inspect_host(host)) as client:
         yield client
 
 
 @contextmanager
 def client_of(host: Host, state: HostState) -> Iterator[TritonClient]:
-    """Give a client of the Triton of a host that was surveyed. Raises ForwardingRefusedError, at the first call."""
+    """Connect to the Triton of a host. Raises ForwardingRefusedError at the first call."""
     from tritonops.triton.client.client import connect
 
     with tunnel(host, state.grpc_port) as address, connect(address, token=state.token) as client:
-        client.url = f"{host.name} (port {state.grpc_port}, over SSH)"  # what errors name; not the tunnel's own end
+        client.url = f"{host.name} (port {state.grpc_port}, over SSH)"  # for errors, not the tunnel's socket
         try:
             yield client
         except TritonUnreachableError as exc:
@@ -40,7 +41,7 @@ def client_of(host: Host, state: HostState) -> Iterator[TritonClient]:
 
 
 def serves_recorded(host: Host, state: HostState) -> bool:
-    """Whether Triton serves what it served after the deploy; models that are not in models.toml may come and go."""
+    """Whether Triton serves the versions recorded after the deploy; models not in models.toml do not count."""
     found, recorded = served_now(host, state), state.activation.served if state.activation else ()
     if found is None:
         return False
@@ -53,13 +54,13 @@ def serves_recorded(host: Host, state: HostState) -> bool:
 def served_now(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
     """List the model versions that are ready on the host; None where its Triton does not answer.
 
-    Over HTTP, in a channel of the connection that is there: importing gRPC would take longer than asking. A host that
-    allows no port forwarding asks its own Triton.
+    Over HTTP, in a channel of the open connection: importing gRPC would take longer than the request. Where port
+    forwarding is refused, the host asks its own Triton.
     """
     try:
         return _served_over_http(host, state)
     except ForwardingRefusedError:
-        return _served_by_its_own_word(host, state)
+        return _served_per_host_task(host, state)
 
 
 def _served_over_http(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
@@ -75,16 +76,16 @@ def _served_over_http(host: Host, state: HostState) -> tuple[tuple[str, int], ..
         connection.close()
     if answer.status != 200:
         raise TritonError(f"{host.name}: Triton answers {answer.status} {body.decode(errors='replace')[:200]}")
-    return _ready(body, f"{host.name}: what answers on port {state.http_port} is no Triton")
+    return _ready(body, f"{host.name}: the server on port {state.http_port} is not a Triton")
 
 
-def _served_by_its_own_word(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
-    output = host.run(f'"{state.root}/current/inv" triton.list --json', check=False)
+def _served_per_host_task(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
+    output = host.run(script("ask_task", root=state.root, arguments=["triton.list", "--json"]), check=False)
     if output.code == TritonUnreachableError.exit_code:
         return None
     if output.code:
         raise TritonError(f"{host.name}: {output.stderr.strip()[-300:]}")
-    return _ready(output.stdout.encode(), f"{host.name}: what its own Triton answers cannot be read")
+    return _ready(output.stdout.encode(), f"{host.name}: the answer of its own Triton cannot be read")
 
 
 def _ready(body: bytes, problem: str) -> tuple[tuple[str, int], ...]:
@@ -96,9 +97,9 @@ def _ready(body: bytes, problem: str) -> tuple[tuple[str, int], ...]:
 
 
 def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
-    """Prove that the control API refuses whoever sends no token; nothing to prove where the host has none.
+    """Prove that the control API refuses requests without the token, if the host has one.
 
-    Without `grpc` over HTTP alone, which takes no import. Raises OpenControlError, and TritonError if it is down.
+    Without `grpc` over HTTP alone, which needs no import. Raises OpenControlError, and TritonError if it is stopped.
     """
     if state.token is None:
         return
@@ -109,7 +110,7 @@ def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
     try:
         require_closed_http(connection, where=where.format(state.http_port))
     except ForwardingRefusedError:
-        return  # the activation has proved it on the host
+        return  # the activation proved it on the host
     except (OSError, http.client.HTTPException) as exc:
         raise TritonError(f"{host.name}: cannot prove that the token closes its control API: {exc}") from exc
     finally:

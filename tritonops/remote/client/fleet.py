@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from tritonops.errors import (
@@ -20,8 +19,9 @@ from tritonops.errors import (
     UnprovenError,
     UnreachableError,
 )
-from tritonops.remote.client.inventory import HostSettings
+from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.ssh.host import Host
+from tritonops.settings import Settings
 
 _T = TypeVar("_T")
 _FAILURES: dict[type[TritonOpsError], str] = {
@@ -32,17 +32,17 @@ _FAILURES: dict[type[TritonOpsError], str] = {
     ResultUnknownError: "unknown",
     UnprovenError: "unproven",
 }
-Work = Callable[[Host, HostSettings, Callable[[str], None]], _T]
-OnStep = Callable[[str, str], None]
-"""Given the host's name and a line."""
+Work = Callable[[Host, OnStep], _T]
+OnHostStep = Callable[[str, str], None]
+"""Given the host's name and a line for each step."""
 
 
 @dataclass(frozen=True)
 class HostResult(Generic[_T]):
-    """What became of one host: either a result or an error."""
+    """The result of the work on one host: a value or an error."""
 
     host: str
-    result: _T | None
+    value: _T | None
     error: TritonOpsError | None = None
 
     @property
@@ -54,47 +54,46 @@ class HostResult(Generic[_T]):
 
 
 def run_on_hosts(
-    hosts: Sequence[HostSettings],
+    names: Sequence[str],
     work: Work[_T],
     *,
-    ssh_config: Path | None,
-    on_step: OnStep,
+    settings: Settings,
+    on_step: OnHostStep,
     canary: bool = False,
-    before: Callable[[], object] = lambda: None,
+    prepare: Callable[[], object] = lambda: None,
 ) -> list[HostResult[_T]]:
-    """Do `work` on all hosts in parallel; with `canary` on the first alone, and on the rest only if it succeeded.
+    """Run `work` on all hosts in parallel; with `canary` on the first alone, and on the rest if it succeeded.
 
-    `before` is called in this thread while the hosts are being logged in to; no work begins before it has returned,
-    and what it raises is raised. An interruption closes the connections and is raised; a host that was switching goes
-    on by itself.
+    `prepare` runs in this thread during the logins; no work begins before it has returned, and its errors are raised.
+    An interruption closes the connections and is raised; a host that is switching finishes by itself.
     """
-    if canary and len(hosts) > 1:
-        first = run_on_hosts(hosts[:1], work, ssh_config=ssh_config, on_step=on_step, before=before)
+    if canary and len(names) > 1:
+        first = run_on_hosts(names[:1], work, settings=settings, on_step=on_step, prepare=prepare)
         if first[0].error:
-            skipped = TritonOpsError(f"not touched: {hosts[0].name}, the canary, failed")
-            return [*first, *(HostResult[_T](host.name, None, skipped) for host in hosts[1:])]
-        return [*first, *run_on_hosts(hosts[1:], work, ssh_config=ssh_config, on_step=on_step)]
+            skipped = TritonOpsError(f"skipped: the canary {names[0]} failed")
+            return [*first, *(HostResult[_T](name, None, skipped) for name in names[1:])]
+        return [*first, *run_on_hosts(names[1:], work, settings=settings, on_step=on_step)]
     import fabric  # noqa: F401 - once, before the threads that need it: imports that race fail now and then
 
     connections: list[Host] = []
     is_prepared = threading.Event()
 
-    def one(settings: HostSettings) -> HostResult[_T]:
+    def run_on(name: str) -> HostResult[_T]:
         try:
-            host = Host(settings.name, ssh_config=ssh_config)
+            host = Host.of(name, settings)
             connections.append(host)
             with host:
                 host.open()
                 is_prepared.wait()
                 host.open()  # raises where the others were aborted meanwhile
-                return HostResult(settings.name, work(host, settings, lambda line: on_step(settings.name, line)))
+                return HostResult(name, work(host, lambda line: on_step(name, line)))
         except TritonOpsError as exc:
-            return HostResult(settings.name, None, exc)
+            return HostResult(name, None, exc)
 
-    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        futures = [pool.submit(one, settings) for settings in hosts]
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        futures = [pool.submit(run_on, name) for name in names]
         try:
-            before()
+            prepare()
             is_prepared.set()
             wait(futures, return_when=FIRST_EXCEPTION)
             return [future.result() for future in futures]
@@ -112,7 +111,7 @@ def _abort(connections: list[Host]) -> None:
 
 
 def raise_failures(results: Sequence[HostResult[_T]], *, what: str) -> None:
-    """Raise what the results amount to: nothing, the one host's own error, or an error that names each that failed."""
+    """Raise the error of the only host, or one error that names each host that failed."""
     failed = [(result, result.error) for result in results if result.error]
     if not failed:
         return

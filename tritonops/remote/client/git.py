@@ -1,7 +1,7 @@
-"""What git says about a checkout: which paths belong to it, and whether it is in the middle of something.
+"""Ask git about a checkout: its tracked paths, its commit, an unfinished merge.
 
-Plumbing only, in a clean environment: no setting of a person and no variable of a hook changes an answer. Git is never
-asked what a file contains, since its ids are not those of the bytes that lie there (LFS, autocrlf, filters).
+Plumbing commands only, in a clean environment: neither user settings nor variables of a hook change an answer. File
+contents are not asked of git, since its ids are not those of the bytes on disk (LFS, autocrlf, filters).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _HINT = "A deploy sends the files that git tracks, at a commit."
 
 @dataclass(frozen=True)
 class TrackedFile:
-    """A path that belongs to the checkout, relative to its folder; bytes that are no UTF-8 are surrogates."""
+    """A tracked path, relative to the checkout; bytes that are not UTF-8 are surrogates."""
 
     path: str
     is_executable: bool
-    """In git's index: a filesystem need not have such a bit."""
+    """In git's index: some filesystems have no such bit."""
     is_sparse: bool
-    """Whether it need not be there: a sparse checkout leaves it out."""
+    """Whether a sparse checkout may omit it."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The commit of a checkout, and whether its files are others."""
+    """The commit of a checkout, and whether its files differ from it."""
 
     commit: str
     subject: str
@@ -55,8 +55,8 @@ class Head:
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A line of the index: `tag` is a capital S where a sparse checkout leaves the file out."""
+class _IndexEntry:
+    """A line of the index; `tag` is S where a sparse checkout omits the file."""
 
     tag: str
     mode: str
@@ -68,7 +68,7 @@ class _Entry:
 def read_tracked(project: Path) -> list[TrackedFile]:
     """List what git tracks in this folder, submodules included.
 
-    Raises InputError for a folder that is no checkout, one in the middle of a merge, and a submodule that is missing.
+    Raises InputError for a folder that is not a checkout, an unfinished merge, and a missing submodule.
     """
     _refuse_unfinished(project)
     found: list[TrackedFile] = []
@@ -81,7 +81,7 @@ def read_tracked(project: Path) -> list[TrackedFile]:
 
 
 def read_head(project: Path) -> Head:
-    """Look at the commit, and compare all files with it, by content."""
+    """Read the commit, and compare all files with it, by content."""
     answer = _git(project, "rev-list", "--max-count=1", "--pretty=format:%h%x00%s", "HEAD")
     commit, _, subject = answer.partition("\n")[2].rstrip("\n").partition("\0")
     return Head(commit, one_line(subject), _is_changed(project))
@@ -91,11 +91,11 @@ def _refuse_unfinished(project: Path) -> None:
     git_dir = Path(_git(project, "rev-parse", "--absolute-git-dir").rstrip("\n"))
     for name, what in _IN_PROGRESS.items():
         if (git_dir / name).exists():
-            problem = f"{project}: a {what} is under way, so the files are neither the old nor the new ones"
-            raise InputError(problem, hint=f"Finish it, or end it: git {what} --abort")
+            problem = f"{project}: a {what} is in progress, so the files are neither the old nor the new ones"
+            raise InputError(problem, hint=f"Finish it, or: git {what} --abort")
 
 
-def _index(folder: Path) -> list[_Entry]:
+def _index(folder: Path) -> list[_IndexEntry]:
     entries = [_entry(record) for record in _git(folder, "ls-files", "--stage", "-v", "-z").split("\0") if record]
     unmerged = sorted({entry.path for entry in entries if entry.stage != "0"})
     if unmerged:
@@ -103,13 +103,13 @@ def _index(folder: Path) -> list[_Entry]:
     return entries
 
 
-def _entry(record: str) -> _Entry:
+def _entry(record: str) -> _IndexEntry:
     words, _, path = record.partition("\t")
     tag, mode, oid, stage = words.split(" ")
-    return _Entry(tag, mode, oid, stage, path)
+    return _IndexEntry(tag, mode, oid, stage, path)
 
 
-def _submodule(project: Path, entry: _Entry) -> Iterator[TrackedFile]:
+def _submodule(project: Path, entry: _IndexEntry) -> Iterator[TrackedFile]:
     folder = project / entry.path
     if os.path.lexists(folder / ".git"):
         for file in read_tracked(folder):
@@ -120,7 +120,7 @@ def _submodule(project: Path, entry: _Entry) -> Iterator[TrackedFile]:
 
 
 def _is_changed(folder: Path) -> bool:
-    """Whether anything that git tracks in this folder differs from its commit; unknown counts as changed."""
+    """Whether a tracked file differs from the commit; unknown counts as changed."""
     head, index = dict(_tree(folder)), {entry.path: entry for entry in _index(folder)}
     if head.keys() != index.keys():
         return True
@@ -155,7 +155,7 @@ def _tree(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _hashed_by_git(folder: Path, paths: Sequence[str]) -> list[str] | None:
-    """Give the ids that git would give these files, as its filters make them; None where a filter fails."""
+    """Hash these files as git would, with its filters; None where a filter fails."""
     top, prefix = _git(folder, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
     lines = "".join(f"{_quoted(prefix + path)}\n" for path in paths)
     try:
@@ -190,14 +190,14 @@ def _git(folder: Path, *arguments: str, stdin: str = "") -> str:
             check=False,
         )
     except FileNotFoundError as exc:
-        raise InputError("git is not installed here", hint=_HINT) from exc
+        raise InputError("git is not installed", hint=_HINT) from exc
     if done.returncode:
         raise InputError(f"{folder}: {done.stderr.decode(errors='replace').strip()}", hint=_HINT)
     return os.fsdecode(done.stdout)
 
 
 def _environment() -> dict[str, str]:
-    """Without what a hook sets for its own repository; settings stay, since safe.directory may be among them."""
+    """Drop the variables of a git hook; keep GIT_CONFIG*, which may set safe.directory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     settings = {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG")}
     return {**kept, **settings, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}

@@ -1,4 +1,4 @@
-"""hosts.toml: the hosts, their groups, and how each serves."""
+"""hosts.toml: the hosts, their groups and settings."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _CHOICES: dict[str, tuple[str, ...]] = {"config": ("gpu", "cpu"), "runtime": ("c
 
 @dataclass(frozen=True)
 class HostSettings:
-    """How one host serves."""
+    """The settings of one host."""
 
     name: str
-    """As it was given to --host: `root@gpu-01` has the entry of gpu-01."""
+    """As given to --host: `root@gpu-01` has the entry of gpu-01."""
     config: str = "gpu"
     runtime: str = "compose"
     groups: tuple[str, ...] = ()
 
     @property
     def alias(self) -> str:
-        """The name of the host itself, whoever logs in."""
+        """The name without the remote user."""
         return host_alias(self.name)
 
-    def serves(self, meant: Sequence[str]) -> bool:
-        """Whether an entry of models.toml with these `hosts` is for this host; with none it is for all."""
-        return not meant or not {self.name, self.alias, *self.groups}.isdisjoint(meant)
+    def serves(self, hosts: Sequence[str]) -> bool:
+        """Whether an entry of models.toml with these `hosts` is for this host; without any it is for all."""
+        return not hosts or not {self.name, self.alias, *self.groups}.isdisjoint(hosts)
 
 
 @dataclass(frozen=True)
@@ -46,34 +46,34 @@ class Inventory:
     hosts: Mapping[str, HostSettings]
 
     def settings(self, name: str) -> HostSettings:
-        """Give a host's settings; the defaults where hosts.toml does not have it: an ssh_config alias is enough."""
+        """Give a host's settings; the defaults without an entry: an ssh_config alias is enough."""
         entry = self.hosts.get(name) or self.hosts.get(host_alias(name))
         return replace(entry, name=name) if entry else HostSettings(name)
 
     def select(self, hosts: Sequence[str], groups: Sequence[str]) -> list[HostSettings]:
-        """List the hosts that were named, and those of the groups, each once. Raises InputError where none is."""
+        """List the named hosts and those of the groups, each once. Raises InputError for none."""
         names = [*hosts, *(name for group in groups for name in self._members(group))]
         if not names:
-            raise InputError("which host?", hint="Name it: --host gpu-01, or --group GROUP of hosts.toml.")
+            raise InputError("no host was given", hint="--host gpu-01, or --group GROUP of hosts.toml")
         return [self.settings(name) for name in dict.fromkeys(names)]
 
     def _members(self, group: str) -> list[str]:
         members = [host.name for host in self.hosts.values() if group in host.groups]
         if not members:
             known = {group for host in self.hosts.values() for group in host.groups}
-            hint = near_misses(group, known) if known else "It has no groups at all."
+            hint = near_misses(group, known) if known else "It has no groups."
             raise UnknownHostError(f"hosts.toml has no group {group!r}", hint=hint)
         return members
 
 
 def host_alias(name: str) -> str:
-    """Take the user, and what belongs to a URL, off a name that ssh takes: `ssh://root@gpu-01:22` is gpu-01."""
+    """Remove the user and the parts of a URL from a name: `ssh://root@gpu-01:22` is gpu-01."""
     found = _URL.fullmatch(name) or _LOGIN.fullmatch(name)
     return found["host"] if found else name
 
 
 def load_inventory(path: Path) -> Inventory:
-    """Read hosts.toml; no file means no entries. Raises InputError that names the host, the key and the line."""
+    """Read hosts.toml; a missing file has no entries. Raises InputError that names host, key and line."""
     text = read_text_if_present(path, MAX_TOML)
     if text is None:
         return Inventory({})

@@ -1,7 +1,7 @@
-"""What a deploy sends, by content: each file that git tracks, with the SHA-256 of the bytes that lie there now.
+"""The content of a deploy: each tracked file with the SHA-256 of its bytes in the working tree.
 
-The text of a manifest is what LISTING prints on a host for a folder with just these files: equal texts mean that every
-file, executable bit and link is the same, and that nothing else is there.
+The text of a manifest is the output of listing.sh on a host for a folder with just these files: equal texts mean that
+every file, executable bit and link is the same, and that there are no others.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.remote.client.git import TrackedFile
 
 LARGE = 1 << 20
-"""Files of so many bytes are sent by their digest, and only where the host lacks them; the rest is sent as one tar."""
+"""Files from this size in bytes are sent by digest, if the host lacks them; the others as one tar."""
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _CONFLICT = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """A file or a symbolic link of a manifest."""
 
     path: str
@@ -36,7 +36,7 @@ class Entry:
     size: int
     is_executable: bool = False
     target: str | None = None
-    """Where a symbolic link points; it has no digest."""
+    """The target of a symbolic link, which has no digest."""
 
     @property
     def is_large(self) -> bool:
@@ -46,14 +46,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that a release is made of."""
+    """The files of a release."""
 
     project: Path
-    entries: Sequence[Entry]
+    entries: Sequence[ManifestEntry]
 
     @cached_property
     def text(self) -> bytes:
-        """What LISTING prints for it."""
+        """The output of listing.sh for it."""
         files = sorted(self._files, key=lambda entry: os.fsencode(entry.path))
         lines = [os.fsencode(f"{entry.sha256}  ./{entry.path}") for entry in files]
         lines += [os.fsencode(f"x ./{entry.path}") for entry in files if entry.is_executable]
@@ -62,7 +62,7 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of the text: two checkouts with one digest are the same, byte for byte."""
+        """The SHA-256 of the text: checkouts with the same digest are the same, byte for byte."""
         return hashlib.sha256(self.text).hexdigest()
 
     @cached_property
@@ -71,20 +71,20 @@ class Manifest:
         return frozenset(entry.path for entry in self.entries)
 
     @property
-    def large(self) -> list[Entry]:
-        """What is sent by its digest."""
+    def large(self) -> list[ManifestEntry]:
+        """The files that are sent by their digests."""
         return [entry for entry in self.entries if entry.is_large]
 
     @property
-    def _files(self) -> list[Entry]:
+    def _files(self) -> list[ManifestEntry]:
         return [entry for entry in self.entries if entry.target is None]
 
     @property
-    def _links(self) -> list[Entry]:
+    def _links(self) -> list[ManifestEntry]:
         return [entry for entry in self.entries if entry.target is not None]
 
     def pack(self) -> bytes:
-        """Make the tar of all that is small, below `project/`, and of the manifest itself."""
+        """Make the tar of the small files, below `project/`, and of the manifest itself."""
         import io
         import tarfile
 
@@ -109,9 +109,9 @@ class Manifest:
 
 
 def read_manifest(project: Path, tracked: Iterable[TrackedFile], digests: DigestCache) -> Manifest:
-    """Hash what is there of the tracked files; what is not there is not sent.
+    """Hash the tracked files that exist.
 
-    Raises InputError for a file that cannot be read, is a pointer of Git LFS, or has conflict markers in it.
+    Raises InputError for a file that cannot be read, is a Git LFS pointer, or contains conflict markers.
     """
     links = _LinkedFolders(project)
     files = [file for file in tracked if not links.lead_to(file.path)]
@@ -120,7 +120,7 @@ def read_manifest(project: Path, tracked: Iterable[TrackedFile], digests: Digest
 
 
 def _hash_large(paths: Sequence[Path], digests: DigestCache) -> None:
-    """Side by side; what was hashed by an earlier run and did not change since is not read."""
+    """Hash in parallel; a file that is unchanged since an earlier run is not read."""
     unread = [path for path in paths if _is_large(path) and not digests.known(path)]
     if unread:
         from concurrent.futures import ThreadPoolExecutor
@@ -137,22 +137,22 @@ def _is_large(path: Path) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size >= LARGE
 
 
-def _entry(project: Path, file: TrackedFile, digests: DigestCache) -> Entry | None:
+def _entry(project: Path, file: TrackedFile, digests: DigestCache) -> ManifestEntry | None:
     path = project / file.path
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     if stat.S_ISLNK(found.st_mode):
-        return Entry(file.path, "", 0, target=os.readlink(path))  # noqa: PTH115 (a Path would normalize it)
+        return ManifestEntry(file.path, "", 0, target=os.readlink(path))  # noqa: PTH115 (a Path would normalize it)
     if not stat.S_ISREG(found.st_mode):
         return None
     is_executable = file.is_executable or bool(found.st_mode & stat.S_IXUSR)
     if found.st_size >= LARGE:
-        return Entry(file.path, _hashed(path, digests), found.st_size, is_executable)
+        return ManifestEntry(file.path, _hashed(path, digests), found.st_size, is_executable)
     content = _content(path)
     _refuse_unfinished(path, content)
-    return Entry(file.path, hashlib.sha256(content).hexdigest(), len(content), is_executable)
+    return ManifestEntry(file.path, hashlib.sha256(content).hexdigest(), len(content), is_executable)
 
 
 def _refuse_unfinished(path: Path, content: bytes) -> None:
@@ -177,7 +177,7 @@ def _hashed(path: Path, digests: DigestCache) -> str:
 
 
 class _LinkedFolders:
-    """Folders of the checkout in whose place a symbolic link lies: what it leads to is no part of the checkout."""
+    """Folders replaced by a symbolic link, whose targets are not part of the checkout."""
 
     def __init__(self, project: Path) -> None:
         self._project = project
@@ -191,17 +191,8 @@ class _LinkedFolders:
         return self._known[folder]
 
 
-LISTING = r"""
-listing() {
-    find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum -z
-    find . -type f -perm -u+x -printf 'x %p\0' | LC_ALL=C sort -z
-    find . -type l -printf 'l %p -> %l\0' | LC_ALL=C sort -z
-}
-"""
-
-
 def parse_listing(text: bytes) -> Mapping[str, str]:
-    """Read a listing or a manifest: what it says about each path."""
+    """Read a listing or a manifest: the content of each path."""
     found: dict[str, str] = {}
     for record in os.fsdecode(text).split("\0"):
         if record.startswith("x ./"):

@@ -1,4 +1,4 @@
-"""Whether a host is fit to serve: what a deploy asks before it sends anything, and `remote.doctor` at any time."""
+"""Whether a host is fit to serve: the checks of `remote.doctor`, some of them before each deploy."""
 
 from __future__ import annotations
 
@@ -11,83 +11,42 @@ from typing import Literal
 from tritonops.compose.engine.machine import engine_machine, is_loopback
 from tritonops.errors import DeployError
 from tritonops.remote.client.inventory import HostSettings
+from tritonops.remote.layout.scripts import script
 
-# What NVIDIA fixed up to here: docs/security.md. 25.02 is the last image with TensorFlow, and has none of it.
+# The fixes: docs/security.md. 25.02 is the last image with TensorFlow, and has none of them.
 FIXED_IN = (26, 3)
 _CLOCK_OFF = 120
 # The first release installs the Python environment; the download of models counts its own bytes.
 _FREE_AT_FIRST, _FREE_LATER = 2_000_000_000, 200_000_000
-# Run in the folder of TRITON_REMOTE_DIR.
-_PREFLIGHT = r"""
-say() { printf '%s\t%s\n' "$1" "$2"; }
-has() { command -v "$1" >/dev/null 2>&1; }
-PATH="$PATH:$HOME/.local/bin:/usr/sbin"
-say now "$(date +%s)"
-[ ! -d "shared/venvs/$venv" ] || say venv yes
-say free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
-for tool in rsync uv docker; do if has "$tool"; then say has "$tool"; fi; done
-for python in python3.12 python3.11 python3 python3.13; do
-    if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-        2>/dev/null; then say python "$python"; break; fi
-done
-if [ "$compose" = yes ] && has docker; then
-    say engine "$(docker info --format '{{.ServerVersion}}' 2>&1 | tail -1)"
-    say compose "$(docker compose version --short 2>/dev/null)"
-    say endpoint "$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null)"
-    say security "$(docker info --format '{{.SecurityOptions}}' 2>/dev/null)"
-    own="unix://${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock"
-    if [ -S "${own#unix://}" ]; then
-        say own "$(docker --host "$own" info --format '{{.SecurityOptions}}' 2>/dev/null)"
-    fi
-    if [ -e "/var/lib/systemd/linger/$(id -un)" ]; then say linger yes; fi
-fi
-if has nvidia-smi; then say gpus "$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')"; fi
-say image "$image"
-if [ "$gpu_in_container" = yes ] && has docker; then
-    say runtimes "$(docker info --format '{{range $name, $_ := .Runtimes}}{{$name}} {{end}}' 2>/dev/null)"
-    for tool in nvidia-ctk nvidia-container-runtime-hook; do if has "$tool"; then say has "$tool"; fi; done
-    if docker image inspect "$image" >/dev/null 2>&1; then
-        inside="docker run --rm --gpus all --entrypoint nvidia-smi"
-        say contained "$(timeout 60 $inside "$image" -L 2>/dev/null | grep -c '^GPU')"
-    fi
-fi
-"""
-# The image of the release that serves.
-_SERVED_IMAGE = "$(sed -n 's/.*TRITON_IMAGE:-\\([^}]*\\)}.*/\\1/p' current/project/ml.yml 2>/dev/null)"
-_EXAMINE = r"""
-say memory "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')"
-say driver "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)"
-if has ss; then ss -ltnH | awk '{ print "listens\t" $4 }'; fi
-"""
 
 
 class HostAnswers:
-    """The answers of a host, and how it is meant to serve."""
+    """The answers of a host to preflight.sh, and its settings."""
 
-    def __init__(self, answers: Mapping[str, Sequence[str]], here: HostSettings) -> None:
-        self.answers, self.here = answers, here
+    def __init__(self, answers: Mapping[str, Sequence[str]], host_settings: HostSettings) -> None:
+        self.answers, self.host_settings = answers, host_settings
 
     @property
     def compose(self) -> bool:
         """Whether it serves in Docker Compose."""
-        return self.here.runtime == "compose"
+        return self.host_settings.runtime == "compose"
 
     @property
     def gpu(self) -> bool:
         """Whether it serves on GPUs."""
-        return self.here.config == "gpu"
+        return self.host_settings.config == "gpu"
 
     def one(self, key: str) -> str:
-        """Give the one answer under this key; empty where there is none."""
+        """Give the only answer under this key; empty without one."""
         return next(iter(self.answers.get(key, [""])), "")
 
     def number(self, key: str) -> int:
-        """Give it as a number; 0 where it is none."""
+        """Give the answer as an integer; 0 if it is none."""
         return int(self.one(key)) if self.one(key).isdigit() else 0
 
     @property
     def rootless(self) -> bool:
-        """Whether the engine of this user says that it runs without root."""
+        """Whether the Docker engine of this user is rootless."""
         return "name=rootless" in self.one("security") or "name=rootless" in self.one("own")
 
     def has(self, tool: str) -> bool:
@@ -97,23 +56,23 @@ class HostAnswers:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a host needs: `holds` says whether it is there, None where it does not matter or is unknown."""
+    """One requirement of a host; `holds` gives None where it does not apply or is unknown."""
 
     name: str
     holds: Callable[[HostAnswers], bool | None]
     problem: str
     remedy: str
     rootless: str | None = None
-    """The remedy where Docker runs without root."""
+    """The remedy for a rootless Docker."""
 
     def remedy_for(self, answers: HostAnswers) -> str:
-        """Choose the remedy by what Docker says of itself."""
+        """Choose the remedy for this kind of Docker."""
         return self.rootless if self.rootless and answers.rootless else self.remedy
 
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """What came of a check."""
+    """The result of a check."""
 
     check: str
     state: Literal["ok", "problem", "not asked"]
@@ -139,7 +98,7 @@ NEEDS = (
     Check(
         "engine",
         lambda answers: engine_machine(answers.one("endpoint"), is_loopback) is None if answers.compose else None,
-        "docker there talks to the engine of another machine, whose Triton this host cannot prove",
+        "docker there talks to the engine of another machine, where this host cannot prove what is served",
         "deploy to that machine; or on this one: docker context use default, and no DOCKER_HOST",
     ),
     Check(
@@ -186,8 +145,8 @@ MORE = (
     Check(
         "clock",
         lambda answers: abs(answers.number("now") - time.time()) < _CLOCK_OFF,
-        "its clock and the one here differ by more than two minutes",
-        "sudo timedatectl set-ntp true, where it is wrong",
+        "its clock and the local one differ by more than two minutes",
+        "sudo timedatectl set-ntp true, on the machine that is wrong",
     ),
     Check(
         "driver",
@@ -216,18 +175,19 @@ MORE = (
 )
 
 
-def preflight(here: HostSettings, *, venv: str, image: str) -> str:
-    """Write the script of questions: `venv` is the digest of a release's requirements, `image` a word of the shell, the
-    image that the host serves with.
+def preflight(host_settings: HostSettings, *, venv: str, image: str, folder: str | None = None) -> str:
+    """Write the script of questions: `venv` is the digest of a release's requirements.
+
+    An empty `image` is that of the current release. With a `folder`, the script enters it first.
     """
-    compose, gpu = here.runtime == "compose", here.config == "gpu"
-    asked = {"compose": compose, "gpu_in_container": compose and gpu}
-    variables = " ".join(f"{name}={'yes' if value else 'no'}" for name, value in asked.items())
-    return f"venv={venv} {variables} image={image}\n{_PREFLIGHT}"
+    compose, gpu = host_settings.runtime == "compose", host_settings.config == "gpu"
+    names, root = (["enter_folder"], {"root": folder}) if folder else ([], {})
+    names += ["answer", "preflight"]
+    return script(*names, **root, venv=venv, image=image, compose=compose, gpu_in_container=compose and gpu)
 
 
 def require_fit(host: str, answers: HostAnswers) -> None:
-    """Raise DeployError that names all that is missing."""
+    """Raise DeployError that names each requirement that is not met."""
     missing = [check for check in NEEDS if check.holds(answers) is False]
     if missing:
         problems = "\n".join(f"  {check.problem}: {check.remedy_for(answers)}" for check in missing)
@@ -247,7 +207,7 @@ def run_check(check: Check, answers: HostAnswers) -> PreflightResult:
 
 
 def _has_toolkit(answers: HostAnswers) -> bool:
-    """Docker finds GPUs by a runtime, by a hook beside it, or by what nvidia-ctk wrote down; a GPU seen proves it."""
+    """Docker finds GPUs by a runtime, a hook or the config of nvidia-ctk; a visible GPU proves it."""
     tools = ("nvidia-ctk", "nvidia-container-runtime-hook")
     return (
         "nvidia" in answers.one("runtimes").split() or any(map(answers.has, tools)) or answers.number("contained") > 0
@@ -255,7 +215,7 @@ def _has_toolkit(answers: HostAnswers) -> bool:
 
 
 def _open_ports(answers: HostAnswers) -> list[str]:
-    """The addresses beyond loopback on which a port of Triton listens."""
+    """List the addresses other than loopback on which a port of Triton listens."""
     ports = answers.one("ports").split()
     addresses = [address.rpartition(":") for address in answers.answers.get("listens", [])]
     return [f"{host}:{port}" for host, _, port in addresses if port in ports and not _is_loopback(host)]
@@ -266,6 +226,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_fixed(image: str) -> bool | None:
-    """Read the release off NVIDIA's tag ("26.07-py3"); None for an image of somebody's own."""
+    """Compare the release in NVIDIA's tag ("26.07-py3"); None for any other image."""
     found = re.search(r"nvidia/tritonserver:(\d\d)\.(\d\d)", image)
     return (int(found[1]), int(found[2])) >= FIXED_IN if found else None

@@ -1,4 +1,4 @@
-"""Send files from here by their digests: what the host lacks, and nothing else."""
+"""Send large files and models by their digests: only those that the host lacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.ssh.host import Host
 
 
-def pinned_files(checkout: GitCheckout, store_dir: Path, host: HostSettings) -> dict[str, Path]:
+def pinned_files(checkout: GitCheckout, store_dir: Path, host_settings: HostSettings) -> dict[str, Path]:
     """Find the stored files of the models of a host, by SHA-256.
 
     Raises TritonOpsError where a version is not pinned, or not in the store here.
@@ -26,10 +26,10 @@ def pinned_files(checkout: GitCheckout, store_dir: Path, host: HostSettings) -> 
     catalog, lock = load_catalog(checkout.models_toml), load_lock(checkout.models_toml.with_suffix(".lock"))
     store, files = Store(store_dir), dict[str, Path]()
     for version in catalog.versions:
-        if host.serves(version.hosts):
+        if host_settings.serves(version.hosts):
             pin = pin_of(version, lock, catalog.path)
             if pin is None or not all(store.has(file.sha256) for file in pin.files):
-                missing = "pinned in models.lock" if pin is None else "downloaded here"
+                missing = "pinned in models.lock" if pin is None else "downloaded"
                 raise TritonOpsError(f"cannot push {version.label}: it is not {missing}", hint="inv models.download")
             files |= {file.sha256: store.blob(file.sha256) for file in pin.files}
     store.digests.save()
@@ -37,9 +37,9 @@ def pinned_files(checkout: GitCheckout, store_dir: Path, host: HostSettings) -> 
 
 
 def push(host: Host, state: HostState, files: Mapping[str, Path]) -> None:
-    """Send files, each under its SHA-256; the host verifies each before it takes it.
+    """Send files, each under its SHA-256; the host verifies each before it uses it.
 
-    One that a broken connection left half there is completed: what arrived of it is not sent again.
+    A partial file of a broken connection is completed.
     """
     if not files:
         return

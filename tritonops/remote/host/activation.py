@@ -1,15 +1,15 @@
-"""What happens on the host once a release lies there: prepare it, switch to it, and roll back if that fails.
+"""Activate a release on its host: prepare it, switch to it, and roll back if that fails.
 
-It runs in a process of its own, which no lost connection ends. Where it stands is on disk:
+It runs in a process of its own, which survives a lost connection. Its progress is on disk:
 
-    no switching.json               shared/triton is what `current` serves; whatever a release needs is prepared inside
-                                    its own folder, where neither Triton nor a restart of Triton sees it
-    switching.json, {from, to}      shared/triton and Triton are on their way from one release to the other
-    ... and current is `to`         the new release serves; only the bookkeeping is not finished
+    no switching.json               shared/triton is what `current` serves; a release is prepared inside its own
+                                    folder, hidden from Triton and from a restart of Triton
+    switching.json, {from, to}      shared/triton and Triton are between two releases
+    ... and current is `to`         the new release serves; only the records are incomplete
 
-A failure, SIGTERM and SIGHUP go back to `from` at once. After kill -9 or a power cut the next deploy or rollback
-finds switching.json and goes back first. Going back is the same switch in the other direction: the files of
-every release stay as hard links in its folder, so it needs no network.
+A failure, SIGTERM and SIGHUP roll back to `from` at once. After kill -9 or a power cut the next deploy or rollback
+finds switching.json and rolls back first. A rollback is the same switch in the other direction: the files of every
+release stay as hard links in its folder, so it needs no network.
 """
 
 from __future__ import annotations
@@ -59,20 +59,20 @@ from tritonops.remote.host.switching import (
     utc_now,
 )
 from tritonops.remote.host.trial import end_left_trials, try_release
+from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
-from tritonops.remote.layout.paths import Layout, OnStep, Release
+from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import ActivationRecord, SwitchRecord, recorded_loads
-from tritonops.remote.layout.triton_state import served as served_models
+from tritonops.remote.layout.triton_state import ready_versions
 from tritonops.triton.client.client import connect
 
 
 def activate(
     layout: Layout, name: str, *, by: str, kind: str, prune_models: bool = False, on_step: OnStep
 ) -> ActivationRecord:
-    """Bring the host to the release `name`, prepared first unless it was before; `kind` is for the records.
+    """Serve the release `name`, which is prepared first if it is new; `kind` is for the records.
 
-    The activation says whether that was done; where it was not, what was served before is, unless it says otherwise.
-    Each is in the audit log, a refusal too.
+    Failures are not raised: they are in the returned record. Each activation is in the audit log, a refusal too.
     """
     started = time.monotonic()
     with _ended_by_signals():
@@ -110,7 +110,7 @@ def _activated(
         return activation
     activation = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
     record_activation(layout, release, activation, by=by, kind=kind)
-    with suppress(TritonOpsError, OSError):  # what serves is done, whatever cannot be tidied up
+    with suppress(TritonOpsError, OSError):  # the release serves, even if the cleanup fails
         prune(layout)
         allocate_reserve(layout)
     return record_seal(layout, release) or activation
@@ -164,16 +164,16 @@ def _steps(layout: Layout, release: Release, on_step: OnStep, *, prune_models: b
 
 
 def _record_killed(layout: Layout, release: Release) -> None:
-    """Record the activations that ended without a word: by kill -9 or a power cut."""
+    """Record the activations that ended without a record: by kill -9 or a power cut."""
     for other in map(layout.release, layout.names()):
         pids = [path.read_text(encoding="utf-8").strip() for path in other.path.glob("runs/*.pid")]
         is_running = any(Path("/proc", pid).exists() for pid in pids if pid)
         if other.id != release.id and other.activation is None and pids and not is_running:
-            activation = ActivationRecord("failed", utc_now(), message="killed, before it could say what came of it")
-            record_activation(layout, other, activation, by=_maker(other), kind="deploy")
+            activation = ActivationRecord("failed", utc_now(), message="killed before it could record its result")
+            record_activation(layout, other, activation, by=_made_by(other), kind="deploy")
 
 
-def _maker(release: Release) -> str:
+def _made_by(release: Release) -> str:
     try:
         return release.record.by
     except TritonOpsError:
@@ -181,21 +181,21 @@ def _maker(release: Release) -> str:
 
 
 def _served_before(layout: Layout, release: Release) -> str | None:
-    """What a rollback of this release goes to: a rollback to it changes nothing about that."""
+    """Name the target of a rollback from this release; a rollback to it does not change that."""
     if release.activation:
         return release.activation.before
     return layout.current.id if layout.current else ""
 
 
 def _not_served(layout: Layout, names: Collection[str]) -> set[str]:
-    """Those that the running Triton does not serve: such a model does not have to be served after the switch either."""
+    """List the models that are not served now, and so need not be served after the switch."""
     current = layout.current
     if current is None or not names:
         return {*names}
     settings = settings_of(layout, current)
     with connect(settings.triton_url, token=settings.triton_token) as client:
         try:
-            return {*names} - {name for name, _ in served_models(client)}
+            return {*names} - {name for name, _ in ready_versions(client)}
         except TritonError:
             return {*names}
 
@@ -208,7 +208,7 @@ def _require_served_before(release: Release) -> None:
 
 
 def undo_interrupted_switch(layout: Layout, *, on_step: OnStep) -> None:
-    """Go back to what was served before a switch that was interrupted; nothing where none was."""
+    """Roll back a switch that was interrupted, if there was one."""
     try:
         text = read_text_if_present(layout.switch_record, MAX_RECORD)
         if text is None:
@@ -224,7 +224,7 @@ def undo_interrupted_switch(layout: Layout, *, on_step: OnStep) -> None:
             by_hand = carry_over(layout, current, ignore=_listed_by(layout, interrupted.to)) if current else ByHand()
             roll_back(layout, current, None, list(interrupted.changed), optional=by_hand.kept, on_step=on_step)
         except TritonOpsError as exc:
-            # What comes next replaces it all; a model that no longer loads must not stand in its way for ever.
+            # The next switch replaces it all; a model that no longer loads must not block it for ever.
             on_step(f"not all of it could be rolled back: {exc}")
     layout.switch_record.unlink()
 
@@ -240,7 +240,7 @@ def _all_names(layout: Layout) -> tuple[str, ...]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Make the first SIGTERM or SIGHUP an interruption like Ctrl-C, after which the switch is rolled back."""
+    """Treat the first SIGTERM or SIGHUP like Ctrl-C, which rolls back the switch."""
 
     def interrupt(*_: Any) -> None:
         ignore_signals()

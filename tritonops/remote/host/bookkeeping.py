@@ -1,4 +1,4 @@
-"""What a host records of its releases, and which it deletes."""
+"""Record activations, and delete old releases."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tritonops.remote.host.loads import (
 )
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import ActivationRecord
-from tritonops.remote.layout.shell_functions import DIGESTS
+from tritonops.remote.layout.scripts import script
 
 KEEP = 5
 
 
 def prune(layout: Layout, *, keep: int = KEEP) -> None:
-    """Delete all but the newest releases that served, and the environments and envs that none of the rest uses.
+    """Delete all but the newest releases that served, and the environments and envs that no other uses.
 
-    The current release stays, and the one that a rollback goes to.
+    The current release stays, and the target of its rollback.
     """
     names, current = layout.names(), layout.current
     needed = {current.id, current.activation.before if current.activation else None} if current else set()
@@ -44,7 +44,7 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
 
 
 def record_activation(layout: Layout, release: Release, activation: ActivationRecord, *, by: str, kind: str) -> None:
-    """Keep the activation; where that fails, whoever follows the activation has it nevertheless."""
+    """Save the activation; the client gets it even if that fails."""
     with suppress(OSError):
         _write_records(layout, release, activation, by=by, kind=kind)
 
@@ -63,7 +63,7 @@ def _digest_of(release: Release) -> str:
 
 
 def append_audit(layout: Layout, name: str, digest: str, activation: ActivationRecord, *, by: str, kind: str) -> None:
-    """Append an activation to the audit log; a full disk is no reason to fail."""
+    """Append an activation to the audit log; a full disk is not an error."""
     with suppress(OSError):
         layout.audit(
             at=activation.at,
@@ -81,14 +81,14 @@ def append_audit(layout: Layout, name: str, digest: str, activation: ActivationR
 
 
 def is_sealed(layout: Layout, release: Release) -> bool:
-    """Whether the files that Triton is shown are those that this release left, and nobody changed one since."""
+    """Whether Triton's repository is unchanged since the activation of this release."""
     activation = release.activation
     disk, _, seal_now = read_digests(layout)
     return activation is not None and (activation.seal == seal_now if activation.seal else activation.disk == disk)
 
 
 def record_seal(layout: Layout, release: Release) -> ActivationRecord | None:
-    """Record what the kernel says of the files once nothing more is linked to them; None where that fails."""
+    """Record inodes and change times once no more links are made; None where that fails."""
     activation = release.activation
     if activation is None:
         return None
@@ -103,6 +103,6 @@ def record_seal(layout: Layout, release: Release) -> ActivationRecord | None:
 
 
 def read_digests(layout: Layout) -> list[str]:
-    """Read what DIGESTS says of this host, in the words that a inspect_host uses too: disk, env and seal."""
-    done = subprocess.run(["sh", "-c", DIGESTS], cwd=layout.root, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    """Run the digests that the client compares: disk, env and seal."""
+    command = ["sh", "-c", script("digests") + "digests"]
+    return subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=True).stdout.split()

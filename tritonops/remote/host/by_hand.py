@@ -1,6 +1,6 @@
-"""Models that somebody put into shared/triton by hand: models.toml of no release has them.
+"""Models that were added to shared/triton by hand, and are in models.toml of no release.
 
-They belong to the host, not to a release: a switch to another release, in either direction, leaves them as they are.
+They belong to the host, not to a release: a switch in either direction does not change them.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from tritonops.remote.layout.paths import Layout, Release
 
 @dataclass(frozen=True)
 class ByHand:
-    """What became of them."""
+    """The models that were added by hand."""
 
     kept: tuple[str, ...] = ()
     """Those that stay in service."""
     pruned: tuple[str, ...] = ()
-    """Those that go to shared/triton-disabled."""
+    """Those that are moved to shared/triton-disabled."""
 
 
 def listed_models(release: Release) -> frozenset[str]:
-    """Name the models of a release's models.toml, as `save_listed` wrote them down."""
+    """Read the names of the models in a release's models.toml."""
     text = read_text_if_present(release.listed, MAX_RECORD)
     return frozenset(load_catalog(release.project / "models.toml").names if text is None else text.splitlines())
 
 
 def save_listed(release: Release, names: Collection[str]) -> None:
-    """Write the names down for a inspect_host, which has no reader of TOML."""
+    """Save the names for digests.sh, which cannot read TOML."""
     release.listed.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def carry_over(layout: Layout, release: Release, *, prune: bool = False, ignore: Collection[str] = ()) -> ByHand:
-    """Make the models that were put there by hand part of what `release` serves; with `prune`, disabled.
+    """Add the models that were added by hand to `release`; with `prune`, disabled.
 
-    Those that its own models.toml has are its own. `ignore` names models that are not by hand.
+    Those in its own models.toml, and those of `ignore`, do not count as added by hand.
     """
     current, own = layout.current, listed_models(release)
     not_by_hand = own.union(ignore, listed_models(current) if current else ())
@@ -60,12 +60,12 @@ def carry_over(layout: Layout, release: Release, *, prune: bool = False, ignore:
     return ByHand((), tuple(enabled)) if prune else ByHand(tuple(enabled))
 
 
-def _link(model: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _link(model: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     if model.is_symlink():
-        place.symlink_to(model.resolve())
-    elif not os.path.lexists(place):
-        shutil.copytree(model, place, copy_function=link_or_copy, symlinks=True)
+        target.symlink_to(model.resolve())
+    elif not os.path.lexists(target):
+        shutil.copytree(model, target, copy_function=link_or_copy, symlinks=True)
 
 
 def _remove(folder: Path) -> None:

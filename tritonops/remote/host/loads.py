@@ -1,7 +1,7 @@
-"""What each served model was loaded from: the proof that what answers is what lies on the disk.
+"""The proof that each served model is the one on disk.
 
-A model is proved by content: the digest of the files that Triton reads, taken after they were linked there; the time at
-which Triton acknowledged a load after that; the process that did it; and the config that it serves since.
+It consists of the digest of the files that Triton reads, taken after they were linked there; the time of Triton's
+acknowledgement of a later load; the process that loaded them; and the config that it served then.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import RecordedLoad
-from tritonops.remote.layout.shell_functions import SERVER
+from tritonops.remote.layout.scripts import script
 from tritonops.settings import Settings
 
 
 def seal(folder: Path) -> str:
-    """Digest what the kernel says about each file below a model's folder, not its bytes."""
+    """Digest inode, size and times of each file below a model's folder, not its content."""
     lines = []
     for path in _files(folder):
         found = path.lstat()
@@ -43,7 +43,7 @@ def digest_files(folder: Path, digests: DigestCache) -> str:
 
 
 def require_pinned(release: Release, settings: Settings, models_dir: Path, digests: DigestCache) -> None:
-    """Raise DeployError where a file that Triton reads is not the one that the release's models.lock names."""
+    """Raise DeployError where a file that Triton reads differs from the release's models.lock."""
     catalog, lock = load_catalog(settings.models_toml), load_lock(settings.lock_path)
     names = set(Repository(models_dir).enabled_names())
     for version in catalog.versions:
@@ -52,19 +52,20 @@ def require_pinned(release: Release, settings: Settings, models_dir: Path, diges
             folder = models_dir / version.name / str(version.version)
             for file in pin.files:
                 if not digests.matches(folder / file.path, file.size, file.sha256):
-                    raise DeployError(f"{folder / file.path} is not what models.lock of {release.id} names")
+                    raise DeployError(f"{folder / file.path} differs from models.lock of {release.id}")
 
 
 def server_process(layout: Layout, release: Release, settings: Settings) -> str:
-    """Name the process that serves, in the words that a deploy reads back from elsewhere too."""
+    """Name the process that serves, as prove_release.sh does for the client."""
     port = settings.triton_url.rpartition(":")[2]
-    script = f"{SERVER}\nserver {release.record.runtime} {port}"
-    done = subprocess.run(["sh", "-c", script], cwd=layout.root, capture_output=True, text=True, check=False)
+    program = script("server_process", runtime=release.record.runtime, port=port)
+    command = ["sh", "-c", f'{program}server_process "$runtime" "$port"']
+    done = subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 def unchanged_loads(loads: Mapping[str, RecordedLoad], models_dir: Path) -> dict[str, RecordedLoad]:
-    """Keep the records of models whose files nobody changed since."""
+    """Keep the loads of models whose files are unchanged."""
     return {name: load for name, load in loads.items() if seal(models_dir / name) == load.seal}
 
 

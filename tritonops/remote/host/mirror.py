@@ -1,10 +1,9 @@
-"""One models directory made equal to another by hard links, model by model.
+"""Make one models directory equal to another by hard links, model by model.
 
-A model that differs is put together beside the target and takes its place by one rename: Triton never finds half a
-model. What comes new is newer to Triton than what was there, whatever its age, since linking a file changes its ctime:
-an older version that comes back is really loaded.
+A model that differs is built outside the target and moved there by one rename: Triton never sees half a model. Linking
+a file changes its ctime, so an older version is newer to Triton too, and is really loaded.
 
-A file without another link is in no release: where its model is replaced or removed, it is kept in `.store/replaced/`.
+A file without another link is in no release: when its model is replaced or removed, it is kept in `.store/replaced/`.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from tritonops.models.disk.repository import Repository
 
 def differing(source: Path, target: Path) -> list[str]:
     """List the models, enabled or disabled, that are not the same files in both repositories."""
-    here, there = Repository(source), Repository(target)
-    names = sorted({*here.names(), *there.names()})
-    return [name for name in names if _signature(here, name) != _signature(there, name)]
+    before, after = Repository(target), Repository(source)
+    names = sorted({*before.names(), *after.names()})
+    return [name for name in names if _signature(before, name) != _signature(after, name)]
 
 
 def mirror(source: Path, target: Path) -> list[str]:
@@ -49,14 +48,14 @@ def _replace(name: str, source: Repository, target: Repository, stage: Path) -> 
             if os.path.lexists(folder / name):
                 stack.enter_context(target.replaced.moved_away(folder / name, is_released))
         if new:
-            place = target.root if new.parent == source.root else target.disabled
-            place.mkdir(parents=True, exist_ok=True)
-            (stage / name).rename(place / name)
+            folder = target.root if new.parent == source.root else target.disabled
+            folder.mkdir(parents=True, exist_ok=True)
+            (stage / name).rename(folder / name)
     shutil.rmtree(stage, ignore_errors=True)
 
 
 def discard(repository: Repository, name: str) -> None:
-    """Remove a model that a mirror has put there; files that no release has are kept."""
+    """Remove a model that mirror() added; files that are in no release are kept."""
     with repository.changing():
         for folder in (repository.root, repository.disabled):
             if os.path.lexists(folder / name):
@@ -64,7 +63,7 @@ def discard(repository: Repository, name: str) -> None:
 
 
 def _keep_left_files(repository: Repository, old: Path) -> None:
-    """Earlier versions of tritonops moved models there, and a killed one left them."""
+    """Keep the models that a killed earlier version of tritonops left there."""
     if old.is_dir():
         with repository.changing():
             repository.replaced.move_away(old, _has_links)
@@ -76,7 +75,7 @@ def _has_links(path: Path) -> bool:
 
 
 def _is_linked(folder: Path) -> bool:
-    """Whether the filesystem has hard links: else every file would look as if no release had it."""
+    """Whether the filesystem has hard links: without them every file would seem to be in no release."""
     return any(_has_links(path) for path in leaves(folder))
 
 
@@ -85,7 +84,7 @@ def _is_any(path: Path) -> bool:
 
 
 def _signature(repository: Repository, name: str) -> object:
-    """Which files the model is made of, and where it stands; only a hard link is the same file."""
+    """The identity of a model's files, and whether it is enabled; only a hard link is the same file."""
     home = repository.home(name)
     if home is None:
         return None

@@ -1,4 +1,4 @@
-"""How long models are not ready while Triton restarts, measured by asking for each of them all the while."""
+"""Measure how long models are not ready during a restart of Triton."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIMEOUT = 1.0
 
 
 class Outage(threading.Thread):
-    """Asks the ports of the old server and the new one whether all of `names` are ready, until the block ends."""
+    """Polls the ports of the old and the new server for readiness of all `names` until the block ends."""
 
     def __init__(self, address: str, ports: Collection[int], names: Collection[str]) -> None:
         super().__init__(daemon=True)
@@ -23,11 +23,11 @@ class Outage(threading.Thread):
 
     @property
     def seconds(self) -> float | None:
-        """From the last moment at which all were ready to the next one; None where there was nothing to ask."""
+        """The longest time without all of them ready; None without any names."""
         return round(self._longest, 2) if self._names else None
 
     def run(self) -> None:
-        """Ask, and at the end once more."""
+        """Poll, and at the end once more."""
         last, failed = time.monotonic(), False
         while True:
             is_last, is_serving = self._ended.is_set(), self._is_serving()

@@ -1,4 +1,4 @@
-"""The models and configs of a release, brought into its own folder on the host. Triton sees nothing of it."""
+"""Prepare a release in its own folder, hidden from Triton: its models, configs and checks."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from tritonops.project import Project
 from tritonops.remote.host.by_hand import save_listed
 from tritonops.remote.host.mirror import mirror
 from tritonops.remote.host.release_env import settings_of
-from tritonops.remote.layout.paths import Layout, OnStep, Release
+from tritonops.remote.layout.callbacks import OnStep
+from tritonops.remote.layout.paths import Layout, Release
 from tritonops.triton.smoke import check_smoke_tests, find_smoke_tests
 
 
 def prepare(layout: Layout, release: Release, *, on_step: OnStep) -> None:
-    """Fill the folder of a release, beginning with what is served; what is there already is linked, not fetched.
+    """Fill the folder of a release, starting from the current one: unchanged files are linked, not downloaded.
 
-    Raises TritonOpsError that names what failed.
+    Raises TritonOpsError that names each failure.
     """
     settings = settings_of(
         layout, release, TRITON_MODELS_DIR=str(release.models_dir), TRITON_STORE_DIR=str(layout.store_dir)
     )
     project = Project(settings)
-    on_step("prepare, beginning with what is served")
+    on_step("prepare, starting from the current release")
     mirror(layout.models_dir, release.models_dir)
     catalog, repository = project.catalog, project.repository
     save_listed(release, catalog.names)
@@ -54,33 +55,35 @@ def _raise_on_errors(findings: Sequence[Finding]) -> None:
     for finding in findings:
         if finding.severity == "error":
             before = f"{errors[finding.model]}; " if finding.model in errors else ""
-            errors[finding.model] = f"{before}{finding.what} (to mend it: {finding.fix})"
+            errors[finding.model] = f"{before}{finding.what} (fix: {finding.fix})"
     if errors:
-        raise PartialFailureError("Triton would refuse, or serve otherwise", errors, hint="inv models.check")
+        raise PartialFailureError(
+            "Triton would refuse these models, or serve them wrong", errors, hint="inv models.check"
+        )
 
 
 def accept_pushed_files(layout: Layout, *, on_step: OnStep) -> None:
-    """Take pushed files into the store, each only if it has the SHA-256 that it is named after."""
+    """Move pushed files into the store if their SHA-256 is right. Raises TritonOpsError."""
     store = Store(layout.store_dir)
     files = sorted(path for path in layout.incoming.glob("*") if len(path.name) == 64)
     if not files:
         return
-    on_step(f"verify {len(files)} files that were pushed")
+    on_step(f"verify {len(files)} pushed files")
     with store.locked("receiving files", on_wait=lambda who: on_step(f"waiting for {who}")):
         for file in files:
             if file_sha256(file) != file.name:
                 file.unlink()
-                raise TritonOpsError(f"{file.name} was damaged on its way here", hint="Deploy again: it is sent again.")
+                raise TritonOpsError(f"{file.name} was damaged on its way", hint="Deploy again: it is sent again.")
             store.keep(file, file.name)
 
 
 def remove_unlisted(catalog: Catalog, repository: Repository) -> None:
-    """A release serves what its models.toml lists: other models and versions stay in the releases that had them."""
-    wanted = {(version.name, version.version) for version in catalog.versions}
+    """Remove models and versions that are not in models.toml; earlier releases keep theirs."""
+    declared = {(version.name, version.version) for version in catalog.versions}
     for name in repository.names():
         home = repository.home(name) or repository.root / name
         for number in repository.versions(name):
-            if (name, number) not in wanted:
+            if (name, number) not in declared:
                 shutil.rmtree(home / str(number))
         if name not in catalog.names:
             shutil.rmtree(home)

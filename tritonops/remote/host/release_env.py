@@ -1,6 +1,6 @@
-"""The env of a release: a private copy of the host's env file, made once, so that a rollback has it too.
+"""The env of a release: a private copy of the host's env file, so that a rollback uses it too.
 
-Secrets are in no copy: the newest value always counts, also after a rollback. A release of an earlier version reads
+Secrets are in no copy: the newest value always counts, after a rollback too. A release of an earlier version reads
 the host's env file itself, so its tasks get the values of its copy from the environment.
 """
 
@@ -21,14 +21,14 @@ SECRETS = ("TRITON_TOKEN", "HF_TOKEN")
 
 
 def copy_env(layout: Layout, release: Release) -> None:
-    """Keep what the host's env file says now, without the secrets, for this release."""
+    """Copy the host's env file, without the secrets, for this release."""
     write_env(layout, release, without_secrets(host_env(layout)))
 
 
 def adopt_env(layout: Layout, release: Release) -> None:
-    """Make the copy for the release that serves where an earlier version made it: it reads the host's env file itself.
+    """Make the copy for a current release of an earlier version, which has none.
 
-    What that said at its start is not known where it was edited since, apart from the ports that Triton listens on.
+    If the file was edited since, only the ports are still known: those that Triton listens on.
     """
     if layout.env_of(release).exists():
         return
@@ -40,12 +40,12 @@ def adopt_env(layout: Layout, release: Release) -> None:
 
 
 def is_as_host_env(layout: Layout, release: Release) -> bool:
-    """Whether a release was made with what the host's env file says now."""
+    """Whether the env of a release is the host's env file as it is now."""
     return release_env(layout, release) == host_env(layout)
 
 
 def write_env(layout: Layout, release: Release, values: Mapping[str, str]) -> None:
-    """Write the copy of a release, readable for its owner alone."""
+    """Write the copy of a release, readable by its owner only."""
     path = layout.env_of(release)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.touch(mode=0o600)
@@ -58,7 +58,7 @@ def host_env(layout: Layout) -> dict[str, str]:
 
 
 def release_env(layout: Layout, release: Release) -> dict[str, str]:
-    """Give what a release is served with: its copy, and the newest secrets; the host's file where it has no copy."""
+    """Give the env of a release: its copy with the newest secrets, or the host's file without a copy."""
     newest = host_env(layout)
     if not layout.env_of(release).exists():
         return newest
@@ -67,7 +67,7 @@ def release_env(layout: Layout, release: Release) -> dict[str, str]:
 
 
 def task_environment(layout: Layout, release: Release) -> dict[str, str]:
-    """Give the environment in which the tasks of a release find its env, and no other one."""
+    """Give the environment in which the tasks of a release use its env, and no other one."""
     env = release_env(layout, release)
     environment = {
         **os.environ,
@@ -78,18 +78,18 @@ def task_environment(layout: Layout, release: Release) -> dict[str, str]:
 
 
 def settings_of(layout: Layout, release: Release, **changed: str) -> Settings:
-    """Read the settings of a release, some of them changed. Raises SettingsError."""
+    """Read the settings of a release, some of them replaced. Raises SettingsError."""
     models_dir = {"TRITON_MODELS_DIR": str(layout.models_dir)}
     return load_settings(release.project, environ={**task_environment(layout, release), **models_dir, **changed})
 
 
 def without_secrets(values: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what no release keeps."""
+    """Leave out the secrets."""
     return {name: value for name, value in values.items() if name not in SECRETS}
 
 
 def reads_its_copy(layout: Layout, release: Release) -> bool:
-    """Whether the tasks of a release find its copy by themselves; those of earlier versions do not."""
+    """Whether the tasks of a release read its copy; those of earlier versions do not."""
     link = release.project / ".env"
     return link.is_symlink() and os.path.realpath(link) == os.path.realpath(layout.env_of(release))
 

@@ -19,9 +19,10 @@ from tritonops.models.disk.repository import Repository
 from tritonops.project import Project
 from tritonops.remote.host.outage import Outage
 from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
-from tritonops.remote.layout.definition import StartRecord, definition
+from tritonops.remote.layout.callbacks import OnStep
+from tritonops.remote.layout.definition import StartRecord, runtime_definition
 from tritonops.remote.layout.inv_wrapper import inv_wrapper
-from tritonops.remote.layout.paths import Layout, OnStep, Release
+from tritonops.remote.layout.paths import Layout, Release
 from tritonops.server import embedded
 from tritonops.settings import Settings
 from tritonops.triton.client.client import connect
@@ -32,7 +33,7 @@ _LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Restart:
-    """A restart that was done: why, and for how many seconds a model that was served before was not ready."""
+    """A restart: its reasons, and the seconds for which a model that was served before was not ready."""
 
     reasons: tuple[str, ...]
     gap: float | None
@@ -40,22 +41,22 @@ class Restart:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What serves the models of a host, as `release` defines it."""
+    """The Triton of a host, as `release` defines it."""
 
     layout: Layout
     release: Release
 
     def restart_reasons(self) -> tuple[str, ...]:
-        """Say why it must be restarted to run as the release defines it; nothing where it does already."""
+        """List the reasons to restart it; none if it runs as the release defines it."""
         record = self._record()
         if record is None or not _answers(record.url or self._url_before(), self._settings.triton_token):
             return (NOT_RUNNING,)
         return record.reasons(self._definition())
 
     def up(self, *, on_step: OnStep) -> Restart | None:
-        """Let it run as the release defines it; where it was restarted, it has loaded what is on disk.
+        """Restart it unless it runs as the release defines it; a restart loads the models on disk.
 
-        Left alone where it runs so. Raises TritonOpsError where nothing answers afterwards.
+        Raises TritonOpsError where nothing answers afterwards.
         """
         reasons = self.restart_reasons()
         if not reasons:
@@ -77,7 +78,7 @@ class Runtime:
         self._forget()
 
     def last_lines(self) -> str:
-        """Give the end of its log; empty where it cannot be had."""
+        """Give the end of its log; empty where that fails."""
         lines: list[str] = []
         if self._is_embedded:
             done = self._task("server.logs", "--lines", str(_LAST_LINES))
@@ -95,10 +96,10 @@ class Runtime:
         if self._is_embedded:
             done = self._task("server.restart")
             if not _answers(self._settings.triton_url, self._settings.triton_token):
-                raise TritonOpsError(f"Triton did not come up\n{_indented(done.stdout.splitlines())}")
+                raise TritonOpsError(f"Triton did not start\n{_indented(done.stdout.splitlines())}")
             return
         try:
-            # Compose keeps a container that has the settings of now: one that does not answer is replaced by force.
+            # Compose keeps a container with the same settings; one that does not answer has to be recreated.
             compose.up(self._service(), watch=on_step, recreate=not is_running)
         except TritonOpsError:
             if before and is_running:  # what was replaced serves again
@@ -107,7 +108,7 @@ class Runtime:
         self._write_wrapper()
 
     def _write_wrapper(self) -> None:
-        """A release of an earlier version has a script with a name of the project that its container has no longer."""
+        """Replace the script of an earlier version once its container has another project name."""
         containers = self._containers()
         if not reads_its_copy(self.layout, self.release) and all(
             found.project != EARLIER_PROJECT for found in containers
@@ -115,7 +116,7 @@ class Runtime:
             self.release.inv.write_text(inv_wrapper(str(self.layout.root), self.release.record), encoding="utf-8")
 
     def _outage(self) -> Outage:
-        """Measure for the models that were served before and are to be served again, on the ports before and after."""
+        """Measure the models that are served before and after the restart, on the old and the new port."""
         current = self.layout.current
         served = {name for name, _ in current.activation.served} if current and current.activation else set()
         new = self._settings
@@ -135,8 +136,8 @@ class Runtime:
         return [found for found in find_containers(service.docker, service.definition) if found.is_running]
 
     def _definition(self) -> dict[str, str]:
-        """The flags of a release that was started before are those of its own code, which may not be this one."""
-        parts = definition(self.release.project, self.release.record, release_env(self.layout, self.release))
+        """The definition, with the flags of the release's own code, which may be an earlier one."""
+        parts = runtime_definition(self.release.project, self.release.record, release_env(self.layout, self.release))
         own = _read_record(self.release.path / "started.json")
         flags = {"flags": own.parts["flags"]} if own and "flags" in own.parts else {}
         return {**parts, **flags}
@@ -161,19 +162,19 @@ class Runtime:
         return settings_of(self.layout, self.release)
 
     def _url_before(self) -> str:
-        """Where the server listens that an earlier version of this project started."""
+        """The address of a server that an earlier version started."""
         current = self.layout.current
         return settings_of(self.layout, current or self.release).triton_url
 
     def _started_at(self) -> str | None:
-        """Tell the running server from any other one; None where none runs."""
+        """Identify the running server; None without one."""
         if self._is_embedded:
             server = embedded.find(self.layout.shared / ".server")
             return str(server.process) if server else None
         return " ".join(sorted(f"{found.id} {found.started_at}" for found in self._containers())) or None
 
     def _task(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a task of the release whatever it answers: one bad model makes `up` fail, and the others are served."""
+        """Run a task of the release and ignore its exit code: one bad model makes `up` fail, the others are served."""
         command = [str(self.release.inv), *arguments]
         with subprocess.Popen(
             command,
@@ -187,7 +188,7 @@ class Runtime:
             try:
                 output, _ = process.communicate()
             except BaseException:
-                process.send_signal(signal.SIGINT)  # it leaves nothing half started
+                process.send_signal(signal.SIGINT)  # lets it clean up
                 raise
         return subprocess.CompletedProcess(command, process.returncode, output)
 
@@ -212,7 +213,7 @@ def _read_record(path: Path) -> StartRecord | None:
 
 
 def restart_notice(reasons: Sequence[str], record: StartRecord | None) -> str:
-    """Announce a restart, and the gap that it has."""
+    """Word a restart and the gap of the last one."""
     if NOT_RUNNING in reasons:
         return "start Triton: it does not run"
     last = f", {record.gap:g} s at its last restart" if record and record.gap is not None else ""

@@ -1,4 +1,4 @@
-"""Make a running Triton serve what is on disk, after some of its models were changed there."""
+"""Update a running Triton after models were changed on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tritonops.errors import PartialFailureError, ServerDiedError, TritonOpsError
 from tritonops.models.disk.repository import Repository
-from tritonops.remote.layout.triton_state import served
+from tritonops.remote.layout.callbacks import OnStep
+from tritonops.remote.layout.triton_state import ready_versions
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.dependents import ensemble_steps, ensembles
 from tritonops.triton.list import list_models
@@ -17,37 +18,36 @@ from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_
 from tritonops.triton.unload import unload_model
 
 
-def serve(
+def update_server(
     client: TritonClient,
     disk: ServedFolder,
     changed: Collection[str],
     *,
     optional: Collection[str] = (),
     proved: Collection[str],
-    on_step: Callable[[str], None],
+    on_step: OnStep,
 ) -> None:
-    """RecordedLoad what changed, and what is not served; then unload what is no longer there.
+    """Load changed models and those that are not served, then unload those that are no longer on disk.
 
-    What changed is loaded whatever Triton, or a note of an earlier load, says. Of the rest, what is not `proved` to be
-    what Triton loaded is compared with the notes. New things are up before old ones go. Raises PartialFailureError with
-    Triton's reasons, after trying all, or ServerDiedError at once; where one of `optional` is not served, that is only
-    reported.
+    Changed models are always reloaded. Of the others, those that are not `proved` to be what Triton loaded are compared
+    with the load records. Loads run before unloads. A model of `optional` may fail. Raises PartialFailureError with
+    Triton's reasons, after trying all, or ServerDiedError at once.
     """
-    wanted = Repository(disk.models_dir).enabled_names()
-    before = _names(served(client))
+    enabled = Repository(disk.models_dir).enabled_names()
+    before = _names(ready_versions(client))
     failures: dict[str, str] = {}
-    for name in wanted:
+    for name in enabled:
         if name in changed or name not in before:
             on_step(f"load {name}")
             disk.discard(name)
         if name in changed or name not in before or name not in proved:
             _attempt(failures, name, lambda name=name: load_model(client, name, disk=disk))  # type: ignore[misc]
-    for name in _users_first(client, disk, before - set(wanted)):
+    for name in _users_first(client, disk, before - set(enabled)):
         on_step(f"unload {name}")
         _attempt(failures, name, lambda name=name: unload_model(client, name, disk=disk))  # type: ignore[misc]
-    found = served(client)
-    for name in sorted({*wanted} - _names(found) - failures.keys()):
-        failures[name] = "not READY in the end: does a model that it needs no longer serve?"
+    found = ready_versions(client)
+    for name in sorted({*enabled} - _names(found) - failures.keys()):
+        failures[name] = "not READY in the end: is a model that it needs no longer served?"
     for name in failures.keys() & {*optional}:
         on_step(f"warning: {name}, which is not in models.toml, is not served: {failures.pop(name).splitlines()[0]}")
     if failures:
@@ -55,7 +55,7 @@ def serve(
 
 
 def _users_first(client: TritonClient, disk: ServedFolder, names: Collection[str]) -> list[str]:
-    """Order models so that an ensemble is unloaded before the models that it consists of."""
+    """Order models so that an ensemble is unloaded before its component models."""
     users = ensembles(client, disk, list_models(client)) if len(names) > 1 else {}
     ordered: list[str] = []
 
@@ -71,8 +71,8 @@ def _users_first(client: TritonClient, disk: ServedFolder, names: Collection[str
     return ordered
 
 
-def smoke(client: TritonClient, config_dir: Path, names: Collection[str], *, on_step: Callable[[str], None]) -> None:
-    """Ask each of the models that has a smoke test, and compare what it answers. Raises PartialFailureError."""
+def smoke_test(client: TritonClient, config_dir: Path, names: Collection[str], *, on_step: OnStep) -> None:
+    """Run the smoke tests of these models. Raises PartialFailureError."""
     tests = {name: path for name, path in find_smoke_tests(config_dir).items() if name in names}
     if tests:
         on_step(f"smoke tests of {', '.join(tests)}")

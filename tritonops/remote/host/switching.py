@@ -1,4 +1,4 @@
-"""SwitchRecord a host from one release to another, and roll back if that fails."""
+"""Switch a host from one release to another, and roll back if that fails."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tritonops.remote.host.loads import (
 from tritonops.remote.host.mirror import differing, discard, mirror
 from tritonops.remote.host.release_env import settings_of
 from tritonops.remote.host.runtime import Restart, Runtime
-from tritonops.remote.host.serving import serve, smoke
-from tritonops.remote.layout.paths import Layout, OnStep, Release
+from tritonops.remote.host.serving import smoke_test, update_server
+from tritonops.remote.layout.callbacks import OnStep
+from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import RecordedLoad
-from tritonops.remote.layout.triton_state import config_digest
-from tritonops.remote.layout.triton_state import served as served_models
+from tritonops.remote.layout.triton_state import config_digest, ready_versions
 from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.client.closed import require_closed_grpc
 from tritonops.triton.served_folder import ServedFolder
@@ -46,7 +46,7 @@ def _newest(layout: Layout) -> Release | None:
 
 @dataclass(frozen=True)
 class SwitchResult:
-    """What a switch did: the models that changed, and what is served now."""
+    """The models that a switch changed, and those that are served now."""
 
     changed: tuple[str, ...]
     served: ServedModels
@@ -62,10 +62,10 @@ def switch(
     loads: Mapping[str, RecordedLoad],
     on_step: OnStep,
 ) -> SwitchResult:
-    """Serve `release` in place of `before`; when any of it fails, `before` is served again and the error raised.
+    """Serve `release` in place of `before`; after a failure serve `before` again, and raise the error.
 
-    Models of `optional` need not be served. Models that somebody `touched` on the disk since they were loaded
-    are loaded again; `loads` are those of the rest.
+    Models of `optional` need not be served. Models that were `touched` on disk since their load are reloaded; `loads`
+    are those of the others.
     """
     changed = sorted({*differing(release.models_dir, layout.models_dir), *touched})
     write_json(
@@ -77,10 +77,10 @@ def switch(
         settings = settings_of(layout, release)
         require_pinned(release, settings, layout.models_dir, served.digests)
         with connect(settings.triton_url, token=settings.triton_token) as client:
-            smoke(client, settings.config_dir, {name for name, _ in served.models}, on_step=on_step)
+            smoke_test(client, settings.config_dir, {name for name, _ in served.models}, on_step=on_step)
         if settings.triton_token:
             require_closed_grpc(settings.triton_url)
-        ignore_signals()  # it serves: nothing is left to interrupt
+        ignore_signals()  # it serves, so an interruption comes too late
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt, SystemExit) as exc:
         ignore_signals()
@@ -99,14 +99,14 @@ def _roll_back_after(
     loads: Mapping[str, RecordedLoad],
     on_step: OnStep,
 ) -> DeployError:
-    """Put back what was served, and word what happened with the server's own last lines."""
+    """Roll back, and word the failure with the last lines of the server's log."""
     on_step(f"failed: {describe_error(exc)}")
     said = Runtime(layout, release).last_lines()
     message = describe_error(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
     try:
         roll_back(layout, before, release, changed, optional=optional, loads=loads, on_step=on_step)
     except (TritonOpsError, OSError) as again:
-        message += f"\nThe rollback to what was served before failed too: {again}"
+        message += f"\nThe rollback to the release before failed too: {again}"
         return NotRolledBackError(message, hint="The next deploy or rollback tries that again.")
     layout.switch_record.unlink()
     return RolledBackError(message, hint=getattr(exc, "hint", None))
@@ -122,8 +122,8 @@ def roll_back(
     loads: Mapping[str, RecordedLoad] | None = None,
     on_step: OnStep,
 ) -> None:
-    """Serve again what was served before a switch to `release`; where nothing was, stop the runtime."""
-    layout.reserve.unlink(missing_ok=True)  # to go back must not fail for want of space
+    """Serve the release before a switch to `release` again; without one, stop Triton."""
+    layout.reserve.unlink(missing_ok=True)  # a rollback must not fail on a full disk
     if before is None:
         on_step("nothing was served before: stop")
         if release or (release := _newest(layout)):
@@ -137,13 +137,13 @@ def roll_back(
 
 @dataclass(frozen=True)
 class ServedModels:
-    """What a host serves now, and from what each model was loaded."""
+    """The served versions, and the load of each model."""
 
     models: tuple[tuple[str, int], ...]
     loads: Mapping[str, RecordedLoad]
     digests: DigestCache
     restart: Restart | None = None
-    """The restart that this took; None where there was none."""
+    """The restart of Triton, if there was one."""
 
 
 def serve_release(
@@ -155,9 +155,9 @@ def serve_release(
     loads: Mapping[str, RecordedLoad],
     on_step: OnStep,
 ) -> ServedModels:
-    """Install what a release serves, start the runtime where it is not what it should be, and load and unload.
+    """Install the models of a release, restart Triton where its definition differs, and load and unload.
 
-    `loads` are those of models that nobody touched since: whatever server there is has loaded these very files.
+    `loads` are those of unchanged models: the running server has loaded these very files.
     """
     on_step(f"install {', '.join(changed) or 'nothing: the models are the same'}")
     mirror(release.models_dir, layout.models_dir)
@@ -170,19 +170,19 @@ def serve_release(
         disk = ServedFolder.of(layout.models_dir, settings.triton_url, callers=callers)
         names = set(Repository(layout.models_dir).enabled_names())
         proved = names if restart else known.keys() | (names - listed_models(release))
-        serve(client, disk, () if restart else changed, optional=optional, proved=proved, on_step=on_step)
+        update_server(client, disk, () if restart else changed, optional=optional, proved=proved, on_step=on_step)
         served = _read_back(layout, release, client, known, server)
     if server_process(layout, release, settings) != server:
-        raise DeployError("Triton was started by somebody else meanwhile: what it loaded is unknown")
+        raise DeployError("another process restarted Triton meanwhile, so its loads are unknown")
     return replace(served, restart=restart)
 
 
 def _read_back(
     layout: Layout, release: Release, client: TritonClient, known: Mapping[str, RecordedLoad], server: str
 ) -> ServedModels:
-    """Read back what is served, and digest the files that the release's own models were loaded from."""
+    """Read back the served versions, and digest the files that the release's own models were loaded from."""
     digests = DigestCache(layout.store_dir / "digests.json")
-    models = served_models(client)
+    models = ready_versions(client)
     loads = {}
     for name in sorted({name for name, _ in models} & listed_models(release)):
         folder = layout.models_dir / name
@@ -193,7 +193,7 @@ def _read_back(
 
 
 def ignore_signals() -> None:
-    """To go back is not interrupted."""
+    """Let nothing interrupt a rollback."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,7 +1,7 @@
-"""A release tried beside what serves: its runtime on free ports, over the models that change, asked its smoke tests.
+"""Try a release on free ports, with the models that change and their smoke tests, before the switch.
 
 So no live request meets a model that does not load or answers wrong, and no server is stopped for one that does not
-start. What fails here has changed nothing that serves.
+start. A failure here has not changed what is served.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from tritonops.project import Project
 from tritonops.remote.host.mirror import differing
 from tritonops.remote.host.release_env import settings_of
 from tritonops.remote.host.runtime import NOT_RUNNING, Runtime
-from tritonops.remote.host.serving import serve, smoke
-from tritonops.remote.layout.paths import Layout, OnStep, Release
-from tritonops.remote.layout.triton_state import served
+from tritonops.remote.host.serving import smoke_test, update_server
+from tritonops.remote.layout.callbacks import OnStep
+from tritonops.remote.layout.paths import Layout, Release
+from tritonops.remote.layout.triton_state import ready_versions
 from tritonops.server import embedded
 from tritonops.server.installation import fetch_libpython
 from tritonops.server.ports import Ports, free_ports, require_free
@@ -33,14 +34,14 @@ from tritonops.settings import Settings
 from tritonops.triton.client.client import connect
 from tritonops.triton.served_folder import ServedFolder
 
-# A Triton without models, and what a model takes beside its files, are a guess that is rather too high.
+# Guesses on the high side: a Triton without models, and the memory of a model by the size of its files.
 _MEMORY_OF_TRITON = 600_000_000
 _MEMORY_PER_BYTE = 2
 _PYTHON_BACKEND = re.compile(r'^\s*backend\s*:\s*"python"', re.MULTILINE)
 
 
 def try_release(layout: Layout, release: Release, *, optional: Collection[str] = (), on_step: OnStep) -> None:
-    """Raise TritonOpsError where this release would not come up, or would answer wrong; nothing that serves changes.
+    """Raise TritonOpsError where this release would not start, or would answer wrong.
 
     Models of `optional` need not be served.
     """
@@ -58,12 +59,12 @@ def try_release(layout: Layout, release: Release, *, optional: Collection[str] =
         ):
             callers = declared_callers(settings.models_toml)
             disk = ServedFolder.of(settings.models_dir, url, callers=callers)
-            serve(client, disk, (), optional=optional, proved=names, on_step=on_step)
-            smoke(client, settings.config_dir, {name for name, _ in served(client)}, on_step=on_step)
+            update_server(client, disk, (), optional=optional, proved=names, on_step=on_step)
+            smoke_test(client, settings.config_dir, {name for name, _ in ready_versions(client)}, on_step=on_step)
 
 
 def end_left_trials(layout: Layout) -> None:
-    """End the servers that killed activations left, and remove their folders."""
+    """Kill the servers that killed activations left, and remove their folders."""
     for folder in layout.root.glob("releases/*/trial"):
         if left := embedded.find(folder / ".server"):
             embedded.kill(left)
@@ -84,7 +85,7 @@ def require_startable(layout: Layout, release: Release, *, on_step: OnStep) -> N
 
 @contextmanager
 def _trial(layout: Layout, release: Release, names: Collection[str], on_step: OnStep) -> Iterator[tuple[str, Settings]]:
-    """Serve these models beside what serves; give the address of the server, and the settings that it has."""
+    """Serve these models on free ports; give the address of the server, and its settings."""
     folder = release.path / "trial"
     with _models(release, names, folder) as models_dir:
         settings = settings_of(layout, release, TRITON_MODELS_DIR=str(models_dir))
@@ -118,8 +119,8 @@ def _service(settings: Settings, release: Release) -> Service:
 
 
 def _affected(models_dir: Path, changed: Collection[str], *, all_: bool) -> list[str]:
-    """The models that changed, the ensembles with them, and their steps; all where Python may call any of them."""
-    # A link leads out of the release, where a container could not follow it: a model that was put there by hand.
+    """List the changed models, the ensembles with them, and their steps; all where Python may call any of them."""
+    # A link is a model that was added by hand; it leads out of the release, where a container cannot follow it.
     every = [name for name in Repository(models_dir).enabled_names() if not (models_dir / name).is_symlink()]
     names = set(every) if all_ else set(changed).intersection(every)
     for name in sorted(names):
@@ -137,7 +138,7 @@ def _calls_others(model: Path) -> bool:
 
 
 def _fits(release: Release, names: Collection[str], on_step: OnStep) -> bool:
-    """Whether the memory that is free, of the machine and of its GPUs, takes these models a second time."""
+    """Whether these models fit a second time into the free memory of the machine and its GPUs."""
     files = (path for name in names for path in (release.models_dir / name).rglob("*") if path.is_file())
     needed = _MEMORY_OF_TRITON + _MEMORY_PER_BYTE * sum(path.stat().st_size for path in files)
     free = {"memory": _free_memory(), **({"GPU memory": _free_gpu_memory()} if release.record.config == "gpu" else {})}

@@ -1,6 +1,6 @@
-"""What a running Triton was started with, in named parts: one that differs is why the next deploy restarts it.
+"""The definition of a running Triton in named parts: one that differs makes the next deploy restart it.
 
-No file of this project's Python counts, apart from what the embedded Triton copies at its start.
+Of this project's Python files only those count that the embedded Triton copies at its start.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class StartRecord:
     """How the running Triton was started."""
 
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Digests by name; the image itself. Nothing where an earlier version of this project wrote the record."""
+    """Digests by name, and the name of the image. Empty where an earlier version wrote the record."""
     url: str | None = None
-    """Where it listens for gRPC."""
+    """Its gRPC address."""
     gap: float | None = None
-    """Seconds for which models were not ready at that start."""
+    """Seconds for which models were not ready during that start."""
 
     @classmethod
     def parse(cls, text: str) -> StartRecord:
@@ -41,15 +41,15 @@ class StartRecord:
             return cls()
 
     def reasons(self, parts: Mapping[str, str]) -> tuple[str, ...]:
-        """Name what differs from what Triton is to run with now."""
+        """List the parts that differ from the definition of a release."""
         if not self.parts:
             return (_EARLIER,)
         names = sorted({*self.parts, *parts})
         return tuple(_described(name, self.parts, parts) for name in names if self.parts.get(name) != parts.get(name))
 
 
-def definition(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
-    """Give the parts for a release whose files lie in `project`, on a host with these settings."""
+def runtime_definition(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
+    """List the parts for a release with its files in `project`, on a host with these settings."""
     parts = _embedded(project, record, env) if record.runtime == "embedded" else _compose(project, record, env)
     token = {"TRITON_TOKEN": _digest(env["TRITON_TOKEN"])} if env.get("TRITON_TOKEN") else {}
     return {"runtime": record.runtime, **parts, **token}
@@ -59,7 +59,7 @@ def _embedded(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> d
     from tritonops.server.command_line import fixed_flags
 
     backends = project / "tritonops" / "server" / "backends"
-    files = (path for path in sorted(backends.rglob("*.py")))
+    files = sorted(backends.rglob("*.py"))
     return {
         "requirements": record.venv,
         "backend files": _digest(*(f"{path.relative_to(backends)}\0{path.read_text('utf-8')}" for path in files)),
@@ -69,7 +69,7 @@ def _embedded(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> d
 
 
 def _compose(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
-    """What counts in the end is Compose's own digest of the settings; a variable that the files do not name is none."""
+    """Every variable counts: Compose's own digest decides in the end which ones matter."""
     others = {
         name: _digest(value)
         for name, value in env.items()
@@ -82,7 +82,7 @@ def _compose(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> di
 
 
 def _statements(project: Path, env: Mapping[str, str]) -> Iterator[str]:
-    """The lines of the Compose files, without comments."""
+    """List the lines of the Compose files, without comments."""
     named = (env.get("COMPOSE_FILE") or "").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
     for name in dict.fromkeys((CPU_FILE, GPU_FILE, *filter(None, named))):
         path = project / name

@@ -1,7 +1,7 @@
-"""The lock of a host: one process at a time changes it, and whoever comes second is told who that is.
+"""The deploy lock of a host: one process at a time changes it, and a second one is told its owner.
 
-The lock is the kernel's and ends with the process, however it ends; the file only says who holds it. A person may
-also hold it by hand, until it is released.
+An flock, released when its process exits; the file only names the owner. A person may also lock a host until it is
+unlocked.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from tritonops.errors import HostLockedError, LockingError
 
 @dataclass(frozen=True)
 class LockOwner:
-    """Who holds a host, since when, and what for."""
+    """Who locked a host, since when, and why."""
 
     who: str
     since: str
+    """ISO 8601, UTC."""
     what: str
     pid: int | None = None
-    """The process on the host; None where a person holds it by hand."""
+    """The process on the host; None where a person locked it."""
 
     def __str__(self) -> str:
         return f"{self.who}, since {self.since}: {self.what}"
@@ -34,10 +35,10 @@ class LockOwner:
 
 @contextmanager
 def deploy_lock(path: Path, owner: LockOwner) -> Iterator[None]:
-    """Be the only one who changes the host. Raises HostLockedError, naming who does."""
+    """Lock the host for the block. Raises HostLockedError, naming the owner."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _take(descriptor, path)
+        _lock(descriptor, path)
         _write(descriptor, json.dumps(asdict(owner)) + "\n")
         try:
             yield
@@ -48,7 +49,7 @@ def deploy_lock(path: Path, owner: LockOwner) -> Iterator[None]:
 
 
 def parse_lock_owner(text: str) -> LockOwner | None:
-    """Read what the lock's file says; None where it says nothing."""
+    """Read the lock file; None where it is empty."""
     try:
         return parse_record(LockOwner, text) if text.strip() else None
     except ValueError:
@@ -57,12 +58,12 @@ def parse_lock_owner(text: str) -> LockOwner | None:
 
 def host_locked_error(host: str, owner: LockOwner) -> HostLockedError:
     """Word the refusal."""
-    by_hand = f"inv remote.lock --host {host} --release unlocks it."
-    working = f"It ends by itself. `inv remote.logs --host {host} --deploy` shows what it does; {by_hand}"
-    return HostLockedError(f"{host} is locked by {owner}", hint=by_hand if owner.pid is None else working)
+    unlock = f"inv remote.lock --host {host} --release unlocks it."
+    deploy = f"It ends by itself. `inv remote.logs --host {host} --deploy` shows its progress; {unlock}"
+    return HostLockedError(f"{host} is locked by {owner}", hint=unlock if owner.pid is None else deploy)
 
 
-def _take(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path) -> None:
     owner = parse_lock_owner(os.pread(descriptor, 4096, 0).decode(errors="replace"))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,7 +72,7 @@ def _take(descriptor: int, path: Path) -> None:
     except OSError as exc:
         hint = "TRITON_REMOTE_DIR needs a filesystem with file locks."
         raise LockingError(path, exc, hint=hint) from exc
-    # Nobody has the lock: an owner with a process has died, and only one by hand counts.
+    # The flock was free, so an owner with a process has died: only a person still counts.
     if owner and owner.pid is None:
         raise host_locked_error(os.uname().nodename, owner)
 

@@ -1,22 +1,21 @@
-"""Where everything lies on a host, below TRITON_REMOTE_DIR.
+"""The paths on a host, below TRITON_REMOTE_DIR.
 
-releases/r<number>-<commit>/  one deploy: project/ (the files git tracks), triton/ and triton-disabled/ (what it
-serves, hard links), inv (runs its tasks with this host's settings), release.json,
-outcome.json, log
-number                      the number of the newest release; given under the lock
-current                     a link to the release that serves
-shared/triton/              what Triton is shown, with triton-disabled/, .store/ and .server/ beside it
+releases/r<number>-<commit>/  one deploy: project/ (the files git tracks), triton/ and triton-disabled/ (its models,
+                              hard links), inv (runs its tasks with this host's settings), release.json,
+                              outcome.json, runs/ (logs)
+number                      the number of the newest release, assigned under the lock
+current                     a link to the current release
+shared/triton/              Triton's model repository; triton-disabled/, .store/ and .server/ are its siblings
 shared/venvs/<digest>/      Python environments, one for each set of requirements
-shared/switching.json       there while shared/triton is being changed, and after that was interrupted
-env                         what is secret or differs by host, mode 600: what the next release is made with
-envs/<release>              what a release was made with, mode 600, without secrets; its .env is a link to it
-lock, audit.log             who is at work, and who did what
+shared/switching.json       exists during a switch, and after one that was interrupted
+env                         secrets and settings of this host, mode 600; the next release gets a copy
+envs/<release>              the copy of a release, mode 600, without secrets; its .env is a link to it
+lock, audit.log             the owner of the deploy lock, and what was done by whom
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,6 @@ from tritonops.documents import MAX_RECORD
 from tritonops.errors import TritonOpsError, UnknownReleaseError, UnreadableFileError
 from tritonops.files import read_text, write_json
 from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
-
-OnStep = Callable[[str], None]
-"""Given a line for each step."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +44,22 @@ class Release:
 
     @property
     def models_dir(self) -> Path:
-        """What it serves, as hard links."""
+        """Its models, as hard links."""
         return self.path / "triton"
 
     @property
     def listed(self) -> Path:
-        """The names of the models that its models.toml has, one a line."""
+        """The names of the models in its models.toml, one a line."""
         return self.path / "listed"
 
     @property
     def inv(self) -> Path:
-        """Runs a task of this release with the settings of this host."""
+        """The script that runs its tasks with the settings of this host."""
         return self.path / "inv"
 
     @property
     def record(self) -> ReleaseRecord:
-        """What it is. Raises TritonOpsError where release.json cannot be read."""
+        """Its release.json. Raises TritonOpsError where that cannot be read."""
         try:
             return ReleaseRecord.parse(read_text(self.path / "release.json", MAX_RECORD))
         except (UnreadableFileError, ValueError) as exc:
@@ -71,7 +67,7 @@ class Release:
 
     @property
     def activation(self) -> ActivationRecord | None:
-        """What became of it; None where it was never activated, or is right now."""
+        """Its last activation; None where it was never activated, or is right now."""
         try:
             return ActivationRecord.parse(read_text(self.path / "outcome.json", MAX_RECORD))
         except (UnreadableFileError, ValueError):
@@ -84,18 +80,18 @@ class Release:
 
 @dataclass(frozen=True)
 class Layout:
-    """The folder on the host that everything lies in."""
+    """The folder of TRITON_REMOTE_DIR on its host."""
 
     root: Path
 
     @property
     def shared(self) -> Path:
-        """What the releases share."""
+        """The folder that all releases share."""
         return self.root / "shared"
 
     @property
     def models_dir(self) -> Path:
-        """What Triton is shown."""
+        """Triton's model repository."""
         return self.shared / "triton"
 
     @property
@@ -105,36 +101,36 @@ class Layout:
 
     @property
     def incoming(self) -> Path:
-        """Files that were pushed and are not verified yet, by their SHA-256."""
+        """Pushed files that are not verified yet, by their SHA-256."""
         return self.store_dir / "incoming"
 
     @property
     def switch_record(self) -> Path:
-        """Written before `models_dir` is changed, removed once all that belongs to the change is done."""
+        """Exists from before `models_dir` is changed until the switch is complete."""
         return self.shared / "switching.json"
 
     @property
     def reserve(self) -> Path:
-        """Space set aside for a rollback on a full disk."""
+        """Space reserved for a rollback on a full disk."""
         return self.shared / "reserve"
 
     @property
     def runtime(self) -> Path:
-        """What the running Triton was started with."""
+        """How the running Triton was started."""
         return self.shared / "runtime"
 
     @property
     def lock(self) -> Path:
-        """Held by whoever changes this host."""
+        """The deploy lock."""
         return self.root / "lock"
 
     @property
     def env(self) -> Path:
-        """What is secret or differs by host."""
+        """Secrets and settings of this host."""
         return self.root / "env"
 
     def env_of(self, release: Release) -> Path:
-        """What a release was made with, without the secrets."""
+        """The copy of a release, without the secrets."""
         return self.root / "envs" / release.id
 
     def release(self, name: str) -> Release:
@@ -150,20 +146,20 @@ class Layout:
 
     @property
     def current(self) -> Release | None:
-        """The release that serves; None before the first."""
+        """The current release; None before the first."""
         try:
             return Release(self.root / "releases" / (self.root / "current").readlink().name)
         except FileNotFoundError:
             return None
 
     def point_current_to(self, release: Release) -> None:
-        """Make `release` the one that serves, in one step."""
+        """Make `release` the current one, in one step."""
         link = self.root / "current.new"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("releases", release.id))
         link.replace(self.root / "current")
 
     def audit(self, **entry: Any) -> None:
-        """Append a line to audit.log: who did what, when, and what came of it."""
+        """Append an entry to audit.log."""
         with (self.root / "audit.log").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")

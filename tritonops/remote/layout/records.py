@@ -1,4 +1,4 @@
-"""What is recorded on a host: a release, its activation, a switch under way."""
+"""The records on a host: a release, its activation, a switch, a load."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import asdict, dataclass, field, replace
 
 from tritonops.documents import parse_record
 
-# Records of earlier versions stay as they were written.
+# Records of earlier versions stay as they are.
 _EARLIER_WORDS = {"put back": "rolled back"}
 
 
 def result_word(word: str) -> str:
-    """Give today's word for a recorded result."""
+    """Give the current word for a recorded result."""
     return _EARLIER_WORDS.get(word, word)
 
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """What a release is: who made it when, from what, and how this host serves it."""
+    """A release: who made it when, from what, and how this host serves it."""
 
     id: str
     commit: str
     subject: str
     fingerprint: str
-    """Of the uploaded files and of this host's settings: equal means that there is nothing to upload."""
+    """A digest of the uploaded files and this host's settings; if it is equal, nothing has to be uploaded."""
     by: str
     at: str
     config: str = "gpu"
@@ -36,71 +36,71 @@ class ReleaseRecord:
     """The SHA-256 of its manifest; empty for releases of earlier versions, which had none."""
 
     @property
-    def files(self) -> list[str]:
-        """What a compose task needs to find the files of this host."""
+    def compose_options(self) -> list[str]:
+        """The options that select the Compose file of this host."""
         return ["--cpu"] if (self.runtime, self.config) == ("compose", "cpu") else []
 
     @classmethod
     def parse(cls, text: str) -> ReleaseRecord:
-        """Read release.json; ValueError where it is not one."""
+        """Read release.json. Raises ValueError."""
         return parse_record(cls, text)
 
 
 @dataclass(frozen=True)
 class ActivationRecord:
-    """What became of a release when it was last activated."""
+    """The result of the last activation of a release."""
 
     result: str
-    """"done", "locked" (somebody else was at work), "failed" (nothing that serves changed), "rolled back" (the release
-    before serves again), or "not rolled back" (it does not, or not all of it)."""
+    """"done", "locked" (by another deploy), "failed" (before the switch), "rolled back" (the release before serves
+    again), or "not rolled back" (it does not, or not all of it)."""
     at: str
     seconds: float = 0.0
     message: str = ""
     served: tuple[tuple[str, int], ...] = ()
     disk: str = ""
-    """A digest of the files that Triton is shown."""
+    """A digest of the files in Triton's repository; only in older records."""
     env: str = ""
     """A digest of the host's env file."""
     changed: tuple[str, ...] = field(default=())
-    """The models that were loaded, loaded again or unloaded."""
+    """The models that were loaded, reloaded or unloaded."""
     by_hand: tuple[str, ...] = ()
-    """The models in service that models.toml does not have."""
+    """The models in service that are not in models.toml."""
     pruned: tuple[str, ...] = ()
-    """Those that were taken out of service."""
+    """The models that were taken out of service."""
     seal: str = ""
-    """A digest of the files that Triton is shown that no later change of them leaves; empty in older records."""
+    """A digest of the inodes and change times of these files; empty in older records."""
     loads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """For each model that serves the fields of its RecordedLoad."""
+    """The fields of a RecordedLoad for each served model."""
     before: str | None = None
-    """The release that served when this one was deployed; empty for the first one, None in older records."""
+    """The current release at the time of this deploy; empty for the first one, None in older records."""
     restarted: tuple[str, ...] = field(default=())
-    """Why Triton was restarted; nothing where it was not."""
+    """The reasons for a restart of Triton; empty without one."""
     gap: float | None = None
-    """Seconds for which a model that was served before was not ready during that restart."""
+    """Seconds for which a model that was served before was not ready during the restart."""
 
     def as_json(self) -> str:
-        """Write it as one line."""
+        """Format it as one line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def parse(cls, text: str) -> ActivationRecord:
-        """Read outcome.json; ValueError where it is not one."""
+        """Read outcome.json. Raises ValueError."""
         activation = parse_record(cls, text)
         return replace(activation, result=result_word(activation.result))
 
 
 @dataclass(frozen=True)
 class SwitchRecord:
-    """A change of what is served that is under way, or was interrupted."""
+    """A switch to another release that is in progress, or was interrupted."""
 
     to: str
-    """The release that is to serve."""
+    """The release that it goes to."""
     changed: tuple[str, ...]
     """The models that it changes."""
 
     @classmethod
     def parse(cls, text: str) -> SwitchRecord:
-        """Read switching.json; ValueError where it is not one."""
+        """Read switching.json. Raises ValueError."""
         return parse_record(cls, text)
 
 
@@ -110,22 +110,22 @@ RESTART = {"embedded": "server.restart", "compose": "compose.restart"}
 
 @dataclass(frozen=True)
 class RecordedLoad:
-    """How one model came to be served."""
+    """The load of one served model."""
 
     files: str
     """The digest of its files: names and SHA-256."""
     seal: str
-    """Which files those were, to the kernel: equal means that nobody changed one since."""
+    """A digest of their inodes and change times; if it is equal, none was changed since."""
     config: str
-    """The digest of the config that Triton served then."""
+    """The digest of the config that Triton served after it."""
     loaded: str
-    """When Triton acknowledged the load, by the host's clock."""
+    """The time of Triton's acknowledgement by the host's clock: ISO 8601, UTC."""
     server: str
-    """The process that did it; empty where it cannot be known."""
+    """The process that loaded it; empty if unknown."""
 
 
 def recorded_loads(activation: ActivationRecord | None) -> dict[str, RecordedLoad]:
-    """Read what was recorded; nothing from records of earlier versions, or of later ones that say something else."""
+    """Read the loads; none from records of another version with other fields."""
     try:
         return {name: RecordedLoad(**fields) for name, fields in activation.loads.items()} if activation else {}
     except TypeError:

@@ -1,4 +1,4 @@
-"""Host keys: only those in known_hosts are accepted, whatever Fabric would do."""
+"""Host keys: only those in known_hosts are accepted, which is not Fabric's default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_host_keys(client: paramiko.SSHClient, ssh: SshConfig) -> None:
-    """Make `client` refuse every server whose key known_hosts does not have; Fabric's default accepts any."""
+    """Make `client` refuse each server whose key is not in known_hosts."""
     from paramiko import MissingHostKeyPolicy
 
     class Refuse(MissingHostKeyPolicy):
@@ -23,7 +23,7 @@ def check_host_keys(client: paramiko.SSHClient, ssh: SshConfig) -> None:
 
     client.set_missing_host_key_policy(Refuse())
     for kind, key in _known_keys(ssh).items():
-        client.get_host_keys().add(ssh.address, kind, key)  # where paramiko looks; it knows no HostKeyAlias
+        client.get_host_keys().add(ssh.address, kind, key)  # where paramiko looks; it ignores HostKeyAlias
 
 
 def _known_keys(ssh: SshConfig) -> dict[str, paramiko.PKey]:
@@ -40,22 +40,22 @@ def _known_keys(ssh: SshConfig) -> dict[str, paramiko.PKey]:
 
 
 def unknown_key(ssh: SshConfig, key: paramiko.PKey) -> UnknownHostKeyError:
-    """Word the refusal of a key that known_hosts does not have, and how to accept it."""
+    """Word the refusal of an unknown key, and how to accept it."""
     accept = [*ssh.plain_command, "-o", "StrictHostKeyChecking=accept-new", ssh.name, "true"]
     return UnknownHostKeyError(
         f"{ssh.name}: the host key of {ssh.known_as} is not known: {key.get_name()} {key.fingerprint}",
-        hint=f"Compare it with what `ssh-keygen -lf {_key_file(key)}` says on that machine; "
-        f"where it is the same, accept it: {shlex.join(accept)}",
+        hint=f"Compare it with the output of `ssh-keygen -lf {_key_file(key)}` on that machine; "
+        f"if it is the same, accept it: {shlex.join(accept)}",
     )
 
 
 def changed_key(ssh: SshConfig, expected: paramiko.PKey, got: paramiko.PKey) -> ChangedHostKeyError:
-    """Word the refusal of a server that shows another key than before."""
+    """Word the refusal of a server whose key differs from known_hosts."""
     files = " or ".join(str(path) for path in ssh.known_hosts if path.is_file())
     return ChangedHostKeyError(
         f"{ssh.name}: the host key of {ssh.known_as} has changed: known {expected.get_name()} "
         f"{expected.fingerprint}, shown {got.get_name()} {got.fingerprint}",
-        hint="Somebody may be listening in, or the machine was installed anew. Ask who runs it; then forget the old "
+        hint="Somebody may be listening in, or the machine was reinstalled. Ask its administrator; then remove the old "
         f"key: ssh-keygen -R {shlex.quote(ssh.known_as)} -f {files}",
     )
 

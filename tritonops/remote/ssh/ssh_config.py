@@ -1,7 +1,7 @@
-"""What ssh_config says about a host, as OpenSSH itself reads it.
+"""The settings of a host in ssh_config, as OpenSSH itself reads them.
 
-`ssh -G` knows every keyword (Include, Match, tokens, defaults); a second parser would know some, and rsync, which
-runs ssh, would then go another way than we do.
+`ssh -G` knows every keyword (Include, Match, tokens, defaults). A second parser would know some of them, and rsync,
+which runs ssh, would then connect differently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class SshConfig:
     """The settings of one host that a connection needs."""
 
     name: str
-    """As the person wrote it: an alias, a name, user@name."""
+    """As given: an alias, a name, user@name."""
     file: Path | None
     hostname: str
     port: int
@@ -33,7 +33,7 @@ class SshConfig:
     known_hosts: tuple[Path, ...]
     host_key_alias: str | None
     jumps: tuple[str, ...]
-    """ProxyJump: the hops in the order in which they are taken."""
+    """ProxyJump: the hops in their order."""
     proxy_command: str | None
     connect_timeout: float
     keepalive: float
@@ -45,12 +45,12 @@ class SshConfig:
 
     @property
     def address(self) -> str:
-        """Host and port as known_hosts writes them, the usual port left out."""
+        """Host and port as known_hosts writes them, without port 22."""
         return self.hostname if self.port == 22 else f"[{self.hostname}]:{self.port}"
 
     @property
     def command(self) -> list[str]:
-        """The ssh of rsync, and of the hints: the same settings, nothing to ask, no unknown key accepted."""
+        """The ssh command of rsync: the same settings, no prompts, no unknown keys."""
         options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         options += ["-o", f"ConnectTimeout={round(self.connect_timeout)}"]
         options += ["-o", f"ServerAliveInterval={round(self.keepalive)}"]
@@ -58,14 +58,14 @@ class SshConfig:
 
     @property
     def plain_command(self) -> list[str]:
-        """Ssh as the person would type it for this host, without the host."""
+        """The ssh command of the hints, without the host."""
         return ["ssh", *(["-F", str(self.file)] if self.file else [])]
 
 
 def read_ssh_config(name: str, *, file: Path | None = None) -> SshConfig:
-    """Ask OpenSSH what it would do for `name`; `file` replaces ~/.ssh/config and the system's, as `ssh -F` does.
+    """Ask OpenSSH for its settings of `name`; `file` replaces ~/.ssh/config and the system's, as `ssh -F` does.
 
-    Raises InputError for a name that is none, a file that is not there or not right, and a missing ssh.
+    Raises InputError for an invalid name, a missing or invalid file, and a missing ssh.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is not a host", hint="Give an alias of ssh_config, a host name, or user@host.")
@@ -92,7 +92,7 @@ def _ask_ssh(name: str, file: Path | None) -> dict[str, list[str]]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as exc:
-        raise InputError("ssh is not installed here", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
+        raise InputError("ssh is not installed", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
     if done.returncode:
         raise InputError(f"ssh cannot read its configuration for {name}: {done.stderr.strip()}")
     options: dict[str, list[str]] = {}
@@ -121,6 +121,6 @@ def _expanded(path: str, options: dict[str, list[str]]) -> Path:
         path = path.replace(token, options[keyword][0])
     path = path.replace("%d", "~").replace("%%", "%")
     try:
-        return Path(path).expanduser()  # as OpenSSH, by the user database where HOME is not set
+        return Path(path).expanduser()  # as OpenSSH: by the user database where HOME is not set
     except RuntimeError as exc:
         raise InputError(f"the SSH configuration for {options['hostname'][0]} names {path}: {exc}") from exc

@@ -1,6 +1,6 @@
-"""A port of a host as a socket here, so that Triton's own ports stay closed.
+"""A port of a host as a local socket, so that Triton's ports stay closed.
 
-A Unix socket in a folder of our own, not a TCP port: whoever else is logged in here cannot reach the host through it.
+A Unix socket in a private folder, not a TCP port: other users of this machine cannot reach the host through it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CHUNK = 1 << 16
 
 @contextlib.contextmanager
 def tunnel(host: Host, port: int) -> Iterator[str]:
-    """Give the gRPC address (`unix:/…`) of a loopback port of `host`; gone when the block ends."""
+    """Forward a loopback port of `host`, and give its gRPC address (`unix:/…`) for the block."""
     host.open()
     with tempfile.TemporaryDirectory(prefix="tritonops-") as folder, socket.socket(socket.AF_UNIX) as listener:
         path = Path(folder, "grpc")
@@ -35,7 +35,7 @@ def tunnel(host: Host, port: int) -> Iterator[str]:
         try:
             yield f"unix:{path}"
         finally:
-            listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts; closing would not
+            listener.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread; close() would not
 
 
 def _serve(listener: socket.socket, host: Host, port: int) -> None:
@@ -47,14 +47,14 @@ def _serve(listener: socket.socket, host: Host, port: int) -> None:
         try:
             far = host.channel_to(port)
         except (OSError, TritonOpsError):
-            near.close()  # the client sees a server that is down
+            near.close()  # the client sees a stopped server
             continue
         for source, sink in ((near, far), (far, near)):
             threading.Thread(target=_copy, args=(source, sink), daemon=True).start()
 
 
 def _copy(source: socket.socket | paramiko.Channel, sink: socket.socket | paramiko.Channel) -> None:
-    """Pass bytes on until either end closes; the other direction then ends too."""
+    """Copy bytes until either end closes, then close both."""
     with contextlib.suppress(OSError, EOFError):
         while data := source.recv(_CHUNK):
             sink.sendall(data)

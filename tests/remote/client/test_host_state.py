@@ -1,0 +1,92 @@
+"""The state of a host, from the answers of its shell."""
+
+import base64
+
+import pytest
+
+from tests.remote.fakes import DONE, RECORD, FakeHost, inspection
+from tritonops.errors import EnvFileError, SettingsError, TritonOpsError
+from tritonops.remote.client.host_state import inspect_host
+
+
+def test_a_host_that_serves(tmp_path):
+    host = FakeHost(inspection("by_hand\tensemble", env="TRITON_EXPOSE_GRPC=9001\nTRITON_TOKEN=secret\n"))
+    state = inspect_host(host)
+    assert (state.root, state.current, state.release, state.activation) == (
+        "/home/me/tritonops",
+        RECORD.id,
+        RECORD,
+        DONE,
+    )
+    assert (state.grpc_port, state.http_port, state.token, state.free) == (9001, 8000, "secret", 1_024_000)
+    assert state.by_hand == ("ensemble",)
+    assert state.is_unchanged
+    assert "secret" not in repr(state)
+
+
+@pytest.mark.parametrize(("folder", "root"), [("tritonops", "/home/me/tritonops"), ("/srv/t", "/srv/t")])
+def test_a_host_without_any_release(folder, root):
+    host = FakeHost("home\t/home/me\n")
+    host.folder = folder
+    state = inspect_host(host)
+    assert (state.root, state.current, state.release, state.activation) == (root, None, None, None)
+    assert not state.is_unchanged
+
+
+def test_the_ports_are_those_of_the_current_release_and_the_image_that_of_the_next():
+    current = base64.b64encode(b"TRITON_EXPOSE_GRPC=9001\nTRITON_IMAGE=old\n").decode()
+    host = FakeHost(inspection(f"served_env\t{current}", env="TRITON_EXPOSE_GRPC=9002\nTRITON_IMAGE=new\n"))
+    state = inspect_host(host)
+    assert (state.grpc_port, state.image) == (9001, "new")
+
+
+@pytest.mark.parametrize(
+    ("digests", "activation", "unchanged"),
+    [
+        (("-", "e", "s"), DONE, True),
+        (("-", "e", "other"), DONE, False),
+        (("disk", "e", "s"), type(DONE)("done", "2026", disk="disk"), True),
+        (("other", "e", "s"), type(DONE)("done", "2026", disk="disk"), False),
+    ],
+    ids=["sealed", "changed", "record of an earlier version", "changed since an earlier version"],
+)
+def test_the_repository_is_unchanged_by_its_seal_or_in_old_records_by_its_digest(digests, activation, unchanged):
+    assert inspect_host(FakeHost(inspection(digests=digests, activation=activation))).is_unchanged is unchanged
+
+
+@pytest.mark.parametrize(
+    ("lines", "owner"),
+    [
+        (['owner\t{"who": "ann", "since": "2026", "what": "disks", "pid": null}'], "ann"),
+        (['owner\t{"who": "ann", "since": "2026", "what": "deploy", "pid": 7}', "locked\tyes"], "ann"),
+        (['owner\t{"who": "ann", "since": "2026", "what": "deploy", "pid": 7}'], None),
+        (["owner\t"], None),
+    ],
+    ids=["a person", "a running deploy", "a deploy that died", "nobody"],
+)
+def test_the_owner_of_the_lock(lines, owner):
+    state = inspect_host(FakeHost(inspection(*lines)))
+    assert (state.lock_owner.who if state.lock_owner else None) == owner
+
+
+def test_an_interrupted_switch_and_how_triton_was_started():
+    switch = '{"from": "a", "to": "b", "changed": [], "at": "2026"}'
+    state = inspect_host(FakeHost(inspection(f"interrupted\t{switch}", 'started\t{"parts": {"image": "x"}}')))
+    assert state.interrupted == "b"
+    assert state.started is not None
+    assert state.started.parts == {"image": "x"}
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "message"),
+    [
+        ("", TritonOpsError, "gpu-01: the records in tritonops there cannot be read"),
+        (inspection("activation\t{").replace(DONE.as_json(), "{"), TritonOpsError, "cannot be read"),
+        (inspection(env="TRITON_TOKEN=a$b\n"), EnvFileError, "gpu-01: env:1: TRITON_TOKEN: not set in this file: b"),
+        (inspection(env="TRITON_BIND=x\n"), SettingsError, "TRITON_BIND='x' in gpu-01: env:1"),
+        (inspection().replace("env\t", "env\t?"), TritonOpsError, "the env file there cannot be read"),
+    ],
+)
+def test_records_that_make_no_sense_are_named(output, error, message):
+    with pytest.raises(error, match=message):
+        inspect_host(FakeHost(output))

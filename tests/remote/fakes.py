@@ -1,0 +1,61 @@
+"""A host without a server: it notes the scripts that it is sent, and gives prepared answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
+from tritonops.remote.ssh.host import Host, Output
+
+
+class FakeHost(Host):
+    """Answers each script with the next output; one that is an exception is raised."""
+
+    def __init__(self, *outputs: Output | str | Exception) -> None:
+        self.outputs = list(outputs)
+        self.scripts: list[str] = []
+        self.folder = "tritonops"
+        self.refuses_forwarding = False
+        self.closed = 0
+
+    @property
+    def name(self) -> str:
+        return "gpu-01"
+
+    def run(self, script: str, *, on_line: Any = None, **options: Any) -> Output:
+        self.scripts.append(script)
+        output = self.outputs.pop(0)
+        if isinstance(output, Exception):
+            raise output
+        found = output if isinstance(output, Output) else Output(0, output, "")
+        for line in found.stdout.splitlines() if on_line else ():
+            on_line(line)
+        return found
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+RECORD = ReleaseRecord("r000002-abc", "abc", "A subject", "print", "me", "2026", config="cpu", runtime="embedded")
+DONE = ActivationRecord("done", "2026", served=(("alpha", 1),), env="e", seal="s", before="r000001-abc")
+
+
+def inspection(
+    *more: str,
+    release: ReleaseRecord | None = RECORD,
+    activation: ActivationRecord | None = DONE,
+    digests: Sequence[str] = ("-", "e", "s"),
+    env: str = "",
+) -> str:
+    """Answer as inspect_host.sh does."""
+    lines = ["home\t/home/me", "root\t/home/me/tritonops", f"digests\t{' '.join(digests)}", "free\t1000"]
+    lines.append(f"env\t{base64.b64encode(env.encode()).decode()}")
+    if release:
+        lines += [f"current\treleases/{release.id}", f"release\t{json.dumps(asdict(release))}"]
+    if activation:
+        lines.append(f"activation\t{activation.as_json()}")
+    return "".join(f"{line}\n" for line in [*lines, *more])

@@ -1,0 +1,307 @@
+"""Shell programs: variables in front, and each script run by the sh of this machine."""
+
+import base64
+import fcntl
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.paths import PROJECT
+from tritonops.remote.layout.scripts import script
+
+SCRIPTS = sorted((PROJECT / "tritonops/remote/scripts").glob("*.sh"))
+HOSTILE = """it's "$HOME" `id` $(id) \\ ; # é"""
+
+
+def sh(program, *, home=Path("/"), check=True, data=b""):
+    """Run a program as a host would, with this home."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    return subprocess.run(
+        ["sh", "-c", f"{{\n{program}\n}}"], cwd=home, env=environment, input=data, capture_output=True, check=check
+    )
+
+
+def answers(program, **options):
+    """Read keys, tabs and values."""
+    lines = sh(program, **options).stdout.decode().splitlines()
+    return [tuple(line.split("\t", 1)) for line in lines]
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "tritonops").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_is_posix_shell_with_and_without_its_comments(path):
+    for program in (path.read_text(), script(path.stem)):
+        done = subprocess.run(["sh", "-n"], input=program, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+
+
+def test_shellcheck_has_no_complaint():
+    shellcheck = PROJECT / ".venv/bin/shellcheck"
+    if not shellcheck.exists():
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run([shellcheck, *SCRIPTS], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_values_and_arguments_arrive_as_they_are():
+    program = script(value=HOSTILE, number=7, flag=True, other=False, arguments=[HOSTILE, "", "-n"])
+    done = sh(program + r'printf "%s|" "$value" "$number" "$flag" "$other" "$@"')
+    assert done.stdout.decode() == f"{HOSTILE}|7|yes|no|{HOSTILE}||-n|"
+
+
+def test_comments_do_not_travel():
+    assert "#!/bin/sh" not in script("digests")
+    assert "# " not in script("inspect_host")
+
+
+def test_the_script_of_a_deploy_with_nothing_to_do_is_short():
+    assert len(script("answer", "digests", "read_env", "inspect_host", root="tritonops")) <= 1772
+
+
+def test_a_host_without_the_folder_says_where_it_would_be(home):
+    (home / "tritonops").rmdir()
+    found = answers(script("answer", "digests", "read_env", "inspect_host", root="tritonops"), home=home)
+    assert found == [("home", str(home))]
+
+
+def test_the_state_of_a_host_is_read_in_one_go(home):
+    root = home / "tritonops"
+    (root / "releases/r1").mkdir(parents=True)
+    (root / "shared/triton/by_hand").mkdir(parents=True)
+    (root / "current").symlink_to("releases/r1")
+    (root / "releases/r1/release.json").write_text('{"id": "r1"}')
+    (root / "releases/r1/listed").write_text("alpha\n")
+    (root / "env").write_text("KEY='two\nlines'\n")
+    found = dict(answers(script("answer", "digests", "read_env", "inspect_host", root="tritonops"), home=home))
+    assert (found["root"], found["current"], found["by_hand"]) == (str(root), "releases/r1", "by_hand")
+    assert found["release"] == '{"id": "r1"}'
+    assert base64.b64decode(found["env"]) == b"KEY='two\nlines'\n"
+    assert found["served_env"] == ""
+    assert found["digests"].split()[1] == hashlib.sha256(b"KEY='two\nlines'\n").hexdigest()[:16]
+    assert int(found["free"]) > 0
+
+
+def test_a_seal_changes_with_a_file_and_not_with_an_exclude_file(home):
+    root = home / "tritonops"
+    model = root / "shared/triton/alpha/1/model.onnx"
+    model.parent.mkdir(parents=True)
+    model.write_text("one")
+    program = script("digests") + "cd tritonops && digests"
+    before = sh(program, home=home).stdout
+    (root / "shared/triton/.exclude").write_text("x")
+    assert sh(program, home=home).stdout == before
+    model.write_text("two")
+    assert sh(program, home=home).stdout.split()[2] != before.split()[2]
+
+
+def replace_env(home, before, content):
+    program = script(
+        "read_env",
+        "replace_env",
+        root="tritonops",
+        content=base64.b64encode(content).decode(),
+        before=hashlib.sha256(before).hexdigest(),
+        changed=45,
+    )
+    return sh(program, home=home, check=False)
+
+
+def test_the_env_file_is_replaced_whole_unless_it_changed_meanwhile(home):
+    done = replace_env(home, b"", b"A=1\n")
+    assert base64.b64decode(done.stdout) == b"A=1\n"
+    env = home / "tritonops/env"
+    assert env.stat().st_mode & 0o777 == 0o600
+    assert base64.b64decode(sh(script("read_env", "show_env", root="tritonops"), home=home).stdout) == b"A=1\n"
+    assert replace_env(home, b"another", b"A=2\n").returncode == 45
+    assert env.read_text() == "A=1\n"
+    assert [path.name for path in env.parent.iterdir()] == ["env"]
+
+
+def begin(home, label="abc", sizes=""):
+    program = script("begin_release", "missing_files", root="tritonops", label=label, sizes=sizes)
+    return answers(program, home=home)
+
+
+def test_releases_are_numbered_and_large_files_that_are_missing_are_named(home):
+    assert dict(begin(home))["id"] == "r000001-abc"
+    store = home / "tritonops/shared/.store"
+    (store / "there").write_text("12")
+    found = begin(home, sizes="there 2\nhalf 3\n")
+    assert dict(found)["id"] == "r000002-abc"
+    assert [value for key, value in found if key == "missing"] == ["half"]
+    (home / "tritonops/number").unlink()
+    assert dict(begin(home))["id"] == "r000003-abc"
+
+
+def test_a_lock_that_is_taken_is_answered_with_its_owner(home):
+    begin(home)
+    (home / "tritonops/lock").write_text('{"who": "ann"}')
+    with (home / "tritonops/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert begin(home) == [("locked", '{"who": "ann"}')]
+
+
+def receive(root, files, *, large=(), record="{}", models_toml=None):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    program = script(
+        "listing",
+        "receive_release",
+        "complete_release",
+        arguments=[word for words in large for word in words],
+        root=str(root),
+        id="r1",
+        different=45,
+        record=record,
+        wrapper="#!/bin/sh\necho it works\n",
+        has_own_models=models_toml is not None,
+        models_toml=models_toml or "",
+    )
+    # As Host.run sends it: head takes the script alone.
+    text = f"{{\n{program}\n}}".encode()
+    command = ["sh", "-c", f"exec sh -c 'eval \"$(head -c {len(text)})\"'"]
+    return subprocess.run(command, input=text + buffer.getvalue(), capture_output=True, check=False)
+
+
+def line(path, content):
+    return f"{hashlib.sha256(content).hexdigest()}  ./{path}\0".encode()
+
+
+@pytest.fixture
+def partial(home):
+    folder = home / "tritonops/releases/r1.partial"
+    (folder / "project").mkdir(parents=True)
+    (home / "tritonops/shared/.store/incoming").mkdir(parents=True)
+    return folder
+
+
+def test_a_release_is_completed_when_every_file_is_the_one_that_was_sent(home, partial):
+    root, name, big = home / "tritonops", "a 'large' $file", b"x" * 100
+    digest = hashlib.sha256(big).hexdigest()
+    (root / "shared/.store/incoming" / digest).write_bytes(big)
+    manifest = line(name, big) + line("models.toml", b"all")
+    files = {"manifest": manifest, "project/models.toml": b"all"}
+    record = json.dumps({"subject": HOSTILE})
+    done = receive(root, files, large=[(digest, "-", name)], record=record, models_toml=HOSTILE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    release = root / "releases/r1"
+    assert (release / "project" / name).read_bytes() == big
+    assert json.loads((release / "release.json").read_text()) == {"subject": HOSTILE}
+    assert (release / "project/models.toml").read_text() == f"{HOSTILE}\n"
+    assert (release / "project/.env").readlink() == Path("../../../envs/r1")
+    assert subprocess.check_output([release / "inv"]) == b"it works\n"
+    assert not partial.exists()
+
+
+def test_a_release_with_another_file_than_was_sent_is_refused_and_the_damaged_one_moved_away(home, partial):
+    root, digest = home / "tritonops", hashlib.sha256(b"sent").hexdigest()
+    (root / "shared/.store" / digest).write_bytes(b"other")
+    done = receive(root, {"manifest": line("large", b"sent")}, large=[(digest, "-", "large")])
+    assert done.returncode == 45
+    assert digest in done.stderr.decode()
+    assert partial.exists()
+    assert (root / "shared/.store/replaced" / digest).read_bytes() == b"other"
+
+
+def test_preflight_answers_what_it_is_asked(home):
+    names = ("enter_folder", "answer", "preflight", "examine")
+    program = script(*names, root="tritonops", venv="abc", image="", compose=False, gpu_in_container=False)
+    (home / "tritonops/shared/venvs/abc").mkdir(parents=True)
+    (home / "tritonops/current/project").mkdir(parents=True)
+    (home / "tritonops/current/project/ml.yml").write_text("  image: ${TRITON_IMAGE:-example/triton:1}\n")
+    found = dict(answers(program, home=home))
+    assert (found["venv"], found["image"]) == ("yes", "example/triton:1")
+    assert int(found["now"]) > 0
+    assert "engine" not in found
+
+
+def activation(home, body):
+    """Start an activation by an inv with this body, and follow it."""
+    release = home / "tritonops/releases/r1"
+    (release / "project").mkdir(parents=True, exist_ok=True)
+    (release / "project/inv").touch(mode=0o755)
+    (release / "inv").write_text(f"#!/bin/sh\n{body}\n")
+    (release / "inv").chmod(0o755)
+    values = {"root": str(home / "tritonops"), "id": "r1", "run": "0", "not_started": "44"}
+    start = script("start_activation", **values, runner="gone", by="me & you", kind="deploy", prune_models=False)
+    return sh(start + script("follow_activation", **values), home=home, check=False)
+
+
+def test_an_activation_is_started_with_its_words_and_followed_to_its_end(home):
+    done = activation(home, 'sleep 0.1; printf "%s|" "$@"; echo; echo last')
+    assert done.stdout.decode().splitlines() == ["remote.activate|r1|--by|me & you|--kind|deploy|", "last"]
+    shown = sh(script("newest_activation_log", root="tritonops"), home=home)
+    assert shown.stdout.decode().splitlines()[-1] == "last"
+
+
+def test_an_activation_that_did_not_start_cannot_be_followed(home):
+    program = script("follow_activation", root="tritonops", id="r1", run="0", not_started=44)
+    assert sh(program, home=home, check=False).returncode == 44
+
+
+def test_releases_pins_and_audit_log_are_listed(home):
+    root = home / "tritonops"
+    for name in ("r1", "r2.partial"):
+        (root / "releases" / name).mkdir(parents=True)
+        (root / "releases" / name / "release.json").write_text(f'{{"id": "{name}"}}')
+    (root / "current").symlink_to("releases/r1")
+    (root / "audit.log").write_text("{}\n")
+    (root / "releases/r1/project").mkdir()
+    (root / "releases/r1/project/models.lock").write_text("pins")
+    found = answers(script("answer", "list_releases", root="tritonops"), home=home)
+    assert found == [("current", "releases/r1"), ("release", '{"id": "r1"}'), ("activation", "")]
+    assert sh(script("audit_log", root="tritonops"), home=home).stdout == b"{}\n"
+    assert sh(script("current_pins", root="tritonops"), home=home).stdout == b"pins"
+    (root / "releases/r1/project/file").write_text("x")
+    listed = base64.b64decode(sh(script("listing", "current_files", root="tritonops"), home=home).stdout)
+    assert line("file", b"x") in listed
+
+
+def test_a_host_is_locked_and_unlocked_by_hand(home):
+    sh(script("lock_host", root="tritonops", owner='"who": "ann", "what": "disks", "pid": null}'), home=home)
+    lock = home / "tritonops/lock"
+    assert json.loads(lock.read_text())["who"] == "ann"
+    sh(script("unlock_host", root="tritonops", pid=""), home=home)
+    assert lock.read_text() == ""
+
+
+def test_unlocking_ends_the_process_of_a_deploy(home):
+    with subprocess.Popen(["sleep", "20"]) as process:
+        sh(script("unlock_host", root="tritonops", pid=process.pid), home=home)
+        assert process.wait() < 0
+
+
+@pytest.mark.parametrize("name", ["run_task", "ask_task"])
+def test_a_task_gets_its_words_and_gives_its_exit_code(home, name):
+    inv = home / "tritonops/current/inv"
+    inv.parent.mkdir()
+    inv.write_text('#!/bin/sh\nprintf "%s|" "$@"; exit 3\n')
+    inv.chmod(0o755)
+    done = sh(script(name, root="tritonops", arguments=["triton.load", HOSTILE]), home=home, check=False)
+    assert (done.returncode, done.stdout.decode()) == (3, f"triton.load|{HOSTILE}|")
+
+
+def test_the_process_that_serves_is_named_by_its_id_and_its_start(home):
+    pid_file = home / "tritonops/shared/.server/triton.pid"
+    pid_file.parent.mkdir(parents=True)
+    pid_file.write_text(json.dumps({"pid": os.getpid()}))
+    program = script("answer", "server_process", "prove_release", root="tritonops", runtime="embedded", port=8001)
+    started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    assert dict(answers(program, home=home))["server"] == f"pid {os.getpid()}, started {started}"
+    pid_file.unlink()
+    assert dict(answers(program, home=home))["server"] == ""

@@ -1,0 +1,5 @@
+#!/bin/sh
+# shellcheck disable=SC2154 # root
+cd -- "$HOME" || exit
+cd -- "$root" 2>/dev/null || exit 0
+cat audit.log 2>/dev/null || true

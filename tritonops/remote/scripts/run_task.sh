@@ -1,0 +1,7 @@
+#!/bin/sh
+# shellcheck disable=SC2154 # root; arguments: the task and its options
+# The task ends with the connection: $PPID is the sshd of this session.
+"$root/current/inv" "$@" &
+task=$!
+{ tail --pid="$PPID" -f /dev/null; kill "$task"; } >/dev/null 2>&1 &
+wait "$task"
