@@ -1,0 +1,86 @@
+"""Tasks of the collection `triton` that ask models."""
+
+from __future__ import annotations
+
+from invoke import Context
+
+from tasks.shared.checkout import project
+from tasks.shared.options import file_path, integer, names
+from tasks.shared.server import (
+    JSON,
+    SERVER,
+    connect,
+    timeout_of,
+)
+from tasks.shared.task import task
+from tasks.shared.terminal import note, print_json, print_table
+from tasks.shared.triton_output import show_answer
+
+MODEL = {"model": "Name of the model."}
+VERSION = {"version": "Version of the model (default: the one that Triton chooses)."}
+
+
+@task(
+    help=MODEL
+    | VERSION
+    | {"input": "A .json or .npz file of input names and values; zeros otherwise."}
+    | {"timeout": "Seconds that it may take; 60 otherwise."}
+    | {"top": "Only the N largest values of each output, with their labels."}
+    | {"max-responses": "Stop after N responses of a decoupled model (default: 100)."}
+    | SERVER
+    | JSON,
+    positional=["model"],
+)
+def infer(
+    c: Context,
+    model: str,
+    version: str | None = None,
+    input: str | None = None,
+    timeout: str | None = None,
+    top: str | None = None,
+    max_responses: str | None = None,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
+    """Ask a model and print its outputs."""
+    from tritonops.triton.infer import INFER_TIMEOUT, MAX_RESPONSES, infer
+
+    with connect(url, host) as client:
+        answer = infer(
+            client,
+            model,
+            version=integer("--version", version, at_least=1),
+            inputs=file_path("--input", input),
+            timeout=timeout_of(timeout, INFER_TIMEOUT),
+            max_responses=integer("--max-responses", max_responses, at_least=1) or MAX_RESPONSES,
+            top=integer("--top", top, at_least=1),
+        )
+    show_answer(model, answer, json=json)
+
+
+@task(
+    help={"model": "Only this model; several times, or as a comma-separated list."} | SERVER | JSON,
+    iterable=["model"],
+)
+def smoke(
+    c: Context,
+    model: list[str],
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
+    """Run the smoke tests of triton-config/<model>/smoke.json."""
+    from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
+
+    tests = find_smoke_tests(project().settings.config_dir, names(model))
+    with connect(url, host) as client:
+        results = run_smoke_tests(client, tests)
+    if json:
+        print_json(results)
+    elif not results:
+        note(f"{project().settings.config_dir} has no smoke tests")
+    else:
+        rows = [(result.model, "no" if result.problems else "yes", result.seconds) for result in results]
+        print_table(["model", "passed", "seconds"], rows)
+    raise_if_failed(results)

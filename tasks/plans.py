@@ -1,0 +1,84 @@
+"""Tasks of the collection `triton` that compare models.toml, the disk and the server."""
+
+from __future__ import annotations
+
+from invoke import Context
+
+from tasks.shared.checkout import project
+from tasks.shared.options import names
+from tasks.shared.server import (
+    JSON,
+    SERVER,
+    YES,
+    connect,
+    on_the_host,
+    timeout_of,
+)
+from tasks.shared.task import task
+from tasks.shared.terminal import confirm, note
+from tasks.shared.triton_output import show_plan, show_result
+
+PLAN = {
+    "include": "Only this model; several times, or as a comma-separated list.",
+    "cpu": "The CPU configs; otherwise one that is right for either stays, and any other becomes the GPU one.",
+    "prune": "What models.toml does not have goes out of service, and to the disabled models.",
+}
+
+
+@task(help=PLAN | SERVER | JSON, iterable=["include"])
+@on_the_host("triton.plan")
+def plan(
+    c: Context,
+    include: list[str],
+    cpu: bool = False,
+    prune: bool = False,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
+    """Compare models.toml, the disk and the server: exit 4 if anything is to be done."""
+    from tritonops.triton.plan.make_plan import make_plan
+    from tritonops.triton.plan.plan import raise_if_different
+
+    with connect(url, host) as client:
+        made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
+    show_plan(made, json=json)
+    raise_if_different(made)
+
+
+@task(
+    help=PLAN | {"timeout": "Seconds that one load may take; 600 otherwise."} | YES | SERVER | JSON,
+    iterable=["include"],
+)
+@on_the_host("triton.apply")
+def apply(
+    c: Context,
+    include: list[str],
+    cpu: bool = False,
+    prune: bool = False,
+    yes: bool = False,
+    timeout: str | None = None,
+    url: str | None = None,
+    host: str | None = None,
+    json: bool = False,
+) -> None:
+    """Make the disk and the server what models.toml says; what is so already is left alone."""
+    from tasks.shared.progress import download_progress
+    from tritonops.triton.apply import apply, raise_unless_applied
+    from tritonops.triton.load import LOAD_TIMEOUT
+    from tritonops.triton.plan.make_plan import make_plan
+
+    within = timeout_of(timeout, LOAD_TIMEOUT)
+    with connect(url, host) as client:
+        made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
+        if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
+            return
+        with download_progress(quiet=json) as progress:
+            on_step = _silent if json else note
+            result = apply(project(), client, made, timeout=within, on_step=on_step, progress=progress)
+    show_result(result, json=json)
+    raise_unless_applied(result)
+
+
+def _silent(message: str) -> None:
+    """With --json, stderr is for warnings."""
