@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from tritonops.models.configs.rendering import Wishes
 
 WISHES = {
-    "max-batch-size": "The largest batch; otherwise 8 where the graph's batch varies, and 0 where it does not.",
-    "dynamic-batching": "Let Triton join requests that wait.",
-    "warmup": "Infer zeros once at load time; a dimension that varies is 1 there.",
-    "labels": "A file with the name of one class a line, for the first output.",
+    "max-batch-size": "Maximum batch size (default: 8 if the graph takes batches, else 0).",
+    "dynamic-batching": "Enable dynamic batching.",
+    "warmup": "Add a warm-up request of zeros (dynamic dimensions are 1).",
+    "labels": "File of class names, one a line, for the first output.",
 }
 
 
 @task(
     name="generate-config",
-    help={"model": "The model's name."} | WISHES | {"overwrite": "Write configs anew that are there."},
+    help={"model": "Name of the model."} | WISHES | {"overwrite": "Overwrite existing configs."},
     positional=["model"],
 )
 def generate_config(
@@ -38,7 +38,7 @@ def generate_config(
     labels: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write the CPU and the GPU config of a model from its ONNX graph on disk."""
+    """Generate configs from a model's ONNX graph."""
     from tritonops.models.generate_config import generate_configs
 
     files = generate_configs(
@@ -49,7 +49,7 @@ def generate_config(
     )
     for file in files:
         print(file)
-    note(f"Look them over; `inv models.config --include {model}` copies one to the model.")
+    note(f"Review them, then: inv models.config --include {model}")
 
 
 def _wishes(max_batch_size: str | None, labels: str | None, *, dynamic_batching: bool, warmup: bool) -> Wishes:
@@ -64,17 +64,17 @@ def _wishes(max_batch_size: str | None, labels: str | None, *, dynamic_batching:
 
 @task(
     help={
-        "model": "The name that Triton shall know it by.",
-        "repo-id": "From this repository of the Hugging Face Hub: owner/name.",
-        "file": "The model's file in the repository.",
-        "subfolder": "The model's folder in the repository, where it is more than one file.",
-        "revision": "A branch, a tag or a commit of the repository; main otherwise.",
-        "url": "From this URL, with --sha256.",
-        "sha256": "What the file at the URL must hash to.",
-        "path": "From this file or folder of this machine.",
-        "version": "Triton's version; the next free one otherwise.",
-        "local-name": "What the file or folder is called on disk; model.onnx otherwise.",
-        "cpu": "Give it the CPU config; the GPU one otherwise.",
+        "model": "Model name in Triton.",
+        "repo-id": "Repository of the Hugging Face Hub: owner/name.",
+        "file": "Path of the model file in the repository.",
+        "subfolder": "Path of the model folder in the repository, for a model of several files.",
+        "revision": "Branch, tag or commit of the repository (default: main).",
+        "url": "URL of the model file; needs --sha256.",
+        "sha256": "SHA-256 of the file at the URL.",
+        "path": "File or folder of this machine.",
+        "version": "Version number (default: the next free one).",
+        "local-name": "Name of the file or folder on disk (default: model.onnx).",
+        "cpu": "Use the CPU config (default: the GPU one).",
     }
     | WISHES,
     positional=["model"],
@@ -97,7 +97,7 @@ def add(
     warmup: bool = False,
     labels: str | None = None,
 ) -> None:
-    """Add a model to models.toml, pinned; download it, and give it a config."""
+    """Add, pin and download a model."""
     from tasks.shared.progress import download_progress
     from tritonops.models.add import add_model
 
@@ -125,22 +125,22 @@ def add(
         )
     print(added.entry.label)
     for config in added.configs:
-        note(f"written from the graph: {config}")
+        note(f"generated from the graph: {config}")
     note(added.note or f"`inv triton.load {quote(model)}` loads it into a running server.")
 
 
 @task(
     help={
-        "model": "The model's name.",
-        "version": "Only this version; every one otherwise.",
-        "files": "Remove its files too, and its configs with the last version. "
-        ".store/replaced/ keeps those that were not downloaded.",
-        "yes": "Do not ask.",
+        "model": "Name of the model.",
+        "version": "Only this version (default: all).",
+        "files": "Remove its files too, and its configs with the last version; "
+        "files that were not downloaded move to .store/replaced/.",
+        "yes": "Do not ask for confirmation.",
     },
     positional=["model"],
 )
 def remove(c: Context, model: str, version: str | None = None, files: bool = False, yes: bool = False) -> None:
-    """Take a model out of models.toml and models.lock, and from the disk where that is asked for."""
+    """Remove a model from models.toml and models.lock."""
     from tritonops.models.dependents import needed_by
     from tritonops.models.remove import plan_removal, remove_model
 
@@ -148,8 +148,8 @@ def remove(c: Context, model: str, version: str | None = None, files: bool = Fal
     folders = "".join(f"\n  {folder}" for folder in removal.folders)
     needed = needed_by(project(), model) if removal.folders else ""
     labels = ", ".join(entry.label for entry in removal.entries)
-    kept = "Files that were not downloaded are kept in .store/replaced/."
-    question = f"{needed} Remove {labels}, and from the disk:{folders}\n{kept} Go ahead?".lstrip()
+    kept = "Files that were not downloaded are moved to .store/replaced/."
+    question = f"{needed} Remove {labels}, and from the disk:{folders}\n{kept} Continue?".lstrip()
     if folders and not confirm(question, yes=yes):
         return
     remove_model(project(), removal)

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from tritonops.compose.serving import ServingResult
 
 FILES = {
-    "cpu": "Use ml.yml; otherwise COMPOSE_FILE where it is set, or docker-compose.yml.",
-    "service": 'The service of Triton in those files; "triton" otherwise.',
+    "cpu": "Use ml.yml (default: COMPOSE_FILE, or docker-compose.yml).",
+    "service": "Name of Triton's service in those files (default: triton).",
 }
 TIMEOUT = {
-    "timeout": "Seconds that loading the models may take (default: 600).",
-    "model-timeout": "Seconds for the load of one model (default: 60, more for large files).",
+    "timeout": "Timeout of the start with all loads, in seconds (default: 600).",
+    "model-timeout": "Timeout of one model's load, in seconds (default: 60, more for large files).",
 }
 JSON = {"json": "Print one JSON document."}
-BUILD = {"build": "Build the image first, where the files say how; otherwise only a missing one is built."}
+BUILD = {"build": "Build the image first, if the files have a build section (default: only a missing one)."}
 
 
 @task(help=FILES | TIMEOUT | JSON | BUILD)
@@ -39,7 +39,7 @@ def up(
     json: bool = False,
     build: bool = False,
 ) -> None:
-    """Start Triton, wait until it has loaded every model, and list them."""
+    """Start Triton, and wait for its models."""
     _up(_service(cpu, service), timeout, model_timeout, json=json, build=build)
 
 
@@ -52,13 +52,13 @@ def restart(
     model_timeout: str | None = None,
     json: bool = False,
 ) -> None:
-    """Stop Triton and start it again with the settings as they are now, wait as `up` does, and list the models."""
+    """Restart Triton with the current settings."""
     _up(_service(cpu, service), timeout, model_timeout, json=json, recreate=True)
 
 
 @task(help=FILES)
 def down(c: Context, cpu: bool = False, service: str | None = None) -> None:
-    """Stop Triton once it has answered the requests under way, and remove its container."""
+    """Stop Triton after its in-flight requests; remove the container."""
     from tritonops.compose import service as compose
 
     compose.down(_service(cpu, service), watch=note)
@@ -67,9 +67,9 @@ def down(c: Context, cpu: bool = False, service: str | None = None) -> None:
 @task(
     help=FILES
     | {
-        "follow": "Go on until Ctrl-C.",
-        "tail": "How many of the last lines; all of them otherwise.",
-        "since": "From here on: a time, or how long ago, like 10m.",
+        "follow": "Follow the output (Ctrl-C to stop).",
+        "tail": "Number of lines from the end (default: all).",
+        "since": "Only lines after this time, or of the last 10m, 2h, ...",
     }
 )
 def logs(
@@ -80,7 +80,7 @@ def logs(
     tail: str | None = None,
     since: str | None = None,
 ) -> None:
-    """Print what Triton wrote."""
+    """Print Triton's log."""
     from tritonops.compose import service as compose
 
     try:
@@ -92,7 +92,7 @@ def logs(
 
 @task(help=FILES | JSON)
 def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = False) -> None:
-    """Show the container: its state, health and ports."""
+    """Show the container's state, health and ports."""
     from tritonops.compose.service import containers, settle
 
     chosen = _service(cpu, service)
@@ -105,9 +105,9 @@ def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = F
         print_table(["container", "image", "state", "health", "ports"], cells)
 
 
-@task(help=FILES | {"timeout": "Seconds that the pull may take (default: no limit)."})
+@task(help=FILES | {"timeout": "Timeout in seconds (default: none)."})
 def pull(c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None) -> None:
-    """Fetch the image; `up` then starts the new one."""
+    """Pull the image."""
     from tritonops.compose import service as compose
 
     limit = seconds("--timeout", timeout)
@@ -117,12 +117,12 @@ def pull(c: Context, cpu: bool = False, service: str | None = None, timeout: str
 @task(
     name="build-cpu",
     help={
-        "base-image": "A slim Python 3.11 or 3.12 to build on; the one in docker/triton-cpu/Dockerfile otherwise.",
-        "tag": "The image's name; localhost/triton-cpu otherwise.",
+        "base-image": "Slim Python 3.11 or 3.12 image to build on (default: the one in docker/triton-cpu/Dockerfile).",
+        "tag": "Name of the image (default: localhost/triton-cpu).",
     },
 )
 def build_cpu(c: Context, base_image: str | None = None, tag: str | None = None) -> None:
-    """Build the small CPU image from the locked wheels."""
+    """Build the CPU image from the locked wheels."""
     from tritonops.compose.build_cpu import CPU_IMAGE, ImageSource, build
     from tritonops.compose.engine.docker import Docker
 

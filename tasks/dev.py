@@ -16,14 +16,14 @@ from tritonops.errors import InputError, TritonOpsError
 
 @task(
     help={
-        "path": "Only these test files or folders; may be given several times.",
+        "path": "Only these test files or folders. Repeatable, or comma-separated.",
         "select": "Only tests whose names match this pytest -k expression.",
-        "serial": "In one process, with output as it comes.",
+        "serial": "Run in one process, and show output immediately.",
     },
     iterable=["path"],
 )
 def test(c: Context, path: list[str], select: str | None = None, serial: bool = False) -> None:
-    """Run the tests against real parts, in parallel."""
+    """Run the tests in parallel."""
     command = [sys.executable, "-m", "pytest", *(names(path) or ["tests"])]
     # In the order of the folders: xdist would leave the files with few tests for the end, and those of tests/compose,
     # where each test takes seconds, would run on one worker then.
@@ -34,8 +34,8 @@ def test(c: Context, path: list[str], select: str | None = None, serial: bool = 
 
 @task()
 def lint(c: Context) -> None:
-    """Check style, format, shell programs and layers."""
-    _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format mends most of it.")
+    """Check style, shell programs and import contracts."""
+    _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format fixes most of it.")
     _run([sys.executable, "-m", "ruff", "format", "--check"], "not formatted", hint="Run ./inv format.")
     programs = [*(PROJECT / "tritonops/remote/scripts").glob("*.sh"), PROJECT / "inv", *(PROJECT / ".ci").iterdir()]
     _run([_script("shellcheck"), *map(str, sorted(programs))], "shellcheck found something")
@@ -44,24 +44,24 @@ def lint(c: Context) -> None:
 
 @task(name="format")
 def format_(c: Context) -> None:
-    """Format the code, and mend what ruff can mend."""
-    _run([sys.executable, "-m", "ruff", "check", "--fix", "--quiet"], "ruff found what it cannot mend")
+    """Format the code, and fix what ruff can fix."""
+    _run([sys.executable, "-m", "ruff", "check", "--fix", "--quiet"], "ruff found what it cannot fix")
     _run([sys.executable, "-m", "ruff", "format", "--quiet"], "ruff could not format")
 
 
 @task()
 def typecheck(c: Context) -> None:
-    """Check the types, strictly."""
+    """Check the types."""
     _run([sys.executable, "-m", "mypy"], "mypy found something")
 
 
 @task(
-    help={"name": "Which benchmark: a folder or file of benchmarks/.", "arg": "Passed on to it; several times."},
+    help={"name": "Name of a file in benchmarks/.", "arg": "Argument of the benchmark. Repeatable."},
     positional=["name"],
     iterable=["arg"],
 )
 def bench(c: Context, name: str, arg: list[str]) -> None:
-    """Run a program of benchmarks/, which compares us with the alternatives and prints ratios."""
+    """Run a benchmark."""
     known = {path.stem: path for path in sorted((PROJECT / "benchmarks").glob("[a-z]*.py"))}
     if name not in known:
         raise InputError(f"benchmarks/ has no {name!r}", hint=f"It has: {', '.join(known)}.")
@@ -70,7 +70,7 @@ def bench(c: Context, name: str, arg: list[str]) -> None:
 
 @task(help={"json": "Print one JSON document."})
 def doctor(c: Context, json: bool = False) -> None:
-    """Look at all that this machine needs to download, serve and deploy, and say what to do about what is missing."""
+    """Check what this machine needs."""
     from tritonops.doctor import can_serve, examine
 
     findings = examine(project())
@@ -87,13 +87,13 @@ def doctor(c: Context, json: bool = False) -> None:
 
 @task()
 def engine(c: Context) -> None:
-    """Install and start a Docker engine with Compose on a Debian machine, and build the small CPU image."""
+    """Set up a Docker engine and the CPU image on Debian."""
     _run([str(PROJECT / ".ci" / "engine")], "the Docker engine could not be set up")
 
 
-@task(help={"upgrade": "Take the newest releases that fit, not the locked ones."})
+@task(help={"upgrade": "Take the newest releases that fit (default: keep locked ones)."})
 def relock(c: Context, upgrade: bool = False) -> None:
-    """Lock the requirements again, with hashes, from pyproject.toml."""
+    """Lock the Python requirements."""
     folder = PROJECT / "requirements"
     for target, options in {
         "dev": ["pyproject.toml", "--extra", "embedded", "--group", "dev"],

@@ -23,9 +23,9 @@ VERSION = {"version": "Version of the model (default: the one that Triton choose
 @task(
     help=MODEL
     | VERSION
-    | {"input": "A .json or .npz file of input names and values; zeros otherwise."}
-    | {"timeout": "Seconds that it may take; 60 otherwise."}
-    | {"top": "Only the N largest values of each output, with their labels."}
+    | {"input": "A .json or .npz file of inputs by name (default: zeros)."}
+    | {"timeout": "Timeout in seconds (default: 60)."}
+    | {"top": "Show only the N largest values of each output, with labels."}
     | {"max-responses": "Stop after N responses of a decoupled model (default: 100)."}
     | SERVER
     | JSON,
@@ -43,7 +43,7 @@ def infer(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Ask a model and print its outputs."""
+    """Run an inference."""
     from tritonops.triton.infer import INFER_TIMEOUT, MAX_RESPONSES, infer
 
     with connect(url, host) as client:
@@ -60,8 +60,9 @@ def infer(
 
 
 @task(
-    help={"model": "Only this model; several times, or as a comma-separated list."} | SERVER | JSON,
+    help={"model": "Only this model. Repeatable, or comma-separated."} | SERVER | JSON,
     iterable=["model"],
+    words="model",
 )
 def smoke(
     c: Context,
@@ -70,7 +71,7 @@ def smoke(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Run the smoke tests of triton-config/<model>/smoke.json."""
+    """Run smoke tests of models."""
     from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
     tests = find_smoke_tests(project().settings.config_dir, names(model))

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "generate_config", "remove"]  # tasks of this collection, too
 
-INCLUDE = {"include": "Only this model; several times, or as a comma-separated list."}
+INCLUDE = {"include": "Only this model. Repeatable, or comma-separated."}
 
 
 @task(name="list", help={"json": "Print one JSON document."})
 def list_(c: Context, json: bool = False) -> None:
-    """Compare models.toml with the disk: each version, its source, and what is installed."""
+    """List declared and installed model versions."""
     from tritonops.models.list import list_versions
 
     found = list_versions(project())
@@ -57,7 +57,7 @@ def list_(c: Context, json: bool = False) -> None:
 
 
 def _installed(installed: bool, problem: TritonOpsError | None) -> str | None:
-    """Tell what is installed from what its source holds by now."""
+    """Mark an installed version whose source has changed since."""
     from tritonops.errors import SourceChangedError
 
     yes = _yes(installed)
@@ -72,9 +72,9 @@ def _yes(value: bool | None) -> str | None:
     name="download",
     help=INCLUDE
     | {
-        "jobs": "Connections at most; 64 otherwise.",
-        "overwrite": "Replace installed versions whose files are not the pinned ones.",
-        "verify": "Hash everything installed again, and replace what is wrong.",
+        "jobs": "Maximum number of connections (default: 64).",
+        "overwrite": "Replace installed versions that differ from their pin.",
+        "verify": "Hash all installed files again, and replace damaged ones.",
         "json": "Print one JSON document and no progress.",
     },
     iterable=["include"],
@@ -87,7 +87,7 @@ def download_(
     verify: bool = False,
     json: bool = False,
 ) -> None:
-    """Download models into triton/, verified, and pin them in models.lock."""
+    """Download and verify models."""
     from tasks.shared.progress import download_progress
     from tritonops.models.download import download, raise_unless_done
 
@@ -108,22 +108,23 @@ def download_(
 
 
 def _summary(result: DownloadResult) -> str:
-    return (
-        f"{len(result.downloaded)} downloaded, {len(result.skipped)} there already, {len(result.failed)} failed: "
-        f"{size(result.bytes)} in {result.seconds:.1f} s"
-    )
+    if not (result.downloaded or result.failed):
+        return f"Up to date: {len(result.skipped)} model versions"
+    counts = {"downloaded": result.downloaded, "up to date": result.skipped, "failed": result.failed}
+    said = ", ".join(f"{len(labels)} {what}" for what, labels in counts.items() if labels)
+    return f"{said} ({size(result.bytes)} in {result.seconds:.1f} s)"
 
 
 @task(
     help={
-        "include": "Pin this model again, whatever its pin says; several times, or as a comma-separated list.",
-        "check": "Change nothing; exit 4 where models.lock does not agree with models.toml or with local files.",
+        "include": "Resolve this model again, even if it is pinned. Repeatable, or comma-separated.",
+        "check": "Change nothing; exit 4 if models.lock differs from models.toml or from local files.",
         "json": "Print one JSON document.",
     },
     iterable=["include"],
 )
 def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
-    """Pin models to commits, sizes and SHA-256 in models.lock, where they are not pinned yet."""
+    """Pin models in models.lock."""
     from tasks.shared.progress import download_progress
     from tritonops.models.lock import check_lock, lock_models
 
@@ -138,9 +139,9 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
         note(f"{len(result.locked)} locked, {len(result.kept)} kept: {project().settings.lock_path}")
 
 
-@task(help={"yes": "Do not ask."})
+@task(help={"yes": "Do not ask for confirmation."})
 def prune(c: Context, yes: bool = False) -> None:
-    """Delete replaced files, and stored ones without a reference."""
+    """Delete unreferenced and replaced files of the store."""
     from tasks.shared.progress import download_progress
     from tritonops.models.prune import delete_garbage, find_garbage
 
@@ -151,19 +152,19 @@ def prune(c: Context, yes: bool = False) -> None:
         if found.files and confirm("Delete them?", yes=yes):
             deleted = delete_garbage(project(), found, progress)
             if kept := len(found.files) - len(deleted.files):
-                note(f"{kept} of them came into use meanwhile and are kept")
+                note(f"{kept} of them are in use by now, and were kept")
 
 
 @task(
     help=INCLUDE
     | {
-        "cpu": "The CPU configs; the GPU ones otherwise.",
-        "overwrite": "Replace configs on disk that differ. A policy set with triton.serve stays.",
+        "cpu": "Copy the CPU configs (default: the GPU ones).",
+        "overwrite": "Replace configs on disk that differ. A version policy set by triton.serve is kept.",
     },
     iterable=["include"],
 )
 def config(c: Context, include: list[str], cpu: bool = False, overwrite: bool = False) -> None:
-    """Copy configs from triton-config/ to the models; show how one on disk differs."""
+    """Copy configs from triton-config/ to the models."""
     from tritonops.models.config import copy_configs, raise_unless_done
 
     outcomes = copy_configs(project(), variant="cpu" if cpu else "gpu", include=names(include), overwrite=overwrite)
@@ -185,9 +186,9 @@ def _show(outcome: ConfigOutcome) -> None:
 @task(
     help=INCLUDE
     | {
-        "cpu": "The CPU configs alone; both otherwise.",
-        "gpu": "The GPU configs alone; both otherwise.",
-        "image": "The image to judge by, or its tag; TRITON_IMAGE, or else the default image, otherwise.",
+        "cpu": "Check the CPU configs only (default: both).",
+        "gpu": "Check the GPU configs only (default: both).",
+        "image": "Image to check against, or its tag (default: TRITON_IMAGE, or NVIDIA's current image).",
         "json": "Print one JSON document.",
     },
     iterable=["include"],
@@ -195,7 +196,7 @@ def _show(outcome: ConfigOutcome) -> None:
 def check(
     c: Context, include: list[str], cpu: bool = False, gpu: bool = False, image: str | None = None, json: bool = False
 ) -> None:
-    """Find what Triton would refuse, or serve otherwise than meant, without a server."""
+    """Validate configs and models offline."""
     from tritonops.models.check import Checked
     from tritonops.models.check import check as check_models
     from tritonops.models.rules.finding import raise_on_errors
@@ -204,7 +205,7 @@ def check(
     checked = Checked.of(project(), image=image, variants=variants)
     findings = check_models(checked, include=names(include))
     if checked.image.release is None:
-        note(f"{checked.image.name} is no release of NVIDIA's: backends and ONNX Runtime were not checked")
+        note(f"{checked.image.name} is not an NVIDIA release: backends and ONNX Runtime versions were not checked")
     if json:
         print_json(findings)
     else:
@@ -217,14 +218,14 @@ def _show_findings(findings: Sequence[Finding]) -> None:
         print(f"{finding.severity}: {finding.model}: {finding.what} [{finding.code}]")
         for file in finding.files:
             print(f"    in {file}")
-        print(f"    {finding.why}\n    to mend it: {finding.fix}")
+        print(f"    {finding.why}\n    fix: {finding.fix}")
     if not findings:
         note("nothing found")
 
 
-@task(help={"model": "The model's name."}, positional=["model"])
+@task(help={"model": "Name of the model."}, positional=["model"])
 def enable(c: Context, model: str) -> None:
-    """Show a disabled model to Triton again: move it from triton-disabled/ to triton/."""
+    """Move a model back to triton/."""
     from tritonops.models.enable import enable_model
 
     print(enable_model(project(), model))
@@ -232,16 +233,19 @@ def enable(c: Context, model: str) -> None:
 
 
 @task(
-    help={"model": "The model's name.", "yes": "Do not ask, also where an ensemble or another model needs it."},
+    help={
+        "model": "Name of the model.",
+        "yes": "Do not ask for confirmation, even if an ensemble or another model needs it.",
+    },
     positional=["model"],
 )
 def disable(c: Context, model: str, yes: bool = False) -> None:
-    """Hide a model from Triton: move it from triton/ to triton-disabled/."""
+    """Hide a model from Triton, in triton-disabled/."""
     from tritonops.models.dependents import needed_by
     from tritonops.models.disable import disable_model
 
     needed = needed_by(project(), model)
-    if needed and not confirm(f"{needed} Go ahead?", yes=yes):
+    if needed and not confirm(f"{needed} Continue?", yes=yes):
         return
     print(disable_model(project(), model))
-    note(f"A running server goes on serving it until `inv triton.unload {quote(model)}`.")
+    note(f"A running server serves it until `inv triton.unload {quote(model)}`.")

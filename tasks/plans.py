@@ -19,9 +19,9 @@ from tasks.shared.terminal import confirm, note
 from tasks.shared.triton_output import show_plan, show_result
 
 PLAN = {
-    "include": "Only this model; several times, or as a comma-separated list.",
-    "cpu": "The CPU configs; otherwise one that is right for either stays, and any other becomes the GPU one.",
-    "prune": "What models.toml does not have goes out of service, and to the disabled models.",
+    "include": "Only this model. Repeatable, or comma-separated.",
+    "cpu": "Use CPU configs (default: keep a config that matches a variant, else use the GPU one).",
+    "prune": "Unload and disable models that models.toml does not declare.",
 }
 
 
@@ -36,7 +36,7 @@ def plan(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Compare models.toml, the disk and the server: exit 4 if anything is to be done."""
+    """Preview changes to disk and server (exit 4 if any)."""
     from tritonops.triton.plan.make_plan import make_plan
     from tritonops.triton.plan.plan import raise_if_different
 
@@ -47,7 +47,7 @@ def plan(
 
 
 @task(
-    help=PLAN | {"timeout": "Seconds that one load may take; 600 otherwise."} | YES | SERVER | JSON,
+    help=PLAN | {"timeout": "Timeout of one load, in seconds (default: 600)."} | YES | SERVER | JSON,
     iterable=["include"],
 )
 @on_the_host("triton.apply")
@@ -62,7 +62,7 @@ def apply(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Make the disk and the server what models.toml says; what is so already is left alone."""
+    """Bring disk and server in line with models.toml."""
     from tasks.shared.progress import download_progress
     from tritonops.triton.apply import apply, raise_unless_applied
     from tritonops.triton.load import LOAD_TIMEOUT
@@ -71,7 +71,7 @@ def apply(
     within = timeout_of(timeout, LOAD_TIMEOUT)
     with connect(url, host) as client:
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
-        if made.pruned and not confirm(f"Take out of service: {', '.join(made.pruned)}?", yes=yes):
+        if made.pruned and not confirm(f"Unload and disable {', '.join(made.pruned)}?", yes=yes):
             return
         with download_progress(quiet=json) as progress:
             on_step = _silent if json else note
@@ -81,4 +81,4 @@ def apply(
 
 
 def _silent(message: str) -> None:
-    """With --json, stderr is for warnings."""
+    """Report no steps: with --json, stderr is for warnings."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @task(help={"stop": "Stop the server of an earlier quickstart."})
 def quickstart(c: Context, stop: bool = False) -> None:
-    """Serve a small model with a real Triton on this machine, and ask it."""
+    """Serve a small model on this machine, and query it."""
     if stop:
         _stop()
         return
@@ -38,13 +38,13 @@ def quickstart(c: Context, stop: bool = False) -> None:
 
 
 _WHAT_NEXT = """
-The server stays up. To go on with it:
+The server keeps running. Next steps:
   $ . {env}
   $ {inv} server.status        the process, its addresses, its models
-  $ {inv} triton.stats         what it has answered
-  $ {inv} triton.smoke         does it still answer as it should?
-  $ {inv} --list               all there is
-Stop it with `{inv} quickstart --stop`; `rm -r {home}` then leaves nothing behind.
+  $ {inv} triton.stats         inference statistics
+  $ {inv} triton.smoke         run its smoke test
+  $ {inv} --list               all tasks
+Stop it with `{inv} quickstart --stop`; `rm -r {home}` removes the rest.
 Your own models go into models.toml: see README.md."""
 
 
@@ -61,10 +61,12 @@ def _show(answer: Prediction) -> None:
 def _stop() -> None:
     from tritonops.server.quickstart import stop
 
-    note("The quickstart's server is down." if stop(project().settings) else "The quickstart's server is not up.")
+    note(
+        "The quickstart's server is stopped." if stop(project().settings) else "The quickstart's server is not running."
+    )
 
 
 def _typed(path: Path) -> str:
-    """Write a path as it can be typed where the person is: `./inv`, `../inv`."""
+    """Write a path relative to the working directory: `./inv`, `../inv`."""
     relative = os.path.relpath(path)
     return shlex.quote(relative if os.sep in relative else f"./{relative}")

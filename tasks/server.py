@@ -18,36 +18,36 @@ if TYPE_CHECKING:
 
 JSON = {"json": "Print one JSON document."}
 START_TIMEOUT = {
-    "timeout": "Seconds for the start with all its loads (default: 600).",
-    "model-timeout": "Seconds for the load of one model (default: 60, more for large files).",
+    "timeout": "Timeout of the start with all loads, in seconds (default: 600).",
+    "model-timeout": "Timeout of one model's load, in seconds (default: 60, more for large files).",
 }
 STOP_TIMEOUT = {"timeout": "Seconds to wait for requests under way before it is killed; 40 otherwise."}
 
 
 @task(help=START_TIMEOUT | JSON)
 def up(c: Context, timeout: str | None = None, model_timeout: str | None = None, json: bool = False) -> None:
-    """Start Triton over the models directory, load every model, and list them."""
+    """Start Triton, and load all models."""
     _start(project().settings, seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
     _show(project().settings, json=json)
 
 
 @task(help=STOP_TIMEOUT)
 def down(c: Context, timeout: str | None = None) -> None:
-    """Stop Triton once it has answered the requests under way."""
+    """Stop Triton after its in-flight requests."""
     _stop(project().settings, seconds("--timeout", timeout))
 
 
 @task(help=START_TIMEOUT | JSON)
 def restart(c: Context, timeout: str | None = None, model_timeout: str | None = None, json: bool = False) -> None:
-    """Stop Triton and start it again, with the settings as they are now."""
+    """Restart Triton with the current settings."""
     _stop(project().settings, None)
     _start(project().settings, seconds("--timeout", timeout), seconds("--model-timeout", model_timeout), quiet=json)
     _show(project().settings, json=json)
 
 
-@task(help={"lines": "How many of the last lines; 100 otherwise.", "follow": "Go on until Ctrl-C."})
+@task(help={"lines": "Number of lines from the end (default: 100).", "follow": "Follow the output (Ctrl-C to stop)."})
 def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
-    """Print the end of Triton's log."""
+    """Print Triton's log."""
     import subprocess
 
     from tritonops.server.embedded import log_path
@@ -60,7 +60,7 @@ def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
 
 @task(help=JSON)
 def status(c: Context, json: bool = False) -> None:
-    """Show whether Triton is up, where it listens, and its models."""
+    """Show state, addresses and models of Triton."""
     _show(project().settings, json=json)
 
 
@@ -71,7 +71,7 @@ def _start(options: Settings, timeout: float | None, model_timeout: float | None
 
     fetch_libpython(note)
     if running := embedded.find(options.server_dir):
-        note(f"Triton is up already, process {running.process.pid}. `inv server.restart` starts it anew.")
+        note(f"Triton is already running (pid {running.process.pid}). To restart it: inv server.restart")
     elif not quiet:
         note(f"Starting Triton and loading the models of {options.models_dir}")
     ports = Ports(options.http_port, options.grpc_port, options.metrics_port)
@@ -90,15 +90,15 @@ def _stop(options: Settings, timeout: float | None) -> None:
 
     server = embedded.find(options.server_dir)
     if server is None:
-        note("Triton is not up.")
+        note("Triton is not running.")
     elif embedded.stop(server, timeout=embedded.STOP_TIMEOUT if timeout is None else timeout):
-        note(f"Triton is down; it was process {server.process.pid}.")
+        note(f"Triton is stopped (pid {server.process.pid}).")
     else:
-        note(f"Triton, process {server.process.pid}, did not end in time and was killed.")
+        note(f"Triton (pid {server.process.pid}) did not stop in time, and was killed.")
 
 
 def _show(options: Settings, *, json: bool) -> None:
-    """A model that is not served is an error, after the table that has the others."""
+    """Show the models, and raise for those that are not served."""
     from tritonops.server.status import server_status
 
     found = server_status(options.server_dir, token=options.triton_token)
@@ -107,5 +107,5 @@ def _show(options: Settings, *, json: bool) -> None:
 
 
 def _show_table(found: ServerStatus) -> None:
-    note(f"Triton is up, process {found.pid}: gRPC {found.grpc_url}, HTTP {found.http_url}")
+    note(f"Triton is running (pid {found.pid}): gRPC {found.grpc_url}, HTTP {found.http_url}")
     show_models(found.models, json=False)

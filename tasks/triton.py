@@ -42,7 +42,7 @@ def list_(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """List the models of the server: each version, its state, and the reason."""
+    """List model versions with state and reason."""
     from tritonops.triton.list import list_models
 
     with connect(url, host) as client:
@@ -50,7 +50,7 @@ def list_(
 
 
 @task(
-    help=MODEL | {"version": "Only this version, beside those that are served."} | TIMEOUT | SERVER | JSON,
+    help=MODEL | {"version": "Add only this version to those that are served."} | TIMEOUT | SERVER | JSON,
     positional=["model"],
 )
 @on_the_host("triton.load", when=lambda options: options["version"])
@@ -63,7 +63,7 @@ def load(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Serve a model as it is on disk, and check that the server does."""
+    """Load a model, and verify that it is served."""
     from tritonops.triton.load import LOAD_TIMEOUT, load_model
 
     number, within = integer("--version", version, at_least=1), timeout_of(timeout, LOAD_TIMEOUT)
@@ -80,8 +80,8 @@ def load(
 
 @task(
     help=MODEL
-    | {"version": "Only this version; the others go on answering."}
-    | {"all": "The whole model, also where that version is its last."}
+    | {"version": "Only this version; the others stay loaded."}
+    | {"all": "Unload the whole model, even if the version is its last one."}
     | YES
     | TIMEOUT
     | SERVER
@@ -100,7 +100,7 @@ def unload(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Take a model out of service, and wait until it is; requests under way are answered first."""
+    """Unload a model after its in-flight requests."""
     from tritonops.triton.list import require_known
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.serve import unload_version
@@ -110,7 +110,7 @@ def unload(
     with connect(url, host) as client:
         require_known(client, model)
         what = f"version {number} of {model}" if number and not all else model
-        if not confirm(f"Take {what} out of service on {client.url}?", yes=yes):
+        if not confirm(f"Unload {what} on {client.url}?", yes=yes):
             return
         if number and not all:
             outcome = unload_version(client, model, number, disk=own_served_folder(client), timeout=within)
@@ -134,7 +134,7 @@ def serve(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Choose the versions of a model that are served, in its config on disk, without a pause."""
+    """Choose the served versions of a model."""
     from tritonops.models.configs.version_policy import VersionPolicy
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.serve import serve
@@ -148,7 +148,10 @@ def serve(
     show_outcome(outcome, json=json)
 
 
-@task(help=MODEL | VERSION | SERVER | {"json": "JSON is what it prints anyway."}, positional=["model"])
+@task(
+    help=MODEL | VERSION | SERVER | {"json": "Accepted for uniformity; the output is always JSON."},
+    positional=["model"],
+)
 def config(
     c: Context,
     model: str,
@@ -157,7 +160,7 @@ def config(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Print the configuration that the server serves a model with, as JSON."""
+    """Print the served config of a model as JSON."""
     from tritonops.triton.client.model_config import as_dict
     from tritonops.triton.list import naming_unknown
 
@@ -165,7 +168,7 @@ def config(
         print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
 
 
-@task(help={"wait": "Wait up to this many seconds for it."} | SERVER | JSON)
+@task(help={"wait": "Wait up to this many seconds."} | SERVER | JSON)
 def ready(
     c: Context,
     wait: str | None = None,
@@ -173,7 +176,7 @@ def ready(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Ask whether the server is ready: exit 0 if it is, 1 if it is not, 3 if nobody answers."""
+    """Check whether the server is ready."""
     from tritonops.triton.client import waiting
 
     with connect(url, host) as client:
@@ -184,7 +187,7 @@ def ready(
         print_json({"ready": True}) if json else print(f"Triton at {client.url} is ready.")
 
 
-@task(help={"model": "Only this model; may be left out."} | SERVER | JSON)
+@task(help={"model": "Only this model (default: all)."} | SERVER | JSON)
 def stats(
     c: Context,
     model: str | None = None,
@@ -192,7 +195,7 @@ def stats(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Count the inferences of each loaded model, with average times in milliseconds."""
+    """Show inference statistics of loaded models."""
     from dataclasses import fields
 
     from tritonops.triton.client.api_types import ModelStatistics

@@ -338,7 +338,7 @@ class ServerDownError(UnreachableError):
 
     def __init__(self, log: Path) -> None:
         super().__init__(
-            "the embedded Triton is not up",
+            "the embedded Triton is not running",
             hint="Start it with `inv server.up`." + (f" The last one's log: {log}" if log.exists() else ""),
         )
 

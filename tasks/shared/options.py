@@ -22,7 +22,7 @@ def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int |
     except ValueError:
         number = at_least - 1
     if number < at_least:
-        raise InputError(f"{option} {value}: want a whole number of at least {at_least}")
+        raise InputError(f"{option}: expected {_whole_number(at_least)}, got {value!r}")
     return number
 
 
@@ -45,5 +45,9 @@ def seconds(option: str, value: str | float | None) -> float | None:
     except ValueError:
         duration = -1.0
     if not 0 <= duration < float("inf"):
-        raise InputError(f"{option} {value}: want a number of seconds")
+        raise InputError(f"{option}: expected a number of seconds, got {value!r}")
     return duration
+
+
+def _whole_number(at_least: int) -> str:
+    return "a positive integer" if at_least == 1 else f"an integer of at least {at_least}"

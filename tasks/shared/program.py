@@ -105,8 +105,22 @@ class TaskProgram(Program):
 
     def parse_tasks(self) -> None:
         """Read the tasks and their options."""
+        self.core.unparsed = [*self._with_named_words(self.core.unparsed)]
         with _wrong_input():
             super().parse_tasks()
+
+    def _with_named_words(self, words: list[str]) -> Iterator[str]:
+        """Make options of the words behind a task that takes a list of names, until an option or another task."""
+        option: str | None = None
+        for position, word in enumerate(words):
+            if word == "--":
+                yield from words[position:]
+                return
+            if word in self.collection.task_names or word.startswith("-"):
+                option = getattr(self.collection[word], "words", None) if not word.startswith("-") else None
+                yield word
+            else:
+                yield f"--{option}={word}" if option else word
 
     def execute(self) -> None:
         """Run the tasks, which end on Ctrl-C by themselves and clean up."""

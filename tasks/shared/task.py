@@ -30,12 +30,14 @@ def task(
     name: str | None = None,
     help: dict[str, str] | None = None,
     positional: Sequence[str] = (),
+    words: str | None = None,
     iterable: Sequence[str] = (),
     default: bool = False,
 ) -> Callable[[Callable[..., None]], invoke.Task[Any]]:
     """Make an Invoke task whose expected errors become a message, a hint and an exit code.
 
-    Options have long flags only: Invoke hands out free letters, so a new option would rename an old one.
+    Options have long flags only: Invoke hands out free letters, so a new option would rename an old one. `words` is the
+    option that words directly behind the task's name are values of: Invoke has no positional lists.
     """
 
     def decorate(body: Callable[..., None]) -> invoke.Task[Any]:
@@ -47,6 +49,7 @@ def task(
             default=default,
             auto_shortflags=False,
         )(_reports_errors(body))
+        vars(made)["words"] = words
         return made
 
     return decorate

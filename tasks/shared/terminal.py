@@ -78,7 +78,7 @@ def confirm(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(f"{question} There is nobody here to ask.", hint="Pass --yes to go ahead.")
+        raise InputError(f"{question} Not a terminal, cannot prompt.", hint="Use --yes to confirm.")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -93,7 +93,7 @@ def run(folder, *arguments):
 def test_down_and_status_end_no_stranger(tmp_path, stranger):
     (tmp_path / ".server").mkdir()
     (tmp_path / ".server/triton.pid").write_bytes(record(stranger.pid, start_time(stranger.pid)))
-    assert run(tmp_path, "server.down") == (0, "Triton is not up.\n")
+    assert run(tmp_path, "server.down") == (0, "Triton is not running.\n")
     assert run(tmp_path, "server.status")[0] == 3
 
 
@@ -101,7 +101,7 @@ def test_down_and_status_end_no_stranger(tmp_path, stranger):
 def test_down_and_status_say_that_none_is_up_whatever_the_file_is(tmp_path, kind):
     (tmp_path / ".server").mkdir()
     make_odd(tmp_path / ".server/triton.pid", kind)
-    assert run(tmp_path, "server.down") == (0, "Triton is not up.\n")
+    assert run(tmp_path, "server.down") == (0, "Triton is not running.\n")
     assert run(tmp_path, "server.status")[0] == 3
 
 
@@ -121,7 +121,7 @@ def test_a_start_that_cannot_write_the_file_names_it_and_leaves_no_server(tmp_pa
     code, said = run(tmp_path, "server.up")
     assert code == 1
     assert f"cannot write to {tmp_path}/.server/triton.pid: Is a directory" in said
-    assert "Triton is down" not in said
+    assert "Triton is stopped" not in said
     shm = shared_memory(tmp_path / ".server")
     assert shm == []
 

@@ -140,6 +140,6 @@ def test_a_fresh_clone_answers_within_a_minute_and_then_within_fifteen_seconds(t
         stopped, _ = inv("--stop")
     assert "The model says: 7" in first.stdout
     assert first.stdout == second.stdout
-    assert stopped.stderr == "The quickstart's server is down.\n"
+    assert stopped.stderr == "The quickstart's server is stopped.\n"
     assert first_seconds < 60
     assert second_seconds < 15

@@ -146,20 +146,20 @@ def test_options_may_be_repeated_and_take_comma_separated_lists(run):
 
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", ""])
 def test_a_number_that_is_none_is_named_with_its_option(value):
-    with pytest.raises(InputError, match=r"--jobs .*: want a whole number"):
+    with pytest.raises(InputError, match=r"--jobs: expected a positive integer, got|--jobs: expected an integer"):
         options.integer("--jobs", value)
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "inf", "nan", ""])
 def test_a_duration_that_is_none_is_named_with_its_option(value):
-    with pytest.raises(InputError, match=r"--timeout .*: want a number of seconds"):
+    with pytest.raises(InputError, match=r"--timeout: expected a number of seconds, got"):
         options.seconds("--timeout", value)
 
 
 def test_a_question_without_a_terminal_wants_yes(monkeypatch):
     with open(os.devnull) as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
-        with pytest.raises(InputError, match="nobody here to ask"):
+        with pytest.raises(InputError, match="Not a terminal, cannot prompt"):
             terminal.confirm("Delete it?", yes=False)
         assert terminal.confirm("Delete it?", yes=True)
 

@@ -116,7 +116,7 @@ def test_a_wrong_catalogue_is_one_message_with_the_entry_and_its_line(inv, proje
     assert (code, out) == (2, "")
     assert err == (
         f"error: {project}/models.toml, line 1: models.clip[0]: triton_version: "
-        "0 is not a version; want a whole number from 1\n"
+        "0 is not a version; expected an integer from 1\n"
     )
 
 
@@ -138,7 +138,7 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
     (project / "new.onnx").write_bytes(affine().SerializeToString())
     code, out, err = inv("models.add", "new", "--path", str(project / "new.onnx"), "--cpu", "--warmup")
     assert (code, out) == (0, "new/1\n")
-    assert f"written from the graph: {project}/configs/new/cpu.pbtxt" in err
+    assert f"generated from the graph: {project}/configs/new/cpu.pbtxt" in err
     assert "zero_data: true" in (project / "triton" / "new" / "config.pbtxt").read_text()
     assert inv("models.check", "--include", "new")[0] == 0
     code, _, err = inv("models.generate-config", "new")
@@ -160,12 +160,12 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
         (["models.add", "new"], "repo_id: is missing"),
         (["models.add", "new", "--repo-id", "a/b"], "model_path: is missing"),
         (["models.add", "a/b", "--path", "x.onnx"], "is a path; want a plain name"),
-        (["models.add", "new", "--path", "x", "--version", "0"], "--version 0: want a whole number"),
+        (["models.add", "new", "--path", "x", "--version", "0"], "--version: expected a positive integer, got '0'"),
         (["models.add", "new", "--url", "https://x/y"], "sha256: is missing"),
         (["models.add", "new", "--path", "x", "--labels", "absent.txt"], "--labels absent.txt: no such file"),
         (["models.remove", "clop"], "Did you mean 'clip'?"),
         (["models.generate-config", "bare"], "bare is not on disk"),
-        (["models.generate-config", "clip", "--max-batch-size", "x"], "--max-batch-size x: want a whole number"),
+        (["models.generate-config", "clip", "--max-batch-size", "x"], "--max-batch-size: expected an integer of at least 0, got 'x'"),
     ],
 )
 def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments, said):

@@ -71,7 +71,7 @@ def test_a_server_is_brought_up_shown_restarted_and_brought_down(models_dir, inv
 
     code, _, err = inv("server.up")
     assert code == 0
-    assert f"Triton is up already, process {started['pid']}" in err
+    assert f"Triton is already running (pid {started['pid']})" in err
     code, out, _ = inv("server.status", "--json")
     assert (code, json.loads(out)) == (0, started)
     code, out, _ = inv("triton.unload", "served", "--yes")
@@ -82,9 +82,9 @@ def test_a_server_is_brought_up_shown_restarted_and_brought_down(models_dir, inv
     assert code == 0
     assert json.loads(out)["pid"] != started["pid"]
     code, _, err = inv("server.down")
-    assert (code, "Triton is down" in err) == (0, True)
+    assert (code, "Triton is stopped" in err) == (0, True)
     code, _, err = inv("server.down")
-    assert (code, err) == (0, "Triton is not up.\n")
+    assert (code, err) == (0, "Triton is not running.\n")
 
 
 def test_a_model_that_came_later_is_named_until_it_is_loaded(models_dir, inv):
@@ -100,7 +100,7 @@ def test_a_model_that_came_later_is_named_until_it_is_loaded(models_dir, inv):
 def test_a_server_that_is_not_up_is_reported_as_unreachable(models_dir, inv):
     code, _, err = inv("server.status")
     assert code == 3
-    assert err.startswith("error: the embedded Triton is not up\nhint: Start it with `inv server.up`.")
+    assert err.startswith("error: the embedded Triton is not running\nhint: Start it with `inv server.up`.")
     assert inv("server.logs")[0] == 3
 
 

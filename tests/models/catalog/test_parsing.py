@@ -150,9 +150,9 @@ BAD_VALUES = {
         ("triton_version = 0\n", "triton_version: 0 is not a version"),
         ("triton_version = -1\n", "triton_version: -1 is not a version"),
         ("triton_version = 9223372036854775808\n", "triton_version: 9223372036854775808 is not a version"),
-        ("triton_version = true\n", "triton_version: want a whole number, not True"),
-        ("triton_version = 1.0\n", "triton_version: want a whole number, not 1.0"),
-        ('triton_version = "1"\n', "triton_version: want a whole number, not '1'"),
+        ("triton_version = true\n", "triton_version: expected an integer, got True"),
+        ("triton_version = 1.0\n", "triton_version: expected an integer, got 1.0"),
+        ('triton_version = "1"\n', "triton_version: expected an integer, got '1'"),
     ],
     'model_path = "model.onnx"\n': [
         ("", "model_path: is missing"),
@@ -242,7 +242,7 @@ def test_a_url_without_a_hash_is_refused_and_so_is_a_directory_at_a_url(error):
 def test_two_entries_for_one_version_are_refused_and_both_are_named(error):
     again = ENTRY.replace("models.clip", "models.again") + 'name = "clip"\n'
     assert error(ENTRY + again) == (
-        "line 6: models.again[0]: triton_version: clip/1 is there already, as models.clip[0] at line 1"
+        "line 6: models.again[0]: triton_version: clip/1 is a duplicate of models.clip[0] at line 1"
     )
 
 

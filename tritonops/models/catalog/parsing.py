@@ -78,7 +78,7 @@ def _refuse_doubles(entries: Sequence[_Entry], versions: Sequence[ModelVersion])
         if first is not entry:
             raise entry.error(
                 "triton_version",
-                f"{version.label} is there already, as {first.where} at line {first.line}",
+                f"{version.label} is a duplicate of {first.where} at line {first.line}",
             )
 
 

@@ -84,7 +84,7 @@ def local_path(value: str) -> str:
 def version(value: int) -> int:
     """Check a Triton version."""
     if not 1 <= value <= MAX_VERSION:
-        raise ValueError("is not a version; want a whole number from 1")
+        raise ValueError("is not a version; expected an integer from 1")
     return value
 
 
