@@ -81,7 +81,7 @@ def doctor(c: Context, json: bool = False) -> None:
             print(f"{'ok' if found.ok else 'missing':<8} {found.check:<17} {found.detail.splitlines()[0].rstrip(':')}")
             if found.remedy:
                 print(f"{'':<26} {found.remedy}")
-    if not can_serve(findings):
+    if not can_serve(findings, project().settings.runtime):
         raise TritonOpsError("this machine cannot serve models yet")
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from invoke import Config, FilesystemLoader, Program
 
+from tasks.shared import checkout
 from tests import programs
 from tests.hub.server import Hub
 from tests.paths import PROJECT
-from tritonops.environment import KNOWN, Environment
+from tritonops.environment import KNOWN
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
 from tritonops.server import embedded
 from tritonops.server.embedded import EmbeddedServer
@@ -57,13 +58,7 @@ def _settings_of_the_machine_stay_out(monkeypatch):
     for name in (*KNOWN, *_ROUTES, *map(str.lower, _ROUTES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", "/nonexistent")
-    read = Environment._read
-
-    def read_others(self, path, **options):
-        if path.parent != PROJECT:
-            read(self, path, **options)
-
-    monkeypatch.setattr(Environment, "_read", read_others)
+    monkeypatch.setattr(checkout, "READS_ENV_FILE", False)
 
 
 _ROUTES = (

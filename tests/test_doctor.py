@@ -1,6 +1,8 @@
 import json
 
-from tritonops.doctor import examine
+import pytest
+
+from tritonops.doctor import DoctorResult, can_serve, examine
 from tritonops.project import Project
 
 
@@ -34,3 +36,18 @@ def test_a_machine_without_a_catalogue_cannot_serve(inv, tmp_path, monkeypatch):
     assert code == 1
     assert err == "error: this machine cannot serve models yet\n"
     assert "models.toml" in {row["check"] for row in json.loads(out) if not row["ok"]}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "found", "expected"),
+    [
+        (None, {"Docker Compose"}, True),
+        (None, set(), False),
+        ("embedded", {"embedded Triton"}, True),
+        ("embedded", {"Docker Compose"}, False),
+        ("compose", {"embedded Triton"}, False),
+    ],
+)
+def test_the_runtime_that_was_chosen_is_required(runtime, found, expected):
+    results = [DoctorResult(check, True, "") for check in ({"models.toml", "disk"} | found)]
+    assert can_serve(results, runtime) == expected

@@ -8,7 +8,6 @@ def test_without_env_everything_lies_in_the_project(tmp_path):
     settings = load_settings(tmp_path, environ={})
     assert settings.models_toml == tmp_path / "models.toml"
     assert settings.lock_path == tmp_path / "models.lock"
-    assert settings.disabled_dir == tmp_path / "triton-disabled"
     assert settings.store_dir == tmp_path / ".store"
     assert settings.triton_url == "localhost:8001"
 

@@ -1,4 +1,4 @@
-"""Whether this machine can download, serve and deploy: each part asked as its own task would ask it."""
+"""What this machine needs to download, serve and deploy: each part is checked as its own task would use it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _GB = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What came of asking one part; `remedy` says what to do where it is not ok."""
+class DoctorResult:
+    """The result of one check; `remedy` says what to do where it is not ok."""
 
     check: str
     ok: bool
@@ -29,8 +29,8 @@ class Finding:
     remedy: str | None = None
 
 
-def examine(project: Project) -> list[Finding]:
-    """Ask every part, whatever the others say.
+def examine(project: Project) -> list[DoctorResult]:
+    """Run every check.
 
     Nothing is changed, except that a replacement of the Compose service's container is finished or undone if its
     process was killed.
@@ -38,17 +38,19 @@ def examine(project: Project) -> list[Finding]:
     return [_asked(name, check, project) for name, check in _CHECKS.items()]
 
 
-def can_serve(findings: list[Finding]) -> bool:
-    """Whether there is a catalogue, a disk, and one of the two runtimes; the rest is wanted by some tasks only."""
-    ok = {finding.check for finding in findings if finding.ok}
-    return {"models.toml", "disk"} <= ok and bool({"embedded Triton", "Docker Compose"} & ok)
+def can_serve(results: list[DoctorResult], runtime: str | None) -> bool:
+    """Whether there is a catalogue, a disk, and the runtime (TRITON_RUNTIME), or one of the two where it is None."""
+    ok = {result.check for result in results if result.ok}
+    checks = {"embedded": "embedded Triton", "compose": "Docker Compose"}
+    runtimes = {checks[runtime]} if runtime else {*checks.values()}
+    return {"models.toml", "disk"} <= ok and bool(runtimes & ok)
 
 
-def _asked(name: str, check: Callable[[Project], str], project: Project) -> Finding:
+def _asked(name: str, check: Callable[[Project], str], project: Project) -> DoctorResult:
     try:
-        return Finding(name, True, check(project))
+        return DoctorResult(name, True, check(project))
     except TritonOpsError as exc:
-        return Finding(name, False, str(exc), exc.hint)
+        return DoctorResult(name, False, str(exc), exc.hint)
 
 
 def _catalogue(project: Project) -> str:

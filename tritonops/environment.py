@@ -67,7 +67,7 @@ class Given(NamedTuple):
 class Environment:
     """All variables that count, by name. Raises SettingsError for an env file that cannot be read."""
 
-    def __init__(self, project: Path, environ: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, project: Path, environ: Mapping[str, str], cwd: Path, *, env_file: bool = True) -> None:
         self._project, self._environ, self._cwd = project, environ, cwd
         self._given: dict[str, Given] = {}
         if secrets := environ.get("TRITONOPS_SECRETS"):
@@ -76,7 +76,8 @@ class Environment:
             self._read_named([cwd / name for name in names.split(",")])
         elif not self._is_disabled():
             self._read_application()
-            self._read(project / ".env")
+            if env_file:
+                self._read(project / ".env")
 
     def get(self, name: str) -> Given | None:
         """Find a variable. An empty one counts as unset, but hides what a file further down says, as in Compose."""

@@ -76,7 +76,7 @@ from pathlib import Path
 from tritonops.display_text import clip_lines, printable
 from tritonops.redaction import redact
 
-MAX_NAMES = 100
+MAX_NAMES = 10
 """Names listed by a hint where none is like the one that was given."""
 
 
@@ -311,7 +311,9 @@ class UnknownModelError(InputError):
 
     def __init__(self, name: str, known: Iterable[str], *, where: str) -> None:
         self.name, self.known = name, sorted(set(known))
-        super().__init__(f"{where} has no model {name!r}", hint=near_misses(name, self.known))
+        super().__init__(
+            f"{where} has no model {name!r}", hint=near_misses(name, self.known, "models") or "There are none."
+        )
 
 
 class UnknownReleaseError(InputError):
@@ -319,7 +321,7 @@ class UnknownReleaseError(InputError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         releases = sorted(known)
-        hint = f"It has: {', '.join(releases)}." if releases else "It has none yet: inv remote.deploy"
+        hint = near_misses(name, releases, "releases") or "It has none yet: inv remote.deploy"
         super().__init__(f"the host has no release {name!r} that served", hint=hint)
 
 
@@ -509,14 +511,17 @@ class StaleLockError(DifferenceError):
     is_list = True
 
 
-def near_misses(name: str, known: Iterable[str]) -> str:
-    """Say which of `known` are written like `name`; all of them where none is."""
+def near_misses(name: str, known: Iterable[str], kind: str) -> str:
+    """Suggest what was meant by `name`: the nearest of `known`, or else the first ten; nothing for none.
+
+    `kind` says what they are, in the plural: "models".
+    """
     names = sorted(set(known))
     if not names:
-        return "It has no models at all."
+        return ""
     from difflib import get_close_matches
 
     if near := get_close_matches(name, names, n=3, cutoff=0.6):
         return f"Did you mean {' or '.join(repr(match) for match in near)}?"
-    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return f"It has: {', '.join(names[:MAX_NAMES])}{more}."
+    more = f" … and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return f"Known {kind}: {', '.join(names[:MAX_NAMES])}{more}"

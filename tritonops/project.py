@@ -31,9 +31,16 @@ class Project:
         self.settings = settings
 
     @classmethod
-    def load(cls, root: Path, *, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Project:
-        """Read the environment and `.env`. Raises SettingsError."""
-        return cls(load_settings(root, environ=environ, cwd=cwd))
+    def load(
+        cls,
+        root: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        env_file: bool = True,
+    ) -> Project:
+        """Read the environment and, where `env_file` holds, `.env`. Raises SettingsError."""
+        return cls(load_settings(root, environ=environ, cwd=cwd, env_file=env_file))
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -34,7 +34,8 @@ class Settings:
     config_dir: Path
     store_dir: Path
     triton_url: str
-    runtime: str
+    runtime: str | None
+    """What serves here, of RUNTIMES; None where nobody chose."""
     bind: str
     http_port: int
     grpc_port: int
@@ -78,22 +79,25 @@ class Settings:
         return Path(os.path.expanduser("~/.cache/huggingface/token"))  # noqa: PTH111 (Path.expanduser needs a home)
 
     @property
-    def disabled_dir(self) -> Path:
-        """Models that Triton is not shown, beside those that it is."""
-        return self.models_dir.with_name(f"{self.models_dir.name}-disabled")
-
-    @property
     def server_dir(self) -> Path:
         """Pid file and log of the embedded server of this models directory."""
         return self.models_dir.with_name(".server")
 
 
-def load_settings(project: Path, *, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
+def load_settings(
+    project: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    env_file: bool = True,
+) -> Settings:
     """Read the environment and the env files below it; an empty value counts as unset.
 
-    Raises SettingsError, naming the variable and where it was set.
+    `env_file` says whether the project's own `.env` counts. Raises SettingsError, naming the variable and where it was
+    set.
     """
-    return _checked(project, Environment(project, os.environ if environ is None else environ, cwd or Path.cwd()))
+    environ = os.environ if environ is None else environ
+    return _checked(project, Environment(project, environ, cwd or Path.cwd(), env_file=env_file))
 
 
 def check_variables(variables: Mapping[str, Variable], *, where: str) -> Settings:
@@ -222,15 +226,15 @@ class _Reader:
         value = self.get(name) or default
         match = SERVER_URL.fullmatch(value)
         if not match or match["scheme"].lower() not in ("http", "https"):
-            raise SettingsError(f"{name} in {self._where(name)}: want http(s)://host or http(s)://host/path")
+            raise SettingsError(f"{name} in {self._where(name)}: expected http(s)://host or http(s)://host/path")
         return value.rstrip("/")
 
     def ip_address(self, name: str, default: str) -> str:
         return self._parsed(name, _parse_ip_address) or default
 
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        value = self.get(name) or choices[0]
-        if value not in choices:
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        value = self.get(name)
+        if value not in (None, *choices):
             raise self._error(name, f"expected one of {', '.join(choices)}")
         return value
 

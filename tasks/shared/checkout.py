@@ -10,12 +10,14 @@ from tritonops.errors import TritonOpsError
 from tritonops.project import Project
 
 PROJECT = Path(__file__).resolve().parents[2]
+READS_ENV_FILE = True
+"""Tests turn it off: a developer's own `.env` must not change what they see."""
 
 
 @functools.cache
 def project() -> Project:
     """This checkout, read once for each task; what looks misspelt in the environment or .env is named once."""
-    found = Project.load(PROJECT)
+    found = Project.load(PROJECT, env_file=READS_ENV_FILE)
     for warning in found.settings.environment.warnings:
         if warning not in _warned:
             _warned.add(warning)

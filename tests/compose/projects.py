@@ -59,7 +59,7 @@ class ComposeProject:
     def service(self, *files: Path, base: str = "ml.yml", **changed: str) -> Service:
         """The service as the tasks would choose it, with some variables changed, and with more files."""
         variables = self.variables | changed
-        chosen = Service.of(Project.load(PROJECT, environ=variables), cpu=True)
+        chosen = Service.of(Project.load(PROJECT, environ=variables, env_file=False), cpu=True)
         docker = replace(chosen.docker, variables=variables)
         return replace(chosen, docker=docker, compose=Compose((PROJECT / base, *files)))
 

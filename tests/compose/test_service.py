@@ -64,7 +64,7 @@ def choose(environment, monkeypatch):
     def choose(*, cpu=True, **changed):
         changed = environment | changed
         monkeypatch.setenv("COMPOSE_PROJECT_NAME", changed["COMPOSE_PROJECT_NAME"])
-        return Service.of(Project.load(PROJECT, environ=changed), cpu=cpu)
+        return Service.of(Project.load(PROJECT, environ=changed, env_file=False), cpu=cpu)
 
     return choose
 
@@ -293,7 +293,7 @@ def test_without_a_container_the_log_is_an_error_that_names_the_next_step(spare)
 def test_a_compose_file_list_wins_over_the_default_file_but_not_over_cpu(environment, tmp_path, monkeypatch):
     monkeypatch.setenv("COMPOSE_FILE", "app.yml:ml.yml")
     monkeypatch.chdir(tmp_path)
-    project = Project.load(PROJECT)
+    project = Project.load(PROJECT, env_file=False)
     assert Service.of(project).compose.files == ()
     assert Service.of(project).docker.folder == tmp_path
     assert Service.of(project).docker.variables["COMPOSE_FILE"] == "app.yml:ml.yml"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.models.catalogs import read_only
 from tritonops.errors import UnknownModelError
+from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download
 from tritonops.models.lock import lock_models
 from tritonops.models.transfer.progress import Progress
@@ -124,9 +125,9 @@ def test_a_pinned_source_that_is_gone_is_named_and_the_rest_is_done(settings):
 
 
 def test_a_disabled_model_is_installed_where_it_lives(settings):
-    (settings.disabled_dir / "digits").mkdir(parents=True)
+    (Repository(settings.models_dir).disabled / "digits").mkdir(parents=True)
     assert download(Project(settings)).downloaded == ("digits/1",)
-    assert files_below(settings.disabled_dir) == {"digits/1/model.onnx": b"weights"}
+    assert files_below(Repository(settings.models_dir).disabled) == {"digits/1/model.onnx": b"weights"}
     assert files_below(settings.models_dir) == {}
 
 

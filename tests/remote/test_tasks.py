@@ -53,7 +53,7 @@ def test_secrets_go_from_stdin_to_a_file_that_only_its_owner_reads_and_are_never
         ("TRITON_EXPOSE_HTTP=70000\n", "TRITON_EXPOSE_HTTP='70000' in stdin:1: expected a port number"),
         ("TRITON_BIND=localhost\n", "TRITON_BIND='localhost' in stdin:1: expected an IP address"),
         ("TRITON_TOKEN='a secret'\n", "TRITON_TOKEN in stdin:1: expected printable ASCII without spaces"),
-        ("HF_ENDPOINT=ftp://secret@x\n", "HF_ENDPOINT in stdin:1: want http(s)://host"),
+        ("HF_ENDPOINT=ftp://secret@x\n", "HF_ENDPOINT in stdin:1: expected http(s)://host"),
     ],
 )
 def test_what_is_not_key_value_or_no_setting_is_refused_at_the_door_without_showing_secrets(site, inv, text, message):

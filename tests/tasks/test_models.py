@@ -159,13 +159,16 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
     [
         (["models.add", "new"], "repo_id: is missing"),
         (["models.add", "new", "--repo-id", "a/b"], "model_path: is missing"),
-        (["models.add", "a/b", "--path", "x.onnx"], "is a path; want a plain name"),
+        (["models.add", "a/b", "--path", "x.onnx"], "is a path; expected a plain name"),
         (["models.add", "new", "--path", "x", "--version", "0"], "--version: expected a positive integer, got '0'"),
         (["models.add", "new", "--url", "https://x/y"], "sha256: is missing"),
         (["models.add", "new", "--path", "x", "--labels", "absent.txt"], "--labels absent.txt: no such file"),
         (["models.remove", "clop"], "Did you mean 'clip'?"),
         (["models.generate-config", "bare"], "bare is not on disk"),
-        (["models.generate-config", "clip", "--max-batch-size", "x"], "--max-batch-size: expected an integer of at least 0, got 'x'"),
+        (
+            ["models.generate-config", "clip", "--max-batch-size", "x"],
+            "--max-batch-size: expected an integer of at least 0, got 'x'",
+        ),
     ],
 )
 def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments, said):

@@ -63,7 +63,11 @@ def test_versions_are_chosen_on_the_disk_of_this_machine(triton, inv, monkeypatc
         (["triton.ready", "--wait", "soon"], 2, "error: --wait: expected a number of seconds, got 'soon'"),
         (["triton.infer", "clip", "--version", "0"], 2, "error: --version: expected a positive integer, got '0'"),
         (["triton.serve", "clip"], 2, "error: versions ''"),
-        (["triton.serve", "clip", "--versions", "2-3"], 2, "error: versions '2-3': want `2,3`, `latest:2` or `all`"),
+        (
+            ["triton.serve", "clip", "--versions", "2-3"],
+            2,
+            "error: versions '2-3': expected `2,3`, `latest:2` or `all`",
+        ),
         (["triton.serve", "clip", "--versions", "2", "--url", "gpu-01:8001"], 2, "error: gpu-01:8001 is not on this"),
         (["triton.list", "--url", "127.0.0.1:1"], 3, "error: no Triton answers at 127.0.0.1:1"),
         (["triton.ready", "--url", "127.0.0.1:1"], 3, "error: no Triton answers at 127.0.0.1:1"),

@@ -26,7 +26,9 @@ class Definition:
         """Find the service. Raises InputError if the files do not have it."""
         services = config.get("services") or {}
         if name not in services:
-            raise InputError(f"the Compose files have no service {name!r}", hint=near_misses(name, services))
+            raise InputError(
+                f"the Compose files have no service {name!r}", hint=near_misses(name, services, "services")
+            )
         return cls(config["name"], name, services[name])
 
     def require_single(self) -> None:

@@ -208,7 +208,7 @@ class _Model:
                         "depends-on-unknown",
                         f"`depends_on` names {name!r}, which is no other model of models.toml or of the disk",
                         "nothing would be kept in service for this model",
-                        near_misses(name, checked.names),
+                        near_misses(name, checked.names, "models") or "add it to models.toml",
                     ),
                 )
 

@@ -100,7 +100,7 @@ def _meaning_changed(recorded: str, model: ModelOnDisk) -> str | None:
     return "\n".join(difflib.unified_diff(*lines, "as it was loaded", str(model.folder / CONFIG_NAME), lineterm=""))
 
 
-def _parsed(text: str) -> ModelConfig:
+def _parsed(text: str) -> ModelConfig | None:
     try:
         return parse_config(text)
     except ConfigError:

@@ -42,7 +42,7 @@ def _serve(
     client: TritonClient, model: ModelOnDisk, policy: VersionPolicy, *, disk: ServedFolder, timeout: float
 ) -> LoadResult:
     _require_on_disk(model.name, policy, Repository(disk.models_dir).versions(model.name))
-    is_same = VersionPolicy.of(model.config) == policy
+    is_same = model.config is not None and VersionPolicy.of(model.config) == policy
     text = (model.text or "") if is_same else set_version_policy(model.text or "", policy)
     return _load_and_drain(client, model, text, disk, timeout)
 

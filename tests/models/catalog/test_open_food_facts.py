@@ -30,10 +30,8 @@ def test_every_config_parses_and_says_what_its_name_says(path):
     assert config.name == path.parent.name
     (group,) = config.instance_group
     assert (group.kind, list(group.gpus)) == ((group.KIND_GPU, [0]) if path.stem == "gpu" else (group.KIND_CPU, []))
-    for tensor in (*config.input, *config.output):
-        assert tensor.name
-        assert tensor.dims
-        assert tensor.data_type
+    for tensors in (config.input, config.output):
+        assert all(tensor.name and tensor.dims and tensor.data_type for tensor in tensors)
 
 
 @pytest.mark.parametrize("name", sorted({path.parent.name for path in CONFIGS}))

@@ -124,7 +124,7 @@ def test_each_entry_knows_the_line_where_it_begins(read, text, lines):
 BAD_VALUES = {
     'repo_id = "openfoodfacts/clip"\n': [
         ("", "repo_id: is missing; so are url and path"),
-        ("repo_id = 7\n", "repo_id: want a string, not 7"),
+        ("repo_id = 7\n", "repo_id: expected a string, got 7"),
         ('repo_id = ""\n', "repo_id: '' is not a repository"),
         ('repo_id = "a/b/c"\n', "repo_id: 'a/b/c' is not a repository"),
         ('repo_id = "../b"\n', "repo_id: '../b' is not a repository"),
@@ -138,12 +138,12 @@ BAD_VALUES = {
         ('revision = ""\n', "revision: '' is not a branch"),
         ('revision = "a b"\n', "revision: 'a b' is not a branch"),
         ('revision = "a/../b"\n', "revision: 'a/../b' is not a branch"),
-        ("revision = 1\n", "revision: want a string, not 1"),
+        ("revision = 1\n", "revision: expected a string, got 1"),
         ('sha256 = "aa"\n', "sha256: goes with url, not with repo_id"),
         ('model-path = "x"\n', "model-path: is not a key"),
-        ('type = "folder"\n', 'type: want "single_file" or "directory", not \'folder\''),
-        ("type = 1\n", 'type: want "single_file" or "directory", not 1'),
-        ("type = []\n", 'type: want "single_file" or "directory", not []'),
+        ('type = "folder"\n', 'type: expected "single_file" or "directory", got \'folder\''),
+        ("type = 1\n", 'type: expected "single_file" or "directory", got 1'),
+        ("type = []\n", 'type: expected "single_file" or "directory", got []'),
     ],
     "triton_version = 1\n": [
         ("", "triton_version: is missing"),
@@ -212,11 +212,11 @@ def test_a_local_name_is_one_plain_name(error, local_name):
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("ftp://x/y", "is not a URL; want https"),
-        ("https:///y", "is not a URL; want https"),
+        ("ftp://x/y", "is not a URL; expected https"),
+        ("https:///y", "is not a URL; expected https"),
         ("https://[x/y", "is not a URL"),
         ("https://x:port/y", "is not a URL"),
-        ("model.onnx", "is not a URL; want https"),
+        ("model.onnx", "is not a URL; expected https"),
         ("https://me:secret@x/y", "carries a user name or a password"),
         ("https://x/a b", "holds a space"),
     ],

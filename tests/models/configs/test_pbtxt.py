@@ -60,7 +60,7 @@ def test_versions_are_sorted_and_counted_once():
     "typed", ["", "0", "01", "-1", "1,", "1.0", "latest", "latest:0", "latest:x", "newest", str(2**63), "1 2"]
 )
 def test_what_is_no_policy_is_an_error(typed):
-    with pytest.raises(InputError, match="want `2,3`, `latest:2` or `all`"):
+    with pytest.raises(InputError, match="expected `2,3`, `latest:2` or `all`"):
         VersionPolicy.parse(typed)
 
 

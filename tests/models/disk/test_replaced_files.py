@@ -400,8 +400,8 @@ def load_shas(settings):
 
 def test_enabling_onto_something_replaces_nothing(single, tmp_path, nothing_is_lost):
     put(tmp_path / "elsewhere/1/model.onnx", WEIGHTS)
-    single.disabled_dir.mkdir()
-    (single.disabled_dir / "clip").symlink_to(tmp_path / "elsewhere")
+    Repository(single.models_dir).disabled.mkdir()
+    (Repository(single.models_dir).disabled / "clip").symlink_to(tmp_path / "elsewhere")
     put(single.models_dir / "clip", b"a file")
     with pytest.raises(RepositoryError, match="exists, and is no folder"):
         nothing_is_lost(single, lambda: Repository(single.models_dir).enable("clip"), vanished=())

@@ -12,6 +12,7 @@ from tests.models.catalogs import write
 from tests.models.disk.test_replaced_files import below
 from tritonops.models.disk import replaced_files
 from tritonops.models.disk.replaced_files import leaves
+from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download
 from tritonops.models.remove import plan_removal, remove_model
 from tritonops.project import Project
@@ -74,7 +75,7 @@ def is_pinned(path, old):
 def test_a_download_or_a_removal_over_a_random_tree_loses_nothing(settings, tmp_path, seed):
     chance, elsewhere = random.Random(seed), tmp_path / "elsewhere"
     outside = below(elsewhere)
-    grow(chance, chance.choice([settings.models_dir, settings.disabled_dir]) / "clip", elsewhere)
+    grow(chance, chance.choice([settings.models_dir, Repository(settings.models_dir).disabled]) / "clip", elsewhere)
     before = {path.relative_to(settings.project): content(path) for path in tree(settings)}
     download(Project(settings))
     assert not lost(settings, before)
@@ -98,4 +99,6 @@ def next_command():
 
 
 def tree(settings):
-    return [leaf for folder in (settings.models_dir, settings.disabled_dir) for leaf in leaves(folder)]
+    return [
+        leaf for folder in (settings.models_dir, Repository(settings.models_dir).disabled) for leaf in leaves(folder)
+    ]

@@ -57,7 +57,7 @@ def _models_of(path: Path, text: str) -> dict[str, object]:
     models = document.get("models", {})
     if not isinstance(models, dict):
         line = statement_line(text, ("models",))
-        raise CatalogError(f"{path}, line {line}: models: want entries below [[models.NAME]]")
+        raise CatalogError(f"{path}, line {line}: models: expected entries below [[models.NAME]]")
     return models
 
 
@@ -66,7 +66,7 @@ def _entries_of(path: Path, text: str, key: str, tables: object) -> list[dict[st
         return tables
     line = statement_line(text, ("models", key))
     raise CatalogError(
-        f"{path}, line {line}: models.{_written(key)}: want an array of tables, one for each version",
+        f"{path}, line {line}: models.{_written(key)}: expected an array of tables, one for each version",
         hint=f"Write [[models.{_written(key)}]], with two brackets.",
     )
 
@@ -136,14 +136,14 @@ class _Entry:
         return self._checked(key, str, "a string", rule, default)
 
     def number(self, key: str, rule: Callable[[int], int]) -> int:
-        return self._checked(key, int, "a whole number", rule, None)
+        return self._checked(key, int, "an integer", rule, None)
 
-    def _checked(self, key: str, kind: type[_T], want: str, rule: Callable[[_T], _T], default: _T | None) -> _T:
+    def _checked(self, key: str, kind: type[_T], expected: str, rule: Callable[[_T], _T], default: _T | None) -> _T:
         value = self.values.get(key, default)
         if value is None:
             raise self.error(key, "is missing")
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.error(key, f"want {want}, not {abbreviate(value)}")
+            raise self.error(key, f"expected {expected}, got {abbreviate(value)}")
         try:
             return rule(value)
         except ValueError as exc:
@@ -202,7 +202,7 @@ def _kind(entry: _Entry) -> Kind:
         return "single_file"
     if kind == "directory":
         return "directory"
-    raise entry.error("type", f'want "single_file" or "directory", not {abbreviate(kind)}')
+    raise entry.error("type", f'expected "single_file" or "directory", got {abbreviate(kind)}')
 
 
 def _path(entry: _Entry, kind: Kind) -> str:
@@ -231,7 +231,7 @@ def _source(entry: _Entry, key: str) -> ModelSource:
 def _refuse_unknown_keys(entry: _Entry) -> None:
     for key in entry.values:
         if key not in _KEYS:
-            raise entry.error(key, "is not a key that models.toml knows", hint=near_misses(key, _KEYS))
+            raise entry.error(key, "is not a key that models.toml knows", hint=near_misses(key, _KEYS, "keys"))
 
 
 def _refuse_keys_of_others(entry: _Entry, kind: Kind, source_key: str) -> None:

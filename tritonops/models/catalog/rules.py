@@ -20,7 +20,7 @@ def file_name(value: str) -> str:
     if not value:
         raise ValueError("is empty")
     if "/" in value or value in (".", ".."):
-        raise ValueError("is a path; want a plain name")
+        raise ValueError("is a path; expected a plain name")
     if value.startswith("."):
         raise ValueError("begins with a dot, as hidden files do")
     if not value.isprintable():
@@ -56,7 +56,7 @@ def relative_path(value: str) -> str:
     if not value:
         raise ValueError('is empty; write "." for the root')
     if value.startswith("/"):
-        raise ValueError("is absolute; want a path within the source")
+        raise ValueError("is absolute; expected a path within the source")
     if ".." in value.split("/"):
         raise ValueError('leads out of the source with ".."')
     if not value.isprintable():
@@ -92,7 +92,7 @@ def repo_id(value: str) -> str:
     """Check a Hub repository: `owner/name`, or `name` alone for the oldest ones."""
     parts = value.split("/")
     if len(parts) > 2 or not all(re.fullmatch(r"\w(?:[\w.-]{0,94}\w)?", part, re.ASCII) for part in parts):
-        raise ValueError("is not a repository of the Hub; want owner/name")
+        raise ValueError("is not a repository of the Hub; expected owner/name")
     if "--" in value or ".." in value or value.endswith(".git"):
         raise ValueError('is not a repository of the Hub: it may not hold "--" or "..", nor end with ".git"')
     return value
@@ -115,7 +115,7 @@ def url(value: str) -> str:
     except ValueError as exc:
         raise ValueError("is not a URL") from exc
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_valid:
-        raise ValueError("is not a URL; want https://host/path")
+        raise ValueError("is not a URL; expected https://host/path")
     if "@" in parts.netloc:
         raise ValueError("carries a user name or a password, which has no place in models.toml")
     if not value.isprintable() or " " in value:
@@ -126,5 +126,5 @@ def url(value: str) -> str:
 def sha256(value: str) -> str:
     """Check a SHA-256, and write it in lower case."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise ValueError("is not a SHA-256; want 64 hexadecimal digits")
+        raise ValueError("is not a SHA-256; expected 64 hexadecimal digits")
     return value.lower()

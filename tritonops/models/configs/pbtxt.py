@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonops import files
 from tritonops.display_text import clip
 from tritonops.errors import ConfigError, UnreadableFileError
 
-ModelConfig = Any
-"""inference.ModelConfig: tritonclient has no types."""
+if TYPE_CHECKING:
+    from tritonclient.grpc.model_config_pb2 import (
+        BatchInput,
+        ModelInput,
+        ModelOutput,
+        ModelSequenceBatching,
+        ModelWarmup,
+    )
+
+    _Typed = ModelInput | ModelOutput | BatchInput | ModelWarmup.Input | ModelSequenceBatching.State
+    from tritonclient.grpc.model_config_pb2 import ModelConfig as ModelConfig
+else:
+    ModelConfig = Any  # the class is imported with the schema, which takes a tenth of a second
+
 MAX_CONFIG = 200_000
 """Bytes of a config.pbtxt; protobuf's parser takes 150 bytes of memory for one of white space."""
 
@@ -45,6 +57,8 @@ def _problem(message: str) -> str:
     return clip(re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL), 300)
 
 
-def type_name(tensor: Any) -> str:
+def type_name(tensor: _Typed) -> str:
     """Write the data type of a part of a config as its text does: "TYPE_FP32"."""
-    return str(tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number[tensor.data_type].name)
+    kind = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type
+    assert kind is not None
+    return str(kind.values_by_number[tensor.data_type].name)

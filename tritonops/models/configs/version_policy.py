@@ -35,7 +35,7 @@ class VersionPolicy:
         numbers = [part.strip() for part in text.split(",")]
         if all(re.fullmatch("[1-9][0-9]{0,18}", number) and int(number) <= MAX_VERSION for number in numbers):
             return cls("specific", versions=tuple(sorted({int(number) for number in numbers})))
-        raise InputError(f"versions {text!r}: want `2,3`, `latest:2` or `all`")
+        raise InputError(f"versions {text!r}: expected `2,3`, `latest:2` or `all`")
 
     @classmethod
     def of(cls, config: ModelConfig) -> VersionPolicy | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tritonops.errors import near_misses
+from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.models.rules.finding import Problem, Subject
 from tritonops.models.rules.scheduling import scheduling_problems
@@ -96,7 +97,7 @@ def _missing_backend(subject: Subject, backend: str | None) -> Iterator[Problem]
     if backend == "tensorflow":
         fix = "serve it with TRITON_IMAGE=nvcr.io/nvidia/tritonserver:25.02-py3, or export the model to ONNX"
     else:
-        fix = near_misses(backend, there)
+        fix = near_misses(backend, there, "backends")
     yield Problem(
         "unknown-backend",
         f"{subject.image.name} has no backend {backend!r}",
@@ -152,7 +153,7 @@ def _gpus(group: Any, there: int | None) -> Iterator[Problem]:
         )
 
 
-def _cache(config: Any) -> Iterator[Problem]:
+def _cache(config: ModelConfig) -> Iterator[Problem]:
     if not config.response_cache.enable:
         return
     if config.model_transaction_policy.decoupled or config.HasField("sequence_batching"):
@@ -172,7 +173,7 @@ def _cache(config: Any) -> Iterator[Problem]:
         )
 
 
-def _agents(config: Any) -> Iterator[Problem]:
+def _agents(config: ModelConfig) -> Iterator[Problem]:
     for agent in config.model_repository_agents.agents:
         if agent.name != "checksum":
             yield Problem(

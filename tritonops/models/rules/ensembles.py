@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonops.errors import near_misses
-from tritonops.models.configs.pbtxt import type_name
+from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.models.rules.finding import Problem, Subject
 
@@ -28,7 +28,7 @@ def ensemble_problems(subject: Subject) -> Iterator[Problem]:
         yield from _step(subject, step)
 
 
-def _form(config: Any) -> Iterator[str]:
+def _form(config: ModelConfig) -> Iterator[str]:
     if config.platform != "ensemble":
         yield f"`ensemble_scheduling` stands in a model whose `platform` is {config.platform!r}"
     if config.backend:
@@ -42,7 +42,7 @@ def _form(config: Any) -> Iterator[str]:
         yield "the ensemble has no `step`"
 
 
-def _wires(config: Any) -> Iterator[str]:
+def _wires(config: ModelConfig) -> Iterator[str]:
     """Every tensor is written once, everything written is read, and every output can be reached."""
     inputs = [tensor.name for tensor in config.input]
     outputs = {tensor.name for tensor in config.output}
@@ -82,7 +82,7 @@ def _step(subject: Subject, step: Any) -> Iterator[Problem]:
             "ensemble-step-unknown",
             f"there is no model {step.model_name!r} for a step",
             f"{_REFUSED}: it 'contains models that are not available'",
-            near_misses(step.model_name, subject.others),
+            near_misses(step.model_name, subject.others, "models") or "add the model",
         )
     elif subject.enabled and not model.enabled:
         yield Problem(
@@ -144,7 +144,10 @@ def _mapped(kind: str, own: Any, model: str, mapping: Mapping[str, str], declare
     theirs, ours = {tensor.name: tensor for tensor in declared}, {tensor.name: tensor for tensor in own}
     for name, ensemble_name in mapping.items():
         if name not in theirs:
-            yield _tensor_problem(f"step {model!r} has no {kind} {name!r}", near_misses(name, theirs))
+            yield _tensor_problem(
+                f"step {model!r} has no {kind} {name!r}",
+                near_misses(name, theirs, f"{kind}s") or f"the model has no {kind}",
+            )
         elif ensemble_name in ours and not _alike(ours[ensemble_name], theirs[name]):
             yield _tensor_problem(
                 f"{kind} {ensemble_name!r} of the ensemble is of another type or shape than {name!r} of step {model!r}",

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.finding import Problem, Subject
@@ -118,7 +118,7 @@ def _policy(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def _labels(config: Any, home: Path) -> Iterator[Problem]:
+def _labels(config: ModelConfig, home: Path) -> Iterator[Problem]:
     for output in config.output:
         path = home / output.label_filename
         if output.label_filename and not path.exists():
@@ -130,7 +130,7 @@ def _labels(config: Any, home: Path) -> Iterator[Problem]:
             )
 
 
-def _warmup(config: Any, home: Path) -> Iterator[Problem]:
+def _warmup(config: ModelConfig, home: Path) -> Iterator[Problem]:
     for sample in config.model_warmup:
         for name, data in sample.inputs.items():
             path = home / "warmup" / data.input_data_file

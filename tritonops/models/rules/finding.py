@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tritonops.errors import TritonOpsError
+from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.triton_image import Image
 
 Severity = Literal["error", "warning"]
@@ -50,7 +51,7 @@ class Subject:
     """One config, and what it is judged against."""
 
     name: str
-    config: Any
+    config: ModelConfig
     """inference.ModelConfig."""
     home: Path | None
     """The model's folder; None where it is not on disk."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from tritonops.errors import GraphError, near_misses
 from tritonops.models.configs.onnx_graph import Graph, GraphTensor, read_graph
-from tritonops.models.configs.pbtxt import type_name
+from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.files import graph_file
 from tritonops.models.rules.finding import Problem, Subject
@@ -49,7 +49,7 @@ def _version(subject: Subject, path: Path) -> Iterator[Problem]:
     yield from _states(subject.config, graph)
 
 
-def _runtime(graph: Graph, path: Path, image: Image, config: Any) -> Iterator[Problem]:
+def _runtime(graph: Graph, path: Path, image: Image, config: ModelConfig) -> Iterator[Problem]:
     runtime = image.onnxruntime
     export = "export the model again with an older version, or serve it with a newer TRITON_IMAGE"
     if runtime and graph.ir_version > runtime.ir_version:
@@ -99,7 +99,7 @@ def _external_data(graph: Graph, path: Path) -> Iterator[Problem]:
             return
 
 
-def _inputs(config: Any, graph: Graph) -> Iterator[Problem]:
+def _inputs(config: ModelConfig, graph: Graph) -> Iterator[Problem]:
     batching = config.max_batch_size > 0
     tensors = {tensor.name: tensor for tensor in (*graph.inputs, *graph.optional_inputs)}
     extra = {tensor.name for tensor in config.sequence_batching.control_input}
@@ -114,21 +114,21 @@ def _inputs(config: Any, graph: Graph) -> Iterator[Problem]:
                 "Triton refuses it: 'configuration expects … inputs, model provides …'",
                 f"add {_written(tensor, batching=batching)}",
             )
-    for tensor in config.input:
-        if tensor.optional and batching:
+    for input_ in config.input:
+        if input_.optional and batching:
             yield Problem(
                 "optional-with-batching",
-                f"input {tensor.name!r} is optional, and `max_batch_size` is above 0",
+                f"input {input_.name!r} is optional, and `max_batch_size` is above 0",
                 "Triton refuses it: 'not supported for models that support batching'",
                 "write max_batch_size: 0, or make the input no longer optional",
             )
-        elif tensor.allow_ragged_batch:
-            yield from _ragged(tensor, tensors)
+        elif input_.allow_ragged_batch:
+            yield from _ragged(input_, tensors)
         else:
-            yield from _tensor("input", tensor, tensors, batching=batching)
+            yield from _tensor("input", input_, tensors, batching=batching)
 
 
-def _outputs(config: Any, graph: Graph) -> Iterator[Problem]:
+def _outputs(config: ModelConfig, graph: Graph) -> Iterator[Problem]:
     tensors = {tensor.name: tensor for tensor in graph.outputs}
     scattered = {name for tensor in config.batch_output for name in tensor.target_name}
     for tensor in config.output:
@@ -136,7 +136,7 @@ def _outputs(config: Any, graph: Graph) -> Iterator[Problem]:
             yield from _tensor("output", tensor, tensors, batching=config.max_batch_size > 0)
 
 
-def _states(config: Any, graph: Graph) -> Iterator[Problem]:
+def _states(config: ModelConfig, graph: Graph) -> Iterator[Problem]:
     """The state of a sequence comes back as an input of the next request. NVIDIA's backend only counts the inputs."""
     inputs = {tensor.name: tensor for tensor in (*graph.inputs, *graph.optional_inputs)}
     outputs = {tensor.name: tensor for tensor in graph.outputs}
@@ -147,7 +147,9 @@ def _states(config: Any, graph: Graph) -> Iterator[Problem]:
                     "sequence-state",
                     f"`state` {what}",
                     "Triton refuses the model, or serves it and every request fails",
-                    near_misses(name, tensors) if name not in tensors else "declare the state as the graph has it",
+                    near_misses(name, tensors, "tensors")
+                    if name not in tensors
+                    else "declare the state as the graph has it",
                 )
 
 
@@ -173,7 +175,7 @@ def _tensor(kind: str, declared: Any, tensors: dict[str, GraphTensor], *, batchi
             "tensor-unknown",
             f"the graph has no {kind} {declared.name!r}",
             f"Triton refuses it: 'unexpected inference {kind}'",
-            near_misses(declared.name, tensors),
+            near_misses(declared.name, tensors, "tensors"),
         )
     elif tensor.datatype != type_name(declared):
         fix = f"write data_type: {tensor.datatype}" if tensor.datatype else "export the model with tensors only"
@@ -241,7 +243,7 @@ def _ragged(declared: Any, tensors: dict[str, GraphTensor]) -> Iterator[Problem]
         )
 
 
-def _parameters(config: Any) -> Iterator[Problem]:
+def _parameters(config: ModelConfig) -> Iterator[Problem]:
     for name in ("intra_op_thread_count", "inter_op_thread_count", "execution_mode"):
         value = config.parameters[name].string_value if name in config.parameters else "0"
         if not value.lstrip("-").isdigit() or (name == "execution_mode" and value not in ("0", "1")):

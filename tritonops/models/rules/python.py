@@ -6,10 +6,10 @@ import ast
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tritonops.errors import UnreadableFileError
 from tritonops.files import read_bytes
+from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.files import absent, model_file
 from tritonops.models.rules.finding import Problem, Subject
@@ -30,7 +30,7 @@ def python_problems(subject: Subject) -> Iterator[Problem]:
             yield from _source(path)
 
 
-def _environment(config: Any, home: Path) -> Iterator[Problem]:
+def _environment(config: ModelConfig, home: Path) -> Iterator[Problem]:
     value = config.parameters["EXECUTION_ENV_PATH"].string_value if "EXECUTION_ENV_PATH" in config.parameters else ""
     path = Path(value.replace(_FOLDER, str(home)))
     if not value:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tritonops.models.configs.pbtxt import type_name
+from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.rules.finding import Problem
 
 
-def scheduling_problems(config: Any) -> Iterator[Problem]:
+def scheduling_problems(config: ModelConfig) -> Iterator[Problem]:
     """Find what Triton's core refuses about batching and sequences."""
     yield from _dynamic_batching(config)
     yield from _sequence_batching(config)
 
 
-def _dynamic_batching(config: Any) -> Iterator[Problem]:
+def _dynamic_batching(config: ModelConfig) -> Iterator[Problem]:
     batching = config.dynamic_batching
     yield from _preferred(batching.preferred_batch_size, config.max_batch_size)
     levels = batching.priority_levels
@@ -54,7 +54,7 @@ def _preferred(sizes: Any, largest: int) -> Iterator[Problem]:
         )
 
 
-def _sequence_batching(config: Any) -> Iterator[Problem]:
+def _sequence_batching(config: ModelConfig) -> Iterator[Problem]:
     batching = config.sequence_batching
     yield from _preferred(batching.oldest.preferred_batch_size, config.max_batch_size)
     if not 0 <= batching.direct.minimum_slot_utilization <= 1:

@@ -8,17 +8,17 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from tritonops.models.configs.pbtxt import type_name
+from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.rules.finding import Problem
 
 
-def tensor_problems(config: Any) -> Iterator[Problem]:
+def tensor_problems(config: ModelConfig) -> Iterator[Problem]:
     """Find what Triton's core refuses about the declared tensors."""
     yield from _tensors(config)
     yield from _batch_tensors(config)
 
 
-def _tensors(config: Any) -> Iterator[Problem]:
+def _tensors(config: ModelConfig) -> Iterator[Problem]:
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             yield from _tensor(kind, tensor, config)
@@ -41,7 +41,7 @@ def _tensors(config: Any) -> Iterator[Problem]:
         )
 
 
-def _tensor(kind: str, tensor: Any, config: Any) -> Iterator[Problem]:
+def _tensor(kind: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
     where = f"{kind} {tensor.name!r}" if tensor.name else f"an {kind}"
     if not tensor.name:
         yield Problem(
@@ -83,7 +83,7 @@ def _must(what: str) -> str:
     return f"Triton refuses it: it 'must {what}'"
 
 
-def tensorrt_only(what: str, config: Any) -> Problem:
+def tensorrt_only(what: str, config: ModelConfig) -> Problem:
     """Word what only a TensorRT model may have."""
     return Problem(
         "tensorrt-only",
@@ -93,7 +93,7 @@ def tensorrt_only(what: str, config: Any) -> Problem:
     )
 
 
-def _reshape(where: str, tensor: Any, config: Any) -> Iterator[Problem]:
+def _reshape(where: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
     dims, shape = list(tensor.dims), list(tensor.reshape.shape)
     if not shape and config.max_batch_size == 0:
         yield Problem(
@@ -117,14 +117,16 @@ def _pieces(shape: list[int]) -> list[int]:
     return [prod(shape[start + 1 : end]) for start, end in pairwise(cuts)]
 
 
-def _batch_tensors(config: Any) -> Iterator[Problem]:
+def _batch_tensors(config: ModelConfig) -> Iterator[Problem]:
     inputs = {tensor.name for tensor in config.input}
     outputs = {tensor.name for tensor in config.output}
-    for tensor in (*config.batch_input, *config.batch_output):
-        if not set(tensor.source_input) <= inputs or len(tensor.source_input) != 1:
+    sources = [list(tensor.source_input) for tensor in config.batch_input]
+    sources += [list(tensor.source_input) for tensor in config.batch_output]
+    for source in sources:
+        if not set(source) <= inputs or len(source) != 1:
             yield Problem(
                 "batch-tensor-source",
-                f"a batch tensor has the sources {list(tensor.source_input)}",
+                f"a batch tensor has the sources {source}",
                 "Triton refuses it: 'unknown source input name', or 'expects 1 source input'",
                 "name one of the inputs",
             )
@@ -136,11 +138,11 @@ def _batch_tensors(config: Any) -> Iterator[Problem]:
                 "Triton refuses it: 'batch input data type must be TYPE_INT32 or TYPE_FP32'",
                 "write one of the two",
             )
-    for tensor in config.batch_output:
-        if not set(tensor.target_name) <= outputs:
+    for output in config.batch_output:
+        if not set(output.target_name) <= outputs:
             yield Problem(
                 "batch-tensor-target",
-                f"a batch output has the targets {list(tensor.target_name)}",
+                f"a batch output has the targets {list(output.target_name)}",
                 "Triton refuses it: 'unknown target output name'",
                 "name one of the outputs",
             )

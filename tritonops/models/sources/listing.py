@@ -94,7 +94,7 @@ def _list_hub(version: ModelVersion, source: HubSource, hub: Hub, transport: Tra
         what = "folder" if is_folder else "file"
         raise SourceError(
             f"{source.repo_id} at {source.revision} has no {what} {version.path!r}. "
-            + near_misses(version.path, found.examples)
+            + near_misses(version.path, found.examples, "files")
         )
     files = sorted(found.files, key=lambda file: file.path)
     return Listing(version, found.commit, tuple(_hub_file(version, source, found.commit, file, hub) for file in files))

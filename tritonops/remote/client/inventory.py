@@ -61,7 +61,7 @@ class Inventory:
         members = [host.name for host in self.hosts.values() if group in host.groups]
         if not members:
             known = {group for host in self.hosts.values() for group in host.groups}
-            hint = near_misses(group, known) if known else "It has no groups."
+            hint = near_misses(group, known, "groups") or "hosts.toml has no groups."
             raise UnknownHostError(f"hosts.toml has no group {group!r}", hint=hint)
         return members
 
@@ -81,7 +81,7 @@ def load_inventory(path: Path) -> Inventory:
     hosts = document.get("hosts", {})
     for key in document:
         if key != "hosts":
-            raise _error(path, text, (key,), f"unknown key {abbreviate(key)}", hint=near_misses(key, {"hosts"}))
+            raise _error(path, text, (key,), f"unknown key {abbreviate(key)}", hint=near_misses(key, {"hosts"}, "keys"))
     if not isinstance(hosts, dict) or not all(isinstance(entry, dict) for entry in hosts.values()):
         raise _error(path, text, ("hosts",), "expected one table for each host: [hosts.gpu-01]")
     return Inventory({name: _host(path, text, name, entry) for name, entry in hosts.items()})
@@ -94,7 +94,7 @@ def _host(path: Path, text: str, name: str, entry: Mapping[str, Any]) -> HostSet
 
     for key in entry:
         if key not in _KEYS:
-            raise error(f"unknown key {abbreviate(key)}", key, hint=near_misses(key, _KEYS))
+            raise error(f"unknown key {abbreviate(key)}", key, hint=near_misses(key, _KEYS, "keys"))
     for key, choices in _CHOICES.items():
         if entry.get(key, choices[0]) not in choices:
             raise error(f"{key} must be one of {', '.join(choices)}", key)

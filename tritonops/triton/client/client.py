@@ -22,8 +22,9 @@ from tritonops.triton.client.messages import (
 from tritonops.triton.client.response import InferenceResult, OutputTensor, read_response
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
     from numpy.typing import NDArray
+
+    from tritonops.models.configs.pbtxt import ModelConfig
 
     Tensors = Mapping[str, NDArray[Any]]
 
@@ -117,10 +118,10 @@ class TritonClient:
         """Unload a model; the answer comes before the unloading ends."""
         self._call(self._server.unload_model, name, timeout=timeout)
 
-    def config(self, name: str, *, version: int | None = None) -> Message:
+    def config(self, name: str, *, version: int | None = None) -> ModelConfig:
         """Get the served inference.ModelConfig, completed by Triton and the backend."""
         answer = self._call(self._server.get_model_config, name, version_text(version))
-        config: Message = answer.config
+        config: ModelConfig = answer.config
         return config
 
     def metadata(self, name: str, *, version: int | None = None) -> ModelMetadata:
