@@ -14,9 +14,9 @@ from tasks.shared.terminal import confirm, note
 from tritonops.errors import InputError
 
 if TYPE_CHECKING:
-    from tritonops.models.configs.rendering import Wishes
+    from tritonops.models.configs.rendering import ConfigOptions
 
-WISHES = {
+CONFIG_OPTIONS = {
     "max-batch-size": "Maximum batch size (default: 8 if the graph takes batches, else 0).",
     "dynamic-batching": "Enable dynamic batching.",
     "warmup": "Add a warm-up request of zeros (dynamic dimensions are 1).",
@@ -26,7 +26,7 @@ WISHES = {
 
 @task(
     name="generate-config",
-    help={"model": "Name of the model."} | WISHES | {"overwrite": "Overwrite existing configs."},
+    help={"model": "Name of the model."} | CONFIG_OPTIONS | {"overwrite": "Overwrite existing configs."},
     positional=["model"],
 )
 def generate_config(
@@ -44,7 +44,7 @@ def generate_config(
     files = generate_configs(
         project(),
         model,
-        wishes=_wishes(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
+        options=_config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
         overwrite=overwrite,
     )
     for file in files:
@@ -52,14 +52,16 @@ def generate_config(
     note(f"Review them, then: inv models.config --include {model}")
 
 
-def _wishes(max_batch_size: str | None, labels: str | None, *, dynamic_batching: bool, warmup: bool) -> Wishes:
-    from tritonops.models.configs.rendering import Wishes
+def _config_options(
+    max_batch_size: str | None, labels: str | None, *, dynamic_batching: bool, warmup: bool
+) -> ConfigOptions:
+    from tritonops.models.configs.rendering import ConfigOptions
 
     labels_path = file_path("--labels", labels)
     if labels_path and not labels_path.is_file():
         raise InputError(f"--labels {labels}: no such file")
     size = integer("--max-batch-size", max_batch_size)
-    return Wishes(size, dynamic_batching, warmup, labels_path)
+    return ConfigOptions(size, dynamic_batching, warmup, labels_path)
 
 
 @task(
@@ -76,7 +78,7 @@ def _wishes(max_batch_size: str | None, labels: str | None, *, dynamic_batching:
         "local-name": "Name of the file or folder on disk (default: model.onnx).",
         "cpu": "Use the CPU config (default: the GPU one).",
     }
-    | WISHES,
+    | CONFIG_OPTIONS,
     positional=["model"],
 )
 def add(
@@ -120,7 +122,7 @@ def add(
             model,
             {key: value for key, value in typed.items() if value is not None},
             variant="cpu" if cpu else "gpu",
-            wishes=_wishes(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
+            options=_config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
             progress=progress,
         )
     print(added.entry.label)

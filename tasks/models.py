@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tritonops.errors import TritonOpsError
-    from tritonops.models.config import ConfigOutcome
+    from tritonops.models.config import ConfigResult
     from tritonops.models.configs.variants import Variant
     from tritonops.models.download import DownloadResult
     from tritonops.models.rules.finding import Finding
@@ -111,8 +111,8 @@ def _summary(result: DownloadResult) -> str:
     if not (result.downloaded or result.failed):
         return f"Up to date: {len(result.skipped)} model versions"
     counts = {"downloaded": result.downloaded, "up to date": result.skipped, "failed": result.failed}
-    said = ", ".join(f"{len(labels)} {what}" for what, labels in counts.items() if labels)
-    return f"{said} ({size(result.bytes)} in {result.seconds:.1f} s)"
+    summary = ", ".join(f"{len(labels)} {what}" for what, labels in counts.items() if labels)
+    return f"{summary} ({size(result.bytes)} in {result.seconds:.1f} s)"
 
 
 @task(
@@ -143,14 +143,16 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
 def prune(c: Context, yes: bool = False) -> None:
     """Delete unreferenced and replaced files of the store."""
     from tasks.shared.progress import download_progress
-    from tritonops.models.prune import delete_garbage, find_garbage
+    from tritonops.models.prune import delete_unreferenced, find_unreferenced
 
     with download_progress(quiet=False) as progress:
-        found = find_garbage(project(), progress)
-        print_table(("file", "size"), [(found.shown(file), size(length)) for file, length in found.files.items()])
+        found = find_unreferenced(project(), progress)
+        print_table(
+            ("file", "size"), [(found.displayed_name(file), size(length)) for file, length in found.files.items()]
+        )
         note(f"{len(found.files)} files, {size(found.bytes)}")
         if found.files and confirm("Delete them?", yes=yes):
-            deleted = delete_garbage(project(), found, progress)
+            deleted = delete_unreferenced(project(), found, progress)
             if kept := len(found.files) - len(deleted.files):
                 note(f"{kept} of them are in use by now, and were kept")
 
@@ -173,7 +175,7 @@ def config(c: Context, include: list[str], cpu: bool = False, overwrite: bool = 
     raise_unless_done(outcomes)
 
 
-def _show(outcome: ConfigOutcome) -> None:
+def _show(outcome: ConfigResult) -> None:
     if outcome.state == "failed":
         return
     waiting = ", waiting for the model to be downloaded" if outcome.waiting else ""

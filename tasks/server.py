@@ -21,7 +21,7 @@ START_TIMEOUT = {
     "timeout": "Timeout of the start with all loads, in seconds (default: 600).",
     "model-timeout": "Timeout of one model's load, in seconds (default: 60, more for large files).",
 }
-STOP_TIMEOUT = {"timeout": "Seconds to wait for requests under way before it is killed; 40 otherwise."}
+STOP_TIMEOUT = {"timeout": "Seconds to wait for in-flight requests before it is killed (default: 40)."}
 
 
 @task(help=START_TIMEOUT | JSON)
@@ -54,7 +54,7 @@ def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
     from tritonops.server.log_file import tail_command
 
     log, count = log_path(project().settings.server_dir), integer("--lines", lines)
-    # Whoever reads this may have read enough (`| head`): how tail ended is of no interest.
+    # The reader may have read enough (`| head`): tail's exit code does not matter.
     subprocess.run(tail_command(log, lines=100 if count is None else count, follow=follow), check=False)
 
 

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 MAX_TOML = 1 << 20
 """Bytes of a TOML file that a person wrote: about 5,000 model versions."""
 MAX_JSON = 64 << 20
-"""Bytes of a JSON file that holds tensors."""
+"""Bytes of a JSON file of tensors."""
 MAX_RECORD = 1 << 20
 """Bytes of a JSON record that the project itself wrote."""
 
@@ -91,7 +91,7 @@ def parse_json(text: str, where: object) -> Any:
 def parse_record(cls: type[_T], text: str) -> _T:
     """Read a JSON object that the project wrote into its dataclass; unknown keys are ignored.
 
-    Raises ValueError for anything else: no object, a field that lacks, a value of another type.
+    Raises ValueError for anything else: no object, a missing field, a value of another type.
     """
     if len(text) > MAX_RECORD:
         raise ValueError(f"larger than {MAX_RECORD:,} bytes")

@@ -141,7 +141,7 @@ class Environment:
     def _read_application(self) -> None:
         """Read the `.env` files that Compose reads when it starts in the caller's folder.
 
-        Those are the one beside the Compose file, and where that names another file, the one beside that.
+        Those are the one in the folder of the Compose file, and where it names another file, the one in that folder.
         """
         folder = self._folder_of_compose_file() or self._folder_with_compose_file()
         self._read(folder / ".env", only=_FOR_APPLICATION)

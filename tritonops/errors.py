@@ -8,16 +8,16 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── ServerStartError                   the embedded Triton did not come up
 ├── RepositoryError                 1  the models on disk cannot be read or changed as asked
 ├── TritonError                     1  Triton refused or failed what it was asked to do
-│   ├── TokenRefusedError              the server wants a token, or another one
+│   ├── TokenRefusedError              the server requires a token, or another one
 │   ├── OpenControlError               the control API answers without the token
 │   ├── DecoupledModelError            a model that answers over the stream alone
 │   ├── NotServedError                 a model or a version that the server does not serve
 │   ├── LoadError                      a model that Triton could not load, with its reason
 │   ├── ServerDiedError                a server that a load took down
-│   ├── NotAsOnDiskError               Triton says it is loaded, but serves something else than the disk holds
+│   ├── NotAsOnDiskError               Triton says it is loaded, but serves something else than the disk has
 │   └── TritonTimeoutError             it answers, but not with this within the deadline
 ├── SourceError                     1  a model's files could not be had from where models.toml says
-│   ├── AccessDeniedError              the Hub, or another server, wants a token or refuses this one
+│   ├── AccessDeniedError              the Hub, or another server, requires a token or refuses this one
 │   ├── SourceMissingError             a file of this machine that models.toml names is not there
 │   └── VerificationError              the bytes that came are not the bytes that were expected
 ├── StoreError                      1  the store, or the disk below it, could not do what was asked
@@ -53,14 +53,14 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
 │       ├── UnknownHostKeyError        known_hosts has no key for it
 │       └── ChangedHostKeyError        it shows another key than the known one
-├── ConnectionLostError             1  an SSH connection ended under way
+├── ConnectionLostError             1  an SSH connection was lost
 ├── CommandError                    1  a command on a host failed; its last lines are shown
 ├── HostLockedError                 1  somebody else is at work on the host
 ├── UnprovenError                   1  a release is active, and was not seen to serve what was sent
 ├── ForwardingRefusedError          1  an SSH server lets nobody through to the ports of its host
 ├── DeployError                     1  a deploy or rollback failed
-│   ├── RolledBackError                   it failed under way, and what was served before is served again
-│   └── NotRolledBackError                it failed under way, and what was served before is not, or not all of it
+│   ├── RolledBackError                   it failed, and the release before is served again
+│   └── NotRolledBackError                it failed, and the release before is not, or not wholly, served
 ├── ResultUnknownError              1  a deploy that the host began, and whose end could not be learned
 └── DifferenceError                 4  nothing failed, but there is a difference
     └── StaleLockError                 models.lock does not agree with models.toml, or with the files that it names
@@ -115,7 +115,7 @@ class PartialFailureError(TritonOpsError):
 
 
 class EmbeddedUnavailableError(TritonOpsError):
-    """This machine cannot run the embedded Triton: the message says what it lacks."""
+    """This machine cannot run the embedded Triton: the message says what is missing."""
 
 
 class PackagesUnavailableError(TritonOpsError):
@@ -179,7 +179,7 @@ class LockingError(TritonOpsError):
 
 
 class DockerError(TritonOpsError):
-    """A docker command failed; the message ends with what it said last."""
+    """A docker command failed; the message ends with its last output."""
 
 
 class DockerTimeoutError(DockerError):
@@ -396,7 +396,7 @@ class HostLockedError(TritonOpsError):
 
 
 class DeployError(TritonOpsError):
-    """A deploy or a rollback that failed; unless the message says otherwise, nothing that serves was touched."""
+    """A deploy or a rollback that failed; nothing that serves was changed unless the message says so."""
 
 
 class RolledBackError(DeployError):
@@ -404,7 +404,7 @@ class RolledBackError(DeployError):
 
 
 class UnprovenError(TritonOpsError):
-    """A release that is active, and that was not seen to serve what was sent; the message names what is otherwise."""
+    """A release that is active, and that was not seen to serve what was sent; the message names the difference."""
 
 
 class NotRolledBackError(DeployError):
@@ -416,7 +416,7 @@ class ResultUnknownError(TritonOpsError):
 
 
 class TritonError(TritonOpsError):
-    """Triton refused or failed what it was asked to do; the message holds its reason, `answer` the whole of it."""
+    """Triton refused or failed what it was asked to do; the message has its reason, `answer` the whole of it."""
 
     def __init__(self, message: str, *, hint: str | None = None, answer: str | None = None) -> None:
         self.answer = message if answer is None else answer
@@ -427,7 +427,7 @@ class TokenRefusedError(TritonError):
     """A call to a protocol that the server has restricted, without its token or with another one."""
 
     def __init__(self, url: str, *, token_sent: bool) -> None:
-        what = "wants another token than TRITON_TOKEN holds" if token_sent else "wants a token for this"
+        what = "requires another token than TRITON_TOKEN" if token_sent else "requires a token for this"
         super().__init__(
             f"Triton at {url} {what}",
             hint="Set TRITON_TOKEN, in .env or the environment, to the token that the server was started with.",
@@ -439,7 +439,7 @@ class OpenControlError(TritonError):
 
     def __init__(self, where: str, protocol: str) -> None:
         super().__init__(
-            f"{where}: the control API answers over {protocol} without TRITON_TOKEN, so whoever reaches the port may "
+            f"{where}: the control API answers over {protocol} without TRITON_TOKEN, so everybody who reaches it may "
             "load and unload models",
             hint="Restart it: inv remote.restart for a host. Images older than 26.03 let callers past a token.",
         )
@@ -474,7 +474,7 @@ class TritonUnreachableError(UnreachableError):
 
     def __init__(self, url: str, reason: str, *, speaks_http: bool = False) -> None:
         up = "Is it up? Try `inv server.status` or `inv compose.ps`. TRITON_URL or --url sets the address."
-        grpc = "TRITON_URL or --url: give the port of its gRPC API, 8001 unless TRITON_EXPOSE_GRPC says otherwise."
+        grpc = "TRITON_URL or --url: give the port of its gRPC API, 8001 unless TRITON_EXPOSE_GRPC is set."
         super().__init__(
             f"no Triton answers at {url}: {'it speaks HTTP, and this needs gRPC' if speaks_http else reason}",
             hint=grpc if speaks_http else up,
@@ -496,7 +496,7 @@ class EnginePermissionError(EngineUnreachableError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.hint = "Join the group docker (`sudo usermod -aG docker $USER`) and log in anew, or use sudo."
+        self.hint = "Join the group docker (`sudo usermod -aG docker $USER`) and log in again, or use sudo."
 
 
 class DifferenceError(TritonOpsError):
@@ -506,7 +506,7 @@ class DifferenceError(TritonOpsError):
 
 
 class StaleLockError(DifferenceError):
-    """models.lock lacks a pin, or was made for another models.toml or for other files of this machine."""
+    """models.lock has no pin, or was made for another models.toml or for other files of this machine."""
 
     is_list = True
 

@@ -27,7 +27,7 @@ def locked(path: Path, *, work: str = "", on_wait: OnWait | None = None) -> Iter
     """Let one process, and one thread of it, run the block at a time; the others wait.
 
     `path` is the lock's file; while it is locked, it names the owner and its `work` ("downloading"). The lock is an
-    flock, released when its process exits. Where the filesystem has none, a symbolic link beside `path` takes its
+    flock, released when its process exits. Where the filesystem has none, a symbolic link next to `path` takes its
     place: the link of a process that died on this machine is removed, one of another machine is waited for. Raises
     LockingError where neither works, and OSError where `path` cannot be opened.
     """
@@ -48,7 +48,7 @@ def _lock(path: Path, work: str, on_wait: OnWait) -> Callable[[], None]:
                 raise
             os.close(descriptor)
             return _lock_by_link(path, on_wait, exc)
-        if not _is_still(descriptor, path):  # whoever removed the folder removed the lock with it
+        if not _is_still(descriptor, path):  # its folder was removed, and the lock with it
             os.close(descriptor)
             return _lock(path, work, on_wait)
     except BaseException:
@@ -61,7 +61,7 @@ def _lock(path: Path, work: str, on_wait: OnWait) -> Callable[[], None]:
 
 
 def _open(path: Path) -> int:
-    """Open the file of a lock: as writable as its folder is, so that whoever shares the folder shares the lock.
+    """Open the file of a lock: as writable as its folder is, so that users who share the folder share the lock.
 
     No symbolic link is followed, as the file is written to.
     """

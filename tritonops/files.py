@@ -44,9 +44,9 @@ def write_text(
     """Write a file by one rename. Raises OSError; then the file is as it was.
 
     An existing file keeps its mode and owner. The new content is prepared in `staging`, a folder of the same
-    filesystem; without one, beside the file, and a symbolic link is followed to the file that it stands for. `sync`
-    makes the content survive a power cut. An `only_writer`, one that has locked the file, deletes what killed ones
-    left. `before_rename` may raise to keep what stands there.
+    filesystem; without one, in the file's folder, and a symbolic link is followed to its file. `sync` makes the content
+    survive a power cut. An `only_writer`, one that has locked the file, deletes what killed writers left.
+    `before_rename` may raise to keep the existing file.
     """
     target = path if staging else Path(os.path.realpath(path))
     folder, prefix = staging or target.parent, f".{target.name[:40]}."
@@ -180,10 +180,10 @@ def make_readable(path: Path) -> None:
     below = [f"{parent}/{name}" for parent, folders, files in os.walk(path) for name in [*folders, *files]]
     for found in [str(path), *below]:
         mode = os.lstat(found).st_mode
-        wanted = mode | (0o555 if stat.S_ISDIR(mode) else 0o444)
-        if wanted != mode and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        readable = mode | (0o555 if stat.S_ISDIR(mode) else 0o444)
+        if readable != mode and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             with suppress(PermissionError):
-                Path(found).chmod(stat.S_IMODE(wanted))
+                Path(found).chmod(stat.S_IMODE(readable))
 
 
 def _home_of(user: str) -> str:

@@ -14,7 +14,7 @@ def start_time(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The command's name, in parentheses, may hold anything; the state follows it. The first thread of a process
+    # The command's name, in parentheses, may contain anything; the state follows it. The first thread of a process
     # may have ended while others are still closing its ports.
     state, *fields = stat.rpartition(")")[2].split()
     threads, started = int(fields[16]), int(fields[18])

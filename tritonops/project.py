@@ -39,7 +39,7 @@ class Project:
         cwd: Path | None = None,
         env_file: bool = True,
     ) -> Project:
-        """Read the environment and, where `env_file` holds, `.env`. Raises SettingsError."""
+        """Read the environment and, where `env_file` is true, `.env`. Raises SettingsError."""
         return cls(load_settings(root, environ=environ, cwd=cwd, env_file=env_file))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What of a URL may be shown: neither a password nor a query, which may hold a signature."""
+"""What of a URL may be shown: neither a password nor a query, which may contain a signature."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOSING = re.compile(r"['\")\]}>,.;:]*$")
 def redact(text: str) -> str:
     """Take user names, passwords, queries and fragments out of the URLs of a text, and tokens of the Hub.
 
-    A mask may cover more than the secret: a password may hold any character, an unescaped "/" or "@" too.
+    A mask may cover more than the secret: a password may contain any character, an unescaped "/" or "@" too.
     """
     if "://" in text:
         text = _URL.sub(lambda match: match[1] + _redact_after_scheme(match[2]), text)

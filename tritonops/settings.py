@@ -43,7 +43,7 @@ class Settings:
     hf_endpoint: str = field(repr=False)
     remote_dir: str
     environment: Environment = field(repr=False, compare=False)
-    """Where each was set, and what was set beside them."""
+    """Where each was set, and the other variables."""
     triton_image: str | None = None
     restart_policy: str | None = None
     compose_file: str | None = None
@@ -55,7 +55,7 @@ class Settings:
     hf_offline: bool = False
     """Whether no request may be sent."""
     stall_seconds: float = DEFAULT_STALL_SECONDS
-    """A connection of a download that brings less than 1 kB/s for so long is replaced."""
+    """A connection slower than 1 kB/s for so long is replaced."""
 
     @property
     def lock_path(self) -> Path:
@@ -200,7 +200,7 @@ class _Reader:
         return path
 
     def models_toml(self, default: Path) -> Path:
-        """Resolve MODELS_TOML, whose lock lies beside it."""
+        """Resolve MODELS_TOML, whose lock is in the same folder."""
         path = self.path("MODELS_TOML", default)
         if path.suffix == ".lock":
             raise self._error("MODELS_TOML", "expected another ending than .lock, which is that of its lock")
@@ -222,7 +222,7 @@ class _Reader:
         return self._parsed(name, parse_address) or default
 
     def endpoint(self, name: str, default: str) -> str:
-        """Read a URL that may hold a password: what is wrong with it is said without it."""
+        """Read a URL that may contain a password, which no error shows."""
         value = self.get(name) or default
         match = SERVER_URL.fullmatch(value)
         if not match or match["scheme"].lower() not in ("http", "https"):

@@ -32,7 +32,7 @@ def uv() -> str:
     """Find uv: on the PATH, or where the bootstrap put it."""
     import shutil
 
-    beside = Path(sys.executable).with_name("uv")
-    if found := shutil.which("uv") or (str(beside) if beside.exists() else None):
+    bundled = Path(sys.executable).with_name("uv")
+    if found := shutil.which("uv") or (str(bundled) if bundled.exists() else None):
         return found
     raise TritonOpsError("uv is not installed", hint="https://docs.astral.sh/uv/getting-started/installation/")

@@ -58,7 +58,7 @@ from invoke import Config, Exit, ParseError, Program, __version__
 from invoke.util import LOG_FORMAT
 
 if __name__ == "__main__":
-    # Whoever imports them from now on gets the real ones.
+    # From now on an import gets the real ones.
     for name in _stand_ins():
         del sys.modules[name]
 
@@ -136,7 +136,7 @@ class _ProjectConfig(Config):
         """Load neither of the two."""
 
     def load_project(self, merge: bool = True) -> None:
-        """Load invoke.yaml beside tasks.py."""
+        """Load invoke.yaml of tasks.py's folder."""
         with _wrong_config():
             super().load_project(merge)
 
@@ -150,7 +150,7 @@ class _Stderr(io.TextIOWrapper):
     """Progress and messages are a courtesy: where they cannot be written, the work goes on without them."""
 
     def write(self, text: str) -> int:
-        """Write, or give up writing for good."""
+        """Write; after a failure, discard everything."""
         try:
             return super().write(text)
         except OSError:
@@ -158,7 +158,7 @@ class _Stderr(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or give up writing for good."""
+        """Flush; after a failure, discard everything."""
         try:
             super().flush()
         except OSError:

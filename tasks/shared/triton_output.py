@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_outcome(outcome: LoadResult, *, json: bool) -> None:
-    """Print what became of a model, of its steps and of the models that use it. Raises for a smoke test that failed."""
+    """Print the result of a load: the model, its steps and its dependents. Raises for a smoke test that failed."""
     from tritonops.triton.smoke import raise_if_failed
 
     if json:

@@ -13,7 +13,7 @@ from tritonops.models.config import copy_configs
 from tritonops.models.configs.batch_trial import PROVED, BatchTrial, try_batches
 from tritonops.models.configs.onnx_graph import Graph, GraphTensor
 from tritonops.models.configs.pbtxt import parse_config
-from tritonops.models.configs.rendering import Wishes, why_not_batched, written
+from tritonops.models.configs.rendering import ConfigOptions, render_config, why_not_batched
 from tritonops.models.disk.repository import Repository
 from tritonops.models.generate_config import generate_configs
 from tritonops.project import Project as LoadedProject
@@ -105,38 +105,38 @@ UNTRIED = BatchTrial("unknown", "onnxruntime is not installed")
 
 
 @pytest.mark.parametrize(
-    ("names", "trial", "wishes", "expected"),
+    ("names", "trial", "options", "expected"),
     [
-        (("batch", "batch"), PROVED, Wishes(), 8),
-        (("batch", "batch"), UNTRIED, Wishes(), 8),
-        (("seq_len", "seq_len"), REFUTED, Wishes(), 0),
-        (("unk__1", "unk__2"), PROVED, Wishes(), 8),
-        (("unk__1", "unk__2"), UNTRIED, Wishes(), 0),
-        (("unk__1", "unk__2"), UNTRIED, Wishes(max_batch_size=4), 4),
-        (("batch", "batch"), PROVED, Wishes(max_batch_size=0), 0),
-        (("seq_len", "seq_len"), REFUTED, Wishes(max_batch_size=4), "takes no batches: output 'y' is another"),
-        (("batch", ""), PROVED, Wishes(max_batch_size=4), "the first dimension of 'y' has no name"),
+        (("batch", "batch"), PROVED, ConfigOptions(), 8),
+        (("batch", "batch"), UNTRIED, ConfigOptions(), 8),
+        (("seq_len", "seq_len"), REFUTED, ConfigOptions(), 0),
+        (("unk__1", "unk__2"), PROVED, ConfigOptions(), 8),
+        (("unk__1", "unk__2"), UNTRIED, ConfigOptions(), 0),
+        (("unk__1", "unk__2"), UNTRIED, ConfigOptions(max_batch_size=4), 4),
+        (("batch", "batch"), PROVED, ConfigOptions(max_batch_size=0), 0),
+        (("seq_len", "seq_len"), REFUTED, ConfigOptions(max_batch_size=4), "takes no batches: output 'y' is another"),
+        (("batch", ""), PROVED, ConfigOptions(max_batch_size=4), "the first dimension of 'y' has no name"),
         (
             ("batch", "batch"),
             UNTRIED,
-            Wishes(dynamic_batching=True),
+            ConfigOptions(dynamic_batching=True),
             "was not proved to give each request its own answer",
         ),
-        (("seq_len", "seq_len"), REFUTED, Wishes(dynamic_batching=True), "takes no batches"),
+        (("seq_len", "seq_len"), REFUTED, ConfigOptions(dynamic_batching=True), "takes no batches"),
     ],
 )
-def test_batches_are_what_is_proved_and_a_wish_against_it_is_refused(names, trial, wishes, expected):
+def test_batches_are_what_is_proved_and_a_wish_against_it_is_refused(names, trial, options, expected):
     made = graph([tensor(names[0], 3)], [tensor(names[1], 3, name="y")])
     if isinstance(expected, str):
         with pytest.raises(InputError, match=expected):
-            written(made, "cpu", wishes, trial=trial)
+            render_config(made, "cpu", options, trial=trial)
     else:
-        assert parse_config(written(made, "cpu", wishes, trial=trial)).max_batch_size == expected
+        assert parse_config(render_config(made, "cpu", options, trial=trial)).max_batch_size == expected
 
 
 def test_the_config_leaves_the_batch_out_of_the_dims():
     made = graph([tensor("n", 3, "h", "w")], [tensor("n", 6, name="y"), tensor("n", name="z")])
-    config = parse_config(written(made, "gpu", Wishes()))
+    config = parse_config(render_config(made, "gpu", ConfigOptions()))
     assert (config.backend, config.max_batch_size) == ("onnxruntime", 8)
     assert list(config.input[0].dims) == [3, -1, -1]
     assert list(config.output[1].dims) == [1]
@@ -145,32 +145,32 @@ def test_the_config_leaves_the_batch_out_of_the_dims():
 
 
 def test_a_fixed_batch_is_part_of_the_dims_and_an_optional_input_rules_batches_out():
-    fixed = parse_config(written(graph([tensor(1, 3)], [tensor(1, 3, name="y")]), "cpu", Wishes()))
+    fixed = parse_config(render_config(graph([tensor(1, 3)], [tensor(1, 3, name="y")]), "cpu", ConfigOptions()))
     assert (fixed.max_batch_size, list(fixed.input[0].dims)) == (0, [1, 3])
     made = graph([tensor("n", 3)], [tensor("n", 3, name="y")], optional=[tensor("n", name="scale")])
-    optional = parse_config(written(made, "cpu", Wishes()))
+    optional = parse_config(render_config(made, "cpu", ConfigOptions()))
     assert (optional.max_batch_size, [entry.optional for entry in optional.input]) == (0, [False, True])
 
 
 def test_wishes_become_batches_batching_warmup_and_labels(tmp_path):
     made = graph([tensor("n", "w", datatype="TYPE_INT64")], [tensor("n", 2, name="y")])
-    wishes = Wishes(32, dynamic_batching=True, warmup=True, labels=tmp_path / "classes")
-    config = parse_config(written(made, "cpu", wishes, trial=PROVED))
+    options = ConfigOptions(32, dynamic_batching=True, warmup=True, labels=tmp_path / "classes")
+    config = parse_config(render_config(made, "cpu", options, trial=PROVED))
     assert config.max_batch_size == 32
     assert config.HasField("dynamic_batching")
     assert list(config.model_warmup[0].inputs["x"].dims) == [1]
     assert config.output[0].label_filename == "labels.txt"
 
 
-@pytest.mark.parametrize("wishes", [Wishes(max_batch_size=4), Wishes(dynamic_batching=True)])
-def test_batches_of_a_graph_that_takes_none_are_refused(wishes):
+@pytest.mark.parametrize("options", [ConfigOptions(max_batch_size=4), ConfigOptions(dynamic_batching=True)])
+def test_batches_of_a_graph_that_takes_none_are_refused(options):
     with pytest.raises(InputError):
-        written(graph([tensor(1, 3)], [tensor(1, 3, name="y")]), "cpu", wishes)
+        render_config(graph([tensor(1, 3)], [tensor(1, 3, name="y")]), "cpu", options)
 
 
 def test_a_tensor_of_a_type_that_triton_lacks_is_refused():
     with pytest.raises(GraphError, match="output 'y' is no tensor") as caught:
-        written(graph([tensor("n", 3)], [GraphTensor("y", None, None)]), "cpu", Wishes())
+        render_config(graph([tensor("n", 3)], [GraphTensor("y", None, None)]), "cpu", ConfigOptions())
     assert "zipmap=False" in (caught.value.hint or "")
 
 
@@ -229,8 +229,10 @@ def test_generated_configs_pass_the_check_and_load_on_a_real_triton(triton, tmp_
     labels.write_text("a\nb\nc\n")
     generated = [*names, "generated_renamed", "generated_external"]
     for name in generated:
-        wishes = Wishes(warmup=name != "generated_type_bf16", labels=labels if name == "generated_affine" else None)
-        project.generate(name, wishes=wishes)
+        options = ConfigOptions(
+            warmup=name != "generated_type_bf16", labels=labels if name == "generated_affine" else None
+        )
+        project.generate(name, options=options)
     copy_configs(project.loaded, variant="cpu", include=generated)
     lock = project.folder / "generated.lock"
     checked = Checked(project.catalog, project.repository, project.config_dir, lock, parse_image("26.07"))

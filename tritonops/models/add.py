@@ -1,4 +1,4 @@
-"""A new model, from its source to where Triton finds it; and out again."""
+"""Add a model: its entry and pin, its files, and its config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tritonops.models.catalog.editing import with_entry, without_labels
 from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.catalog.parsing import parse_catalog, read_catalog_text
 from tritonops.models.config import copy_configs, raise_unless_done
-from tritonops.models.configs.rendering import LABELS, Wishes, config_texts
+from tritonops.models.configs.rendering import LABELS, ConfigOptions, config_texts
 from tritonops.models.configs.variants import Variant, source_path
 from tritonops.models.generate_config import graph_file
 from tritonops.models.install.small_files import match_small_files
@@ -29,11 +29,11 @@ from tritonops.settings import Settings
 
 @dataclass(frozen=True)
 class Added:
-    """What an addition came to."""
+    """The result of an addition."""
 
     entry: ModelVersion
     configs: tuple[Path, ...]
-    """Those that were written from the graph; none where there were configs, or the model is not ONNX."""
+    """Those generated from the graph; none where there were configs, or the model is not ONNX."""
     note: str | None
     """Why no config was written, where one is needed."""
 
@@ -44,7 +44,7 @@ def add_model(
     values: Mapping[str, str | int],
     *,
     variant: Variant,
-    wishes: Wishes | None = None,
+    options: ConfigOptions | None = None,
     progress: Progress | None = None,
 ) -> Added:
     """Write an entry into models.toml, pin it, download it, and give it a config.
@@ -56,8 +56,8 @@ def add_model(
     settings, progress = project.settings, progress or Progress()
     if "path" in values:
         values = {**values, "path": os.path.relpath(str(values["path"]), settings.models_toml.parent)}
-    addition = _Addition(project, name, values, progress, variant, wishes)
-    addition.preview()  # wrong input is not worth a wait
+    addition = _Addition(project, name, values, progress, variant, options)
+    addition.preview()  # wrong input ends before any wait
     entry = addition.add()
     return Added(entry, addition.written, addition.note or _copy_config(settings, entry, variant))
 
@@ -72,12 +72,12 @@ class _Addition:
         values: Mapping[str, str | int],
         progress: Progress,
         variant: Variant,
-        wishes: Wishes | None,
+        options: ConfigOptions | None,
     ) -> None:
         self._settings, self._name, self._values, self._progress = project.settings, name, values, progress
-        self._variant, self._wishes = variant, wishes
+        self._variant, self._config_options = variant, options
         self.written: tuple[Path, ...] = ()
-        """The configs that were written from the graph."""
+        """The configs that were generated from the graph."""
         self.note: str | None = None
         """Why none could be."""
         self._commits = Commits(project.settings.models_toml, on_wait=progress.waiting)
@@ -104,7 +104,7 @@ class _Addition:
                 fetched = self._fetched(entry, fetcher)
             except SourceError as exc:
                 raise SourceError(f"{entry.label} was not added: {exc}", hint=exc.hint) from exc
-            if fetched.commit:  # in place of the branch, so that the entry stands for the same bytes from now on
+            if fetched.commit:  # in place of the branch: the entry keeps meaning the same bytes
                 self._values = {**self._values, "revision": fetched.commit}
             while not (added := self._commit(fetched)):
                 pass  # another addition took the version meanwhile
@@ -133,7 +133,9 @@ class _Addition:
             self._repository.refuse_link(pin.name)
         if found == "other bytes":
             folder = self._repository.version_dir(pin.name, pin.version)
-            raise StoreError(f"{entry.label} was not added: {folder} holds other files", hint="Move them away first.")
+            raise StoreError(
+                f"{entry.label} was not added: {folder} contains other files", hint="Move them away first."
+            )
         with staged(self._store, pin, self._repository) as swap:
             texts = self._config_texts(pin, entry)  # trying batches takes seconds, and is done before the commit
             return self._commit_staged(entry, pin, texts, None if found == "installed" else swap)
@@ -166,7 +168,9 @@ class _Addition:
         model_file = staged_version(pin, self._repository) / entry.local_name
         try:
             graph = graph_file(entry.name, model_file)
-            return config_texts(graph, entry.local_name, self._settings.config_dir / entry.name, wishes=self._wishes)
+            return config_texts(
+                graph, entry.local_name, self._settings.config_dir / entry.name, options=self._config_options
+            )
         except TritonOpsError as exc:
             self.note = str(exc)
             return {}

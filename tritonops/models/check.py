@@ -16,7 +16,7 @@ from tritonops.errors import (
 )
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.catalog.lockfile import differences, load_lock
-from tritonops.models.configs.declared import wanted_config
+from tritonops.models.configs.declared import declared_text
 from tritonops.models.configs.pbtxt import parse_config, read_text
 from tritonops.models.configs.variants import VARIANTS, Variant, source_path
 from tritonops.models.disk.digest_cache import DigestCache
@@ -100,7 +100,7 @@ def _problems(subject: Subject) -> Iterator[Problem]:
 
 
 class _Model:
-    """One model: its configs, each text once with the files that hold it, and its folder."""
+    """One model: its configs, each text once with the files that contain it, and its folder."""
 
     def __init__(self, checked: Checked, name: str) -> None:
         self._checked, self._name = checked, name
@@ -145,8 +145,8 @@ class _Model:
             except ConfigError as exc:
                 self._early.append(_syntax(self._name, (path,), exc))
                 continue
-            wanted = text if path in on_disk else wanted_config(checked.catalog, self._name, text)
-            texts[wanted] = (*texts.get(wanted, ()), path)
+            declared = text if path in on_disk else declared_text(checked.catalog, self._name, text)
+            texts[declared] = (*texts.get(declared, ()), path)
         return texts
 
     def _add(self, text: str, files: tuple[Path, ...]) -> None:
@@ -252,7 +252,7 @@ def _lock_finding(checked: Checked, model: str, what: str) -> Finding:
 
 def _sources(checked: Checked) -> Iterator[Finding]:
     """Compare the files of this machine that models.toml names with their pins."""
-    digests = DigestCache(checked.repository.beside / "digests.json")
+    digests = DigestCache(checked.repository.work_dir / "digests.json")
     for label, error in source_problems(checked.catalog, load_lock(checked.lock_path), digests).items():
         yield _source_finding(checked, label, error)
 
@@ -271,7 +271,7 @@ def _source_finding(checked: Checked, label: str, error: TritonOpsError) -> Find
 
 def _syntax(name: str, files: tuple[Path, ...], error: ConfigError) -> Finding:
     why = "Triton cannot read it: the model is not served, and a server with --exit-on-error does not start"
-    return _finding(name, files, Problem("config-syntax", str(error), why, "mend the line"))
+    return _finding(name, files, Problem("config-syntax", str(error), why, "fix the line"))
 
 
 def _finding(model: str, files: tuple[Path, ...], problem: Problem) -> Finding:

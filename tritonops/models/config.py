@@ -12,7 +12,7 @@ from tritonops.errors import DifferenceError, PartialFailureError, TritonOpsErro
 from tritonops.files import read_text_if_present
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.catalog.commit import Commits
-from tritonops.models.configs.declared import keep_policy, served_policy, wanted_config
+from tritonops.models.configs.declared import declared_text, keep_policy, served_policy
 from tritonops.models.configs.pbtxt import parse_config, read_text
 from tritonops.models.configs.variants import MAX_LABELS, Variant, label_files, read_labels, source_path
 from tritonops.models.configs.version_policy import (
@@ -25,23 +25,23 @@ from tritonops.models.configs.version_policy import (
 from tritonops.models.disk.repository import Repository
 from tritonops.project import Project
 
-State = Literal["written", "replaced", "unchanged", "differs", "failed"]
+ConfigState = Literal["written", "replaced", "unchanged", "differs", "failed"]
 
 
 @dataclass(frozen=True)
-class ConfigOutcome:
-    """What became of one model's config."""
+class ConfigResult:
+    """The result of one model's config."""
 
     name: str
-    state: State
+    state: ConfigState
     path: Path | None = None
     """The config.pbtxt; None where it failed."""
     diff: str = ""
-    """From the file that was there to the one that is wanted, where the two differ."""
+    """From the current file to the declared one, where they differ."""
     kept_policy: VersionPolicy | None = None
     """The policy set with triton.serve, which the config on disk keeps."""
     waiting: bool = False
-    """The model is not on disk yet; its config goes there together with it."""
+    """The model is not on disk yet; its config is installed together with it."""
     error: str | None = None
 
 
@@ -51,8 +51,8 @@ def copy_configs(
     variant: Variant,
     include: Sequence[str] = (),
     overwrite: bool = False,
-) -> tuple[ConfigOutcome, ...]:
-    """Bring the configs of the models in `include`, or of all, to where the models are.
+) -> tuple[ConfigResult, ...]:
+    """Copy the configs of the models in `include`, or of all, to the models.
 
     One that differs from its source is replaced only with `overwrite`. A model that was removed from models.toml
     meanwhile gets none. One model's failure does not keep the others from being done: see `raise_unless_done`.
@@ -68,7 +68,7 @@ def copy_configs(
         )
 
 
-def raise_unless_done(outcomes: Sequence[ConfigOutcome]) -> None:
+def raise_unless_done(outcomes: Sequence[ConfigResult]) -> None:
     """Raise PartialFailureError if some failed, or else DifferenceError if some were left as they are."""
     if failures := {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}:
         raise PartialFailureError(f"{len(failures)} of {len(outcomes)} configs were not copied", failures)
@@ -79,63 +79,65 @@ def raise_unless_done(outcomes: Sequence[ConfigOutcome]) -> None:
         )
 
 
-def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, *, overwrite: bool) -> ConfigOutcome:
+def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, *, overwrite: bool) -> ConfigResult:
     try:
         if name not in catalog.names:
-            return ConfigOutcome(name, "failed", error=f"it was removed from {catalog.path.name} meanwhile")
+            return ConfigResult(name, "failed", error=f"it was removed from {catalog.path.name} meanwhile")
         if not source.exists():
-            return ConfigOutcome(name, "failed", error=f"there is no {source}")
+            return ConfigResult(name, "failed", error=f"current is no {source}")
         text = read_text(source)
         labels = label_files(parse_config(text, where=str(source)), source.parent)
         diff = "\n".join(_copy_label_file(repository, name, file, overwrite=overwrite) for file in labels).strip("\n")
-        outcome = _bring(repository, name, wanted_config(catalog, name, text), overwrite=overwrite)
+        outcome = _copy_config(repository, name, declared_text(catalog, name, text), overwrite=overwrite)
         return replace(outcome, state="differs", diff=f"{outcome.diff}\n{diff}".strip("\n")) if diff else outcome
     except TritonOpsError as exc:
-        return ConfigOutcome(name, "failed", error=str(exc))
+        return ConfigResult(name, "failed", error=str(exc))
 
 
 def _copy_label_file(repository: Repository, name: str, source: Path, *, overwrite: bool) -> str:
-    """Copy labels beside the config; give the difference where edited ones stay."""
-    wanted, target = read_labels(source), repository.config_path(name).with_name(source.name)
-    there = read_text_if_present(target, MAX_LABELS)
-    if there == wanted:
+    """Copy labels to the config's folder; return the difference where edited ones stay."""
+    declared, target = read_labels(source), repository.config_path(name).with_name(source.name)
+    current = read_text_if_present(target, MAX_LABELS)
+    if current == declared:
         return ""
-    if there is None or overwrite or repository.is_written(name, source.name):
-        repository.write_config(name, wanted, file_name=source.name)
+    if current is None or overwrite or repository.is_written(name, source.name):
+        repository.write_config(name, declared, file_name=source.name)
         return ""
-    return _diff(there, wanted, target)
+    return _diff(current, declared, target)
 
 
-def _bring(repository: Repository, name: str, wanted: str, *, overwrite: bool) -> ConfigOutcome:
+def _copy_config(repository: Repository, name: str, declared: str, *, overwrite: bool) -> ConfigResult:
     path = repository.config_path(name)
     waiting = path == repository.pending_config(name)
-    there = read_text(path) if path.exists() else None
-    wanted = keep_policy(there or "", wanted)
-    # Nobody has had a reason to edit a config that waits, so the latest choice of CPU or GPU counts.
-    state = _state(there, wanted, overwrite=overwrite or waiting or _differ_in_versions(there or "", wanted))
+    current = read_text(path) if path.exists() else None
+    declared = keep_policy(current or "", declared)
+    # A pending config was never served, so the newest variant overwrites it.
+    state = _state(current, declared, overwrite=overwrite or waiting or _differ_in_versions(current or "", declared))
     if state in ("written", "replaced"):
-        path = repository.write_config(name, wanted, expected=there)
-    diff = "" if there is None else _diff(there, wanted, path)
-    return ConfigOutcome(name, state, path, diff, served_policy(wanted), waiting)
+        path = repository.write_config(name, declared, expected=current)
+    diff = "" if current is None else _diff(current, declared, path)
+    return ConfigResult(name, state, path, diff, served_policy(declared), waiting)
 
 
-def _differ_in_versions(there: str, wanted: str) -> bool:
-    """Whether nothing differs but the versions that models.toml lists: these follow it unasked."""
-    policies = [(has_policy(text), policy_note(text)) for text in (there, wanted)]
+def _differ_in_versions(current: str, declared: str) -> bool:
+    """Whether only the versions that models.toml lists differ: these follow it without --overwrite."""
+    policies = [(has_policy(text), policy_note(text)) for text in (current, declared)]
     if any(has and note != AS_IN_CATALOG for has, note in policies):
         return False
     same = VersionPolicy("all")
-    return set_version_policy(there, same, note=AS_IN_CATALOG) == set_version_policy(wanted, same, note=AS_IN_CATALOG)
+    return set_version_policy(current, same, note=AS_IN_CATALOG) == set_version_policy(
+        declared, same, note=AS_IN_CATALOG
+    )
 
 
-def _state(there: str | None, wanted: str, *, overwrite: bool) -> State:
-    if there is None:
+def _state(current: str | None, declared: str, *, overwrite: bool) -> ConfigState:
+    if current is None:
         return "written"
-    if there == wanted:
+    if current == declared:
         return "unchanged"
     return "replaced" if overwrite else "differs"
 
 
-def _diff(there: str, wanted: str, path: Path) -> str:
-    lines = difflib.unified_diff(there.splitlines(), wanted.splitlines(), str(path), "triton-config", lineterm="")
+def _diff(current: str, declared: str, path: Path) -> str:
+    lines = difflib.unified_diff(current.splitlines(), declared.splitlines(), str(path), "triton-config", lineterm="")
     return "\n".join(lines)

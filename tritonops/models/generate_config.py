@@ -7,7 +7,7 @@ from pathlib import Path
 from tritonops.errors import InputError, UnknownModelError
 from tritonops.models.catalog.catalog import Catalog, ModelVersion
 from tritonops.models.catalog.commit import Commits
-from tritonops.models.configs.rendering import LABELS, Wishes, config_texts
+from tritonops.models.configs.rendering import LABELS, ConfigOptions, config_texts
 from tritonops.models.configs.variants import read_labels
 from tritonops.models.disk.repository import Repository
 from tritonops.project import Project
@@ -17,17 +17,17 @@ def generate_configs(
     project: Project,
     name: str,
     *,
-    wishes: Wishes | None = None,
+    options: ConfigOptions | None = None,
     overwrite: bool = False,
 ) -> tuple[Path, ...]:
     """Write the CPU and the GPU config of a model from its newest version on disk. Returns the files.
 
-    Raises InputError where one is there already and `overwrite` was not asked for, and GraphError where the model is
+    Raises InputError where one exists and `overwrite` is false, and GraphError where the model is
     no ONNX graph that Triton can serve; then nothing is written.
     """
     repository = project.repository
     graph_path, default_name = find_graph(project.catalog, repository, name)
-    texts = config_texts(graph_path, default_name, project.settings.config_dir / name, wishes=wishes)
+    texts = config_texts(graph_path, default_name, project.settings.config_dir / name, options=options)
     commits = Commits(project.settings.models_toml)
     with commits.locked():
         _require_known(commits.catalog, repository, name)  # a removal meanwhile has taken its configs too

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tritonops.errors import TritonOpsError
 from tritonops.models.catalog.catalog import Catalog, HubSource, ModelVersion, UrlSource
-from tritonops.models.configs.declared import keep_policy, wanted_config
+from tritonops.models.configs.declared import declared_text, keep_policy
 from tritonops.models.configs.pbtxt import read_text
 from tritonops.models.configs.variants import VARIANTS, source_path
 from tritonops.models.disk.repository import Repository
@@ -102,6 +102,6 @@ def _config(catalog: Catalog, repository: Repository, config_dir: Path, name: st
     there = read_text(path)
     for variant in VARIANTS:
         source = source_path(config_dir, name, variant)
-        if source.exists() and there == keep_policy(there, wanted_config(catalog, name, read_text(source))):
+        if source.exists() and there == keep_policy(there, declared_text(catalog, name, read_text(source))):
             return variant
     return "other"

@@ -1,4 +1,4 @@
-"""What can go: stored files to which neither models.lock nor a version on disk refers, and replaced files."""
+"""Unreferenced files of the store, which neither models.lock nor a version on disk refers to, and replaced files."""
 
 from __future__ import annotations
 
@@ -19,46 +19,48 @@ from tritonops.project import Project
 
 
 @dataclass(frozen=True)
-class Garbage:
-    """Files of the store that can go, with their sizes, and the bytes that the disk gets back."""
+class UnreferencedFiles:
+    """Unreferenced and replaced files with their sizes, and the bytes that deleting them frees."""
 
     files: Mapping[Path, int]
     bytes: int
     stores: tuple[Path, ...]
-    """The folders that they lie in: more than one where the store is not beside the models."""
+    """Their folders: two where the store is on another path than the models'."""
 
-    def shown(self, file: Path) -> str:
+    def displayed_name(self, file: Path) -> str:
         """Name a file as seen from the store."""
         store = next(folder for folder in self.stores if folder in file.parents)
         return displayed(file.relative_to(store).as_posix())
 
 
-def find_garbage(project: Project, progress: Progress | None = None) -> Garbage:
-    """Find what can go.
+def find_unreferenced(project: Project, progress: Progress | None = None) -> UnreferencedFiles:
+    """Find unreferenced and replaced files.
 
-    Kept are: what models.lock names, and the beginnings of it; what a version on disk, or a release, is a link to or a
-    copy of. What commands have replaced can go. A models.lock of another branch or clone is not known here: its files
+    Kept are: files that models.lock names, complete or partial, and those that a version on disk, or a release, is a
+    link to or a copy of. Replaced files can go. A models.lock of another branch or clone is not known here: its files
     would be fetched again.
     """
     with project.store.locked("pruning the store", on_wait=(progress or Progress()).waiting):
-        return _garbage(project)
+        return _unreferenced(project)
 
 
-def delete_garbage(project: Project, found: Garbage, progress: Progress | None = None) -> Garbage:
+def delete_unreferenced(
+    project: Project, found: UnreferencedFiles, progress: Progress | None = None
+) -> UnreferencedFiles:
     """Delete what was found, except for what has come into use since. Returns what was deleted.
 
     Raises PartialFailureError with what could not be deleted; the rest is.
     """
     failures: dict[str, str] = {}
     with project.store.locked("pruning the store", on_wait=(progress or Progress()).waiting):
-        now = _garbage(project)
+        now = _unreferenced(project)
         deleted = _described([file for file in now.files if file in found.files], now.stores)
         for file in deleted.files:
             try:
                 with suppress(FileNotFoundError):
                     delete_leaf(file)
             except OSError as exc:
-                failures[deleted.shown(file)] = str(exc.strerror)
+                failures[deleted.displayed_name(file)] = str(exc.strerror)
             # The store itself is never empty.
             remove_empty(file.parent, next(store for store in deleted.stores if store in file.parents))
     if failures:
@@ -66,23 +68,23 @@ def delete_garbage(project: Project, found: Garbage, progress: Progress | None =
     return deleted
 
 
-def _garbage(project: Project) -> Garbage:
+def _unreferenced(project: Project) -> UnreferencedFiles:
     """The caller has locked the store."""
     store, repository = Store(project.settings.store_dir), project.repository
-    wanted = {file.sha256 for pin in load_lock(project.settings.lock_path).values() for file in pin.files}
-    for left in _folders(repository.beside / "staging"):
+    pinned = {file.sha256 for pin in load_lock(project.settings.lock_path).values() for file in pin.files}
+    for left in _folders(repository.work_dir / "staging"):
         with repository.changing():
             repository.replaced.move_away(left, store.is_ours)
     copies = _on_disk(repository)
-    files = [blob for blob in store.blobs() if blob.name not in wanted and not _is_used(blob, copies)]
-    files += [path for path in store.partials() if path.name.removesuffix(".journal") not in wanted]
-    stores = tuple(dict.fromkeys((store.root, repository.beside)))
+    files = [blob for blob in store.blobs() if blob.name not in pinned and not _is_used(blob, copies)]
+    files += [path for path in store.partials() if path.name.removesuffix(".journal") not in pinned]
+    stores = tuple(dict.fromkeys((store.root, repository.work_dir)))
     files += [file for folder in stores for file in replaced_files(folder)]
     return _described(files, stores)
 
 
-def _described(files: Sequence[Path], stores: tuple[Path, ...]) -> Garbage:
-    return Garbage({file: file.lstat().st_size for file in files}, _freed(files), stores)
+def _described(files: Sequence[Path], stores: tuple[Path, ...]) -> UnreferencedFiles:
+    return UnreferencedFiles({file: file.lstat().st_size for file in files}, _freed(files), stores)
 
 
 def _folders(folder: Path) -> list[Path]:

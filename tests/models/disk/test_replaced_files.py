@@ -17,7 +17,7 @@ from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store
 from tritonops.models.download import download, raise_unless_done
 from tritonops.models.lock import lock_models
-from tritonops.models.prune import delete_garbage, find_garbage
+from tritonops.models.prune import delete_unreferenced, find_unreferenced
 from tritonops.models.remove import plan_removal, remove_model
 from tritonops.project import Project
 
@@ -226,7 +226,7 @@ def as_ordinary_user(settings, call):
     program = f"""import sys
 from pathlib import Path
 from tritonops.models.download import download
-from tritonops.models.prune import delete_garbage, find_garbage
+from tritonops.models.prune import delete_unreferenced, find_unreferenced
 from tritonops.project import Project
 from tritonops.settings import load_settings
 settings = load_settings(Path(sys.argv[1]))
@@ -255,7 +255,9 @@ def test_a_read_only_folder_in_a_version_stays_with_what_it_holds(single):
 def test_prune_frees_a_read_only_folder(single):
     put(single.store_dir / "replaced/then/triton/clip/1/f", b"mine").parent.chmod(0o555)
     assert (
-        as_ordinary_user(single, "len(delete_garbage(Project(settings), find_garbage(Project(settings))).files)")
+        as_ordinary_user(
+            single, "len(delete_unreferenced(Project(settings), find_unreferenced(Project(settings))).files)"
+        )
         == "1\n"
     )
     assert not (single.store_dir / "replaced").exists()
@@ -272,7 +274,7 @@ def test_prune_deletes_the_rest_where_a_file_cannot_be_deleted(single, monkeypat
 
     monkeypatch.setattr(type(files[0]), "unlink", immutable)
     with pytest.raises(PartialFailureError, match="1 of 3 files could not be deleted") as caught:
-        delete_garbage(Project(single), find_garbage(Project(single)))
+        delete_unreferenced(Project(single), find_unreferenced(Project(single)))
     assert caught.value.failures == {"replaced/then/b": "Operation not permitted"}
     assert [file.exists() for file in files] == [False, True, False]
 
@@ -577,13 +579,13 @@ def test_prune_shows_and_frees_what_was_replaced(single):
     put(single.models_dir / "clip/1/model.onnx", b"older")
     download(Project(single), overwrite=True)
     put(single.store_dir / "removed-abc/clip/1/labels.txt", b"mine")
-    found = find_garbage(Project(single))
-    assert [found.shown(file).rpartition("Z/")[2] for file in found.files] == [
+    found = find_unreferenced(Project(single))
+    assert [found.displayed_name(file).rpartition("Z/")[2] for file in found.files] == [
         "triton/clip/1/model.onnx",
         "removed-abc/clip/1/labels.txt",
     ]
     assert found.bytes > 0
-    assert delete_garbage(Project(single), found) == found
+    assert delete_unreferenced(Project(single), found) == found
     assert not (single.store_dir / "replaced").exists()
     assert not (single.store_dir / "removed-abc").exists()
     assert download(Project(single)).skipped == ("clip/1",)
@@ -591,8 +593,8 @@ def test_prune_shows_and_frees_what_was_replaced(single):
 
 def test_prune_keeps_what_a_killed_run_had_moved_to_the_staging_folder(single):
     put(single.store_dir / "staging/clip/replaced/labels.txt", b"mine")
-    found = find_garbage(Project(single))
-    assert [found.shown(file).rpartition("Z/")[2] for file in found.files] == [
+    found = find_unreferenced(Project(single))
+    assert [found.displayed_name(file).rpartition("Z/")[2] for file in found.files] == [
         ".store/staging/clip/replaced/labels.txt"
     ]
     assert [file.read_bytes() for file in found.files] == [b"mine"]

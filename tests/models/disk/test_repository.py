@@ -158,9 +158,9 @@ def test_an_edit_of_somebodys_config_leaves_it_theirs(repository):
     config = repository.root / "clip/config.pbtxt"
     config.write_text("# mine")
     repository.write_config("clip", "# mine\nversion_policy", keeps_text=True)
-    assert not (repository.beside / "replaced").exists()
+    assert not (repository.work_dir / "replaced").exists()
     repository.write_config("clip", "other")
-    assert [path.read_text() for path in (repository.beside / "replaced").rglob("config.pbtxt")] == [
+    assert [path.read_text() for path in (repository.work_dir / "replaced").rglob("config.pbtxt")] == [
         "# mine\nversion_policy"
     ]
 
@@ -172,4 +172,4 @@ def test_a_config_that_comes_back_is_whose_it_was(repository, was_ours):
     repository.write_config("clip", "second")
     repository.write_config("clip", "first", is_ours=was_ours)
     repository.write_config("clip", "third")
-    assert (repository.beside / "replaced").exists() is not was_ours
+    assert (repository.work_dir / "replaced").exists() is not was_ours

@@ -5,7 +5,7 @@ import pytest
 from tests.models.catalogs import files_below, one_file, write
 from tritonops.models.download import download
 from tritonops.models.lock import lock_models
-from tritonops.models.prune import delete_garbage, find_garbage
+from tritonops.models.prune import delete_unreferenced, find_unreferenced
 from tritonops.project import Project
 
 
@@ -47,7 +47,7 @@ def test_verify_repairs_a_file_that_was_put_in_the_place_of_a_link_without_a_req
 
 
 def test_prune_keeps_what_the_lock_or_a_version_refers_to(installed):
-    assert find_garbage(Project(installed)).files == {}
+    assert find_unreferenced(Project(installed)).files == {}
 
 
 def test_prune_takes_what_only_an_old_lock_referred_to(hub, installed):
@@ -55,18 +55,18 @@ def test_prune_takes_what_only_an_old_lock_referred_to(hub, installed):
     write(installed, one_file("a", "team/a", version=2), one_file("b", "team/b"))
     download(Project(installed))
     old = installed.models_dir / "a/1/model.onnx"
-    assert find_garbage(Project(installed)).files == {}  # version 1 is installed still
+    assert find_unreferenced(Project(installed)).files == {}  # version 1 is installed still
     old.unlink()
-    found = find_garbage(Project(installed))
+    found = find_unreferenced(Project(installed))
     assert [file.read_bytes() for file in found.files] == [b"a weights"]
-    assert delete_garbage(Project(installed), found) == found
+    assert delete_unreferenced(Project(installed), found) == found
     assert download(Project(installed)).skipped == ("a/2", "b/1")
 
 
 def test_prune_takes_the_beginnings_of_files_that_are_no_longer_wanted(installed):
     partial = installed.store_dir / "partial" / ("0" * 64)
     partial.write_bytes(b"half")
-    assert find_garbage(Project(installed)).files == {partial: 4}
+    assert find_unreferenced(Project(installed)).files == {partial: 4}
 
 
 def test_prune_keeps_what_came_into_use_after_it_was_shown(installed):
@@ -74,11 +74,11 @@ def test_prune_keeps_what_came_into_use_after_it_was_shown(installed):
     write(installed, one_file("b", "team/b"))
     (installed.models_dir / "a/1/model.onnx").unlink()
     lock_models(Project(installed))
-    found = find_garbage(Project(installed))
+    found = find_unreferenced(Project(installed))
     assert len(found.files) == 1
     installed.models_toml.write_text(text)
     installed.lock_path.write_text(lock)
-    assert delete_garbage(Project(installed), found).files == {}
+    assert delete_unreferenced(Project(installed), found).files == {}
     assert download(Project(installed)).bytes == 0
 
 

@@ -6,7 +6,7 @@ long is done before, and a commit that finds another entry than the work was don
 Three locks, taken in this order; a step takes only those that it needs:
 
 Store.locked()          one transfer into the store at a time
-Commits.locked()        the commit; its file lies beside models.toml
+Commits.locked()        the commit; its file is in models.toml's folder
 Repository.changing()   the renames in a models directory
 """
 

@@ -67,7 +67,7 @@ Lock = Mapping[str, LockedVersion]
 def requested(version: ModelVersion, catalog_path: Path) -> str:
     """Word what models.toml asks for; a pin is valid for as long as this stays the same.
 
-    A URL without its query, which may hold a signature: its file is known by the SHA-256 of the entry.
+    A URL without its query, which may contain a signature: its file is known by the SHA-256 of the entry.
     """
     source = version.source
     folder = "/" if version.kind == "directory" else ""

@@ -216,7 +216,7 @@ def _source_key(entry: _Entry) -> str:
     if not given:
         raise entry.error("repo_id", "is missing; so are url and path, and one of them says where the model comes from")
     if len(given) > 1:
-        raise entry.error(given[1], f"stands beside {given[0]}; a model comes from one place")
+        raise entry.error(given[1], f"conflicts with {given[0]}: a model has one source")
     return given[0]
 
 
@@ -235,7 +235,7 @@ def _refuse_unknown_keys(entry: _Entry) -> None:
 
 
 def _refuse_keys_of_others(entry: _Entry, kind: Kind, source_key: str) -> None:
-    """A key that would be ignored is a mistake: `subfolder` for a single file, `sha256` beside `repo_id`."""
+    """A key that would be ignored is a mistake: `subfolder` for a single file, `sha256` with `repo_id`."""
     for key in entry.values:
         owner = next((source for source, keys in _SOURCE_KEYS.items() if key in keys), source_key)
         if owner != source_key:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tritonops.files import expand_home
 
 MAX_FILE_NAME = 255  # bytes, on every filesystem that Triton is run on
-MAX_VERSION = 2**63 - 1  # Triton holds versions as int64
+MAX_VERSION = 2**63 - 1  # Triton stores versions as int64
 
 
 def file_name(value: str) -> str:
@@ -24,7 +24,7 @@ def file_name(value: str) -> str:
     if value.startswith("."):
         raise ValueError("begins with a dot, as hidden files do")
     if not value.isprintable():
-        raise ValueError("holds a control character")
+        raise ValueError("contains a control character")
     if len(value.encode()) > MAX_FILE_NAME:
         raise ValueError(f"is longer than {MAX_FILE_NAME} bytes, too long for a file name")
     return value
@@ -34,14 +34,14 @@ def model_name(value: str) -> str:
     """Check a model's name: a file name that `--include a,b` can tell apart."""
     file_name(value)
     if "," in value or value != value.strip():
-        raise ValueError("holds a comma, or a space at its end; `--include` could not name it")
+        raise ValueError("contains a comma, or a space at its end; `--include` could not name it")
     if is_junk(value):
         raise ValueError("is the name of a folder that is no model")
     return value
 
 
 def is_junk(name: str) -> bool:
-    """Whether a folder beside models is none: a hidden one, or what filesystems, storage boxes and tools leave."""
+    """Whether a folder of the models directory is no model: a hidden one, or one that filesystems and tools leave."""
     return name.startswith(".") or name in _JUNK
 
 
@@ -60,7 +60,7 @@ def relative_path(value: str) -> str:
     if ".." in value.split("/"):
         raise ValueError('leads out of the source with ".."')
     if not value.isprintable():
-        raise ValueError("holds a control character")
+        raise ValueError("contains a control character")
     normal = posixpath.normpath(value)
     return "" if normal == "." else normal
 
@@ -76,7 +76,7 @@ def file_path(value: str) -> str:
 def local_path(value: str) -> str:
     """Check a path on this machine."""
     if not value or not value.isprintable():
-        raise ValueError("is empty, or holds a control character")
+        raise ValueError("is empty, or contains a control character")
     expand_home(value)
     return value
 
@@ -94,7 +94,7 @@ def repo_id(value: str) -> str:
     if len(parts) > 2 or not all(re.fullmatch(r"\w(?:[\w.-]{0,94}\w)?", part, re.ASCII) for part in parts):
         raise ValueError("is not a repository of the Hub; expected owner/name")
     if "--" in value or ".." in value or value.endswith(".git"):
-        raise ValueError('is not a repository of the Hub: it may not hold "--" or "..", nor end with ".git"')
+        raise ValueError('is not a repository of the Hub: it may not contain "--" or "..", nor end with ".git"')
     return value
 
 
@@ -119,7 +119,7 @@ def url(value: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("carries a user name or a password, which has no place in models.toml")
     if not value.isprintable() or " " in value:
-        raise ValueError("holds a space or a control character; write it as %20")
+        raise ValueError("contains a space or a control character; write it as %20")
     return value
 
 

@@ -20,7 +20,7 @@ _PROGRAM = Path(__file__).with_name("batch_trial_program.py")
 
 @dataclass(frozen=True)
 class BatchTrial:
-    """What came of a trial; `reason` says why batches are not proved."""
+    """The result of a trial; `reason` says why batches are not proved."""
 
     verdict: Literal["proved", "refuted", "unknown"]
     reason: str = ""

@@ -15,8 +15,8 @@ from tritonops.models.configs.version_policy import (
 )
 
 
-def wanted_config(catalog: Catalog, name: str, text: str) -> str:
-    """Give the config that models.toml and the text of its source ask for.
+def declared_text(catalog: Catalog, name: str, text: str) -> str:
+    """Return the config that models.toml and the text of its source declare.
 
     Triton serves only the newest version by default; where models.toml declares several, all of those are
     meant, unless the source has a policy itself.
@@ -27,10 +27,10 @@ def wanted_config(catalog: Catalog, name: str, text: str) -> str:
     return set_version_policy(text, VersionPolicy("specific", versions=versions), note=AS_IN_CATALOG)
 
 
-def keep_policy(there: str, wanted: str) -> str:
-    """Carry the version policy that was set with triton.serve over from the config that is there."""
-    kept = served_policy(there)
-    return set_version_policy(wanted, kept) if kept else wanted
+def keep_policy(current: str, declared: str) -> str:
+    """Carry the version policy that triton.serve set in the current config over to the declared one."""
+    kept = served_policy(current)
+    return set_version_policy(declared, kept) if kept else declared
 
 
 def served_policy(text: str) -> VersionPolicy | None:

@@ -35,7 +35,7 @@ class GraphTensor:
 
 @dataclass(frozen=True)
 class ExternalData:
-    """Where a weight lies outside of the file: a path beside it, and the byte at which the weight ends."""
+    """Where a weight lies outside of the file: a path in its folder, and the byte at which the weight ends."""
 
     location: str
     end: int | None
@@ -51,7 +51,7 @@ class Graph:
     inputs: tuple[GraphTensor, ...]
     """Those that every request has to give."""
     optional_inputs: tuple[GraphTensor, ...]
-    """Those for which the file holds a default."""
+    """Those for which the file contains a default."""
     outputs: tuple[GraphTensor, ...]
     external_data: tuple[ExternalData, ...]
     metadata: dict[str, str]
@@ -133,7 +133,7 @@ class _Message:
                 raise ValueError("has too many inputs, outputs or properties for an ONNX model")
             yield message
 
-    def holds(self, data: bytes) -> bool:
+    def contains(self, data: bytes) -> bool:
         """Whether these bytes are anywhere in it: faster by far than to look at each field."""
         return self._file.data.find(data, self._start, self._end) >= 0
 
@@ -253,9 +253,9 @@ def _external_data(graph: _Message, depth: int) -> Iterator[ExternalData]:
     for sparse in graph.messages(15):
         for tensor in sparse.messages(1, 2):
             yield from _location_of(tensor)
-    # Attributes may hold a tree's million numbers, each a field: they are looked at only where a location is.
+    # Attributes may contain a tree's million numbers, each a field: they are looked at only where a location is.
     for node in graph.messages(1):
-        if node.holds(_LOCATION):
+        if node.contains(_LOCATION):
             for attribute in node.messages(5):
                 for tensor in attribute.messages(5, 10):
                     yield from _location_of(tensor)

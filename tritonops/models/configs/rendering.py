@@ -18,32 +18,34 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a graph cannot tell."""
+class ConfigOptions:
+    """Options of a config that its graph does not determine."""
 
     max_batch_size: int | None = None
     """None: 8 where the graph takes batches, else 0."""
     dynamic_batching: bool = False
-    """Let Triton join requests that wait."""
+    """Enable dynamic batching."""
     warmup: bool = False
-    """Infer once at load time; a dimension that varies is 1 there."""
+    """Add a warm-up request (dynamic dimensions are 1)."""
     labels: Path | None = None
-    """A file with the name of one class a line, for the first output."""
+    """A file of class names, one a line, for the first output."""
 
 
-def config_texts(graph_path: Path, default_name: str, folder: Path, *, wishes: Wishes | None = None) -> dict[Path, str]:
-    """Work out a model's files in triton-config/ from its graph, on which batches are tried; none is written.
+def config_texts(
+    graph_path: Path, default_name: str, folder: Path, *, options: ConfigOptions | None = None
+) -> dict[Path, str]:
+    """Render a model's files in triton-config/ from its graph, on which batches are tried. Nothing is written.
 
     `default_name` is the model file's name below its version. Raises InputError and GraphError.
     """
-    wishes = wishes or Wishes()
+    options = options or ConfigOptions()
     graph = read_graph(graph_path)
-    trial = None if why_not_batched(graph) or wishes.max_batch_size == 0 else try_batches(graph_path)
+    trial = None if why_not_batched(graph) or options.max_batch_size == 0 else try_batches(graph_path)
     texts = {
-        source_path(folder.parent, folder.name, variant): written(graph, variant, wishes, default_name, trial)
+        source_path(folder.parent, folder.name, variant): render_config(graph, variant, options, default_name, trial)
         for variant in VARIANTS
     }
-    return texts | ({folder / LABELS: read_labels(wishes.labels)} if wishes.labels else {})
+    return texts | ({folder / LABELS: read_labels(options.labels)} if options.labels else {})
 
 
 def why_not_batched(graph: Graph) -> str | None:
@@ -70,27 +72,27 @@ def _firsts(graph: Graph) -> list[str]:
     return sorted({str(tensor.shape[0]) for tensor in (*graph.inputs, *graph.outputs) if tensor.shape})
 
 
-def _largest_batch(graph: Graph, wishes: Wishes, trial: BatchTrial | None) -> int:
-    """Choose max_batch_size. Raises InputError where the graph cannot do what is wished for."""
-    if wishes.max_batch_size == 0:
+def _largest_batch(graph: Graph, options: ConfigOptions, trial: BatchTrial | None) -> int:
+    """Choose max_batch_size. Raises InputError where the graph does not support the options."""
+    if options.max_batch_size == 0:
         return 0
     trial = trial or BatchTrial("unknown", "it was not tried")
     reason = why_not_batched(graph) or (trial.reason if trial.verdict == "refuted" else None)
     if reason is None and trial.verdict == "unknown" and len(_firsts(graph)) > 1:
         names = ", ".join(map(repr, _firsts(graph)))
         reason = f"the first dimensions have different names ({names}), and a trial was not possible: {trial.reason}"
-        if wishes.max_batch_size:
-            _log.warning("max_batch_size is %d as asked, but %s", wishes.max_batch_size, reason)
-            return wishes.max_batch_size
-    if reason and (wishes.max_batch_size or wishes.dynamic_batching):
+        if options.max_batch_size:
+            _log.warning("max_batch_size is %d as asked, but %s", options.max_batch_size, reason)
+            return options.max_batch_size
+    if reason and (options.max_batch_size or options.dynamic_batching):
         raise InputError(f"the graph takes no batches: {reason}")
-    return 0 if reason else wishes.max_batch_size or _DEFAULT_BATCH
+    return 0 if reason else options.max_batch_size or _DEFAULT_BATCH
 
 
-def written(
+def render_config(
     graph: Graph,
     variant: Variant,
-    wishes: Wishes,
+    options: ConfigOptions,
     default_name: str = "model.onnx",
     trial: BatchTrial | None = None,
 ) -> str:
@@ -98,10 +100,10 @@ def written(
 
     Raises GraphError for a tensor that Triton has no type for, and InputError for batches that it does not take.
     """
-    largest = _largest_batch(graph, wishes, trial)
-    if wishes.dynamic_batching and not largest:
+    largest = _largest_batch(graph, options, trial)
+    if options.dynamic_batching and not largest:
         raise InputError("dynamic batching needs batches, and max_batch_size is 0")
-    if wishes.dynamic_batching and (trial is None or trial.verdict != "proved"):
+    if options.dynamic_batching and (trial is None or trial.verdict != "proved"):
         reason = trial.reason if trial else "it was not tried"
         raise InputError(
             f"dynamic batching was not proved to give each request its own answer: {reason}",
@@ -110,12 +112,12 @@ def written(
     lines = ['backend: "onnxruntime"', f"max_batch_size: {largest}"]
     lines += [f'default_model_filename: "{default_name}"'] if default_name != "model.onnx" else []
     lines += _tensors("input", graph.inputs, graph.optional_inputs, batches=largest > 0)
-    lines += _tensors("output", graph.outputs, (), batches=largest > 0, labels=wishes.labels is not None)
+    lines += _tensors("output", graph.outputs, (), batches=largest > 0, labels=options.labels is not None)
     lines += ["instance_group [", "  {", "    count: 1", f"    kind: KIND_{variant.upper()}"]
     lines += ["    gpus: [ 0 ]"] if variant == "gpu" else []
     lines += ["  }", "]"]
-    lines += ["dynamic_batching { }"] if wishes.dynamic_batching else []
-    lines += list(_warmup(graph, batches=largest > 0)) if wishes.warmup else []
+    lines += ["dynamic_batching { }"] if options.dynamic_batching else []
+    lines += list(_warmup(graph, batches=largest > 0)) if options.warmup else []
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,4 @@
-"""The config of a model in triton-config/: `gpu.pbtxt` and `cpu.pbtxt`, with the label files beside them."""
+"""The config of a model in triton-config/: `gpu.pbtxt` and `cpu.pbtxt`, with their label files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def source_path(config_dir: Path, name: str, variant: Variant) -> Path:
 
 
 def label_files(config: ModelConfig, folder: Path) -> list[Path]:
-    """List the files of a folder that `label_filename` names: Triton wants them beside the config."""
+    """List the files of a folder that `label_filename` names: Triton reads them from the config's folder."""
     names = {output.label_filename for output in config.output}
     files = (folder / name for name in sorted(names) if name and Path(name).name == name)
     return [file for file in files if file.exists() or file.is_symlink()]

@@ -1,1 +1,1 @@
-"""The models directory and the store beside it."""
+"""The models directory, and its store."""

@@ -16,7 +16,7 @@ from tritonops.errors import InputError
 from tritonops.files import read_text, write_json
 
 Identity = tuple[int, int, int, int, int]
-"""Device, inode, size, mtime_ns and ctime_ns: whoever changes a file's bytes changes one of them."""
+"""Device, inode, size, mtime_ns and ctime_ns: a change of a file's bytes changes one of them."""
 
 SETTLED_NS = 2_000_000_000
 """Two changes within one tick of a filesystem's clock have the same ctime: a younger one proves nothing later."""

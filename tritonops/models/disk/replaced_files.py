@@ -152,7 +152,7 @@ def _log_all(path: Path, target: Path, names: list[Path]) -> None:
 
 
 def _is_bytecode(file: Path) -> bool:
-    """Python writes it beside a model.py, and again where it is missing."""
+    """Python writes it for a model.py, and again where it is missing."""
     return file.suffix == ".pyc" and file.parent.name == "__pycache__"
 
 

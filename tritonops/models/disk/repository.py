@@ -1,7 +1,7 @@
 """The models on disk: what Triton is shown, what it is not shown, and the moves between the two.
 
 Every directory inside `triton/` is a model to Triton, so nothing is built there: a model, a version or a config
-is made beside it, in `.store`, and appears by one rename.
+is made in `.store`, on the same filesystem, and appears by one rename.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Repository:
 
     @cached_property
     def disabled(self) -> Path:
-        """The models that are kept out of Triton's sight."""
+        """The models that are hidden from Triton."""
         return self.root.with_name(f"{self.root.name}-disabled")
 
     @cached_property
     def replaced(self) -> ReplacedFiles:
         """Where this command moves what it replaces and tritonops did not make."""
-        return ReplacedFiles(self.beside)
+        return ReplacedFiles(self.work_dir)
 
     @cached_property
-    def beside(self) -> Path:
-        """For locks and for what is not ready: on the filesystem of `root`, wherever the blobs are kept."""
+    def work_dir(self) -> Path:
+        """Locks and staging; always on `root`'s filesystem."""
         return self.root.with_name(".store")
 
     def enabled_names(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Repository:
     def versions(self, name: str) -> tuple[int, ...]:
         """List the versions of a model on disk, lowest first. As Triton does, skip names like "01" and "new".
 
-        A greater number than Triton can hold is no version either: models.check names it.
+        A number above int64 is no version either: models.check names it.
         """
         home = self.home(name)
         if home is None:
@@ -101,7 +101,7 @@ class Repository:
         return self._move(name, self.disabled, self.root, "enabled")
 
     def disable(self, name: str) -> Path:
-        """Take a model out of Triton's sight, by one rename. Returns where it is now."""
+        """Hide a model from Triton, by one rename. Returns where it is now."""
         return self._move(name, self.root, self.disabled, "disabled")
 
     def _move(self, name: str, source: Path, target: Path, state: str) -> Path:
@@ -137,8 +137,8 @@ class Repository:
             if not self.root.exists():
                 self.root.mkdir(parents=True, exist_ok=True)
                 make_readable(self.root)
-            self.beside.mkdir(exist_ok=True)
-            with locked(self.beside / "repository.lock"):
+            self.work_dir.mkdir(exist_ok=True)
+            with locked(self.work_dir / "repository.lock"):
                 yield
 
     def translated_errors(self) -> AbstractContextManager[None]:
@@ -159,7 +159,7 @@ class Repository:
 
     @cached_property
     def _pending(self) -> Path:
-        return self.beside / "configs"
+        return self.work_dir / "configs"
 
     def config_path(self, name: str) -> Path:
         """Where the config.pbtxt of a model is, or would be written."""
@@ -183,13 +183,13 @@ class Repository:
     def copy_pending_config(self, name: str, model: Path) -> None:
         """Copy the config that waits for a model, with its labels, into the folder that will be the model's.
 
-        The caller holds `changing()`, renames the folder, with its first version, into `root`, and drops what waits.
+        The caller has locked `changing()`, renames the folder with its first version into `root`, and drops the rest.
         """
         for path in self._pending_files(name):
             shutil.copy2(path, model / path.name, follow_symlinks=False)
 
     def drop_pending_config(self, name: str) -> None:
-        """Delete the config that waited for a model, which has it now. The caller holds `changing()`."""
+        """Delete the config that waited for a model, which has it now. The caller has locked `changing()`."""
         if not os.path.lexists(self._pending):
             return
         for path in self._pending_files(name):
@@ -225,7 +225,7 @@ class Repository:
     ) -> Path:
         """Write a model's config.pbtxt by one rename: where the model is, or where it waits for the model.
 
-        With `file_name`, another file that belongs beside it. An earlier file that tritonops did not write is kept in
+        With `file_name`, another file of the same folder. An earlier file that tritonops did not write is kept in
         `.store/replaced/`, unless `keeps_text` says that nothing of it is lost. `is_ours` is for a text that comes
         back: whether tritonops had written it; by default a text is ours, unless it keeps somebody else's.
         `expected` is the text that this one takes the place of, None for no file: raises RepositoryError, and writes
@@ -249,7 +249,7 @@ class Repository:
             if not (was_ours or keeps_text):
                 self.replaced.keep_copy(target)
             is_new = not target.exists()
-            write_text(target, text, staging=self.beside, only_writer=True, before_rename=compare)
+            write_text(target, text, staging=self.work_dir, only_writer=True, before_rename=compare)
             if is_new:
                 make_readable(target)
             if is_ours is None:
@@ -259,7 +259,7 @@ class Repository:
         return target
 
     def is_written(self, name: str, file_name: str) -> bool:
-        """Whether a file beside a model's config is as tritonops wrote it."""
+        """Whether a file of a model's folder is as tritonops wrote it."""
         return self._written.is_current(f"{name}/{file_name}", self.config_path(name).with_name(file_name))
 
     def write_source(self, path: Path, text: str) -> None:
@@ -274,7 +274,7 @@ class Repository:
 
     @cached_property
     def _written(self) -> WrittenFiles:
-        return WrittenFiles(self.beside / "written.json")
+        return WrittenFiles(self.work_dir / "written.json")
 
 
 def _directories(folder: Path) -> tuple[str, ...]:

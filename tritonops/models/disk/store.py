@@ -1,4 +1,4 @@
-"""The store beside the models directory: verified files by their SHA-256, and what is under way.
+"""The store of the models directory: verified files by their SHA-256, and partial ones.
 
 .store/<sha256>     a verified file, read-only; installed versions are hard links to these
 .store/digests.json which files were read and found to be what they are called
@@ -33,7 +33,7 @@ _CHUNK = 1 << 20
 
 
 class Store:
-    """Files under their SHA-256. Whoever changes it holds `locked()`.
+    """Files under their SHA-256. Changes need `locked()`.
 
     A stored file counts only while its bytes are those of its name. With `rehash`, every file is read again for that.
     """

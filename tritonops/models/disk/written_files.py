@@ -11,7 +11,7 @@ from tritonops.files import read_text, write_json
 
 
 class WrittenFiles:
-    """Digests by key, in one JSON file. Whoever changes it is the only process that does."""
+    """Digests by key, in one JSON file. Only one process changes it at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -55,7 +55,7 @@ def staged(
 
 def staged_version(pin: LockedVersion, repository: Repository) -> Path:
     """Where `staged` assembles a version."""
-    return repository.beside / "staging" / pin.name / str(pin.version)
+    return repository.work_dir / "staging" / pin.name / str(pin.version)
 
 
 class _OwnFiles:

@@ -118,7 +118,7 @@ def _batching(subject: Subject) -> Iterator[Problem]:
     if config.HasField("dynamic_batching") and config.max_batch_size == 0:
         yield Problem(
             "batching-without-batches",
-            "`dynamic_batching` stands beside a `max_batch_size` of 0",
+            "`dynamic_batching` with a `max_batch_size` of 0",
             "Triton serves the model and batches nothing: 0 means that it takes no batches",
             "give `max_batch_size`, or take `dynamic_batching` out",
             "warning",
@@ -159,7 +159,7 @@ def _cache(config: ModelConfig) -> Iterator[Problem]:
     if config.model_transaction_policy.decoupled or config.HasField("sequence_batching"):
         yield Problem(
             "cache-unsupported",
-            "`response_cache` stands beside sequence batching, or a decoupled transaction policy",
+            "`response_cache` with sequence batching, or a decoupled transaction policy",
             "Triton refuses it: 'Response Cache does not currently support' those",
             "take `response_cache` out",
         )

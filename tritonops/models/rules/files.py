@@ -23,7 +23,7 @@ DEFAULT_FILES = {
 
 
 def files_problems(subject: Subject) -> Iterator[Problem]:
-    """Find what a model on disk lacks for its config."""
+    """Compare a config with the files of its model."""
     if subject.home is None:
         return
     yield from _labels(subject.config, subject.home)
@@ -90,7 +90,7 @@ def _model_files(subject: Subject, home: Path) -> Iterator[Problem]:
             there = sorted(entry.name for entry in (home / str(version)).iterdir())
             yield Problem(
                 "model-file-missing",
-                f"{absent(path)}; version {version} holds {', '.join(there) or 'nothing'}",
+                f"{absent(path)}; version {version} contains {', '.join(there) or 'nothing'}",
                 "Triton does not load the model: the file does not exist",
                 "set `default_model_filename`, or `local_name` in models.toml, to the file's name",
             )

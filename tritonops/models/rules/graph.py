@@ -91,7 +91,7 @@ def _external_data(graph: Graph, path: Path) -> Iterator[Problem]:
         if size is None or size < (data.end or 0):
             yield Problem(
                 "external-data-missing",
-                f"{file} holds weights of {path.name} and is "
+                f"{file} contains weights of {path.name} and is "
                 + ("not there" if size is None else f"cut short: {size} bytes of {data.end}"),
                 "ONNX Runtime cannot load the model without its weights",
                 'make the entry in models.toml a directory (type = "directory"), so that all files come',

@@ -132,7 +132,7 @@ def _warmup_strings(config: ModelConfig, model: Path) -> Iterator[Hazard]:
 
                 with suppress(UnreadableFileError):
                     if ends_inside_a_string(read_bytes(path, MAX_STRINGS)):
-                        yield Hazard(f"{path} does not hold strings behind their lengths, 4 bytes each", MAY_CRASH)
+                        yield Hazard(f"{path} does not contain strings behind their lengths, 4 bytes each", MAY_CRASH)
 
 
 def _python_files(config: ModelConfig, model: Path) -> Iterator[Hazard]:

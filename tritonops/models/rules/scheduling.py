@@ -29,7 +29,7 @@ def _dynamic_batching(config: ModelConfig) -> Iterator[Problem]:
     if batching.preserve_ordering and (levels > 1 or delays):
         yield Problem(
             "ordered-priorities",
-            "`preserve_ordering` stands beside several priority levels, or a timeout that delays requests",
+            "`preserve_ordering` with several priority levels, or a timeout that delays requests",
             "Triton refuses it: an order cannot be kept with those",
             "take one of the two out",
         )
@@ -48,7 +48,7 @@ def _preferred(sizes: Any, largest: int) -> Iterator[Problem]:
     if bad := [size for size in sizes if not 1 <= size <= largest]:
         yield Problem(
             "preferred-batch",
-            f"`preferred_batch_size` holds {bad[0]}, and `max_batch_size` is {largest}",
+            f"`preferred_batch_size` contains {bad[0]}, and `max_batch_size` is {largest}",
             "Triton refuses it: it 'must be positive' and '<= max batch size'",
             f"write sizes from 1 to {largest}, or leave `preferred_batch_size` out",
         )

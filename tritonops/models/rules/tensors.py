@@ -35,7 +35,7 @@ def _tensors(config: ModelConfig) -> Iterator[Problem]:
         yield Problem(
             "no-outputs",
             "no `output` is declared",
-            "Triton serves the model, and its answers hold no tensors",
+            "Triton serves the model, and its responses have no tensors",
             "declare the outputs; `inv models.generate-config` writes them",
             "warning",
         )
@@ -107,7 +107,7 @@ def _reshape(where: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
             "reshape-size",
             f"{where} is reshaped from {dims} to {shape}",
             "Triton refuses it: 'has different size for dims and reshape'",
-            "between the dimensions that vary, both must hold equally many elements",
+            "between the dimensions that vary, both must have equally many elements",
         )
 
 

@@ -57,7 +57,7 @@ def _strings(path: Path, expected: int) -> Iterator[Problem]:
     elif _counts_characters(data):
         what = f"{path} gives lengths in characters, and not in bytes"
     else:
-        what = f"{path} does not hold strings behind their lengths"
+        what = f"{path} does not contain strings behind their lengths"
     why = f"{_FAILS}: 'unexpected number of string elements', or 'incomplete string'"
     yield Problem("warmup-data", what, why, "write each string behind its length in bytes, 4 bytes little-endian")
 

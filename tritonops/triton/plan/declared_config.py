@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tritonops.errors import ConfigError
 from tritonops.models.catalog.catalog import Catalog
-from tritonops.models.configs.declared import keep_policy, served_policy, wanted_config
+from tritonops.models.configs.declared import declared_text, keep_policy, served_policy
 from tritonops.models.configs.pbtxt import ModelConfig, read_text
 from tritonops.models.configs.variants import VARIANTS, Variant, source_path
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
@@ -100,7 +100,7 @@ def declared_config(
     on_disk = read_text(path) if path.exists() else None
     sources = {each: source_path(config_dir, name, each) for each in ((variant,) if variant else VARIANTS)}
     texts = {
-        each: keep_policy(on_disk or "", wanted_config(catalog, name, read_text(source)))
+        each: keep_policy(on_disk or "", declared_text(catalog, name, read_text(source)))
         for each, source in sources.items()
         if source.exists()
     }

@@ -129,7 +129,7 @@ class ExcludeFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        work_dir = Repository(self.models_dir).beside
+        work_dir = Repository(self.models_dir).work_dir
         try:
             work_dir.mkdir(exist_ok=True)
             with locked(work_dir / "exclude.lock"):
