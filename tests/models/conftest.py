@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.models.additions import CATALOG
+from tests.onnx_models import affine
 from tritonops.settings import load_settings
 
 
@@ -11,3 +13,16 @@ def project(tmp_path, hub):
     folder = tmp_path / "project"
     folder.mkdir()
     return load_settings(folder, environ={"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "", "HF_HOME": "/nonexistent"})
+
+
+@pytest.fixture
+def house(project):
+    """A project with a catalogue that has no models yet."""
+    project.models_toml.write_text(CATALOG)
+    return project
+
+
+@pytest.fixture
+def clip(hub):
+    """Put a model on the Hub; gives its commit."""
+    hub.push("team/clip", {"weights/model.onnx": affine(2.0).SerializeToString(), "README.md": b"hello"})

@@ -124,7 +124,7 @@ def test_check_names_each_finding_with_its_files_and_exits_1_on_errors(inv, proj
     code, out, err = inv("models.check", "--include", "bare", "--cpu")
     assert code == 1
     assert f"error: bare: there is no config [no-config]\n    in {project}/configs/bare/cpu.pbtxt\n" in out
-    assert err.startswith("error: errors: 1, warnings: 1")
+    assert err.startswith("error: 1 errors, 1 warnings")
 
 
 def test_check_is_one_json_document_for_scripts(inv, project):

@@ -43,7 +43,7 @@ def raise_on_errors(findings: Sequence[Finding]) -> None:
     """Raise TritonOpsError where one of the findings is an error; warnings pass."""
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        raise TritonOpsError(f"errors: {errors}, warnings: {len(findings) - errors}")
+        raise TritonOpsError(f"{errors} errors, {len(findings) - errors} warnings")
 
 
 @dataclass(frozen=True)
