@@ -84,7 +84,8 @@ def switch(
         layout.point_current_to(release)
     except (Exception, KeyboardInterrupt, SystemExit) as exc:
         ignore_signals()
-        raise _roll_back_after(exc, layout, before, release, changed, optional, loads, on_step) from exc
+        error = _roll_back_after(exc, layout, before, release, changed, optional=optional, loads=loads, on_step=on_step)
+        raise error from exc
     layout.switch_record.unlink()
     return SwitchResult(tuple(changed), served)
 
@@ -95,14 +96,15 @@ def _roll_back_after(
     before: Release | None,
     release: Release,
     changed: list[str],
+    *,
     optional: Collection[str],
     loads: Mapping[str, RecordedLoad],
     on_step: OnStep,
 ) -> DeployError:
     """Roll back, and word the failure with the last lines of the server's log."""
     on_step(f"failed: {describe_error(exc)}")
-    said = Runtime(layout, release).last_lines()
-    message = describe_error(exc) + (f"\nThe server's last lines:\n{said}" if said else "")
+    log = Runtime(layout, release).last_lines()
+    message = describe_error(exc) + (f"\nThe server's last lines:\n{log}" if log else "")
     try:
         roll_back(layout, before, release, changed, optional=optional, loads=loads, on_step=on_step)
     except (TritonOpsError, OSError) as again:

@@ -1,0 +1,81 @@
+"""Whether a Triton must be restarted, by its record; a release's own inv is a script of the test."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from tests.remote.fakes import DONE, RECORD
+from tritonops.files import write_json
+from tritonops.remote.host import runtime
+from tritonops.remote.host.runtime import NOT_RUNNING, Runtime, restart_notice
+from tritonops.remote.layout.definition import StartRecord
+from tritonops.remote.layout.paths import Layout
+
+
+@pytest.fixture
+def running(tmp_path, monkeypatch):
+    """A release whose Triton answers, and was started as it is defined now."""
+    folder = tmp_path / "releases" / RECORD.id
+    (folder / "project").mkdir(parents=True)
+    (tmp_path / "shared").mkdir()
+    write_json(folder / "release.json", asdict(RECORD))
+    (folder / "inv").write_text('#!/bin/sh\necho "$@"\nexit ${EXIT:-0}\n')
+    (folder / "inv").chmod(0o755)
+    layout = Layout(tmp_path)
+    monkeypatch.setattr(runtime, "_answers", lambda url, token: True)
+    made = Runtime(layout, layout.release(RECORD.id))
+    made._save(None)
+    return made
+
+
+def test_a_triton_that_runs_as_defined_is_left_alone(running):
+    assert running.restart_reasons() == ()
+    assert running.up(on_step=pytest.fail) is None
+
+
+def test_one_without_a_record_or_an_answer_does_not_run(running, monkeypatch):
+    monkeypatch.setattr(runtime, "_answers", lambda url, token: False)
+    assert running.restart_reasons() == (NOT_RUNNING,)
+    running.layout.runtime.unlink()
+    assert running.restart_reasons() == (NOT_RUNNING,)
+
+
+def test_a_difference_from_how_it_was_started_is_a_reason(running):
+    running.layout.env.write_text("TRITON_EXPOSE_HTTP=9000\n")
+    assert running.restart_reasons() == ("TRITON_EXPOSE_HTTP",)
+
+
+def test_the_flags_are_those_that_the_code_of_the_release_had(running):
+    started = running.release.path / "started.json"
+    record = json.loads(started.read_text())
+    record["parts"]["flags"] = "older"
+    write_json(started, record)
+    write_json(running.layout.runtime, record)
+    assert running.restart_reasons() == ()
+
+
+@pytest.mark.parametrize("text", ["0" * 64, "\x00"])
+def test_a_record_that_cannot_be_read_is_a_reason(running, text):
+    running.layout.runtime.write_text(text)
+    assert running.restart_reasons() == ("an earlier version of this project started it",)
+
+
+def test_it_is_stopped_by_the_release_and_its_record_goes(running):
+    running.down(on_step=print)
+    assert not running.layout.runtime.exists()
+
+
+def test_the_end_of_its_log_is_indented_and_empty_where_that_fails(running, monkeypatch):
+    assert running.last_lines() == "  server.logs --lines 15"
+    monkeypatch.setenv("EXIT", "1")
+    assert running.last_lines() == ""
+
+
+def test_a_restart_is_announced_with_its_reasons_and_the_gap_of_the_last_one():
+    assert restart_notice((NOT_RUNNING,), None) == "start Triton: it does not run"
+    notice = restart_notice(("flags", "image"), StartRecord({}, gap=1.5))
+    assert notice == (
+        "restart Triton (flags, image): no answers until its models are loaded, 1.5 s at its last restart"
+    )
+    assert DONE.gap is None

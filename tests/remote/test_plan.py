@@ -1,0 +1,78 @@
+"""The preview of a deploy, from the answers of a host."""
+
+import base64
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.remote import fakes
+from tests.remote.client.repository import HERE, Repository
+from tests.remote.fakes import DONE, FakeHost, inspection
+from tritonops.remote import plan as use_case
+from tritonops.remote.client.checkout import read_checkout
+from tritonops.remote.client.inventory import Inventory
+from tritonops.remote.plan import HostChange, plan
+
+MODEL = '[[models.alpha]]\npath = "a.onnx"\ntriton_version = 1\n'
+PROJECT: Any = SimpleNamespace(hosts=Inventory({HERE.name: HERE}))
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with one model; the host's Triton serves what was recorded."""
+    repository = Repository(tmp_path / "checkout")
+    repository.write("models.toml", MODEL)
+    repository.write("a.onnx", "weights")
+    repository.commit("A model")
+    monkeypatch.setattr(use_case, "serves_recorded", lambda host, state: True)
+    monkeypatch.setattr("tritonops.remote.deploy.serves_recorded", lambda host, state: True)
+    return read_checkout(repository.folder)
+
+
+def listing(checkout):
+    return base64.b64encode(checkout.manifest.text).decode()
+
+
+def test_before_the_first_deploy_everything_is_new(checkout):
+    found = plan(FakeHost(inspection(release=None, activation=None)), PROJECT, checkout)
+    assert found == [
+        HostChange("release", f"{checkout.label} (A model)", "replaces nothing"),
+        HostChange("model", "alpha/1", "add"),
+    ]
+
+
+def test_a_host_that_is_up_to_date_has_only_its_models_by_hand(checkout):
+    record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
+    state = inspection("by_hand\tensemble", release=record)
+    (found,) = plan(FakeHost(state), PROJECT, checkout)
+    assert (found.name, found.change, found.is_difference) == ("ensemble", "not in models.toml", False)
+    (found,) = plan(FakeHost(state), PROJECT, checkout, prune_models=True)
+    assert found.is_difference
+
+
+def test_files_and_changes_on_the_host_are_named(checkout):
+    changed = listing(checkout).encode()
+    text = base64.b64decode(changed).replace(b"./a.onnx", b"./b.onnx")
+    interrupted = 'interrupted\t{"from": null, "to": "r9", "changed": []}'
+    started = 'started\t{"parts": {"runtime": "embedded"}, "gap": 1.5}'
+    state = inspection(interrupted, started, digests=("-", "other", "broken"))
+    found = plan(FakeHost(state, base64.b64encode(text).decode(), ""), PROJECT, checkout)
+    rows = {(change.what, change.name): change.change for change in found}
+    assert ("file", "a.onnx") in rows
+    assert rows["disk", "shared/triton"] == rows["env", "env"] == "was changed on the host since its deploy"
+    assert rows["release", "r9"].startswith("its switch was interrupted")
+    assert "1.5 s at its last restart" in rows["restart", "requirements"]
+    assert ("restart", "runtime") not in rows
+
+
+def test_a_triton_that_serves_something_else_is_named(checkout, monkeypatch):
+    monkeypatch.setattr(use_case, "serves_recorded", lambda host, state: False)
+    found = plan(FakeHost(inspection(activation=DONE), listing(checkout), ""), PROJECT, checkout)
+    assert found[-1] == HostChange("server", "Triton", "does not serve what it served after the deploy")
+
+
+def test_a_current_release_whose_folder_is_missing_is_said_to_be(checkout):
+    state = inspection("current\treleases/r000007-x", release=None, activation=None)
+    assert plan(FakeHost(state), PROJECT, checkout)[0].change == "replaces r000007-x, whose folder is missing"
