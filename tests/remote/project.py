@@ -97,7 +97,7 @@ class Clone:
         (self.folder / "models.toml").write_text("\n".join(self.models.values()))
 
     def hosts(self, *names: str, **settings: Any) -> None:
-        """Write hosts.toml: each of these hosts serves on CPU, embedded, unless told otherwise."""
+        """Write hosts.toml: each of these hosts serves on CPU, embedded by default."""
         described = {"config": "cpu", "runtime": "embedded", **settings}
         lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in described.items())
         (self.folder / "hosts.toml").write_text("\n".join(f"[hosts.{name}]\n{lines}" for name in names))

@@ -24,7 +24,7 @@ _SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-au
 
 
 class Server:
-    """One sshd; its `home` is that of whoever logs in."""
+    """One sshd; its `home` is that of the remote user."""
 
     def __init__(self, folder: Path, name: str, authorized: Path, environment: Mapping[str, str]) -> None:
         self.name, self.folder, self.home = name, folder, folder / "home"

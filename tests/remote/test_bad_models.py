@@ -59,7 +59,7 @@ def clone(site):
 @pytest.mark.parametrize(
     "bad", [(no_model_py, model_py_a_folder), (labels_a_folder, config_a_folder)], ids=["models", "configs"]
 )
-def test_bad_models_beside_ten_good_ones_are_refused_with_their_names(site, clone, bad):
+def test_bad_models_among_ten_good_ones_are_refused_by_name(site, clone, bad):
     for make in bad:
         make(clone)
     clone.write_catalog()

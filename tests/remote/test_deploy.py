@@ -53,7 +53,7 @@ def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site)
     assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names
 
 
-def test_a_new_version_takes_over_and_a_rollback_brings_the_old_answers_back_without_a_failed_request(site, scale):
+def test_a_new_version_and_its_rollback_fail_no_request(site, scale):
     site.deploy()
     before = site.answers()
     with site.inferring("alpha") as observed:
@@ -194,7 +194,7 @@ sequence_batching {
 
 @contextmanager
 def broken(site: Site, change):
-    """Commit a config of beta that is no good, and mend it afterwards."""
+    """Commit a config of beta that is invalid, and fix it afterwards."""
     config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
     good = config.read_text()
     config.write_text(change(good))
@@ -203,7 +203,7 @@ def broken(site: Site, change):
         yield
     finally:
         config.write_text(good)
-        site.clone.commit("beta is mended")
+        site.clone.commit("beta is fixed")
 
 
 def failed_release(site: Site) -> str:
@@ -259,7 +259,7 @@ def test_a_host_that_cannot_be_reached_again_finishes_by_itself(site, scale):
 
 
 @pytest.mark.parametrize("line", ["check the host", "download models"])
-def test_a_deploy_that_is_killed_leaves_the_host_whole_and_the_next_one_goes_on(site, scale, line):
+def test_a_killed_deploy_leaves_the_host_whole_and_the_next_one_succeeds(site, scale, line):
     server, before = site.servers["gpu-01"], site.answers()
     site.serve(alpha=scale, beta=scale)
     command = [str(site.clone.folder / "inv"), "remote.deploy", "--host", "gpu-01"]
@@ -276,7 +276,7 @@ def test_a_deploy_that_is_killed_leaves_the_host_whole_and_the_next_one_goes_on(
     assert site.answers() == {**before, "alpha": scale, "beta": scale}
 
 
-def test_ctrl_c_ends_the_client_at_once_and_the_host_goes_on(site, scale):
+def test_ctrl_c_ends_the_client_at_once_and_the_host_finishes(site, scale):
     site.deploy()
     before = site.answers()
     site.serve(alpha=scale, beta=scale)
@@ -284,9 +284,9 @@ def test_ctrl_c_ends_the_client_at_once_and_the_host_goes_on(site, scale):
     with subprocess.Popen(command, env=site.clone.environment, stderr=subprocess.PIPE, text=True) as process:
         assert any("keep what" in written for written in process.stderr or ())
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read() if process.stderr else ""
+        errors = process.stderr.read() if process.stderr else ""
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in errors
     wait_until(lambda: not (site.servers["gpu-01"].root / "lock").read_text(), "a free lock", timeout=120)
     assert site.answers() == {**before, "alpha": scale, "beta": scale}
 
@@ -347,7 +347,7 @@ def test_a_deploy_of_which_nothing_is_heard_again_is_unknown_and_says_how_to_loo
     assert site.answers()["alpha"] == scale
 
 
-def test_an_activation_that_was_killed_is_roll_back_by_the_next_deploy(site, scale):
+def test_a_killed_activation_is_rolled_back_by_the_next_deploy(site, scale):
     server, before = site.servers["gpu-01"], site.answers()
     site.serve(alpha=scale, beta=scale)
     with pytest.raises(ResultUnknownError, match="without an outcome, while it switched"):

@@ -71,8 +71,8 @@ def test_two_deploys_at_once_get_numbers_of_their_own_and_the_loser_is_told_who_
     for thread in threads:
         thread.join()
     assert "deployed" in ended
-    losers = [said for said in ended if said != "deployed"]
-    assert all("@" in said or "another deploy was running" in said for said in losers)
+    losers = [result for result in ended if result != "deployed"]
+    assert all("@" in result or "another deploy was running" in result for result in losers)
     names = Layout(site.servers["gpu-01"].root).names()
     numbers = [name.split("-")[0] for name in names if name.startswith("r")]
     assert len(numbers) == len(set(numbers))
@@ -101,7 +101,7 @@ def test_number_and_time_of_a_release_are_the_hosts_own_whatever_its_clock_says(
 
 
 @pytest.mark.parametrize("damage", [lambda number: number.unlink(), lambda number: number.write_text("9 lives\n")])
-def test_a_number_is_never_given_twice_also_where_its_record_is_gone_or_unreadable(fleet, checkout, damage):
+def test_no_number_is_assigned_twice_even_without_a_readable_record(fleet, checkout, damage):
     server = fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
         begun(host, checkout)
@@ -182,7 +182,7 @@ def as_an_earlier_version_left_it(layout: Layout) -> None:
     write_json(old / "release.json", {**record, "id": OLD_RELEASE, "fingerprint": "of the earlier version"})
 
 
-def test_a_host_of_an_earlier_version_goes_on_and_can_go_back_to_its_old_release(tmp_path):
+def test_a_host_of_an_earlier_version_is_deployed_to_and_rolled_back_to_its_old_release(tmp_path):
     with Site.at(tmp_path, "gpu-01") as site:
         site.serve(alpha=51, beta=51)
         site.deploy()

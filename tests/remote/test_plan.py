@@ -73,6 +73,6 @@ def test_a_triton_that_serves_something_else_is_named(checkout, monkeypatch):
     assert found[-1] == HostChange("server", "Triton", "does not serve what it served after the deploy")
 
 
-def test_a_current_release_whose_folder_is_missing_is_said_to_be(checkout):
+def test_a_current_release_with_a_missing_folder_is_named(checkout):
     state = inspection("current\treleases/r000007-x", release=None, activation=None)
     assert plan(FakeHost(state), PROJECT, checkout)[0].change == "replaces r000007-x, whose folder is missing"

@@ -179,7 +179,7 @@ def test_run_without_a_task_says_how(inv):
     assert "remote.run --host gpu-01 -- triton.list" in done.stderr
 
 
-def test_a_host_held_by_hand_takes_no_deploy_until_it_is_given_free(site, inv):
+def test_a_host_locked_by_a_person_refuses_deploys_until_it_is_unlocked(site, inv):
     inv("remote.lock", *HOST, "--hold", "new disks")
     try:
         assert "new disks" in inv("remote.lock", *HOST).stdout

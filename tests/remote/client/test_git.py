@@ -189,7 +189,7 @@ def conflict(repository: Repository, *command: str) -> None:
     ],
 )
 @pytest.mark.parametrize("resolved", [False, True], ids=["in conflict", "resolved, not committed"])
-def test_a_merge_or_the_like_under_way_is_refused(repository, command, what, resolved):
+def test_an_unfinished_merge_rebase_cherry_pick_or_revert_is_refused(repository, command, what, resolved):
     conflict(repository, *command)
     if resolved:
         repository.write("config.pbtxt", "both\n")
@@ -199,7 +199,7 @@ def test_a_merge_or_the_like_under_way_is_refused(repository, command, what, res
     assert f"git {what} --abort" in str(caught.value.hint)
 
 
-def test_a_merge_under_way_in_another_worktree_is_none_here(repository):
+def test_an_unfinished_merge_in_another_worktree_is_ignored(repository):
     folder = worktree(repository)
     conflict(repository, "merge", "other")
     assert sent(folder) == AS_COMMITTED

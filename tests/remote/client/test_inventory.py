@@ -34,7 +34,7 @@ def test_a_host_that_is_not_listed_has_the_defaults_and_no_file_is_needed(tmp_pa
         "ssh://gpu-01/",
     ],
 )
-def test_a_host_has_its_entry_whoever_logs_in_and_however_it_is_written(tmp_path, name):
+def test_a_host_has_its_entry_for_any_user_and_spelling(tmp_path, name):
     text = '[hosts.gpu-01]\nconfig = "cpu"\nruntime = "embedded"\ngroups = ["eu"]\n'
     (host,) = load_inventory(written(tmp_path, text)).select([name], [])
     assert host == HostSettings(name, "cpu", "embedded", ("eu",))

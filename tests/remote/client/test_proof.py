@@ -1,4 +1,4 @@
-"""`deployed` is said once it was read back: manifest, files, load, config and answer."""
+"""A deploy is proved by reading back manifest, files, load, config and answer."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def closed(site):
     server.start()
 
 
-def test_where_nobody_is_let_through_the_host_asks_its_own_triton_and_the_result_says_so(closed):
+def test_without_port_forwarding_the_host_asks_its_own_triton_and_the_result_says_so(closed):
     smoke = closed.clone.folder / "triton-config/alpha/smoke.json"
     smoke.write_text('{"shapes": {"y": [1, 3]}}')
     closed.serve(alpha=40)

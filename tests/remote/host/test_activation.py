@@ -22,7 +22,7 @@ from tritonops.remote.ssh.host import Host
 
 
 @pytest.mark.parametrize("step", ["keep what", "install", "load beta"])
-def test_sigterm_at_any_step_puts_back_what_was_served(site, step):
+def test_sigterm_at_any_step_rolls_back(site, step):
     site.serve(alpha=1, beta=1)
     site.deploy()
     before = site.answers()
@@ -51,7 +51,7 @@ def test_a_killed_activation_is_in_the_audit_log_after_the_next_one(site):
     ]
 
 
-def test_what_cannot_be_roll_back_is_not_called_failed(site):
+def test_a_failed_rollback_is_not_called_failed(site):
     site.deploy()
     site.serve(alpha=33)
     layout, name = site.stage()
@@ -72,7 +72,7 @@ def test_what_cannot_be_roll_back_is_not_called_failed(site):
 
 
 @pytest.mark.parametrize("lost", ["all of it", "its project", "its record"])
-def test_without_the_folder_of_the_release_that_serves_status_says_so_and_a_deploy_goes_on(site, lost):
+def test_a_missing_folder_of_the_current_release_is_shown_and_rebuilt_by_a_deploy(site, lost):
     site.deploy()
     before = site.answers()
     layout = Layout(site.servers["gpu-01"].root)
@@ -174,7 +174,7 @@ def test_a_full_disk_at_any_step_leaves_what_was_served_or_what_is_new(small_dis
     assert site.answers() == {model: answer + 1 for model, answer in before.items()}
 
 
-def test_a_full_disk_does_not_keep_a_rollback_from_being_done_and_is_said(small_disk):
+def test_a_rollback_succeeds_on_a_full_disk_which_is_reported(small_disk):
     site = small_disk
     before = site.answers()
     site.serve(alpha=before["alpha"] + 1)
@@ -195,7 +195,7 @@ def test_a_full_disk_does_not_keep_a_rollback_from_being_done_and_is_said(small_
     assert Layout(root).reserve.stat().st_size > 1_000_000
 
 
-def test_a_second_activation_is_refused_while_one_is_at_work_and_both_are_in_the_audit_log(tmp_path):
+def test_a_second_activation_is_refused_during_the_first_and_both_are_in_the_audit_log(tmp_path):
     (tmp_path / "releases/20260101T000000Z-abc").mkdir(parents=True)
     layout = Layout(tmp_path)
     with deploy_lock(layout.lock, LockOwner("somebody@laptop", "2026-01-01T00:00:00Z", "deploy", os.getpid())):

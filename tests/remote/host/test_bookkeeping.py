@@ -19,7 +19,7 @@ def release(layout: Layout, name: str, *, result: str | None = "done", venv: str
         layout.release(name).save_activation(ActivationRecord(result, "now"))
 
 
-def test_pruning_keeps_the_newest_that_served_the_current_one_and_what_is_under_way(tmp_path):
+def test_pruning_keeps_the_newest_that_served_the_current_one_and_newer_ones(tmp_path):
     layout = Layout(tmp_path)
     for number in range(8):
         release(layout, f"2026010{number}T000000Z-abc", venv="old" if number == 1 else "one")

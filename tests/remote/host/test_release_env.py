@@ -178,7 +178,7 @@ def test_only_what_the_server_has_copied_at_its_start_is_a_reason_for_a_restart(
     site.deploy()
 
 
-def test_the_environments_of_releases_that_are_gone_go_too(site):
+def test_the_envs_of_deleted_releases_are_deleted(site):
     for scale in range(50, 57):
         site.serve(alpha=scale)
         site.deploy()
@@ -195,10 +195,10 @@ def test_a_deploy_whose_lock_is_released_meanwhile_ends_with_a_message_and_the_o
         with subprocess.Popen(command, env=site.clone.environment, stderr=subprocess.PIPE, text=True) as process:
             assert any(step in line for line in process.stderr or ())
             released = site.clone.inv("remote.lock", *HOST, "--release", "--yes")
-            said = process.stderr.read() if process.stderr else ""
+            errors = process.stderr.read() if process.stderr else ""
         assert process.returncode == 1
-        assert "gpu-01: interrupted" in said
-        assert "Traceback" not in said + released.stderr
+        assert "gpu-01: interrupted" in errors
+        assert "Traceback" not in errors + released.stderr
     assert site.answers() == before
     site.deploy()
     assert site.answers() == before

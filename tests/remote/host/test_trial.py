@@ -1,4 +1,4 @@
-"""What would not come up, or would answer wrong, is found beside what serves: no live request meets it."""
+"""A model that would not load, or would answer wrong, is found before the switch."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_no_live_request_meets_a_model_that_answers_wrong(site, expecting):
     assert site.deploy().changed == ("alpha", "beta")
 
 
-def test_no_live_request_meets_a_model_beside_which_another_does_not_load(site):
+def test_a_model_that_does_not_load_fails_no_live_request(site):
     site.deploy()
     before = site.answers()
     config = site.clone.folder / "triton-config/beta/cpu.pbtxt"
@@ -65,14 +65,14 @@ def test_no_live_request_meets_a_model_beside_which_another_does_not_load(site):
         with pytest.raises(DeployError, match="sequence batching") as caught:
             site.deploy()
     config.write_text(good)
-    site.clone.commit("beta is mended")
+    site.clone.commit("beta is fixed")
     assert not isinstance(caught.value, RolledBackError)
     assert observed.answers == {before["alpha"]}
     assert not observed.failures
     site.deploy()
 
 
-def test_where_memory_does_not_fit_a_second_one_it_is_said_and_a_wrong_model_is_roll_back(site, expecting, monkeypatch):
+def test_without_memory_for_a_trial_that_is_reported_and_a_wrong_model_is_rolled_back(site, expecting, monkeypatch):
     site.deploy()
     before = site.answers()
     lines: list[str] = []
@@ -82,7 +82,7 @@ def test_where_memory_does_not_fit_a_second_one_it_is_said_and_a_wrong_model_is_
     layout, name = site.stage()
     activation = activated(layout, name, lines.append)
     assert activation.result == "rolled back"
-    assert any("not tried beside what serves: 572 MiB of memory needed, 95 MiB free" in line for line in lines)
+    assert any("not tried before the switch: 572 MiB of memory needed, 95 MiB free" in line for line in lines)
     assert site.answers() == before
     site.serve(alpha=601)
 

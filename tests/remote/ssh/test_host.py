@@ -67,7 +67,7 @@ def test_a_command_that_fails_shows_its_code_and_its_last_lines(fleet):
         host.run("echo no such thing >&2; exit 3")
 
 
-def test_a_connection_cut_under_way_is_told_from_a_command_that_failed(fleet):
+def test_a_connection_lost_during_a_command_is_not_a_failed_command(fleet):
     server = fleet.add("gpu-01")
     with log_in(fleet, "gpu-01") as host:
         cutter = threading.Thread(target=cut_when, args=(server.home / "on", server))

@@ -52,7 +52,7 @@ def try_release(layout: Layout, release: Release, *, optional: Collection[str] =
         require_startable(layout, release, on_step=on_step)
     names = _affected(release.models_dir, differing(release.models_dir, layout.models_dir), all_=bool(reasons))
     if names and _fits(release, names, on_step):
-        on_step(f"try {', '.join(names)} beside what serves")
+        on_step(f"try {', '.join(names)} on free ports")
         with (
             _trial(layout, release, names, on_step) as (url, settings),
             connect(url, token=settings.triton_token) as client,
@@ -144,7 +144,7 @@ def _fits(release: Release, names: Collection[str], on_step: OnStep) -> bool:
     free = {"memory": _free_memory(), **({"GPU memory": _free_gpu_memory()} if release.record.config == "gpu" else {})}
     for kind, size in free.items():
         if size is not None and size < needed:
-            on_step(f"not tried beside what serves: {needed >> 20} MiB of {kind} needed, {size >> 20} MiB free")
+            on_step(f"not tried before the switch: {needed >> 20} MiB of {kind} needed, {size >> 20} MiB free")
             return False
     return True
 
