@@ -84,6 +84,11 @@ class Environment:
         given = Given(self._environ[name], self._cwd) if name in self._environ else self._given.get(name)
         return given if given and given.value else None
 
+    @property
+    def process(self) -> Mapping[str, str]:
+        """The variables of the process alone, for what reads no `.env`: proxies, certificate authorities."""
+        return self._environ
+
     def exported(self, name: str) -> str | None:
         """Find a variable of the process alone: one of other programs, which read no `.env`."""
         return self._environ.get(name) or None

@@ -8,11 +8,17 @@ from tritonops.settings import load_settings
 
 
 @pytest.fixture
-def project(tmp_path, hub):
+def process_environ(hub):
+    """The environment of the process as `project` has it; a test adds variables."""
+    return {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "", "HF_HOME": "/nonexistent"}
+
+
+@pytest.fixture
+def project(tmp_path, process_environ):
     """Settings of an empty project; `HF_ENDPOINT` is the test Hub."""
     folder = tmp_path / "project"
     folder.mkdir()
-    return load_settings(folder, environ={"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "", "HF_HOME": "/nonexistent"})
+    return load_settings(folder, environ=process_environ)
 
 
 @pytest.fixture

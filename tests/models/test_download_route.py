@@ -139,16 +139,16 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_says_so(pr
     assert not list(project.models_dir.glob("*/*"))
 
 
-def test_a_bundle_of_certificates_named_by_the_environment_is_trusted(project, certificate, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+def test_a_bundle_of_certificates_named_by_the_environment_is_trusted(project, certificate, process_environ):
+    process_environ["REQUESTS_CA_BUNDLE"] = str(certificate)
     with serving(Origin, certificate) as address:
         write_url(project, f"https://{address}/a%20folder/model.onnx?x=1#part")
         assert download(Project(project)).downloaded == ("one/1",)
 
 
-def test_a_proxy_gets_whole_urls_and_its_own_password(project, hub, proxy, monkeypatch):
+def test_a_proxy_gets_whole_urls_and_its_own_password(project, hub, proxy, process_environ):
     address, seen = proxy
-    monkeypatch.setenv("HTTP_PROXY", f"http://user:secret@{address}")
+    process_environ["HTTP_PROXY"] = f"http://user:secret@{address}"
     hub.push("team/one", {"model.onnx": BODY})
     write(project, one_file("one", "team/one"))
     assert download(Project(project)).downloaded == ("one/1",)
@@ -157,20 +157,20 @@ def test_a_proxy_gets_whole_urls_and_its_own_password(project, hub, proxy, monke
     assert all(line.startswith("GET http://127.0.0.1:") and line.endswith("Basic dXNlcjpzZWNyZXQ=") for line in seen)
 
 
-def test_a_proxy_sees_no_more_of_tls_than_the_name_of_the_host(project, certificate, proxy, monkeypatch):
+def test_a_proxy_sees_no_more_of_tls_than_the_name_of_the_host(project, certificate, proxy, process_environ):
     address, seen = proxy
-    monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    process_environ["HTTPS_PROXY"] = f"http://{address}"
+    process_environ["REQUESTS_CA_BUNDLE"] = str(certificate)
     with serving(Origin, certificate) as server:
         write_url(project, f"https://{server}/model.onnx")
         assert download(Project(project)).downloaded == ("one/1",)
         assert set(seen) == {f"CONNECT {server}"}
 
 
-def test_a_host_that_no_proxy_names_is_asked_directly(project, hub, proxy, monkeypatch):
+def test_a_host_that_no_proxy_names_is_asked_directly(project, hub, proxy, process_environ):
     address, seen = proxy
-    monkeypatch.setenv("HTTP_PROXY", f"http://{address}")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    process_environ["HTTP_PROXY"] = f"http://{address}"
+    process_environ["NO_PROXY"] = "127.0.0.1"
     hub.push("team/one", {"model.onnx": BODY})
     write(project, one_file("one", "team/one"))
     assert download(Project(project)).downloaded == ("one/1",)

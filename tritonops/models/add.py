@@ -81,7 +81,7 @@ class _Addition:
         self.note: str | None = None
         """Why none could be."""
         self._commits = Commits(project.settings.models_toml, on_wait=progress.waiting)
-        self._store, self._repository, self._hub = project.store, project.repository, project.hub
+        self._store, self._repository = project.store, project.repository
 
     def preview(self) -> ModelVersion:
         """Read the entry as models.toml would have it now. Raises CatalogError where it is wrong."""
@@ -97,7 +97,7 @@ class _Addition:
         """Fetch, and commit. Raises SourceError and StoreError; then models.toml is as it was."""
         with (
             self._store.locked(f"adding {self._name}", on_wait=self._progress.waiting),
-            Fetcher(self._store, self._hub, self._progress, stall_seconds=self._settings.stall_seconds) as fetcher,
+            Fetcher.of(self._settings, self._store, self._progress) as fetcher,
         ):
             entry = self.preview()
             try:

@@ -14,7 +14,6 @@ from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store
 from tritonops.models.install.small_files import match_small_files
 from tritonops.models.sources.fetcher import Fetcher
-from tritonops.models.sources.hub import Hub
 from tritonops.models.sources.listing import Listing
 from tritonops.models.sources.path_source import source_problems
 from tritonops.models.transfer.progress import Progress
@@ -38,10 +37,10 @@ def lock_models(project: Project, *, include: Sequence[str] = (), progress: Prog
     settings, progress = project.settings, progress or Progress()
     commits = Commits(settings.models_toml, on_wait=progress.waiting)
     commits.catalog.select(include)  # wrong input is not worth a wait
-    store, hub = Store(settings.store_dir), Hub.of(settings)
+    store = Store(settings.store_dir)
     with (
         store.locked("locking models", on_wait=progress.waiting),
-        Fetcher(store, hub, progress, stall_seconds=settings.stall_seconds) as fetcher,
+        Fetcher.of(settings, store, progress) as fetcher,
     ):
         versions, before = commits.catalog.select(include), commits.pins
         stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]

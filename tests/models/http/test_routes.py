@@ -19,7 +19,7 @@ DEAD = "127.0.0.1:9"
 
 
 def settings_of(project, **environ):
-    return load_settings(project.project, environ={"HF_ENDPOINT": project.hf_endpoint, **environ})
+    return load_settings(project.project, environ={**project.environment.process, **environ})
 
 
 def failure_of(settings):
@@ -39,17 +39,17 @@ def failure_of(settings):
     ],
 )
 @pytest.mark.parametrize("kind", ["http", "socks5", "socks5h"])
-def test_a_dead_proxy_is_named_with_its_variable(project, monkeypatch, variable, scheme, kind):
-    monkeypatch.setenv(variable, f"{kind}://alice:hunter2@{DEAD}")
+def test_a_dead_proxy_is_named_with_its_variable(project, process_environ, variable, scheme, kind):
+    process_environ[variable] = f"{kind}://alice:hunter2@{DEAD}"
     write_url(project, f"{scheme}://127.0.0.1:1/model.onnx")
     error = failure_of(settings_of(project, TRITON_STALL_SECONDS="0.5"))
     assert f"the proxy {kind}://***@{DEAD} of {variable} failed: connection refused" in error
     assert "hunter2" not in error
 
 
-def test_a_lower_case_variable_wins_and_is_the_one_that_is_named(project, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("http_proxy", DEAD)
+def test_a_lower_case_variable_wins_and_is_the_one_that_is_named(project, process_environ):
+    process_environ["HTTP_PROXY"] = "http://127.0.0.1:1"
+    process_environ["http_proxy"] = DEAD
     write_url(project, "http://127.0.0.1:1/model.onnx")
     assert f"the proxy http://{DEAD} of http_proxy failed" in failure_of(
         settings_of(project, TRITON_STALL_SECONDS="0.5")
@@ -65,8 +65,8 @@ def test_a_lower_case_variable_wins_and_is_the_one_that_is_named(project, monkey
         ("http://", "HTTP_PROXY is not the URL of a proxy"),
     ],
 )
-def test_what_is_no_proxy_is_refused_at_once(project, monkeypatch, value, reason):
-    monkeypatch.setenv("HTTP_PROXY", value)
+def test_what_is_no_proxy_is_refused_at_once(project, process_environ, value, reason):
+    process_environ["HTTP_PROXY"] = value
     write_url(project, "http://127.0.0.1:1/model.onnx")
     error = failure_of(settings_of(project))
     assert reason in error
@@ -74,19 +74,19 @@ def test_what_is_no_proxy_is_refused_at_once(project, monkeypatch, value, reason
 
 
 @pytest.mark.parametrize("excluded", ["127.0.0.1", "127.0.0.0/8", "localhost, 127.0.0.1", "*"])
-def test_no_proxy_names_what_is_asked_directly(project, hub, monkeypatch, excluded):
-    monkeypatch.setenv("ALL_PROXY", f"http://{DEAD}")
-    monkeypatch.setenv("NO_PROXY", excluded)
+def test_no_proxy_names_what_is_asked_directly(project, hub, process_environ, excluded):
+    process_environ["ALL_PROXY"] = f"http://{DEAD}"
+    process_environ["NO_PROXY"] = excluded
     hub.push("team/one", {"model.onnx": BODY})
     write(project, one_file("one", "team/one"))
     assert download(Project(project)).failed == ()
 
 
 @pytest.mark.parametrize("excluded", ["10.0.0.0/8", "127.0.0.11", "localhost"])
-def test_what_no_proxy_does_not_name_goes_through_the_proxy(project, hub, proxy, monkeypatch, excluded):
+def test_what_no_proxy_does_not_name_goes_through_the_proxy(project, hub, proxy, process_environ, excluded):
     address, seen = proxy
-    monkeypatch.setenv("HTTP_PROXY", f"http://{address}")
-    monkeypatch.setenv("NO_PROXY", excluded)
+    process_environ["HTTP_PROXY"] = f"http://{address}"
+    process_environ["NO_PROXY"] = excluded
     hub.push("team/one", {"model.onnx": BODY})
     write(project, one_file("one", "team/one"))
     assert download(Project(project)).failed == ()
@@ -97,10 +97,10 @@ def test_what_no_proxy_does_not_name_goes_through_the_proxy(project, hub, proxy,
     ("url", "asked"),
     [("socks5://{}", "address"), ("socks5h://{}", "name"), ("socks5h://alice:hunter2@{}", "name alice:hunter2")],
 )
-def test_a_socks_proxy_works_for_both_schemes(project, certificate, monkeypatch, url, asked):
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+def test_a_socks_proxy_works_for_both_schemes(project, certificate, process_environ, url, asked):
+    process_environ["SSL_CERT_FILE"] = str(certificate)
     with socks_proxy() as socks, serving(Origin, certificate) as secure, serving(Origin) as plain:
-        monkeypatch.setenv("ALL_PROXY", url.format(socks.address))
+        process_environ["ALL_PROXY"] = url.format(socks.address)
         for version, server in enumerate((f"https://{secure}", f"http://localhost:{plain.rpartition(':')[2]}"), 1):
             write_url(project, f"{server}/model.onnx")
             text = project.models_toml.read_text().replace("triton_version = 1", f"triton_version = {version}")
@@ -137,9 +137,9 @@ class Silent(Refusing):
 @pytest.mark.parametrize(
     ("scheme", "reason"), [("https", "failed: Tunnel connection failed: 407"), ("http", "answered 407")]
 )
-def test_a_proxy_that_refuses_is_named(project, monkeypatch, scheme, reason):
+def test_a_proxy_that_refuses_is_named(project, process_environ, scheme, reason):
     with serving(Refusing) as address:
-        monkeypatch.setenv("ALL_PROXY", f"http://{address}")
+        process_environ["ALL_PROXY"] = f"http://{address}"
         write_url(project, f"{scheme}://127.0.0.1:1/model.onnx")
         error = failure_of(settings_of(project, TRITON_STALL_SECONDS="0.3"))
     assert reason in error
@@ -147,10 +147,10 @@ def test_a_proxy_that_refuses_is_named(project, monkeypatch, scheme, reason):
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
-def test_a_proxy_that_drips_its_answer_is_given_up_and_named(project, monkeypatch, scheme):
+def test_a_proxy_that_drips_its_answer_is_given_up_and_named(project, process_environ, scheme):
     started = time.monotonic()
     with serving(Silent) as address:
-        monkeypatch.setenv("ALL_PROXY", f"http://{address}")
+        process_environ["ALL_PROXY"] = f"http://{address}"
         write_url(project, f"{scheme}://127.0.0.1:1/model.onnx")
         error = failure_of(settings_of(project, TRITON_STALL_SECONDS="0.5"))
     assert f"the proxy http://{address} of ALL_PROXY" in error
@@ -168,19 +168,19 @@ def hashed(certificate, folder):
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_authorities_of_the_environment_are_trusted(project, certificate, monkeypatch, tmp_path, variable):
+def test_authorities_of_the_environment_are_trusted(project, certificate, process_environ, tmp_path, variable):
     named = hashed(certificate, tmp_path / "certificates") if variable == "SSL_CERT_DIR" else certificate
-    monkeypatch.setenv(variable, str(named))
+    process_environ[variable] = str(named)
     with serving(Origin, certificate) as address:
         write_url(project, f"https://{address}/model.onnx")
         assert download(Project(project)).downloaded == ("one/1",)
 
 
-def test_a_folder_and_a_file_of_authorities_are_trusted_together(project, certificate, monkeypatch, tmp_path):
+def test_a_folder_and_a_file_of_authorities_are_trusted_together(project, certificate, process_environ, tmp_path):
     import certifi
 
-    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
-    monkeypatch.setenv("SSL_CERT_DIR", f"/nonexistent:{hashed(certificate, tmp_path / 'certificates')}")
+    process_environ["SSL_CERT_FILE"] = certifi.where()
+    process_environ["SSL_CERT_DIR"] = f"/nonexistent:{hashed(certificate, tmp_path / 'certificates')}"
     with serving(Origin, certificate) as address:
         write_url(project, f"https://{address}/model.onnx")
         assert download(Project(project)).downloaded == ("one/1",)
@@ -197,20 +197,20 @@ def test_a_folder_and_a_file_of_authorities_are_trusted_together(project, certif
     ],
 )
 def test_authorities_that_cannot_be_read_are_an_error_with_their_variable(
-    project, monkeypatch, variable, value, reason
+    project, process_environ, variable, value, reason
 ):
-    monkeypatch.setenv(variable, value)
+    process_environ[variable] = value
     write_url(project, "https://127.0.0.1:9/model.onnx")
     error = failure_of(project)
     assert f"{variable} names {value}" in error
     assert reason in error
 
 
-def test_a_bundle_of_requests_wins_over_that_of_openssl(project, certificate, monkeypatch):
+def test_a_bundle_of_requests_wins_over_that_of_openssl(project, certificate, process_environ):
     import certifi
 
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    process_environ["REQUESTS_CA_BUNDLE"] = certifi.where()
+    process_environ["SSL_CERT_FILE"] = str(certificate)
     with serving(Origin, certificate) as address:
         write_url(project, f"https://{address}/model.onnx")
         error = failure_of(project)

@@ -1,10 +1,12 @@
-"""What went wrong on the way to a file: another try may help, or it will not, and what to do then."""
+"""Errors of HTTP: which are worth another attempt, and what to do about the others."""
 
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tritonops.display_text import clip, one_line
@@ -21,7 +23,7 @@ MAX_WORDS = 300
 
 
 class TransientError(Exception):
-    """A failure that another try may fix, after `delay` seconds where the server named them."""
+    """A failure that another attempt may fix, after `delay` seconds where the server named them."""
 
     def __init__(self, reason: str, *, delay: float | None = None, is_first_contact: bool = False) -> None:
         super().__init__(reason)
@@ -29,7 +31,7 @@ class TransientError(Exception):
 
 
 class StalledError(TransientError):
-    """A connection that brought next to nothing for as long as it was given."""
+    """A connection that was too slow for too long."""
 
 
 class StoppedError(Exception):
@@ -44,7 +46,7 @@ def translated(error: Exception, route: Route | None = None, *, is_first_contact
     known = (RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
     if not isinstance(error, known):
         return error
-    causes = list(_causes(error))
+    causes = _causes(error)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause, route)
@@ -56,7 +58,7 @@ def translated(error: Exception, route: Route | None = None, *, is_first_contact
 
 
 def refusal(status: int, headers: Mapping[str, str], address: Address, through: str = "") -> SourceError:
-    """Say what a status means that no other try will change, and what to do about it."""
+    """Word what a status means that no other attempt will change, and what to do about it."""
     code = headers.get("X-Error-Code")
     what = f"{through}{redact(address.url)} answered {status}"
     if code == "GatedRepo":
@@ -91,7 +93,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, route: Route | None) -> Sour
 def _reason(causes: list[BaseException], route: Route | None) -> str:
     import urllib3
 
-    words = next((words for cause in causes if (words := _known(cause))), None) or _words(causes[0])
+    words = _known(causes) or _words(causes[0])
     if route is None or route.proxy is None:
         return words
     never_left = any(
@@ -100,25 +102,35 @@ def _reason(causes: list[BaseException], route: Route | None) -> str:
     return f"the proxy {route.proxy} failed: {words}" if never_left else f"through the proxy {route.proxy}: {words}"
 
 
-def _known(error: BaseException) -> str | None:
-    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
-        return "the answer is not HTTP"
-    if isinstance(error, http.client.LineTooLong):
-        return "the answer has a header of more than 64 KiB"
-    text = str(error)
-    return next((words for sign, words in _REASONS.items() if sign in text), None)
+def _known(causes: Sequence[BaseException]) -> str | None:
+    for error in causes:
+        if isinstance(error, http.client.LineTooLong):
+            return "the answer has a header of more than 64 KiB"
+        if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+            return "the answer is not HTTP"
+    return next((words for words, kinds in _kinds().items() if any(_is(error, kinds) for error in causes)), None)
 
 
-_REASONS = {
-    "Connection refused": "connection refused",
-    "Failed to resolve": "the host name cannot be resolved",
-    "Read timed out": "no answer in time",
-    "timed out": "no answer in time",
-    "Connection reset": "connection lost",
-    "Broken pipe": "connection lost",
-    "Remote end closed": "connection lost",
-    "IncompleteRead": "connection lost",
-}
+def _is(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+    # To urllib3, a connection that was refused is one that has timed out.
+    is_wrapper = isinstance(error, NewConnectionError) and not isinstance(error, NameResolutionError)
+    return isinstance(error, kinds) and not is_wrapper
+
+
+@cache
+def _kinds() -> dict[str, tuple[type[BaseException], ...]]:
+    from urllib3 import exceptions
+
+    # RemoteDisconnected is a ConnectionResetError.
+    lost = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+    return {
+        "connection refused": (ConnectionRefusedError,),
+        "the host name cannot be resolved": (socket.gaierror, exceptions.NameResolutionError),
+        "connection lost": (*lost, http.client.IncompleteRead, exceptions.IncompleteRead),
+        "no answer in time": (TimeoutError, exceptions.TimeoutError),
+    }
 
 
 def _words(error: BaseException) -> str:
@@ -128,12 +140,18 @@ def _words(error: BaseException) -> str:
     return clip(redact(one_line(text)), MAX_WORDS)
 
 
-def _causes(error: BaseException | None, depth: int = 8) -> Iterator[BaseException]:
-    """Walk through what an exception was made from; urllib3 and requests wrap one in the other, in three ways."""
-    if error is None or depth == 0:
-        return
-    yield error
-    wrapped = [getattr(error, name, None) for name in ("reason", "original_error", "__cause__")]
-    for inner in [*error.args, *wrapped]:
-        if isinstance(inner, BaseException) and inner is not error:
-            yield from _causes(inner, depth - 1)
+def _causes(error: BaseException) -> list[BaseException]:
+    """List what an exception was made from, itself first: urllib3, requests and PySocks wrap one in another, each in a
+    way of its own.
+    """
+    from urllib3.exceptions import NewConnectionError
+
+    found = [error]
+    for each in found:
+        wrapped = [getattr(each, name, None) for name in ("reason", "original_error", "socket_err", "__cause__")]
+        # Raised without `from` for a SOCKS proxy; in other contexts are exceptions that were dealt with.
+        context = each.__context__ if isinstance(each, NewConnectionError) else None
+        for inner in [*each.args, *wrapped, context]:
+            if isinstance(inner, BaseException) and not any(inner is other for other in found):
+                found.append(inner)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import sys
 import time
 import zlib
@@ -28,6 +29,8 @@ MAX_DRAINED, MAX_DRAIN_SECONDS = 1 << 16, 2.0
 MAX_DOCUMENT = 64 << 20
 """Bytes of a listing, decompressed."""
 DOCUMENT_CHUNK = 1 << 16
+DEFAULT_RECEIVE_BUFFER = 1 << 20
+"""Taken for that of a connection that does not tell, such as TLS inside of TLS."""
 
 
 class Response:
@@ -111,12 +114,20 @@ class Response:
         return StoppedError() if self._watchdog.is_stopped else translated(error)
 
     @property
-    def waiting(self) -> int:
-        """Bytes that have arrived and were not read yet, as far as the kernel holds them."""
+    def unread_bytes(self) -> int:
+        """Bytes that have arrived and were not read yet."""
         try:
             return int.from_bytes(ioctl(self._body.fp.fileno(), FIONREAD, bytes(4)), sys.byteorder)
         except (OSError, ValueError, AttributeError):
-            return 0  # closed meanwhile
+            return 0  # it was closed
+
+    @property
+    def receive_buffer(self) -> int:
+        """Bytes that may arrive without being read: the kernel enlarges the buffer of a fast connection."""
+        try:
+            return int(self._body.fp.raw._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))  # type: ignore[attr-defined]
+        except (OSError, ValueError, AttributeError):
+            return DEFAULT_RECEIVE_BUFFER
 
     def chunks(self) -> Iterator[bytes]:
         """Read the body, decompressed, as a document: of MAX_DOCUMENT bytes at most."""

@@ -1,9 +1,10 @@
-"""The way to a server: proxies and certificate authorities, as the environment names them."""
+"""Routes to servers: proxies and certificate authorities, as the environment names them."""
 
 from __future__ import annotations
 
 import os
 import ssl
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,20 +27,20 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 class Routes:
     """Routes by origin, each found once; all share one pool of connections."""
 
-    def __init__(self, watchdog: Watchdog, *, connections: int) -> None:
+    def __init__(self, watchdog: Watchdog, environ: Mapping[str, str], *, max_connections: int) -> None:
         from requests.adapters import HTTPAdapter
 
-        self._adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections)
-        self._watchdog = watchdog
+        self._adapter = HTTPAdapter(pool_connections=16, pool_maxsize=max_connections)
+        self._watchdog, self._environ = watchdog, environ
         self._routes: dict[str, Route] = {}
         self._finding = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections that wait for their next request."""
+        """Close the idle connections."""
         self._adapter.close()
 
     def to(self, url: str) -> Route:
-        """Find the way to a server. Credentials of ~/.netrc are not sent. Raises SourceError."""
+        """Find the route to a server. Credentials of ~/.netrc are not sent. Raises SourceError."""
         server = origin(url)
         if (route := self._routes.get(server)) is None:
             with self._finding:
@@ -51,10 +52,10 @@ class Routes:
         import requests
         import urllib3
 
-        proxy = find_proxy(url, os.environ)
+        proxy = find_proxy(url, self._environ)
         is_tls = url.startswith("https:")
         authorities = (
-            find_authorities(os.environ) if is_tls or (proxy and proxy.url.startswith("https:")) else Authorities()
+            find_authorities(self._environ) if is_tls or (proxy and proxy.url.startswith("https:")) else Authorities()
         )
         proxies = {urlsplit(url).scheme: proxy.url} if proxy else {}
         try:
@@ -72,12 +73,56 @@ class Routes:
 
 def find_proxy(url: str, environ: Mapping[str, str]) -> Proxy | None:
     """Find the proxy for a URL: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or the system's, unless NO_PROXY names the host."""
+    variable = _proxy_variable(urlsplit(url).scheme, environ)
+    if variable is None:
+        value, variable = _system_proxy(url), "the system's settings"
+    else:
+        no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+        value = None if is_excluded(url, no_proxy) else environ[variable]
+    return _checked_proxy(value, variable) if value else None
+
+
+def _proxy_variable(scheme: str, environ: Mapping[str, str]) -> str | None:
+    """Name the variable that decides on the proxy; lower case wins, also where it is empty."""
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        if name in environ:
+            if environ[name]:
+                return name
+        elif not (name == "http_proxy" and "REQUEST_METHOD" in environ):  # in CGI, a client's header Proxy
+            spellings = (name.upper(), *(other for other in environ if other.lower() == name))
+            if variable := next((spelling for spelling in spellings if environ.get(spelling)), None):
+                return variable
+    return None
+
+
+def _system_proxy(url: str) -> str | None:
+    """Ask macOS or Windows, where no variable is set."""
+    if sys.platform not in ("darwin", "win32"):
+        return None
     from requests.utils import get_environ_proxies, select_proxy
 
-    value = select_proxy(url, get_environ_proxies(url))
-    if not value:
-        return None
-    variable = _variable_of(urlsplit(url).scheme, environ)
+    return select_proxy(url, get_environ_proxies(url))
+
+
+def is_excluded(url: str, no_proxy: str) -> bool:
+    """Whether NO_PROXY names the host of a URL, as requests reads it: names, their endings, addresses, networks."""
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+    from requests.utils import address_in_network, is_ipv4_address, is_valid_cidr
+
+    parts, hosts = urlsplit(url), [host for host in no_proxy.replace(" ", "").split(",") if host]
+    if parts.hostname is None:
+        return True
+    if is_ipv4_address(parts.hostname):
+        networks = [host for host in hosts if is_valid_cidr(host)]
+        if parts.hostname in hosts or any(address_in_network(parts.hostname, network) for network in networks):
+            return True
+    elif parts.hostname.endswith(tuple(hosts)) or f"{parts.hostname}:{parts.port}".endswith(tuple(hosts)):
+        return True
+    return bool(proxy_bypass_environment(parts.hostname, {"no": no_proxy}))
+
+
+def _checked_proxy(value: str, variable: str) -> Proxy:
     proxy = Proxy(value if "://" in value else f"http://{value}", variable)
     if not (match := SERVER_URL.fullmatch(proxy.url)):
         hint = "Write http://HOST:PORT, and special characters of a user name or a password as %XX."
@@ -89,15 +134,6 @@ def find_proxy(url: str, environ: Mapping[str, str]) -> Proxy | None:
             hint="socks5h://HOST:PORT is a SOCKS proxy; http://HOST:PORT is the usual kind.",
         )
     return proxy
-
-
-def _variable_of(scheme: str, environ: Mapping[str, str]) -> str:
-    """Name the variable that a proxy came from; lower case wins."""
-    for name in (f"{scheme}_proxy", "all_proxy"):
-        for spelling in (name, name.upper(), *(other for other in environ if other.lower() == name)):
-            if environ.get(spelling):
-                return spelling
-    return "the system's settings"
 
 
 def find_authorities(environ: Mapping[str, str]) -> Authorities:

@@ -14,7 +14,7 @@ from tritonops.models.http.errors import TRANSIENT_STATUSES, StoppedError, Trans
 from tritonops.models.http.headers import location as checked_location
 from tritonops.models.http.headers import retry_after
 from tritonops.models.http.response import Response
-from tritonops.models.http.retries import ATTEMPTS, MAX_WAIT_SECONDS, Retries, worded_seconds
+from tritonops.models.http.retries import ATTEMPTS, MAX_WAIT_SECONDS, Clock, Retries, format_delay
 from tritonops.models.http.routes import Routes
 from tritonops.models.http.watchdog import Watchdog
 from tritonops.redaction import redact
@@ -32,11 +32,21 @@ WORTH_SAYING_SECONDS = 5.0
 class Transport:
     """One pool of connections for all threads of a download."""
 
-    def __init__(self, *, connections: int, stall_seconds: float, on_wait: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        stall_seconds: float,
+        on_wait: Callable[[str], None],
+        environ: Mapping[str, str],
+        clock: Clock | None = None,
+    ) -> None:
         import urllib3
 
         self._watchdog = Watchdog(stall_seconds)
-        self._routes = Routes(self._watchdog, connections=connections)
+        self._clock = clock or self._watchdog
+        """What retries wait by."""
+        self._routes = Routes(self._watchdog, environ, max_connections=max_connections)
         self._timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, stall_seconds), read=stall_seconds)
         self._on_wait = on_wait
         self._pauses: dict[str, float] = {}
@@ -54,7 +64,18 @@ class Transport:
 
     def retries(self, what: str, *, idle_seconds: float = 0.0) -> Retries:
         """Count the failures of one file, `what` in messages, of which `idle_seconds` have passed already."""
-        return Retries(self._watchdog, what, idle_seconds=idle_seconds)
+        return self._retries(what, idle_seconds=idle_seconds)
+
+    def _retries(self, what: str, *, is_listing: bool = False, idle_seconds: float = 0.0) -> Retries:
+        watchdog = self._watchdog
+        return Retries(
+            self._clock,
+            what,
+            stall_seconds=watchdog.stall_seconds,
+            patience_seconds=watchdog.patience_seconds,
+            is_listing=is_listing,
+            idle_seconds=idle_seconds,
+        )
 
     def open(
         self,
@@ -101,7 +122,7 @@ class Transport:
 
     def patiently(self, attempt: Callable[[Retries], _T], what: str) -> _T:
         """Call `attempt` until it raises no TransientError, as long as a listing may take; then raise SourceError."""
-        retries = Retries(self._watchdog, what, is_listing=True)
+        retries = self._retries(what, is_listing=True)
         for _ in range(ATTEMPTS):
             try:
                 return attempt(retries)
@@ -162,7 +183,7 @@ class Transport:
     def _pause_host(self, url: str, delay: float) -> None:
         """One connection was told to wait: let the others wait too, and not learn it one by one."""
         if delay > MAX_WAIT_SECONDS:
-            raise SourceError(f"{redact(url)} asks to come back in {worded_seconds(delay)}", hint="Try again later.")
+            raise SourceError(f"{redact(url)} asks to come back in {format_delay(delay)}", hint="Try again later.")
         host, until = _host(urlsplit(url)), time.monotonic() + delay
         if delay >= WORTH_SAYING_SECONDS and until > self._pauses.get(host, 0.0) + 1.0:
             self._on_wait(f"{host} is busy and asks to wait {delay:.0f} seconds")

@@ -64,6 +64,10 @@ class Watchdog:
         """Whether `stop` was called."""
         return self._stopped.is_set()
 
+    def now(self) -> float:
+        """The time, in the seconds of time.monotonic()."""
+        return time.monotonic()
+
     def wait(self, seconds: float) -> None:
         """Sleep. Raises StoppedError where the download is stopped meanwhile."""
         if self._stopped.wait(seconds):

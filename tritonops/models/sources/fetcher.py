@@ -1,42 +1,38 @@
-"""Listing and fetching for one run: the network is opened by the first thing that needs it."""
+"""Listing and fetching for one run; the network is opened by the first request."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from tritonops.errors import AccessDeniedError, SourceError, SourceMissingError, TritonOpsError
 from tritonops.models.catalog.catalog import ModelVersion, PathSource
 from tritonops.models.catalog.lockfile import LockedVersion
-from tritonops.models.disk.store import Store, file_sha256
-from tritonops.models.http.address import Address
+from tritonops.models.disk.store import Store, disk_error, file_sha256
 from tritonops.models.sources.hub import Hub
 from tritonops.models.sources.listing import Listing, list_path, list_pinned, list_remote
 from tritonops.models.sources.path_source import require_unchanged
 from tritonops.models.transfer.progress import Progress
 from tritonops.models.transfer.remote_file import RemoteFile
+from tritonops.models.transfer.storage import StorageError
+from tritonops.models.transfer.tuning import DEFAULT_TUNING
 from tritonops.models.transfer.worker_pool import in_parallel
 from tritonops.settings import DEFAULT_STALL_SECONDS
 
 if TYPE_CHECKING:
     from tritonops.models.http.transport import Transport
     from tritonops.models.transfer.downloader import OnStored
+    from tritonops.settings import Settings
 
 
 Pinned = tuple[ModelVersion, LockedVersion]
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 CORES = os.cpu_count() or 1
-MAX_CONNECTIONS = 64
-"""Connections at most. Over a long line a CDN gives one connection some 10 to 40 MB/s, so these fill a line of several
-Gbit/s; a fast or a short one is filled by fewer, and no more are opened. `curl --parallel` goes as far as 50, and
-`aria2c -x16 -j8` as far as 128."""
 
 
 class Fetcher:
-    """Gets files from their sources into the store. A context manager: it ends its connections."""
+    """Lists files of their sources, and fetches them into the store. A context manager: it ends its connections."""
 
     def __init__(
         self,
@@ -44,14 +40,28 @@ class Fetcher:
         hub: Hub,
         progress: Progress,
         *,
-        max_connections: int = MAX_CONNECTIONS,
+        environ: Mapping[str, str],
+        max_connections: int | None = None,
         stall_seconds: float = DEFAULT_STALL_SECONDS,
     ) -> None:
-        self._store, self._hub, self._progress = store, hub, progress
-        self._max_connections, self._stall_seconds = max_connections, stall_seconds
+        self._store, self._hub, self._progress, self._environ = store, hub, progress, environ
+        self._max_connections = max_connections or DEFAULT_TUNING.max_connections
+        self._stall_seconds = stall_seconds
         self._transport: Transport | None = None
         self.received = 0
         """Bytes that were fetched or copied."""
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store, progress: Progress, *, max_connections: int | None = None) -> Fetcher:
+        """Make the fetcher that the settings describe."""
+        return cls(
+            store,
+            Hub.of(settings),
+            progress,
+            environ=settings.environment.process,
+            max_connections=max_connections,
+            stall_seconds=settings.stall_seconds,
+        )
 
     def __enter__(self) -> Fetcher:
         return self
@@ -62,17 +72,17 @@ class Fetcher:
 
     def list_files(self, versions: Iterable[ModelVersion]) -> dict[str, Listing | TritonOpsError]:
         """Ask the sources what the versions consist of now; by label, a listing or why there is none."""
-        wanted = list(versions)
-        if any(not isinstance(version.source, PathSource) for version in wanted) and not self._hub.is_offline:
+        unlisted = list(versions)
+        if any(not isinstance(version.source, PathSource) for version in unlisted) and not self._hub.is_offline:
             self._connect()
-        answers = in_parallel(self._ask, wanted, threads=self._max_connections)
-        return {version.label: answer for version, answer in zip(wanted, answers, strict=True)}
+        results = in_parallel(self._list, unlisted, threads=self._max_connections)
+        return {version.label: result for version, result in zip(unlisted, results, strict=True)}
 
     def list_pinned(self, pins: Mapping[str, Pinned]) -> dict[str, Listing | TritonOpsError]:
-        """Say what pins consist of, by label; no request is sent.
+        """List what pins consist of, by label; no request is sent.
 
-        Files of this machine are compared with their pin: a SourceChangedError, or a SourceError for one that cannot be
-        read, takes the place of the listing. A missing file is no error: the store may have it.
+        Local files are compared with their pin: a SourceChangedError, or a SourceError for one that cannot be read,
+        takes the place of the listing. A missing file is no error: the store may have it.
         """
         local = [(version, pin) for version, pin in pins.values() if isinstance(version.source, PathSource)]
         errors = dict(in_parallel(self._compare, local, threads=CORES, first=CORES)) if local else {}
@@ -90,48 +100,53 @@ class Fetcher:
         return version.label, None
 
     def missing_files(self, files: Iterable[RemoteFile]) -> dict[str, RemoteFile]:
-        """Tell which of these files the store lacks, by key; a file whose SHA-256 nobody knows yet is one of them."""
+        """Select the files that are not stored, by key, including those whose SHA-256 is not known yet."""
         return {file.key: file for file in files if file.sha256 is None or not self._store.has(file.sha256)}
 
     def fetch(
         self, files: Iterable[RemoteFile], on_stored: OnStored = lambda keys: None
     ) -> dict[str, str | TritonOpsError]:
-        """Bring files that the store lacks; by key, each one's SHA-256 or why it could not be had.
+        """Fetch files into the store; returns, by key, each one's SHA-256 or why it could not be fetched.
 
-        `on_stored` is called, in this thread, with the keys of those that were fetched, while others come.
-        Raises StoreError where the disk is full; what has arrived is kept.
+        `on_stored` is called, in this thread, with the keys of those that were fetched, while others arrive.
+        Raises StoreError where the disk is full; what has arrived stays.
         """
-        lacking = {file.key: file for file in files}
-        self._store.require_space(sum(file.size for file in lacking.values()))
-        local = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Path)]
-        outcomes: dict[str, str | TritonOpsError] = {file.key: self._copy(file, origin) for file, origin in local}
-        remote = [(file, file.origin) for file in lacking.values() if isinstance(file.origin, Address)]
-        return {**outcomes, **self._fetch(remote, on_stored)} if remote else outcomes
+        missing = {file.key: file for file in files}
+        self._store.require_space(sum(file.size for file in missing.values()))
+        local = [(file, file.origin) for file in missing.values() if isinstance(file.origin, Path)]
+        results: dict[str, str | TritonOpsError] = {file.key: self._copy(file, origin) for file, origin in local}
+        remote = [file for file in missing.values() if not isinstance(file.origin, Path)]
+        return {**results, **self._fetch(remote, on_stored)} if remote else results
 
-    def _fetch(
-        self, files: Sequence[tuple[RemoteFile, Address]], on_stored: OnStored
-    ) -> Mapping[str, str | TritonOpsError]:
+    def _fetch(self, files: Sequence[RemoteFile], on_stored: OnStored) -> Mapping[str, str | TritonOpsError]:
         if self._hub.is_offline:
-            return {file.key: _offline(file.name) for file, _ in files}
+            return {file.key: _offline(file.name) for file in files}
         # Imported here: a run with nothing to fetch does without.
-        from tritonops.models.transfer.downloader import Engine
+        from tritonops.models.transfer.downloader import Downloader
 
-        engine = Engine(
+        downloader = Downloader(
             self._store, self._connect(), self._progress, max_connections=self._max_connections, on_stored=on_stored
         )
-        outcomes = engine.fetch([file for file, _ in files])
-        self.received += engine.received
-        return outcomes
+        self._store.partial_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            results = downloader.fetch(files)
+        except StorageError as exc:
+            raise disk_error(self._store.root, exc.error) from exc
+        self.received += downloader.received
+        return results
 
     def _connect(self) -> Transport:
         from tritonops.models.http.transport import Transport
 
         self._transport = self._transport or Transport(
-            connections=self._max_connections, stall_seconds=self._stall_seconds, on_wait=self._progress.warned
+            max_connections=self._max_connections,
+            stall_seconds=self._stall_seconds,
+            on_wait=self._progress.warned,
+            environ=self._environ,
         )
         return self._transport
 
-    def _ask(self, version: ModelVersion) -> Listing | TritonOpsError:
+    def _list(self, version: ModelVersion) -> Listing | TritonOpsError:
         try:
             if isinstance(version.source, PathSource):
                 return list_path(version, version.source, self._store.digests)

@@ -1,73 +1,95 @@
-"""A part of one file, on its way over one connection."""
+"""A part of one file, as one connection fetches it."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tritonops.models.http.address import Address
+from tritonops.models.transfer.tuning import DEFAULT_TUNING, Tuning
 
-if TYPE_CHECKING:
-    from tritonops.models.http.response import Response
-    from tritonops.models.transfer.file_download import Assembly
 
-MIN_PIECE, MAX_PIECE = 1 << 20, 64 << 20
-MIN_READ, MAX_READ = 1 << 16, 1 << 19
-SLOW_READ_SECONDS = 0.02
-"""A read that takes longer is made smaller: what is half read when the process ends has to be fetched again."""
+class Connection(Protocol):
+    """What a range has to know of the response that its bytes come from."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that have arrived and were not read yet."""
+
+    @property
+    def receive_buffer(self) -> int:
+        """Bytes that may arrive without being read."""
 
 
 @dataclass(eq=False)
-class Piece:
-    """An interval that one connection fetches; `at` is how far it has come."""
+class ByteRange:
+    """An interval that one connection fetches; `position` is how far it has come."""
 
-    assembly: Assembly
     start: int
     end: int
-    is_only: bool = False
-    """Whether it goes to the file's end, for a server that ignores Range."""
+    to_end_of_file: bool = False
+    """Whether it takes the rest of the file, from a server that ignores Range."""
     is_locating: bool = False
-    """Whether it has to find out where the bytes are; the file's other pieces wait for that."""
-    location: Address | None = None
+    """Whether it has to find out where the bytes are; the file's other ranges wait for that."""
+    url: Address | None = None
     """Where it was sent for its bytes."""
     is_hashing: bool = False
-    """Whether all bytes before it are hashed, so that its own can be as they arrive, while the processor has them."""
-    at: int = field(init=False)
-    room: int = MIN_READ
+    """Whether all bytes before it are hashed, so that its own can be as they arrive, while the CPU has them."""
+    tuning: Tuning = field(default=DEFAULT_TUNING, repr=False)
+    position: int = field(init=False)
+    read_size: int = field(init=False)
     """Bytes of its next read."""
-    _response: Response | None = None
-    _began_at: int = 0
-    _began: float = 0.0
+    requested_end: int = field(init=False)
+    """Up to where its connection was asked to send."""
+    _connection: Connection | None = None
+    _first_position: int = 0
+    _connected: float = 0.0
 
     def __post_init__(self) -> None:
-        self.at = self.start
+        self.position, self.requested_end, self.read_size = self.start, self.end, self.tuning.min_read
 
-    def begin(self, response: Response) -> None:
-        """Note that its bytes begin to come, as the range that was asked for or as the whole file."""
-        self._response, self._began_at, self._began = response, self.at, time.monotonic()
+    def connected(self, connection: Connection, now: float) -> None:
+        """Note that its bytes begin to arrive, as the range that was asked for or as the whole file."""
+        self._connection, self._first_position, self._connected = connection, self.position, now
 
     def seconds_left(self, now: float) -> float:
-        """How long it will take at the speed that it has had; at most as long as it has been seen for."""
-        seen = now - self._began
-        return min(seen, (self.end - self.at) * seen / max(1, self.at - self._began_at))
+        """How long it will take at its speed so far; at most as long as it has been connected."""
+        elapsed = now - self._connected
+        return min(elapsed, (self.end - self.position) * elapsed / max(1, self.position - self._first_position))
 
     def advance(self, count: int, seconds: float) -> None:
         """Note that a read of so many bytes took so long."""
-        self.at += count
-        is_slow = seconds > SLOW_READ_SECONDS
-        self.room = max(MIN_READ, self.room // 2) if is_slow else min(MAX_READ, self.room * 2)
+        self.position += count
+        tuning = self.tuning
+        if seconds > tuning.slow_read_seconds:
+            self.read_size = max(tuning.min_read, self.read_size // 2)
+        else:
+            self.read_size = min(tuning.max_read, self.read_size * 2)
 
     @property
-    def is_divisible(self) -> bool:
+    def is_splittable(self) -> bool:
         """Whether another connection can take over its second half, which its own is still far from."""
-        return self._response is not None and self._response.status == 206 and self.end - self.at > 4 * self.room
+        return (
+            self._connection is not None and self._connection.status == 206 and self._is_long(self.end - self.position)
+        )
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether more has arrived than its next read takes: not the connection is slow then, but whoever reads it.
+    def split_point(self) -> int | None:
+        """Find the middle of what has not arrived yet.
 
-        What the server sends until it hears of a division is fetched twice: as much as fits into the buffers that are
-        full then.
+        None where more has arrived than the next read takes: the reader is slow then, not the connection.
         """
-        return self._response is not None and self._response.waiting > self.room
+        unread = self._connection.unread_bytes if self._connection else 0
+        arrived = self.position + unread
+        return (arrived + self.end) // 2 if unread <= self.read_size and self._is_long(self.end - arrived) else None
+
+    def overshoot(self, end: int) -> int:
+        """How many bytes its server may send behind `end`: what fits into the buffers on the way."""
+        buffer = self._connection.receive_buffer if self._connection else 0
+        return min(self.requested_end - end, self.tuning.buffers * buffer)
+
+    def _is_long(self, left: int) -> bool:
+        return left > 4 * self.read_size

@@ -1,244 +1,217 @@
-"""One file being put together from pieces: which are left to fetch, where they come from, how far it is verified."""
+"""The state of one file: which ranges are left to fetch, where they come from, how far it is hashed."""
 
 from __future__ import annotations
 
-import hashlib
-import time
+from enum import Enum
 
 from tritonops.errors import SourceError, VerificationError
-from tritonops.models.disk.store import Store
 from tritonops.models.http.address import Address
-from tritonops.models.transfer.byte_range import MIN_PIECE, Piece
-from tritonops.models.transfer.partial_file import Interval, Partial, gaps, joined
+from tritonops.models.transfer.byte_range import ByteRange
+from tritonops.models.transfer.intervals import Interval, gaps, joined
 from tritonops.models.transfer.progress import Transfer
 from tritonops.models.transfer.remote_file import RemoteFile
-
-MAX_HASHED = 16 << 20
-MAX_STARTS = 2
-"""Bytes that turn out wrong are fetched once more; then the source is wrong, not the way."""
+from tritonops.models.transfer.tuning import DEFAULT_TUNING, Tuning
 
 
-class Assembly:
-    """The state of one file.
+class FileState(Enum):
+    """What happens to a file."""
 
-    Its methods are called under the engine's lock, but for `open`, `digest` and `hash_ahead`.
-    """
+    QUEUED = "queued"
+    OPENING = "opening"
+    ACTIVE = "active"
+    """Its ranges can be claimed."""
+    CORRUPT = "corrupt"
+    """What has arrived cannot be trusted; it starts over when its ranges in flight have ended."""
+    RESETTING = "resetting"
+    VERIFYING = "verifying"
+    STORED = "stored"
+    FAILED = "failed"
+    """It is given up; ranges may still be in flight."""
 
-    def __init__(self, wanted: RemoteFile, store: Store) -> None:
-        self.wanted = wanted
-        self._store = store
-        self._partial: Partial | None = None
+
+class FileDownload:
+    """One file. A plain object: no disk, no socket, no clock, no lock."""
+
+    def __init__(self, file: RemoteFile, tuning: Tuning = DEFAULT_TUNING) -> None:
+        self.file, self.state = file, FileState.QUEUED
+        self._tuning = tuning
         self._arrived: list[Interval] = []
-        self._in_flight: list[Piece] = []
+        self._in_flight: list[ByteRange] = []
         self._hashed = 0
-        self._hashing = False
-        self._starts = 1
-        self._spoiled: str | None = None
-        self._digests = self._new_digests()
+        self._is_hashing = False
+        self._attempt = 1
+        self._reason = ""
+        """Why it is corrupt."""
         self._etag: str | None = None
         self._began = 0.0
         self._earlier = 0
-        self.location: Address | None = None
-        """Where the bytes are, after redirects; None until a piece has found out."""
-        self.in_one_piece = False
-        """The server ignores Range: one connection fetches the whole file."""
+        self.url: Address | None = None
+        """Where the bytes are, after redirects; None until a range has found out."""
+        self.ignores_range = False
+        """Whether one connection has to fetch the whole file."""
         self.idle_seconds = 0.0
-        """Seconds without a byte of a piece that is fetched again; its next connection has that much less time."""
+        """Seconds without a byte, of a range that is fetched again; its next connection has that much less time."""
         self.error: SourceError | None = None
         self.sha256: str | None = None
-        """Set when the file is in the store."""
+        """Set when the file is stored."""
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.sha256 is not None or (self.error is not None and not self._in_flight)
+        return self.state is FileState.STORED or (self.state is FileState.FAILED and not self._in_flight)
 
     @property
-    def outcome(self) -> str | SourceError:
-        """What came of it, when it is over."""
-        outcome = self.sha256 or self.error
-        assert outcome
-        return outcome
-
-    @property
-    def partial(self) -> Partial:
-        """The file on disk, opened with the first piece."""
-        assert self._partial is not None
-        return self._partial
-
-    @property
-    def received(self) -> int:
-        """Bytes that are here."""
-        if self.sha256 is not None:
-            return self.wanted.size
-        settled = sum(end - start for start, end in self._arrived)
-        return settled + sum(piece.at - piece.start for piece in self._in_flight)
-
-    @property
-    def transfer(self) -> Transfer:
-        """What there is to show of it, once it is open."""
-        seconds = time.monotonic() - self._began
-        return Transfer(self.wanted.name, self.wanted.size, self.received, self._earlier, seconds)
+    def result(self) -> str | SourceError:
+        """Its SHA-256, or why it failed, when it is over."""
+        result = self.sha256 or self.error
+        assert result
+        return result
 
     @property
     def is_active(self) -> bool:
         """Whether bytes of it are being fetched."""
         return bool(self._in_flight)
 
-    def open(self) -> None:
-        """Open the file on disk, with what an earlier run left of it. Raises OSError where there is no space.
-
-        Called without the lock, once; until then nothing of the file can be claimed.
-        """
-        partial = Partial(self._store.partial(self.wanted.key), self.wanted.size)
-        self._arrived = partial.arrived()
-        self._began, self._earlier = time.monotonic(), self.received
-        self._partial = partial
-
-    def claim(self, limit: int) -> Piece | None:
-        """Take the next piece, of about `limit` bytes, that nobody is fetching."""
-        if self._partial is None or self.is_spoiled or (self.in_one_piece and self._in_flight):
-            return None
-        for piece in self._in_flight:
-            # With many small files at once, most are looked at in vain, again and again.
-            if piece.is_locating or piece.end - piece.start == self.wanted.size:
-                return None
-        taken = [(piece.start, piece.end) for piece in self._in_flight]
-        open_gaps = gaps(joined([*self._arrived, *taken]), self.wanted.size)
-        if not open_gaps:
-            return None
-        start, end = open_gaps[0]
-        if self.in_one_piece:
-            end = self.wanted.size
-        elif end - start > limit + MIN_PIECE:  # no stub is left over
-            end = start + limit
-        is_next = start == self._hashed and not self._hashing
-        self._hashing |= is_next
-        piece = Piece(self, start, end, self.in_one_piece, is_locating=self.location is None, is_hashing=is_next)
-        self._in_flight.append(piece)
-        return piece
+    @property
+    def is_unwritable(self) -> bool:
+        """Whether writing more to it is pointless."""
+        return self.state is not FileState.ACTIVE
 
     @property
-    def divisible(self) -> list[Piece]:
-        """Pieces under way that another connection may take a part of."""
-        return [piece for piece in self._in_flight if piece.is_divisible and not self.is_spoiled]
+    def received(self) -> int:
+        """Bytes that have arrived, in this run or an earlier one."""
+        if self.state is FileState.STORED:
+            return self.file.size
+        settled = sum(end - start for start, end in self._arrived)
+        return settled + sum(part.position - part.start for part in self._in_flight)
 
-    def divide(self, piece: Piece) -> Piece:
-        """Take over the second half of what a piece has left."""
-        middle = (piece.at + piece.end) // 2
-        part = Piece(self, middle, piece.end)
-        piece.end = middle
+    def transfer(self, now: float) -> Transfer:
+        """What there is to show of it, once it is open."""
+        return Transfer(self.file.name, self.file.size, self.received, self._earlier, now - self._began)
+
+    def opened(self, arrived: list[Interval], now: float) -> None:
+        """Note that the file on disk is open, with what an earlier run left of it."""
+        self._arrived, self._began = arrived, now
+        self._earlier = self.received
+        self.state = FileState.ACTIVE
+
+    def claim(self, limit: int) -> ByteRange | None:
+        """Take the next range, of about `limit` bytes, that nobody is fetching."""
+        if self.state is not FileState.ACTIVE or (self.ignores_range and self._in_flight):
+            return None
+        for part in self._in_flight:
+            # Of many small files at once, most have one range: found out here, before the gaps are listed.
+            if part.is_locating or part.end - part.start == self.file.size:
+                return None
+        taken = [(part.start, part.end) for part in self._in_flight]
+        left = gaps(joined([*self._arrived, *taken]), self.file.size)
+        if not left:
+            return None
+        start, end = left[0]
+        if self.ignores_range:
+            end = self.file.size
+        elif end - start > limit + self._tuning.min_range:  # no stub is left over
+            end = start + limit
+        is_next = start == self._hashed and not self._is_hashing
+        self._is_hashing |= is_next
+        part = ByteRange(start, end, self.ignores_range, is_hashing=is_next, tuning=self._tuning)
         self._in_flight.append(part)
+        self.assign_url(part)
         return part
 
-    def settle(self, piece: Piece) -> None:
-        """Take back a piece, fetched or not; what it did not reach can be claimed again."""
-        if piece.at > piece.start and not self._spoiled:
-            self._arrived = joined([*self._arrived, (piece.start, piece.at)])
-        self._in_flight.remove(piece)
-        if piece.is_hashing:
-            self._hashing, self._hashed = False, piece.at
-        self._start_over_if_spoiled()
+    @property
+    def splittable(self) -> list[ByteRange]:
+        """Ranges in flight that another connection may take a part of."""
+        if self.state is not FileState.ACTIVE:
+            return []
+        return [part for part in self._in_flight if part.is_splittable]
 
-    def direct(self, piece: Piece) -> bool:
-        """Send a piece to where the bytes are, or to find that out. Returns False where it has to come back later."""
-        is_being_located = any(other.is_locating for other in self._in_flight if other is not piece)
-        piece.location, piece.is_locating = self.location, self.location is None and not is_being_located
-        return not (is_being_located or (self.in_one_piece and not piece.is_only))
+    def split(self, part: ByteRange, middle: int) -> ByteRange:
+        """Make a range of what another one has left from `middle` on."""
+        rest = ByteRange(middle, part.end, tuning=self._tuning)
+        part.end = middle
+        self._in_flight.append(rest)
+        return rest
 
-    def located(self, piece: Piece, location: Address) -> None:
-        """Note where a piece has found the bytes, so that other pieces go there directly."""
-        self.location = piece.location = location
-        piece.is_locating = False
+    def settle(self, part: ByteRange) -> None:
+        """End a range, fetched or not; what it did not reach can be claimed again."""
+        if part.position > part.start and self.state is not FileState.CORRUPT:
+            self._arrived = joined([*self._arrived, (part.start, part.position)])
+        self._in_flight.remove(part)
+        if part.is_hashing:
+            self._is_hashing, self._hashed = False, part.position
 
-    def lost(self, location: Address | None) -> None:
-        """Note that the bytes are not there any more: the next piece finds out where they are now."""
-        if self.location == location:
-            self.location = None
+    def assign_url(self, part: ByteRange) -> bool:
+        """Send a range to where the bytes are, or to find that out. Returns False where it has to come back later."""
+        is_being_located = any(other.is_locating for other in self._in_flight if other is not part)
+        part.url, part.is_locating = self.url, self.url is None and not is_being_located
+        part.requested_end = part.end
+        return not (is_being_located or (self.ignores_range and not part.to_end_of_file))
 
-    def fail(self, error: SourceError) -> None:
-        """Give the file up."""
-        self.error = self.error or error
+    def set_url(self, part: ByteRange, url: Address) -> None:
+        """Note where a range has found the bytes, so that other ranges go there directly."""
+        self.url = part.url = url
+        part.is_locating = False
 
-    def note_etag(self, etag: str | None) -> None:
-        """Compare a piece's ETag with those of the others: another one means that the file changed under way."""
+    def invalidate_url(self, url: Address | None) -> None:
+        """Note that the bytes are not there any more: the next range finds out where they are now."""
+        if self.url == url:
+            self.url = None
+
+    def check_etag(self, etag: str | None) -> None:
+        """Compare a range's ETag with those of the others; another one means that the file has changed."""
         self._etag = self._etag or etag
         if etag and etag != self._etag:
-            self.spoil("the file changed under way")
+            self.mark_corrupt("the file changed during the download")
 
-    def spoil(self, reason: str) -> None:
-        """What has arrived cannot be trusted: start over as soon as nobody is writing, or give up the second time."""
-        self._spoiled = self._spoiled or reason
+    def mark_corrupt(self, reason: str) -> None:
+        """Start over as soon as no range is in flight, or give up the second time."""
+        if self.state is not FileState.FAILED:
+            self.state, self._reason = FileState.CORRUPT, self._reason or reason
+
+    def fail(self, error: SourceError) -> None:
+        """Give the file up; a corrupt one is emptied first, so that the next run does not go on from it."""
+        self.error = self.error or error
+        if self.state is not FileState.CORRUPT:
+            self.state = FileState.FAILED
 
     @property
-    def is_spoiled(self) -> bool:
-        """Whether writing more to it is pointless."""
-        return self._spoiled is not None or self.error is not None
+    def needs_reset(self) -> bool:
+        """Whether it is corrupt, and nobody is writing to it or hashing it any more."""
+        return self.state is FileState.CORRUPT and not (self._in_flight or self._is_hashing)
 
-    def next_to_hash(self) -> Interval | None:
-        """Claim bytes that have arrived next to the hashed ones; None if there are none, or another thread is at it."""
-        if self._partial is None or self._hashing or self.is_spoiled:
+    def reset(self) -> None:
+        """Start over, now that the file on disk is empty, or give up the second time."""
+        self._arrived, self._hashed = [], 0
+        self._etag = self.url = None
+        self._attempt += 1
+        if self._attempt > self._tuning.max_attempts:
+            twice = f"{self.file.name}: {self._reason}, twice in a row; nothing was installed"
+            self.error = self.error or VerificationError(twice)
+        self.state, self._reason = FileState.FAILED if self.error else FileState.ACTIVE, ""
+
+    def claim_hash(self) -> Interval | None:
+        """Take bytes that have arrived next to the hashed ones; None if there are none, or another thread is at it."""
+        if self._is_hashing or self.state is not FileState.ACTIVE:
             return None
         start, end = self._arrived[0] if self._arrived else (0, 0)
-        if start > 0 or (end <= self._hashed and self.wanted.size > 0):
+        if start > 0 or end <= self._hashed:
             return None
-        self._hashing = True
-        return self._hashed, min(end, self._hashed + MAX_HASHED)
-
-    def hash_ahead(self, interval: Interval, buffer: memoryview) -> None:
-        """Hash an interval, most of it still in the page cache. Called without the lock."""
-        at, end = interval
-        while at < end:
-            count = self.partial.read(at, buffer[: end - at])
-            self.digest(buffer[:count])
-            at += count
+        self._is_hashing = True
+        return self._hashed, min(end, self._hashed + self._tuning.max_hashed)
 
     def hashed(self, interval: Interval) -> None:
-        """Note what `hash_ahead` has hashed."""
-        self._hashing, self._hashed = False, interval[1]
-        self._start_over_if_spoiled()
-
-    def digest(self, data: memoryview) -> None:
-        """Hash the next bytes. Called without the lock, by the one thread that has claimed them for hashing."""
-        for digest in self._digests.values():
-            digest.update(data)
+        """Note that an interval is hashed."""
+        self._is_hashing, self._hashed = False, interval[1]
 
     @property
     def is_complete(self) -> bool:
-        """Whether every byte is here and hashed, so that `finish` is due."""
-        return self._partial is not None and self._hashed == self.wanted.size and not (self._hashing or self.is_spoiled)
+        """Whether every byte has arrived and is hashed."""
+        return self.state is FileState.ACTIVE and self._hashed == self.file.size and not self._is_hashing
 
-    def finish(self) -> None:
-        """Check the hash, and move the file into the store or start over."""
-        found = {name: digest.hexdigest() for name, digest in self._digests.items()}
-        sha256 = found["sha256"]
-        if sha256 == self.wanted.sha256 or (self.wanted.sha256 is None and found["git"] == self.wanted.git_oid):
-            self._store.keep(self.partial.finish(), sha256)
-            self._partial, self.sha256 = None, sha256
+    def verified(self, sha256: str | None) -> None:
+        """Note that the file is stored under its SHA-256, or, for None, that it has a wrong hash."""
+        if sha256:
+            self.sha256, self.state = sha256, FileState.STORED
         else:
-            self.spoil("the bytes that came have another hash than the one known for them")
-            self._start_over_if_spoiled()
-
-    def close(self) -> None:
-        """Let go of the file; what has arrived stays for the next run."""
-        if self._partial is not None:
-            self._partial.close()
-            self._partial = None
-
-    def _start_over_if_spoiled(self) -> None:
-        if self._spoiled is None or self._in_flight or self._hashing:
-            return
-        self.partial.reset()
-        self._arrived, self._hashed, self._digests = [], 0, self._new_digests()
-        self._etag = self.location = None
-        self._starts += 1
-        if self._starts > MAX_STARTS:
-            self.fail(VerificationError(f"{self.wanted.name}: {self._spoiled}, twice in a row; nothing was installed"))
-        self._spoiled = None
-
-    def _new_digests(self) -> dict[str, hashlib._Hash]:
-        digests = {"sha256": hashlib.sha256()}
-        if self.wanted.sha256 is None:
-            # What git names the file by: not for secrecy, but it is the only hash that the Hub has of a small file.
-            digests["git"] = hashlib.sha1(f"blob {self.wanted.size}\0".encode(), usedforsecurity=False)
-        return digests
+            self.mark_corrupt("the bytes that came have another hash than the one known for them")

@@ -1,4 +1,4 @@
-"""A file that arrives in pieces, in any order, and survives the process that fetches it."""
+"""A file that arrives in ranges, in any order, and survives the process that fetches it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import threading
 from functools import cached_property
 from pathlib import Path
 
+from tritonops.models.transfer.intervals import Interval, joined
+from tritonops.models.transfer.tuning import DEFAULT_TUNING
+
 _RECORD = struct.Struct("<QQ")
-SMALL = 1 << 16
-"""A file of at most so many bytes is begun anew by each run: a journal would cost more than it saves."""
-Interval = tuple[int, int]
-"""From this byte to before that one."""
 
 
-class Partial:
-    """The file at its full size, and beside it a journal of the intervals that were written.
+class PartialFile:
+    """The file at its full size, and a journal of the intervals that were written.
 
     A record follows its bytes, so whatever the journal names has been handed to the kernel, and outlives kill -9.
     After a power cut it may name too much; the hash of the whole file is what decides.
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self.path, self._size, self._is_small = path, size, size <= SMALL
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if self._is_small else 0), 0o644)
+        self.path, self._size = path, size
+        self._is_journaled = size > DEFAULT_TUNING.max_unjournaled
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | (0 if self._is_journaled else os.O_TRUNC), 0o644)
         self._opening = threading.Lock()
         self._journal: int | None = None
-        """Opened by the first piece; a file that comes in one needs none."""
-        if not self._is_small and os.fstat(self._file).st_size != size:
+        """Opened by the first range; a file that arrives as a whole needs none."""
+        if self._is_journaled and os.fstat(self._file).st_size != size:
             self._begin()
 
     @cached_property
@@ -45,8 +45,8 @@ class Partial:
             raise
 
     def reset(self) -> None:
-        """Forget what has arrived, and reserve the space. Raises OSError where there is none."""
-        if self._is_small:
+        """Discard what has arrived, and reserve the space. Raises OSError where there is none."""
+        if not self._is_journaled:
             return
         self._close_journal()
         self._journal_path.unlink(missing_ok=True)
@@ -55,35 +55,41 @@ class Partial:
 
     def arrived(self) -> list[Interval]:
         """List what has arrived, in order, joined where intervals touch or overlap."""
-        if self._is_small or not self._journal_path.exists():
+        if not self._is_journaled or not self._journal_path.exists():
             return []
         data = self._journal_path.read_bytes()
         whole = len(data) - len(data) % _RECORD.size  # a full disk may have cut the last record short
         return joined([(start, min(end, self._size)) for start, end in _RECORD.iter_unpack(data[:whole])])
 
     def write(self, offset: int, data: memoryview) -> None:
-        """Write bytes, and note that they were written."""
+        """Write bytes, and record that they were written."""
         start, end = offset, offset + len(data)
         while data:
             written = os.pwrite(self._file, data, offset)
             offset, data = offset + written, data[written:]
-        if end - start < self._size and not self._is_small:
+        if self._is_journaled and end - start < self._size:
             self._record(start, end)
 
     def _record(self, start: int, end: int) -> None:
-        with self._opening:
-            if self._journal is None:
-                self._journal = os.open(self._journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-                length = os.fstat(self._journal).st_size
-                os.ftruncate(self._journal, length - length % _RECORD.size)
+        if self._journal is None:
+            self._open_journal()
+        assert self._journal is not None
         os.write(self._journal, _RECORD.pack(start, end))
 
+    def _open_journal(self) -> None:
+        with self._opening:
+            if self._journal is None:
+                journal = os.open(self._journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                length = os.fstat(journal).st_size
+                os.ftruncate(journal, length - length % _RECORD.size)
+                self._journal = journal
+
     def read(self, offset: int, buffer: memoryview) -> int:
-        """Read into a buffer what was written at an offset."""
+        """Read what was written at an offset into a buffer."""
         return os.preadv(self._file, [buffer], offset)
 
     def close(self) -> None:
-        """Let go of the files; they stay for the next run."""
+        """Close the files; they stay for the next run."""
         os.close(self._file)
         self._close_journal()
 
@@ -93,28 +99,11 @@ class Partial:
             self._journal = None
 
     def finish(self) -> Path:
-        """Close the complete file and drop its journal; returns where the file is."""
+        """Close the complete file and delete its journal; returns the file's path."""
         self.close()
-        if not self._is_small:
+        if self._is_journaled:
             self._journal_path.unlink(missing_ok=True)
         return self.path
-
-
-def joined(intervals: list[Interval]) -> list[Interval]:
-    """Sort intervals, and join those that touch or overlap."""
-    result: list[Interval] = []
-    for start, end in sorted(intervals):
-        if result and start <= result[-1][1]:
-            result[-1] = (result[-1][0], max(result[-1][1], end))
-        elif start < end:
-            result.append((start, end))
-    return result
-
-
-def gaps(intervals: list[Interval], size: int) -> list[Interval]:
-    """List what sorted, joined intervals leave of a file."""
-    edges = [0, *(edge for interval in intervals for edge in interval), size]
-    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Transfer:
-    """A file under way, or one that has arrived."""
+    """A file that is being fetched, or one that is complete."""
 
     label: str
     size: int
     received: int
-    """Bytes that are here, from this run or an earlier one."""
+    """Bytes that have arrived, in this run or an earlier one."""
     earlier: int
     """Bytes that an earlier run had left."""
     seconds: float
-    """Since it was begun in this run."""
+    """Since this run began with it."""
 
     @property
     def speed(self) -> float:
@@ -28,17 +28,17 @@ class Transfer:
 class Progress:
     """Override what you show. `warned` may come from any thread, the others from the one that called the library."""
 
-    def waiting(self, holder: str) -> None:
-        """Another process holds the store; it is waited for."""
+    def waiting(self, owner: str) -> None:
+        """Another process has locked the store; the download waits for it."""
 
     def reading(self, files: int, size_bytes: int) -> None:
-        """So many files, of so many bytes in all, changed since they were last read, and are being hashed."""
+        """Files that changed since they were last read are being hashed."""
 
     def warned(self, message: str) -> None:
-        """Something is not as it should be, and the work goes on."""
+        """Something is wrong, and the download goes on."""
 
     def moved(self, active: Sequence[Transfer], received: int, total: int) -> None:
-        """Some time has passed: the files under way, and how many bytes of all there are to fetch are here."""
+        """Some time has passed: the files in flight, and how many of all bytes to fetch have arrived."""
 
     def arrived(self, transfer: Transfer) -> None:
-        """A file is complete, verified and in the store."""
+        """A file is complete, verified and stored."""
