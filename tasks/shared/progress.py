@@ -37,8 +37,8 @@ def download_progress(*, quiet: bool) -> Iterator[Progress]:
 class _LogProgress(Progress):
     """For a log: what is worth a line."""
 
-    def waiting(self, holder: str) -> None:
-        note(f"waiting for {holder}")
+    def waiting(self, owner: str) -> None:
+        note(f"waiting for {owner}")
 
     def reading(self, files: int, size_bytes: int) -> None:
         note(f"verifying {files} files, {size(size_bytes)}")
@@ -56,7 +56,7 @@ def _line(transfer: Transfer) -> str:
 
 
 class _ProgressBars(_LogProgress):
-    """For a terminal: a bar for all, one for each of the largest files under way, and a line for each that came."""
+    """For a terminal: a bar for all files, one for each of the largest in flight, and a line for each complete one."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, TaskID] = {}
@@ -74,7 +74,7 @@ class _ProgressBars(_LogProgress):
         return progress
 
     def stop(self) -> None:
-        """Take the bars away. Nothing is drawn, and rich is not imported, where nothing was to be fetched."""
+        """Remove the bars. Where nothing was fetched, none was drawn, and rich was not imported."""
         if "_rich" in self.__dict__:
             self._rich.stop()
 

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from tritonops.models.http.errors import StoppedError
-from tritonops.models.http.watchdog import MAX_INTERIM, MAX_TRAILERS, Answer, BodyClock, Watchdog
+from tritonops.models.http.watchdog import MAX_INTERIM, MAX_TRAILERS, BodyClock, CheckedResponse, Watchdog
 
 
 def overdue(clock, *samples):
@@ -63,7 +63,7 @@ class Socket:
 
 
 def answer(data):
-    response = Answer(Socket(data))  # type: ignore[arg-type]
+    response = CheckedResponse(Socket(data))  # type: ignore[arg-type]
     response.begin()
     return response
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 @dataclass(frozen=True)
 class Address:
-    """A URL, and the token for its own origin, which no other origin gets to see."""
+    """A URL, and the token for its origin, which is sent to no other."""
 
     url: str
     token: str | None = field(default=None, repr=False)
@@ -20,6 +20,6 @@ class Address:
 
 
 def origin(url: str) -> str:
-    """Take what decides who gets to see a token: scheme, host and port."""
+    """Return scheme, host and port, which decide who may see a token."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"

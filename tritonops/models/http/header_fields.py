@@ -20,25 +20,25 @@ class HeaderFields(http.client.HTTPMessage):
         self._first: dict[str, str] = {}
 
     def add(self, name: str, value: str) -> None:
-        """Add a field behind those that are there."""
+        """Append a field."""
         self.set_raw(name, value)
         self._first.setdefault(name.lower(), value)
 
     def get(self, name: str, failobj: Any = None) -> Any:
-        """Give the first field of that name."""
+        """Return the first field of that name."""
         return self._first.get(name.lower(), failobj)
 
     def get_all(self, name: str, failobj: Any = None) -> Any:
-        """Give all fields of that name."""
-        wanted = name.lower()
-        return [value for field, value in self.raw_items() if field.lower() == wanted] or failobj
+        """Return all fields of that name."""
+        lower = name.lower()
+        return [value for field, value in self.raw_items() if field.lower() == lower] or failobj
 
     def items(self) -> list[tuple[str, str]]:
-        """Give all fields."""
+        """Return all fields."""
         return list(self.raw_items())
 
     def is_multipart(self) -> bool:
-        """Say that no mail is meant, whatever the Content-Type."""
+        """Deny that this is mail, whatever the Content-Type."""
         return False
 
 

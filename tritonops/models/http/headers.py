@@ -1,4 +1,4 @@
-"""What a server says in headers, checked before it is believed."""
+"""Response headers, validated before use."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ DEFAULT_RECEIVE_BUFFER = 1 << 20
 
 
 class Response:
-    """An answer and its body, with errors translated. It ends its connection when the download is stopped."""
+    """A response and its body, with errors translated. It ends its connection when the download is stopped."""
 
     def __init__(
         self, watchdog: Watchdog, response: urllib3.BaseHTTPResponse, address: Address, retries: Retries
@@ -43,8 +43,8 @@ class Response:
         # http.client's own, which reads from the socket into a buffer: urllib3's copies, at a tenth of all our CPU.
         self._body: http.client.HTTPResponse = response._fp  # type: ignore[attr-defined]
         self._raw = self._counted()
-        self._is_wanted = response.status in (200, 206)
-        until = retries.until if self._is_wanted else time.monotonic() + MAX_DRAIN_SECONDS
+        self._is_body = response.status in (200, 206)
+        until = retries.until if self._is_body else time.monotonic() + MAX_DRAIN_SECONDS
         self._clock = BodyClock(retries.window, until)
         self._is_reading = False
         self._ended_by: Exception | None = None
@@ -67,8 +67,8 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back, or end it where the body was not read to its end."""
-        if not self._is_wanted and (self._body.chunked or self._body.length is not None):
+        """Return the connection to its pool, or end it where the body was not read to its end."""
+        if not self._is_body and (self._body.chunked or self._body.length is not None):
             # A redirect's few words are read, so that its connection can be used again.
             self._is_reading = True
             with suppress(OSError, http.client.HTTPException, ValueError):
@@ -79,7 +79,7 @@ class Response:
         self._response.close()
 
     def overdue(self, now: float) -> Exception | None:
-        """Say what is wrong with the time that its body takes."""
+        """Return what is wrong with the time that its body takes."""
         received = self._raw.received if self._raw else 0
         return self._clock.overdue(now, received, is_reading=self._is_reading)
 
@@ -96,7 +96,7 @@ class Response:
         return bool(self._body.chunked) or "Content-Length" in self.headers
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill a buffer; less than it holds, or 0, at the end of the body."""
+        """Fill a buffer; less than its size, or 0, at the end of the body."""
         self._is_reading = True
         try:
             count = self._body.readinto(buffer)
@@ -148,7 +148,7 @@ class Response:
 
 
 def _decoder(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
-    """Expand what was compressed although nobody asked for it, a little at a time."""
+    """Expand what was compressed without being asked for, a little at a time."""
     if encoding.lower() in ("identity", ""):
         return lambda data: iter((data,))
     if encoding.lower() not in ("gzip", "x-gzip"):

@@ -31,7 +31,7 @@ class Watched(Protocol):
     """A response whose body is being read."""
 
     def overdue(self, now: float) -> Exception | None:
-        """Say what is wrong with the time that it takes."""
+        """Return what is wrong with the time that it takes."""
 
     def interrupt(self, error: Exception) -> None:
         """End a read that waits in another thread; it raises `error`."""
@@ -106,7 +106,7 @@ class BodyClock:
         self._samples: deque[tuple[float, int]] = deque()
 
     def overdue(self, now: float, received: int, *, is_reading: bool) -> TransientError | None:
-        """Note how many bytes are here at `now`, and say what is wrong with that."""
+        """Record the bytes received by `now`; returns what is wrong with that."""
         if self._until is not None and now > self._until:
             return StalledError("it was not complete in time")
         if not is_reading:
@@ -134,8 +134,8 @@ class CountingIO(socket.SocketIO):
         return count
 
 
-class Answer(http.client.HTTPResponse):
-    """http.client's answer, which takes for a number only what is one, and waits for no end of interim answers."""
+class CheckedResponse(http.client.HTTPResponse):
+    """http.client's response, with strict numbers and limits for interim responses and trailers."""
 
     _interim = 0
     begin = begin
@@ -170,7 +170,7 @@ def watched(connection_class: type[Any], watchdog: Watchdog) -> type[Any]:
     """Make a class of connections whose making and answering is watched."""
 
     class WatchedConnection(connection_class):  # type: ignore[misc]
-        response_class = Answer
+        response_class = CheckedResponse
 
         def connect(self) -> None:
             watchdog.begin(self)

@@ -27,7 +27,7 @@ class PendingVersions:
                     self._waiting.setdefault(key, []).append(listing)
 
     def arrived(self, keys: Sequence[str]) -> list[Listing]:
-        """Note that files are stored, and list the versions that they complete."""
+        """Record stored files, and list the versions that they complete."""
         complete = []
         for key in keys:
             for listing in self._waiting.get(key, ()):

@@ -59,7 +59,7 @@ def _is_behind_link(folder: Path, path: str) -> bool:
 
 
 def _is_taken(store: Store, folder: Path, pin: LockedVersion) -> Iterator[bool]:
-    """Tell for each pinned file whether its path, or a folder above it, is something else."""
+    """Yield for each pinned file whether its path, or a folder above it, is something else."""
     for file in pin.files:
         installed = folder / file.path
         yield any(is_no_folder(folder / above) for above in PurePosixPath(file.path).parents[:-1])

@@ -24,7 +24,7 @@ class InstallResult:
     installed: list[str] = field(default_factory=list)
     failed: dict[str, TritonOpsError] = field(default_factory=dict)
     objections: dict[str, str] = field(default_factory=dict)
-    """Why versions are not wanted any more."""
+    """Why models.toml or models.lock ask for something else by now."""
 
 
 class VersionInstaller:

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: its URLs, and the token that it gets."""
+"""The Hugging Face Hub: its URLs, and the token that is sent to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stored_token(path: Path) -> str | None:
             return None
         raise SourceError(f"cannot read the token of `hf auth login`, {exc}") from exc
     if token and not re.fullmatch("[!-~]+", token):
-        raise SourceError(f"{path} holds no token: one is printable ASCII without spaces", hint="hf auth login")
+        raise SourceError(f"{path} has no token: expected printable ASCII without spaces", hint="hf auth login")
     return token or None
 
 

@@ -51,10 +51,10 @@ class HubListing:
     """Names of other files."""
 
 
-def parse_listing(chunks: Iterable[bytes], is_wanted: Callable[[str], bool]) -> HubListing:
+def parse_listing(chunks: Iterable[bytes], is_selected: Callable[[str], bool]) -> HubListing:
     """Read a listing as /api/models/{repo}/revision/{revision}?blobs=true words it. Raises SourceError."""
     try:
-        listing = _parse(_JsonText(chunks), is_wanted)
+        listing = _parse(_JsonText(chunks), is_selected)
     except RecursionError as exc:
         raise SourceError("the listing is refused: it is nested too deeply") from exc
     except ValueError as exc:
@@ -62,7 +62,7 @@ def parse_listing(chunks: Iterable[bytes], is_wanted: Callable[[str], bool]) -> 
     return listing
 
 
-def _parse(text: _JsonText, is_wanted: Callable[[str], bool]) -> HubListing:
+def _parse(text: _JsonText, is_selected: Callable[[str], bool]) -> HubListing:
     listing, seen = HubListing(), set[str]()
     for key in text.members():
         if key in ("sha", "siblings"):
@@ -73,7 +73,7 @@ def _parse(text: _JsonText, is_wanted: Callable[[str], bool]) -> HubListing:
             listing.commit = _commit(text.value())
         elif key == "siblings":
             for entry in text.items():
-                _take(entry, listing, is_wanted)
+                _take(entry, listing, is_selected)
         else:
             text.value()
     for key in ("sha", "siblings"):
@@ -83,9 +83,9 @@ def _parse(text: _JsonText, is_wanted: Callable[[str], bool]) -> HubListing:
     return listing
 
 
-def _take(entry: Any, listing: HubListing, is_wanted: Callable[[str], bool]) -> None:
+def _take(entry: Any, listing: HubListing, is_selected: Callable[[str], bool]) -> None:
     path = _path(_member(entry, "rfilename", "an entry"))
-    if is_wanted(path):
+    if is_selected(path):
         if len(listing.files) == MAX_FILES:
             raise ValueError(f"more than {MAX_FILES:,} files of one version")
         listing.files.append(_file(path, entry))
@@ -225,7 +225,7 @@ class _JsonText:
                 return ""
 
     def _grow(self) -> bool:
-        """Have at least twice as much of what was not read yet; False at the end of the document."""
+        """Buffer at least twice as much unread text; False at the end of the document."""
         rest = self._text[self._at :]
         if len(rest) > MAX_VALUE:
             raise ValueError(f"a value of it has more than {MAX_VALUE:,} characters")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 FetchResults = Mapping[str, str | TritonOpsError]
-"""What fetching came to, by a file's key: its SHA-256, or why it could not be had."""
+"""By a file's key, its SHA-256, or why it could not be fetched."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Listing:
     files: tuple[RemoteFile, ...]
 
     def completed(self, outcomes: FetchResults) -> Listing:
-        """Fill in the SHA-256 of the files that have come."""
+        """Fill in the SHA-256 of files that were fetched."""
         digests = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
         files = tuple(replace(file, sha256=file.sha256 or digests.get(file.key)) for file in self.files)
         return replace(self, files=files)
 
     def locked(self, catalog_path: Path, outcomes: FetchResults) -> LockedVersion | None:
-        """Make the pin, once every hash is known: those of small files are, when the files have come."""
+        """Make the pin, once every hash is known: those of small files are, when they were fetched."""
         files = []
         for file in self.files:
             sha256 = file.sha256 or outcomes.get(file.key)
@@ -55,7 +55,7 @@ class Listing:
 
 
 def list_pinned(version: ModelVersion, pin: LockedVersion, hub: Hub) -> Listing:
-    """Say what a pin consists of and where the bytes can be had; nothing is asked of anybody."""
+    """List the files of a pin and their origins; no request is sent."""
     files = (
         RemoteFile(version.label, file.path, file.size, _origin(version, pin.commit or "", file.path, hub), file.sha256)
         for file in pin.files
@@ -72,7 +72,7 @@ def _origin(version: ModelVersion, commit: str, path: str, hub: Hub) -> Address 
 
 
 def list_remote(version: ModelVersion, hub: Hub, transport: Transport) -> Listing:
-    """Ask the Hub, or the server of a URL, what a version consists of now: one request. Raises SourceError."""
+    """List a version's files at the Hub or a URL, with one request. Raises SourceError."""
     if isinstance(version.source, HubSource):
         return _list_hub(version, version.source, hub, transport)
     assert isinstance(version.source, UrlSource)
@@ -84,12 +84,12 @@ def _list_hub(version: ModelVersion, source: HubSource, hub: Hub, transport: Tra
 
     prefix, is_folder = f"{version.path}/" if version.path else "", version.kind == "directory"
 
-    def is_wanted(path: str) -> bool:
+    def is_selected(path: str) -> bool:
         return path.startswith(prefix) if is_folder else path == version.path
 
     # One request for the commit, and for all files with their hashes and sizes (`blobs`).
     address = hub.address(f"api/models/{source.repo_id}/revision/{quote(source.revision, safe='')}?blobs=true")
-    found = transport.get_document(address, lambda chunks: parse_listing(chunks, is_wanted))
+    found = transport.get_document(address, lambda chunks: parse_listing(chunks, is_selected))
     if not found.files:
         what = "folder" if is_folder else "file"
         raise SourceError(

@@ -53,7 +53,7 @@ class ByteRange:
         self.position, self.requested_end, self.read_size = self.start, self.end, self.tuning.min_read
 
     def connected(self, connection: Connection, now: float) -> None:
-        """Note that its bytes begin to arrive, as the range that was asked for or as the whole file."""
+        """Record that its bytes begin to arrive, as the range that was asked for or as the whole file."""
         self._connection, self._first_position, self._connected = connection, self.position, now
 
     def seconds_left(self, now: float) -> float:
@@ -62,7 +62,7 @@ class ByteRange:
         return min(elapsed, (self.end - self.position) * elapsed / max(1, self.position - self._first_position))
 
     def advance(self, count: int, seconds: float) -> None:
-        """Note that a read of so many bytes took so long."""
+        """Record that a read of so many bytes took so long."""
         self.position += count
         tuning = self.tuning
         if seconds > tuning.slow_read_seconds:

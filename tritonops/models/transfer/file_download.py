@@ -90,13 +90,13 @@ class FileDownload:
         return Transfer(self.file.name, self.file.size, self.received, self._earlier, now - self._began)
 
     def opened(self, arrived: list[Interval], now: float) -> None:
-        """Note that the file on disk is open, with what an earlier run left of it."""
+        """Record that the file on disk is open, with what an earlier run left of it."""
         self._arrived, self._began = arrived, now
         self._earlier = self.received
         self.state = FileState.ACTIVE
 
     def claim(self, limit: int) -> ByteRange | None:
-        """Take the next range, of about `limit` bytes, that nobody is fetching."""
+        """Claim the next range, of about `limit` bytes, that no connection is fetching."""
         if self.state is not FileState.ACTIVE or (self.ignores_range and self._in_flight):
             return None
         for part in self._in_flight:
@@ -149,12 +149,12 @@ class FileDownload:
         return not (is_being_located or (self.ignores_range and not part.to_end_of_file))
 
     def set_url(self, part: ByteRange, url: Address) -> None:
-        """Note where a range has found the bytes, so that other ranges go there directly."""
+        """Record where a range has found the bytes, so that other ranges go there directly."""
         self.url = part.url = url
         part.is_locating = False
 
     def invalidate_url(self, url: Address | None) -> None:
-        """Note that the bytes are not there any more: the next range finds out where they are now."""
+        """Record that the bytes are not there any more: the next range finds out where they are now."""
         if self.url == url:
             self.url = None
 
@@ -177,7 +177,7 @@ class FileDownload:
 
     @property
     def needs_reset(self) -> bool:
-        """Whether it is corrupt, and nobody is writing to it or hashing it any more."""
+        """Whether it is corrupt, and no thread is writing to it or hashing it."""
         return self.state is FileState.CORRUPT and not (self._in_flight or self._is_hashing)
 
     def reset(self) -> None:
@@ -191,7 +191,7 @@ class FileDownload:
         self.state, self._reason = FileState.FAILED if self.error else FileState.ACTIVE, ""
 
     def claim_hash(self) -> Interval | None:
-        """Take bytes that have arrived next to the hashed ones; None if there are none, or another thread is at it."""
+        """Claim bytes that have arrived next to the hashed ones; None if there are none, or another thread is at it."""
         if self._is_hashing or self.state is not FileState.ACTIVE:
             return None
         start, end = self._arrived[0] if self._arrived else (0, 0)
@@ -201,7 +201,7 @@ class FileDownload:
         return self._hashed, min(end, self._hashed + self._tuning.max_hashed)
 
     def hashed(self, interval: Interval) -> None:
-        """Note that an interval is hashed."""
+        """Record that an interval is hashed."""
         self._is_hashing, self._hashed = False, interval[1]
 
     @property
@@ -210,7 +210,7 @@ class FileDownload:
         return self.state is FileState.ACTIVE and self._hashed == self.file.size and not self._is_hashing
 
     def verified(self, sha256: str | None) -> None:
-        """Note that the file is stored under its SHA-256, or, for None, that it has a wrong hash."""
+        """Record that the file is stored under its SHA-256, or, for None, that it has a wrong hash."""
         if sha256:
             self.sha256, self.state = sha256, FileState.STORED
         else:

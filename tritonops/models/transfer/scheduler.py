@@ -91,7 +91,7 @@ class Scheduler:
         return max(self._tuning.min_range, min(self._tuning.max_range, self.total // connections))
 
     def next_job(self, now: float) -> Job | None:
-        """Give the next job; None where there is none at present."""
+        """Return the next job; None where there is none at present."""
         if self._jobs:
             return self._jobs.popleft()
         for download in self._begun:
@@ -141,7 +141,7 @@ class Scheduler:
         return True
 
     def opened(self, download: FileDownload, arrived: list[Interval], now: float) -> Job | None:
-        """Note that a file is open, and give its first job."""
+        """Record that a file is open; returns its first job."""
         download.opened(arrived, now)
         self._check(download)
         if download.state is not FileState.ACTIVE:
@@ -152,7 +152,7 @@ class Scheduler:
         return Job(Action.FETCH, download, part) if part else None
 
     def located(self, download: FileDownload, part: ByteRange, url: Address, round_trip: float | None) -> bool:
-        """Note where a range has found its file; returns whether other ranges have waited for that."""
+        """Record where a range has found its file; returns whether other ranges have waited for that."""
         self.round_trip = round_trip
         was_locating = part.is_locating
         if was_locating:
@@ -162,13 +162,13 @@ class Scheduler:
     def connected(
         self, download: FileDownload, part: ByteRange, connection: Connection, etag: str | None, now: float
     ) -> bool:
-        """Note that a server answers with the bytes of a range; returns whether they may be written."""
+        """Record that a server answers with the bytes of a range; returns whether they may be written."""
         part.connected(connection, now)
         download.check_etag(etag)
         return not download.is_unwritable
 
     def range_ignored(self, download: FileDownload) -> None:
-        """Note that the server of a file ignores Range: one connection fetches it as a whole."""
+        """Record that the server of a file ignores Range: one connection fetches it as a whole."""
         download.ignores_range = True
 
     def failed(self, download: FileDownload, error: SourceError) -> None:
@@ -176,7 +176,7 @@ class Scheduler:
         download.fail(error)
 
     def hashed(self, download: FileDownload, interval: Interval) -> None:
-        """Note that an interval is hashed."""
+        """Record that an interval is hashed."""
         download.hashed(interval)
         self._check(download)
 
@@ -187,7 +187,7 @@ class Scheduler:
         self._check(download)
 
     def stored(self, download: FileDownload, sha256: str | None, now: float) -> None:
-        """Note that a file is stored; for None, that it has a wrong hash."""
+        """Record that a file is stored; for None, that it has a wrong hash."""
         transfer = download.transfer(now)
         download.verified(sha256)
         if sha256:
@@ -196,18 +196,18 @@ class Scheduler:
         self._check(download)
 
     def reset(self, download: FileDownload) -> None:
-        """Note that a corrupt file was emptied."""
+        """Record that a corrupt file was emptied."""
         download.reset()
         self._check(download)
 
     def take_stored(self) -> tuple[list[Transfer], list[str]]:
-        """Give the files that were stored since the last call, and their keys."""
+        """Return the files that were stored since the last call, and their keys."""
         stored = self._stored, self._stored_keys
         self._stored, self._stored_keys = [], []
         return stored
 
     def progress(self, now: float) -> tuple[list[Transfer], int]:
-        """Give the files that are being fetched, the largest first, and how many bytes have arrived."""
+        """Return the files that are being fetched, the largest first, and how many bytes have arrived."""
         active = sorted((each for each in self._begun if each.is_active), key=lambda each: -each.file.size)
         return [each.transfer(now) for each in active], sum(each.received for each in self.downloads)
 
