@@ -15,29 +15,7 @@ STILL_LARGE: set[str] = set()
 """Modules that have yet to be split."""
 MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 14, 300, 50
 TESTED_ELSEWHERE: dict[str, str] = {
-    "compose/definition": "pending",
-    "compose/dependencies": "pending",
-    "compose/engine/container": "pending",
-    "compose/probe": "pending",
-    "compose/service_containers": "pending",
-    "compose/serving": "pending",
-    "compose/starting": "pending",
     "models/configs/batch_trial_program": "a program of its own: tests/models/configs/test_rendering.py runs it",
-    "server/command_line": "pending",
-    "server/plain_paths": "pending",
-    "server/process": "pending",
-    "server/status": "pending",
-    "testing/container": "pending",
-    "triton/client/call_errors": "pending",
-    "triton/client/messages": "pending",
-    "triton/comparison": "pending",
-    "triton/load_request": "pending",
-    "triton/plan/declared_config": "pending",
-    "triton/plan/make_plan": "pending",
-    "triton/plan/plan": "pending",
-    "triton/served_folder": "pending",
-    "triton/startup/loading": "pending",
-    "triton_image": "pending",
 }
 """Modules of more than 60 lines without a test file at their mirrored path, and why."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests import programs
 from tests.compose.projects import ComposeProject, remove_project
+from tests.compose.stub_docker import stub  # noqa: F401 (a fixture)
 from tests.paths import PROJECT
 from tritonops.compose.build_cpu import CPU_IMAGE, SOURCE_LABEL, ImageSource
 from tritonops.compose.engine.docker import Docker

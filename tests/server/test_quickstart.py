@@ -45,7 +45,7 @@ def run(settings, environ):
 
 def test_the_sample_is_recognized_and_nothing_lies_outside_its_folder(settings, environ):
     lock = (settings.project / "examples/digits/models.lock").read_bytes()
-    answer = run(settings, environ).answer
+    answer = run(settings, environ).prediction
     assert answer.digit == 7
     assert answer.probability > 0.9
     assert sorted(path.name for path in settings.project.iterdir()) == [".quickstart", "examples"]
@@ -59,7 +59,7 @@ def test_a_second_run_asks_the_same_server_whatever_happened_to_the_model(settin
         if "=" in word:
             monkeypatch.setenv(*word.split("=", 1))
     assert inv("triton.unload", "digits", "--yes")[0] == 0
-    assert run(settings, environ).answer == first.answer
+    assert run(settings, environ).prediction == first.prediction
     assert embedded.find(first.settings.server_dir) == server
 
 

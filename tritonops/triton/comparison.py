@@ -54,7 +54,7 @@ def stale_reason(
     if problem := version_mismatch(rows, model):
         return problem
     if changed := changed_versions(model, record):
-        return f"the files of {versions(changed)} not those that were loaded"
+        return f"files changed since the load of version {', '.join(map(str, changed))}"
     return changed_config(client, model, record)
 
 

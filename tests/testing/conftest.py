@@ -1,0 +1,6 @@
+"""Real containers for these tests: skipped without a Docker engine, failed where CI is set."""
+
+from tests.compose.conftest import pytest_runtest_setup
+from tritonops.testing.fixtures import triton_container, triton_options
+
+__all__ = ["pytest_runtest_setup", "triton_container", "triton_options"]
