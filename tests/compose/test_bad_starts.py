@@ -73,4 +73,4 @@ def test_a_start_command_that_does_not_read_the_exclude_file_is_named(project, t
     other.write_text(f"services:\n  triton:\n    command: {command}\n")
     with pytest.raises(ServiceError, match=r"(?s)broken: .*Failed to preinitialize") as raised:
         project.up(other)
-    assert "this service has another one" in str(raised.value.hint)
+    assert "this service has its own" in str(raised.value.hint)

@@ -95,7 +95,7 @@ def test_a_container_of_another_folder_is_left_alone_and_its_folder_and_owner_ar
 
 def test_a_folder_that_is_gone_is_named_as_that(name, theirs, ours):
     shutil.rmtree(theirs)
-    with pytest.raises(InputError, match=f"{theirs} \\(which is not there\\)"):
+    with pytest.raises(InputError, match=f"{theirs} \\(which does not exist\\)"):
         service.up(chosen(ours), watch=print)
 
 

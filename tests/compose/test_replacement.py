@@ -241,7 +241,7 @@ def test_a_token_in_the_env_file_of_an_included_folder_does_not_end_in_a_crash_l
     for _ in range(2):
         with pytest.raises(InputError, match="TRITON_TOKEN is not set where Compose looks") as raised:
             service.up(chosen, watch=project.lines.append, timeout=60)
-        assert ".env beside the first Compose file" in str(raised.value.hint)
+        assert ".env next to the first Compose file" in str(raised.value.hint)
         assert project.containers() == []
 
 

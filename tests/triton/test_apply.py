@@ -198,7 +198,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_brought_up(project):
     assert "gone-1.onnx" in failed["gone"]
     assert "dynamic batching preferred size" in failed["refused"]
     assert project.served() == {"good": [1]}
-    with pytest.raises(PartialFailureError, match=r"3 models are not as models\.toml says"):
+    with pytest.raises(PartialFailureError, match=r"3 models differ from models\.toml"):
         raise_unless_applied(apply(Project(project.settings), project.client, plan(project)))
 
 
@@ -240,7 +240,7 @@ def test_nothing_goes_out_of_service_while_something_new_fails_to_come_up(projec
     project.declare("new_name", 1, extra=REFUSED)
     _, failed = brought(project, prune=True)
     assert sorted(failed) == ["new_name", "old_name"]
-    assert "was left as it is" in failed["old_name"]
+    assert "was not taken out of service" in failed["old_name"]
     assert project.served() == {"old_name": [1]}
 
 

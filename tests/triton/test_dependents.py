@@ -181,7 +181,7 @@ def test_a_load_without_the_servers_disk_tells_what_it_took_out_of_service(trito
     config.write_text(config.read_text().replace("all { }", "specific { versions: [2] }"))
     with pytest.raises(LoadError, match=f"{step} is loaded, but took {ensemble} out of service") as caught:
         load_model(client, step)
-    assert caught.value.hint == f"What it lacks: inv triton.load {ensemble}"
+    assert caught.value.hint == f"To see why: inv triton.load {ensemble}"
 
 
 def test_an_ensemble_that_went_out_of_service_all_the_same_is_a_failed_load(triton, client, disk):

@@ -68,7 +68,7 @@ def test_a_version_that_is_not_on_disk_is_refused_and_nothing_is_written(triton,
     text = (folder / "config.pbtxt").read_text()
     with pytest.raises(InputError, match="absent has no version 7 on disk") as caught:
         serve(client, "absent", VersionPolicy.parse("2,7"), disk=disk)
-    assert caught.value.hint == "There are: 1, 2."
+    assert caught.value.hint == "On disk: 1, 2."
     with pytest.raises(InputError, match="no version 7"):
         load_version(client, "absent", 7, disk=disk)
     assert (folder / "config.pbtxt").read_text() == text

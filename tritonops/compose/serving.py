@@ -208,7 +208,7 @@ def _refuse_crash(docker: Docker, container: Container, now: Container) -> None:
 def _ending(docker: Docker, container: Container, now: Container) -> str:
     """Describe how its program ended. After a restart, the state always has the exit code 0."""
     codes = exit_codes(docker, container) if now.status == "running" else [now.data["State"]["ExitCode"]]
-    return f"it ended with exit code {codes[-1]}" if codes else "it ended, and was restarted"
+    return f"it ended with exit code {codes[-1]}" if codes else "it ended, and was started again"
 
 
 def describe(docker: Docker, definition: Definition, token: str | None) -> str:

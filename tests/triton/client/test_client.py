@@ -84,7 +84,7 @@ def test_a_server_with_a_token_answers_whoever_has_it_and_refuses_the_others(tmp
     url = start_triton(write_model(tmp_path / "triton", "guarded").parent, token="right").grpc_url
     with connect(url, token="right") as client:
         assert [row.state for row in client.index()] == ["READY"]
-    for token, message in ((None, "wants a token for this"), ("wrong", "wants another token than TRITON_TOKEN holds")):
+    for token, message in ((None, "requires a token for this"), ("wrong", "requires another token than TRITON_TOKEN")):
         with connect(url, token=token) as client:
             assert client.is_ready()
             with pytest.raises(TokenRefusedError, match=message) as caught:
