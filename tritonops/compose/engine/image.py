@@ -27,6 +27,6 @@ def inspect_image(docker: Docker, image: str) -> Mapping[str, Any] | None:
 def platforms(docker: Docker, image: str) -> str:
     """Describe the platforms of the image and of the engine."""
     found: Mapping[str, Any] = inspect_image(docker, image) or {}
-    engine = json.loads(docker.output(["docker", "version", "--format", "{{json .ServedContainer}}"]))
+    engine = json.loads(docker.output(["docker", "version", "--format", "{{json .Server}}"]))
     platform = f"{found.get('Os')}/{found.get('Architecture')}"
     return f"the image {image} is for {platform}, the engine's machine is {engine['Os']}/{engine['Arch']}"
