@@ -68,7 +68,7 @@ def loaded_by(composed: Site) -> set[str]:
 
 
 def started(container: str) -> str:
-    state = "pid {{.HostState.Pid}}, started {{.HostState.StartedAt}}"
+    state = "pid {{.State.Pid}}, started {{.State.StartedAt}}"
     command = ["docker", "inspect", "--format", state, container]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

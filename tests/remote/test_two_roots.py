@@ -44,7 +44,7 @@ def serving(site: Site, name: str) -> str:
     """The container of a root, and when its program was started."""
     folder = site.servers[name].root / "shared/triton"
     found = docker("ps", "--quiet", "--filter", f"volume={folder}").split()
-    return docker("inspect", "--format", "{{.Id}} {{.HostState.StartedAt}} {{.Name}}", *found).strip() if found else ""
+    return docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}} {{.Name}}", *found).strip() if found else ""
 
 
 def test_they_deploy_restart_and_stop_without_touching_each_other(pair):

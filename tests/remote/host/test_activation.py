@@ -47,7 +47,7 @@ def test_a_killed_activation_is_in_the_audit_log_after_the_next_one(site):
     site.deploy()
     entries = [entry for entry in audited(layout) if entry["release"] == killed]
     assert [(entry["result"], entry["message"]) for entry in entries] == [
-        ("failed", "killed, before it could say what came of it")
+        ("failed", "killed before it could record its result")
     ]
 
 
