@@ -16,6 +16,7 @@ from tritonops.remote.layout.paths import Layout
 from tritonops.remote.layout.records import recorded_loads
 from tritonops.remote.rollback import roll_back_host
 from tritonops.remote.ssh.host import Host
+from tritonops.server import embedded
 
 pytestmark = pytest.mark.docker
 
@@ -59,6 +60,22 @@ def test_compose_serves_what_was_deployed_and_what_is_rolled_back_to_in_the_same
     assert "Started GRPCInferenceService" in inv("remote.logs", "--host", "gpu-01", "--lines", "1000").stdout
     inv("remote.restart", "--host", "gpu-01", "--yes")
     assert composed.answers() == {"alpha": 2, "beta": 3}
+
+
+def test_the_other_runtime_takes_over_and_a_rollback_gives_it_back(composed):
+    composed.serve(alpha=2)
+    composed.deploy()
+    composed.clone.hosts("gpu-01")
+    composed.serve(alpha=3)
+    composed.deploy()
+    server = composed.servers["gpu-01"].root / "shared/.server"
+    assert (composed.answers(), containers()) == ({"alpha": 3}, [])
+    assert embedded.find(server)
+    with Host("gpu-01", ssh_config=composed.fleet.config) as host:
+        roll_back_host(host, to=None, on_step=lambda line: None)
+    assert composed.answers() == {"alpha": 2}
+    assert len(containers()) == 1
+    assert not embedded.find(server)
 
 
 def loaded_by(composed: Site) -> set[str]:

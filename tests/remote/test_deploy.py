@@ -7,8 +7,11 @@ import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 
+import onnx
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
+from tests.onnx_models import affine
 from tests.remote.project import Site
 from tests.remote.sshd import commands_to, wait_until
 from tritonops.errors import (
@@ -23,9 +26,11 @@ from tritonops.errors import (
 from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.deploy import deploy_checkout
 from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
+from tritonops.remote.layout.paths import Layout
 from tritonops.remote.releases import releases
 from tritonops.remote.rollback import roll_back_host
 from tritonops.remote.ssh.host import Host
+from tritonops.triton.client.client import connect
 
 _scales = iter(range(1000, 2000))
 
@@ -48,7 +53,7 @@ def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site)
     with Host("gpu-01", ssh_config=site.fleet.config) as host, commands_to(host) as sent:
         result = deploy_checkout(host, site.project, read_checkout(site.clone.folder), on_step=pytest.fail)
     assert (result.what, len(sent)) == ("nothing to do", 1)
-    assert len(sent[0]) < 1800
+    assert len(sent[0]) < 4100
     assert site.answers() == before
     assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names
 
@@ -113,6 +118,68 @@ def test_a_model_that_is_no_longer_listed_is_unloaded(site, scale):
     site.clone.commit("no gamma")
     assert site.deploy().changed == ("gamma",)
     assert "gamma" not in site.answers()
+
+
+def test_a_load_of_something_else_than_the_disk_is_a_difference_and_the_next_deploy_loads_it_again(site, scale):
+    site.serve(alpha=scale)
+    site.deploy()
+    other = site.clone.folder.parent / "other.onnx"
+    onnx.save_model(affine(scale + 500), other)
+    load(site, "alpha", OTHER_CONFIG, {"file:1/model.onnx": other.read_bytes()})
+    assert (site.answers()["alpha"], max_batch_size(site, "alpha")) == (scale + 500, 4)
+    rows = json.loads(site.clone.inv("remote.plan", "--host", "gpu-01", "--json", check=False).stdout)
+    assert ("server", "alpha") in [(row["what"], row["name"]) for row in rows]
+    assert site.deploy().what == "deployed"
+    assert (site.answers()["alpha"], max_batch_size(site, "alpha")) == (scale, 8)
+    assert site.deploy().what == "nothing to do"
+
+
+def test_a_load_that_changes_nothing_is_no_difference(site):
+    site.deploy()
+    load(site, "alpha")
+    assert site.deploy().what == "nothing to do"
+
+
+OTHER_CONFIG = json.dumps(
+    {
+        "backend": "onnxruntime",
+        "max_batch_size": 4,
+        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [3]}],
+        "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [3]}],
+    }
+)
+
+
+def load(site: Site, name: str, config: str | None = None, files: dict[str, bytes] | None = None) -> None:
+    """Load a model as any client can."""
+    client = InferenceServerClient(f"127.0.0.1:{site.servers['gpu-01'].grpc}")
+    client.load_model(name, config=config, files=files)
+    client.close()
+
+
+def max_batch_size(site: Site, name: str) -> int:
+    with connect(f"127.0.0.1:{site.servers['gpu-01'].grpc}") as client:
+        return client.config(name).max_batch_size
+
+
+def test_a_rollback_to_a_release_whose_files_were_overwritten_is_refused(site, scale):
+    site.serve(alpha=scale)
+    first = site.deploy().release
+    site.serve(alpha=scale + 500)
+    site.deploy()
+    before = site.answers()
+    model = Layout(site.servers["gpu-01"].root).release(first).models_dir / "alpha/1/model.onnx"
+    mode = model.stat().st_mode
+    model.chmod(0o644)
+    with model.open("r+b") as file:
+        content = file.read()
+        file.seek(0)
+        file.write(content[:-1] + bytes([content[-1] ^ 1]))
+    model.chmod(mode)
+    with pytest.raises(DeployError, match=r"differs from models\.lock") as caught:
+        roll_back(site, to=first)
+    assert not isinstance(caught.value, RolledBackError)
+    assert site.answers() == before
 
 
 def test_a_config_that_triton_would_refuse_is_found_before_anything_is_touched(site, scale):

@@ -21,6 +21,8 @@ def encoded(text):
         (b"lower=x\n", InputError, "stdin:1: expected a key in capitals"),
         (b"KEY=a$b\n", EnvFileError, "stdin:1: KEY: not set: b"),
         (b'KEY="it\'s `x`"\n', InputError, "stdin:1: KEY: a single quote and a backtick"),
+        (b"MODELS_TOML=models.prod.toml\n", EnvFileError, "stdin:1: MODELS_TOML belongs to the release"),
+        (b"TRITON_STORE_DIR=/var/store\n", EnvFileError, "TRITON_STORE_DIR belongs to the release"),
         (b"TRITON_BIND=here\n", SettingsError, "TRITON_BIND='here' in stdin:1"),
     ],
 )
@@ -52,6 +54,12 @@ def test_a_line_that_stays_may_not_name_a_key_that_goes():
     with pytest.raises(EnvFileError, match="TRITON_TOKEN: not set in this file: B"):
         set_values(host, {"B": ""})
     assert len(host.scripts) == 1
+
+
+def test_a_name_that_belongs_to_releases_can_be_removed():
+    host = FakeHost(encoded("TRITON_MODELS_DIR=/x\nB=2\n"), encoded("B=2\n"))
+    set_values(host, parse_values(b"TRITON_MODELS_DIR=\n", where="stdin"))
+    assert len(host.scripts) == 2
 
 
 def test_only_the_keys_are_listed():

@@ -76,3 +76,10 @@ def test_a_triton_that_serves_something_else_is_named(checkout, monkeypatch):
 def test_a_current_release_with_a_missing_folder_is_named(checkout):
     state = inspection("current\treleases/r000007-x", release=None, activation=None)
     assert plan(FakeHost(state), PROJECT, checkout)[0].change == "replaces r000007-x, whose folder is missing"
+
+
+def test_a_model_that_another_command_loaded_is_a_difference(checkout):
+    record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
+    state = inspection("loaded_since\talpha", release=record, activation=replace(DONE, loads={"alpha": {}}))
+    found = plan(FakeHost(state, listing(checkout), ""), PROJECT, checkout)
+    assert HostChange("server", "alpha", "was loaded by another command since the deploy") in found

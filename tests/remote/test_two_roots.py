@@ -190,3 +190,24 @@ def test_a_rollback_of_a_new_image_serves_with_the_old_one_again(pair):
         env.write_text(text)
         docker("image", "rm", "localhost/tritonops-test-tag:other")
     pair.deploy("gpu-01")
+
+
+def test_a_root_with_the_ports_of_another_one_is_refused_and_takes_nothing_out_of_service(pair):
+    pair.serve(alpha=9)
+    pair.deploy("gpu-01")
+    env, ports = pair.servers["gpu-02"].root / "env", pair.servers["gpu-01"].root / "env"
+    text = env.read_text()
+    pair.clone.inv("remote.run", "--host", "gpu-02", "--", "compose.down", "--cpu")
+    env.write_text(ports.read_text())
+    pair.serve(beta=9)
+    try:
+        with pair.inferring("alpha", "gpu-01") as observed, pytest.raises(DeployError):
+            pair.deploy("gpu-02")
+    finally:
+        env.write_text(text)
+        pair.clone.models.pop("beta")
+        pair.clone.write_catalog()
+        pair.clone.commit("without beta")
+    assert not observed.failures
+    assert pair.answers("gpu-01") == {"alpha": 9}
+    pair.deploy("gpu-02")

@@ -97,13 +97,14 @@ def large_files(
 
 
 def is_up_to_date(host: Host, state: HostState, fingerprint: str) -> bool:
-    """Whether Triton serves this very release, and neither its disk nor the env file was changed."""
+    """Whether Triton serves this very release, and nobody changed its disk or the env file, or loaded a model since."""
     return (
         state.release is not None
         and state.activation is not None
         and state.interrupted is None
         and state.release.fingerprint == fingerprint
         and state.is_unchanged
+        and not state.loaded_since
         and state.activation.env == state.env
         and serves_recorded(host, state)
     )

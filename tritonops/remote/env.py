@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from tritonops import dotenv
 from tritonops.errors import CommandError, EnvFileError, InputError, TritonOpsError
 from tritonops.remote.client.host_state import decode_env, parse_env
+from tritonops.remote.layout.env_rules import refuse_names_of_releases
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 from tritonops.settings import check_variables
@@ -37,6 +38,7 @@ def parse_values(data: bytes, *, where: str) -> dict[str, str]:
             raise InputError(f"{where}:{line}: {name}: {exc}", hint="Choose another value.") from exc
     if not found:
         raise InputError("no values were given", hint="Write KEY=VALUE lines to stdin, or name a file: --from FILE")
+    refuse_names_of_releases(found, where=where)
     check_variables(found, where=where)
     return {name: variable.value for name, variable in found.items()}
 

@@ -110,6 +110,8 @@ def _since_the_deploy(host: Host, state: HostState) -> list[HostChange]:
         changes.append(HostChange("release", state.interrupted, "its switch was interrupted: goes back first"))
     if not state.is_unchanged:
         changes.append(HostChange("disk", "shared/triton", "was changed on the host since its deploy"))
+    loaded = "was loaded by another command since the deploy"
+    changes += [HostChange("server", name, loaded) for name in state.loaded_since]
     if state.env != state.activation.env:
         changes.append(HostChange("env", "env", "was changed on the host since its deploy"))
     elif not serves_recorded(host, state):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tritonops.errors import TritonOpsError
-from tritonops.remote.client.host_state import parse_answers
+from tritonops.remote.client.host_state import parse_activation, parse_answers
 from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
@@ -33,5 +33,5 @@ def releases(host: Host) -> list[KeptRelease]:
 
 def _kept(record_text: str, activation_text: str, current: str) -> KeptRelease:
     record = ReleaseRecord.parse(record_text)
-    activation = ActivationRecord.parse(activation_text) if activation_text else None
+    activation = parse_activation(activation_text)
     return KeptRelease(record, activation, record.id == current)

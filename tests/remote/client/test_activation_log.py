@@ -6,12 +6,16 @@ import pytest
 
 from tests.remote.fakes import DONE, RECORD, FakeHost, inspection
 from tritonops.errors import (
+    CommandError,
     ConnectionLostError,
     DeployError,
+    EnvFileError,
     HostLockedError,
+    InputError,
     NotRolledBackError,
     ResultUnknownError,
     RolledBackError,
+    UnprovenError,
 )
 from tritonops.remote.client import activation_log
 from tritonops.remote.client.activation_log import activate, confirm_activation, require_unlocked
@@ -131,3 +135,15 @@ def test_a_success_is_confirmed_after_a_lost_connection_and_models_by_hand_are_n
 
 def test_an_unlocked_host_is_let_pass():
     require_unlocked(FakeHost(), STATE)
+
+
+@pytest.mark.parametrize(
+    "error", [CommandError("docker", 1, "it is gone"), EnvFileError("gpu-01: env:1: bad"), InputError("no")]
+)
+def test_a_proof_that_could_not_be_taken_is_no_failed_deploy(monkeypatch, error):
+    def prove(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("tritonops.remote.client.proof.prove", prove)
+    with pytest.raises(UnprovenError, match=f"{RECORD.id} is active, but it could not be proved"):
+        confirm_activation(FakeHost(), STATE, RECORD, DONE, "deployed", on_step=lambda line: None)

@@ -1,6 +1,7 @@
 """The state of a host, from the answers of its shell."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 
@@ -81,8 +82,9 @@ def test_an_interrupted_switch_and_how_triton_was_started():
     ("output", "error", "message"),
     [
         ("", TritonOpsError, "gpu-01: the records in tritonops there cannot be read"),
-        (inspection("activation\t{").replace(DONE.as_json(), "{"), TritonOpsError, "cannot be read"),
+        (inspection("interrupted\t{"), TritonOpsError, "cannot be read"),
         (inspection(env="TRITON_TOKEN=a$b\n"), EnvFileError, "gpu-01: env:1: TRITON_TOKEN: not set in this file: b"),
+        (inspection(env="TRITON_URL=other:8001\n"), EnvFileError, "gpu-01: env:1: TRITON_URL belongs to the release"),
         (inspection(env="TRITON_BIND=x\n"), SettingsError, "TRITON_BIND='x' in gpu-01: env:1"),
         (inspection().replace("env\t", "env\t?"), TritonOpsError, "the env file there cannot be read"),
     ],
@@ -90,3 +92,21 @@ def test_an_interrupted_switch_and_how_triton_was_started():
 def test_records_that_make_no_sense_are_named(output, error, message):
     with pytest.raises(error, match=message):
         inspect_host(FakeHost(output))
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "0\x00", "[]", '{"result": 1}'])
+def test_a_damaged_record_of_an_activation_is_as_unknown_as_a_missing_one(damaged):
+    state = inspect_host(FakeHost(inspection(f"activation\t{damaged}", activation=None)))
+    assert (state.release, state.activation, state.is_unchanged) == (RECORD, None, False)
+
+
+def test_the_releases_own_models_that_another_command_loaded_since_are_named():
+    done = replace(DONE, loads={"alpha": {}, "beta": {}})
+    state = inspect_host(FakeHost(inspection("loaded_since\talpha by_hand ", activation=done)))
+    assert state.loaded_since == ("alpha",)
+    assert inspect_host(FakeHost(inspection())).loaded_since == ()
+
+
+def test_a_name_that_belongs_to_releases_may_be_in_the_env_of_a_release_of_an_earlier_version():
+    copy = base64.b64encode(b"MODELS_TOML=other.toml\nTRITON_EXPOSE_GRPC=9001\n").decode()
+    assert inspect_host(FakeHost(inspection(f"served_env\t{copy}"))).grpc_port == 9001

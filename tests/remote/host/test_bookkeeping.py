@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from tritonops.files import write_json
 from tritonops.remote.host.bookkeeping import is_sealed, prune, record_activation, record_seal
@@ -30,6 +31,17 @@ def test_pruning_keeps_the_newest_that_served_the_current_one_and_newer_ones(tmp
     kept = [name[:8] for name in layout.names()]
     assert kept == ["20260100", "20260103", "20260104", "20260105", "20260106", "20260107", "20260110"]
     assert sorted(path.name for path in (layout.shared / "venvs").iterdir()) == ["new", "one"]
+
+
+def test_pruning_keeps_what_another_deploy_is_about_to_activate(tmp_path):
+    layout = Layout(tmp_path)
+    release(layout, "r000001-abc", result=None)
+    release(layout, "r000002-abc", result=None)
+    os.utime(tmp_path / "releases/r000001-abc", (0, 0))  # nobody comes back for it
+    release(layout, "r000003-abc")
+    layout.point_current_to(layout.release("r000003-abc"))
+    prune(layout)
+    assert layout.names() == ["r000002-abc", "r000003-abc"]
 
 
 def test_pruning_keeps_the_target_of_a_rollback_and_only_the_envs_of_releases(tmp_path):

@@ -231,3 +231,16 @@ def test_one_that_models_toml_has_from_now_on_is_of_the_release(host, scale):
     host.clone.commit("without python")
     host.deploy()
     assert "python" not in host.answers()
+
+
+def test_a_rollback_serves_the_one_whose_name_the_next_release_took(host, scale):
+    host.serve(alpha=scale + 0.25)  # this release keeps python as its own neighbour
+    host.deploy()
+    host.serve(python=scale)
+    host.deploy()
+    assert host.answers()["python"] == scale
+    roll_back(host)
+    assert host.answers()["python"] == 7
+    host.clone.models.pop("python")
+    host.clone.write_catalog()
+    host.clone.commit("without python")

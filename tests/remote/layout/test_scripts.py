@@ -16,6 +16,7 @@ from tests.paths import PROJECT
 from tritonops.remote.layout.scripts import script
 
 SCRIPTS = sorted((PROJECT / "tritonops/remote/scripts").glob("*.sh"))
+INSPECTION = ("answer", "digests", "read_env", "server_process", "inspect_host")
 HOSTILE = """it's "$HOME" `id` $(id) \\ ; # é"""
 
 
@@ -66,12 +67,12 @@ def test_comments_do_not_travel():
 
 
 def test_the_script_of_a_deploy_with_nothing_to_do_is_short():
-    assert len(script("answer", "digests", "read_env", "inspect_host", root="tritonops")) <= 1772
+    assert len(script(*INSPECTION, root="tritonops")) <= 4100
 
 
 def test_a_host_without_the_folder_says_where_it_would_be(home):
     (home / "tritonops").rmdir()
-    found = answers(script("answer", "digests", "read_env", "inspect_host", root="tritonops"), home=home)
+    found = answers(script(*INSPECTION, root="tritonops"), home=home)
     assert found == [("home", str(home))]
 
 
@@ -83,7 +84,7 @@ def test_the_state_of_a_host_is_read_in_one_go(home):
     (root / "releases/r1/release.json").write_text('{"id": "r1"}')
     (root / "releases/r1/listed").write_text("alpha\n")
     (root / "env").write_text("KEY='two\nlines'\n")
-    found = dict(answers(script("answer", "digests", "read_env", "inspect_host", root="tritonops"), home=home))
+    found = dict(answers(script(*INSPECTION, root="tritonops"), home=home))
     assert (found["root"], found["current"], found["by_hand"]) == (str(root), "releases/r1", "by_hand")
     assert found["release"] == '{"id": "r1"}'
     assert base64.b64decode(found["env"]) == b"KEY='two\nlines'\n"
@@ -103,6 +104,73 @@ def test_a_seal_changes_with_a_file_and_not_with_an_exclude_file(home):
     assert sh(program, home=home).stdout == before
     model.write_text("two")
     assert sh(program, home=home).stdout.split()[2] != before.split()[2]
+
+
+def test_a_seal_sees_the_files_behind_a_linked_models_folder(home, tmp_path):
+    model = tmp_path / "big-disk/alpha/1/model.onnx"
+    model.parent.mkdir(parents=True)
+    model.write_text("one")
+    (home / "tritonops/shared").mkdir()
+    (home / "tritonops/shared/triton").symlink_to(tmp_path / "big-disk")
+    program = script("digests") + "cd tritonops && digests"
+    before = sh(program, home=home).stdout.split()
+    model.write_text("another")
+    after = sh(program, home=home).stdout.split()
+    assert (before[0] != after[0], before[2] != after[2]) == (True, True)
+
+
+LOADS = """\
+I1129 13:34:34.1 7 model_lifecycle.cc:839] "successfully loaded 'begun'"
+I1129 13:34:35.4 7 model_lifecycle.cc:472] "loading: beta.large:1"
+I1129 13:34:35.5 7 python_be.cc:2249] "TRITONBACKEND_ModelInstanceInitialize: beta.large_0_0 (CPU device 0)"
+I1129 13:34:35.7 7 model_lifecycle.cc:839] "successfully loaded 'beta.large'"
+I1129 13:34:36.1 7 model_lifecycle.cc:472] "loading: alpha:1"
+I1129 13:34:36.2 7 model_lifecycle.cc:839] "successfully loaded 'alpha'"
+I1129 13:34:36.3 7 model_lifecycle.cc:472] "loading: gamma:1"
+E1129 13:34:36.4 7 model_lifecycle.cc:654] "failed to load 'gamma' version 1: Internal: no"
+"""
+
+
+def test_the_loads_since_an_activation_are_those_after_the_end_of_its_log(home):
+    log = home / "tritonops/shared/.server/triton.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("I1 successfully loaded 'alpha'\n")
+    program = script("server_process") + "cd tritonops && "
+    end = sh(f"{program} log_end", home=home).stdout.decode().strip()
+    assert end == f"{log.stat().st_ino}:{log.stat().st_size}"
+    since = f'{program} loads_since embedded "{end}" 2026-01-01T00:00:00Z'
+    assert sh(since, home=home).stdout == b""
+    with log.open("a") as file:
+        file.write(LOADS)
+    assert sh(since, home=home).stdout == b"begun\nbeta.large\n"
+    log.rename(log.with_name("before"))
+    log.write_text("I5 successfully loaded 'gamma'\n" * 9)
+    assert sh(since, home=home).stdout == b""  # another start, which is another process
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("name", ["inspect_host", "show_env", "replace_env"])
+def test_an_env_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path_factory, name):
+    home = tmp_path_factory.mktemp("home")
+    for folder in (home, *home.parents[:-2]):
+        folder.chmod(0o755)
+    root = home / "tritonops"
+    root.mkdir(mode=0o777)
+    root.chmod(0o777)
+    (root / "env").write_text("TRITON_TOKEN=secret\n")
+    (root / "env").chmod(0o600)
+    names = ("answer", "digests", "read_env", "server_process", name)
+    program = script(*names, root="tritonops", content="", before=hashlib.sha256(b"").hexdigest(), changed=45)
+    done = subprocess.run(
+        ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "sh", "-c", f"{{\n{program}\n}}"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "belongs to root" in done.stderr
+    assert (root / "env").read_text() == "TRITON_TOKEN=secret\n"
 
 
 def replace_env(home, before, content):

@@ -16,9 +16,11 @@ from tritonops.errors import (
     HostLockedError,
     HostUnreachableError,
     NotRolledBackError,
+    OpenControlError,
     ResultUnknownError,
     RolledBackError,
     TritonOpsError,
+    UnprovenError,
 )
 from tritonops.remote.client.checkout import who
 from tritonops.remote.client.host_state import HostState, inspect_host
@@ -168,6 +170,11 @@ def confirm_activation(
         proof = read_back()
     except ConnectionLostError:
         proof = _after_loss(host, read_back, on_step)
+    except (UnprovenError, OpenControlError):
+        raise
+    except TritonOpsError as exc:
+        problem = f"{host.name}: {record.id} is active, but it could not be proved that it serves: {exc}"
+        raise UnprovenError(problem, hint=exc.hint or f"inv remote.status --host {host.name}") from exc
     warn_of_models_by_hand(activation.by_hand, on_step)
     return DeployResult(
         what,

@@ -14,6 +14,7 @@ from tritonops.errors import EnvFileError, TritonOpsError
 from tritonops.models.catalog.rules import is_junk
 from tritonops.remote.layout.definition import StartRecord
 from tritonops.remote.layout.deploy_lock import LockOwner, parse_lock_owner
+from tritonops.remote.layout.env_rules import refuse_names_of_releases
 from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord, SwitchRecord
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
@@ -49,6 +50,8 @@ class HostState:
     """How the running Triton was started; None without a record."""
     free: int
     """Free bytes on the filesystem."""
+    loaded_since: tuple[str, ...] = ()
+    """The release's own models that were loaded since the activation, by whomever, from whatever."""
     token: str | None = field(default=None, repr=False)
     env_values: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The host's env file."""
@@ -63,7 +66,7 @@ class HostState:
 
 def inspect_host(host: Host) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
-    output = host.run(script("answer", "digests", "read_env", "inspect_host", root=host.folder))
+    output = host.run(script("answer", "digests", "read_env", "server_process", "inspect_host", root=host.folder))
     try:
         return _host_state(host, parse_answers(output.stdout))
     except (ValueError, KeyError, IndexError) as exc:
@@ -103,17 +106,20 @@ def parse_env(data: bytes, host: str) -> dict[str, Variable]:
 def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
     where = f"{host.name}: env"
     variables = parse_env(decode_env(_first(answers, "env"), host.name), host.name)
+    refuse_names_of_releases(variables, where=where)
     settings = check_variables(variables, where=where)
     current, encoded = settings, _first(answers, "served_env")
     if encoded:
         copy = parse_env(decode_env(encoded, host.name), host.name)
         current = check_variables(copy, where=f"{where} of the current release")
     digests = [*_first(answers, "digests").split(), "", "", ""]
+    activation = parse_activation(_first(answers, "activation"))
+    own = activation.loads if activation else {}
     return HostState(
         root=answers.get("root", [_absolute(host.folder, answers["home"][0])])[0],
         current=_first(answers, "current").rpartition("/")[2] or None,
         release=ReleaseRecord.parse(text) if (text := _first(answers, "release")) else None,
-        activation=ActivationRecord.parse(text) if (text := _first(answers, "activation")) else None,
+        activation=activation,
         interrupted=SwitchRecord.parse(text).to if (text := _first(answers, "interrupted")) else None,
         lock_owner=_lock_owner(answers),
         by_hand=tuple(sorted(name for name in answers.get("by_hand", []) if not is_junk(name))),
@@ -126,9 +132,18 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
         image=settings.triton_image,
         started=StartRecord.parse(text) if (text := _first(answers, "started")) else None,
         free=int(_first(answers, "free") or 0) * 1024,
+        loaded_since=tuple(name for name in _first(answers, "loaded_since").split() if name in own),
         token=settings.triton_token,
         env_values={name: variable.value for name, variable in variables.items()},
     )
+
+
+def parse_activation(text: str) -> ActivationRecord | None:
+    """Read outcome.json; None where there is none, or a damaged one: what it recorded is unknown then."""
+    try:
+        return ActivationRecord.parse(text) if text else None
+    except ValueError:
+        return None
 
 
 def _absolute(folder: str, home: str) -> str:

@@ -34,12 +34,12 @@ def prove(host: Host, record: ReleaseRecord, activation: ActivationRecord, *, co
     state, loads = inspect_host(host), recorded_loads(activation)
     assert state.release
     names, runtime = ("answer", "server_process", "prove_release"), state.release.runtime
-    program = script(*names, root=state.root, runtime=runtime, port=state.grpc_port)
+    program = script(*names, root=state.root, runtime=runtime)
     release = parse_answers(host.run(program).stdout)
     triton, who = _triton_state(host, state, loads, config_dir)
     problems = [
         *_release_problems(state, record, activation, release.get("manifest", [""])[0]),
-        *_load_problems(loads, release.get("server", [""])[0]),
+        *_load_problems(state, loads, release.get("server", [""])[0]),
         *_answer_problems(activation, loads, triton),
     ]
     if problems:
@@ -61,7 +61,11 @@ def _release_problems(
         yield "link: somebody changed the files that Triton reads since they were hashed"
 
 
-def _load_problems(loads: Mapping[str, RecordedLoad], server: str) -> Iterator[str]:
+def _load_problems(state: HostState, loads: Mapping[str, RecordedLoad], server: str) -> Iterator[str]:
+    if not server:
+        yield "load: no server of this folder runs"
+    for name in state.loaded_since:
+        yield f"load: {name} was loaded by another command since"
     for name, load in loads.items():
         if load.server != server:
             yield f"load: {name} was loaded by {load.server or 'an unknown process'}, {server or 'none'} serves now"

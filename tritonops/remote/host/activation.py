@@ -34,6 +34,7 @@ from tritonops.errors import (
     UnreadableFileError,
 )
 from tritonops.files import read_text_if_present
+from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
 from tritonops.remote.host.bookkeeping import (
     append_audit,
@@ -45,7 +46,7 @@ from tritonops.remote.host.bookkeeping import (
 )
 from tritonops.remote.host.by_hand import ByHand, carry_over, listed_models
 from tritonops.remote.host.leftovers import allocate_reserve, is_complete, make_room, rebuild_release
-from tritonops.remote.host.loads import unchanged_loads
+from tritonops.remote.host.loads import loads_since, require_pinned, unchanged_loads
 from tritonops.remote.host.mirror import mirror
 from tritonops.remote.host.prepare import prepare
 from tritonops.remote.host.release_env import adopt_env, copy_env, is_as_host_env, settings_of
@@ -135,6 +136,8 @@ def _done(layout: Layout, release: Release, switched: SwitchResult, by_hand: ByH
         loads={name: asdict(load) for name, load in served.loads.items()},
         restarted=restart.reasons if restart else (),
         gap=restart.gap if restart else None,
+        log_end=served.log_end,
+        loaded_at=served.loaded_at,
     )
 
 
@@ -145,7 +148,9 @@ def _steps(layout: Layout, release: Release, on_step: OnStep, *, prune_models: b
         rebuild_release(layout, before, release, on_step=on_step)
     undo_interrupted_switch(layout, on_step=on_step)
     recorded = recorded_loads(before.activation if before else None)
-    loads = unchanged_loads(recorded, layout.models_dir)
+    since = loads_since(layout, before) if before else frozenset()
+    unchanged = unchanged_loads(recorded, layout.models_dir)
+    loads = {name: load for name, load in unchanged.items() if name not in since}
     end_left_trials(layout)
     if before and before.id != release.id:
         on_step(f"keep what {before.id} serves")
@@ -155,6 +160,9 @@ def _steps(layout: Layout, release: Release, on_step: OnStep, *, prune_models: b
     if is_new:
         copy_env(layout, release)
         prepare(layout, release, on_step=on_step)
+    else:  # its files may have been overwritten in place since
+        digests = DigestCache(layout.store_dir / "digests.json")
+        require_pinned(release, settings_of(layout, release), release.models_dir, digests)
     by_hand = carry_over(layout, release, prune=prune_models)
     optional, touched = _not_served(layout, by_hand.kept), sorted(recorded.keys() - loads.keys())
     if is_new and before:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from tritonops.remote.layout.records import ActivationRecord
 from tritonops.remote.layout.scripts import script
 
 KEEP = 5
+_RECENT = 3600.0
 
 
 def prune(layout: Layout, *, keep: int = KEEP) -> None:
@@ -32,7 +34,7 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
     ]
     for name in names:
         newer = bool(done) and name > done[-1]
-        if name not in done and not newer and name not in needed:
+        if name not in done and not newer and name not in needed and not _waits_for_activation(layout.release(name)):
             shutil.rmtree(layout.root / "releases" / name)
     used = {layout.release(name).record.venv for name in layout.names()}
     for venv in (layout.shared / "venvs").glob("*/"):
@@ -41,6 +43,11 @@ def prune(layout: Layout, *, keep: int = KEEP) -> None:
     for env in (layout.root / "envs").glob("*"):
         if env.name not in layout.names():
             env.unlink()
+
+
+def _waits_for_activation(release: Release) -> bool:
+    """Whether another deploy has sent it, and is about to activate it."""
+    return release.activation is None and time.time() - release.path.stat().st_mtime < _RECENT
 
 
 def record_activation(layout: Layout, release: Release, activation: ActivationRecord, *, by: str, kind: str) -> None:

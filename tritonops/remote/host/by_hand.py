@@ -47,7 +47,10 @@ def carry_over(layout: Layout, release: Release, *, prune: bool = False, ignore:
     current, own = layout.current, listed_models(release)
     not_by_hand = own.union(ignore, listed_models(current) if current else ())
     source, target = Repository(layout.models_dir), Repository(release.models_dir)
-    for folder in (target.root / name for name in target.enabled_names() if name not in own):
+    # A model by hand that the current release declares under its name is still the one that this release served.
+    declared = listed_models(current) if current else frozenset[str]()
+    own_by_hand = [] if prune else [name for name in target.enabled_names() if name in declared - own]
+    for folder in (target.root / name for name in target.enabled_names() if name not in own.union(own_by_hand)):
         _remove(folder)
     for folder in (target.disabled / name for name in target.disabled_names() if name not in own):
         _remove(folder)
@@ -57,7 +60,7 @@ def carry_over(layout: Layout, release: Release, *, prune: bool = False, ignore:
         _link(source.root / name, (target.disabled if prune else target.root) / name)
     for name in disabled:
         _link(source.disabled / name, target.disabled / name)
-    return ByHand((), tuple(enabled)) if prune else ByHand(tuple(enabled))
+    return ByHand((), tuple(enabled)) if prune else ByHand((*enabled, *own_by_hand))
 
 
 def _link(model: Path, target: Path) -> None:

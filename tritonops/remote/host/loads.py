@@ -55,13 +55,28 @@ def require_pinned(release: Release, settings: Settings, models_dir: Path, diges
                     raise DeployError(f"{folder / file.path} differs from models.lock of {release.id}")
 
 
-def server_process(layout: Layout, release: Release, settings: Settings) -> str:
-    """Name the process that serves, as prove_release.sh does for the client."""
-    port = settings.triton_url.rpartition(":")[2]
-    program = script("server_process", runtime=release.record.runtime, port=port)
-    command = ["sh", "-c", f'{program}server_process "$runtime" "$port"']
-    done = subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+def server_process(layout: Layout, runtime: str) -> str:
+    """Identify the process that serves this folder's models, as the client does; empty without one."""
+    return _run(layout, 'server_process "$runtime"', runtime=runtime)
+
+
+def log_end(layout: Layout) -> str:
+    """Locate the end of the embedded server's log."""
+    return _run(layout, "log_end")
+
+
+def loads_since(layout: Layout, release: Release) -> frozenset[str]:
+    """Name the models that were loaded since the activation of the current release, by whatever command."""
+    activation = release.activation
+    if activation is None or not activation.loaded_at:
+        return frozenset()
+    words = {"runtime": release.record.runtime, "end": activation.log_end, "at": activation.loaded_at}
+    return frozenset(_run(layout, 'loads_since "$runtime" "$end" "$at"', **words).split())
+
+
+def _run(layout: Layout, call: str, **variables: str) -> str:
+    command = ["sh", "-c", f"{script('server_process', **variables)}{call}"]
+    return subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def unchanged_loads(loads: Mapping[str, RecordedLoad], models_dir: Path) -> dict[str, RecordedLoad]:

@@ -10,8 +10,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from tritonops.dotenv import format_line, parse, read_bytes
+from tritonops.dotenv import Variable, format_line, parse, read_bytes
 from tritonops.files import write_text
+from tritonops.remote.layout.env_rules import refuse_names_of_releases
 from tritonops.remote.layout.inv_wrapper import compose_project
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.server import embedded
@@ -54,7 +55,9 @@ def write_env(layout: Layout, release: Release, values: Mapping[str, str]) -> No
 
 def host_env(layout: Layout) -> dict[str, str]:
     """Read the host's env file, by the rules of Compose. Raises EnvFileError."""
-    return _read(layout, layout.env.name)
+    found = _read(layout, layout.env.name)
+    refuse_names_of_releases(found, where=str(layout.env))
+    return _values(found)
 
 
 def release_env(layout: Layout, release: Release) -> dict[str, str]:
@@ -63,7 +66,7 @@ def release_env(layout: Layout, release: Release) -> dict[str, str]:
     if not layout.env_of(release).exists():
         return newest
     secrets = {name: value for name, value in newest.items() if name in SECRETS}
-    return {**_read(layout, f"envs/{release.id}"), **secrets}
+    return {**_values(_read(layout, f"envs/{release.id}")), **secrets}
 
 
 def task_environment(layout: Layout, release: Release) -> dict[str, str]:
@@ -94,9 +97,10 @@ def reads_its_copy(layout: Layout, release: Release) -> bool:
     return link.is_symlink() and os.path.realpath(link) == os.path.realpath(layout.env_of(release))
 
 
-def _read(layout: Layout, name: str) -> dict[str, str]:
+def _read(layout: Layout, name: str) -> dict[str, Variable]:
     path = layout.root / name
-    if not path.exists():
-        return {}
-    found = parse(read_bytes(path), os.environ.get, where=str(path))
-    return {key: variable.value for key, variable in found.items()}
+    return parse(read_bytes(path), os.environ.get, where=str(path)) if path.exists() else {}
+
+
+def _values(variables: Mapping[str, Variable]) -> dict[str, str]:
+    return {name: variable.value for name, variable in variables.items()}

@@ -17,6 +17,7 @@ from tritonops.errors import TokenRefusedError, TritonOpsError, TritonUnreachabl
 from tritonops.files import read_text_if_present, write_json
 from tritonops.models.disk.repository import Repository
 from tritonops.project import Project
+from tritonops.remote.host.loads import server_process
 from tritonops.remote.host.outage import Outage
 from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
 from tritonops.remote.layout.callbacks import OnStep
@@ -49,7 +50,9 @@ class Runtime:
     def restart_reasons(self) -> tuple[str, ...]:
         """List the reasons to restart it; none if it runs as the release defines it."""
         record = self._record()
-        if record is None or not _answers(record.url or self._url_before(), self._settings.triton_token):
+        if record is None or not server_process(self.layout, record.parts.get("runtime", self._runtime)):
+            return (NOT_RUNNING,)
+        if not _answers(record.url or self._url_before(), self._settings.triton_token):
             return (NOT_RUNNING,)
         return record.reasons(self._definition())
 
@@ -70,10 +73,10 @@ class Runtime:
         return Restart(reasons, outage.seconds) if was_restarted else None
 
     def down(self, *, on_step: OnStep) -> None:
-        """Stop it."""
-        if self._record() and self._is_embedded:
+        """Stop it, if it runs."""
+        if self._is_embedded:
             self._task("server.down")
-        elif self._record():
+        elif self._record() or self._containers():
             compose.down(self._service(), watch=on_step)
         self._forget()
 
@@ -91,11 +94,14 @@ class Runtime:
         return _indented(lines)
 
     def _start(self, *, is_running: bool, on_step: OnStep) -> None:
-        before = self._record()
+        before, current = self._record(), self.layout.current
+        if before and current and current.record.runtime != self._runtime:
+            Runtime(self.layout, current).down(on_step=on_step)  # one runtime has the ports at a time
         self._forget()
         if self._is_embedded:
             done = self._task("server.restart")
-            if not _answers(self._settings.triton_url, self._settings.triton_token):
+            url, token = self._settings.triton_url, self._settings.triton_token
+            if not server_process(self.layout, self._runtime) or not _answers(url, token):
                 raise TritonOpsError(f"Triton did not start\n{_indented(done.stdout.splitlines())}")
             return
         try:
@@ -125,8 +131,12 @@ class Runtime:
         return Outage(new.bind, (old.http_port, new.http_port), names)
 
     @property
+    def _runtime(self) -> str:
+        return self.release.record.runtime
+
+    @property
     def _is_embedded(self) -> bool:
-        return self.release.record.runtime == "embedded"
+        return self._runtime == "embedded"
 
     def _service(self) -> Service:
         return Service.of(Project(self._settings), cpu=self.release.record.config == "cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tritonops.errors import (
     DeployError,
@@ -20,6 +20,7 @@ from tritonops.models.disk.repository import Repository
 from tritonops.remote.host.by_hand import listed_models
 from tritonops.remote.host.loads import (
     digest_files,
+    log_end,
     require_pinned,
     seal,
     server_process,
@@ -134,6 +135,8 @@ def roll_back(
             discard(Repository(layout.models_dir), name)
     else:
         on_step(f"serve {before.id} again")
+        if release and release.record.runtime != before.record.runtime:
+            Runtime(layout, release).down(on_step=on_step)  # it has the ports
         serve_release(layout, before, changed, optional=optional, loads=loads or {}, on_step=on_step)
 
 
@@ -146,6 +149,9 @@ class ServedModels:
     digests: DigestCache
     restart: Restart | None = None
     """The restart of Triton, if there was one."""
+    log_end: str = ""
+    loaded_at: str = ""
+    """The fields of the record with these names."""
 
 
 def serve_release(
@@ -165,7 +171,7 @@ def serve_release(
     mirror(release.models_dir, layout.models_dir)
     restart = Runtime(layout, release).up(on_step=on_step)
     settings = settings_of(layout, release)
-    server = server_process(layout, release, settings)
+    server = _require_server(layout, release)
     known = {} if restart else {name: load for name, load in loads.items() if name not in changed}
     with connect(settings.triton_url, token=settings.triton_token) as client:
         callers = declared_callers(settings.models_toml)
@@ -174,9 +180,19 @@ def serve_release(
         proved = names if restart else known.keys() | (names - listed_models(release))
         update_server(client, disk, () if restart else changed, optional=optional, proved=proved, on_step=on_step)
         served = _read_back(layout, release, client, known, server)
-    if server_process(layout, release, settings) != server:
+    if server_process(layout, release.record.runtime) != server:
         raise DeployError("another process restarted Triton meanwhile, so its loads are unknown")
     return replace(served, restart=restart)
+
+
+def _require_server(layout: Layout, release: Release) -> str:
+    """Identify the server of this folder: what answers on its ports may be another one's."""
+    if server := server_process(layout, release.record.runtime):
+        return server
+    raise DeployError(
+        f"no Triton of {layout.root} runs; what answers on its ports is another one",
+        hint="Choose other ports for one of them: TRITON_EXPOSE_HTTP, _GRPC and _METRICS with inv remote.env",
+    )
 
 
 def _read_back(
@@ -184,14 +200,20 @@ def _read_back(
 ) -> ServedModels:
     """Read back the served versions, and digest the files that the release's own models were loaded from."""
     digests = DigestCache(layout.store_dir / "digests.json")
-    models = ready_versions(client)
+    models, end = ready_versions(client), log_end(layout)
+    loaded_at = _later()
     loads = {}
     for name in sorted({name for name, _ in models} & listed_models(release)):
         folder = layout.models_dir / name
         loaded = known[name].loaded if name in known and known[name].server == server else utc_now()
         config = config_digest(client, name)
         loads[name] = RecordedLoad(digest_files(folder, digests), seal(folder), config, loaded, server)
-    return ServedModels(models, loads, digests)
+    return ServedModels(models, loads, digests, log_end=end, loaded_at=loaded_at)
+
+
+def _later() -> str:
+    """Give the time in a second: Docker may receive the lines of our own loads a little later than they were logged."""
+    return f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def ignore_signals() -> None:

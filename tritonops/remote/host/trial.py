@@ -20,6 +20,7 @@ from tritonops.models.dependents import declared_callers
 from tritonops.models.disk.repository import CONFIG_NAME, Repository
 from tritonops.models.rules.hazards import ensembles_with, steps_on_disk
 from tritonops.project import Project
+from tritonops.remote.host.loads import server_process
 from tritonops.remote.host.mirror import differing
 from tritonops.remote.host.release_env import settings_of
 from tritonops.remote.host.runtime import NOT_RUNNING, Runtime
@@ -78,9 +79,21 @@ def require_startable(layout: Layout, release: Release, *, on_step: OnStep) -> N
         on_step("ask whether the new container can start")
         compose_trial.require_startable(_service(settings, release), watch=on_step)
         return
-    ports = Ports(settings.http_port, settings.grpc_port, settings.metrics_port)
-    running = embedded.find(layout.shared / ".server")
-    require_free(ports, ours=running.ports if running else None)
+    require_free(_ports(settings), ours=_ports_of_running(layout))
+
+
+def _ports_of_running(layout: Layout) -> Ports | None:
+    """The ports of this folder's own server, of either runtime: it ends before the next one starts."""
+    if running := embedded.find(layout.shared / ".server"):
+        return running.ports
+    current = layout.current
+    if current and current.record.runtime == "compose" and server_process(layout, "compose"):
+        return _ports(settings_of(layout, current))
+    return None
+
+
+def _ports(settings: Settings) -> Ports:
+    return Ports(settings.http_port, settings.grpc_port, settings.metrics_port)
 
 
 @contextmanager

@@ -77,6 +77,10 @@ class ActivationRecord:
     """The reasons for a restart of Triton; empty without one."""
     gap: float | None = None
     """Seconds for which a model that was served before was not ready during the restart."""
+    log_end: str = ""
+    """Where the log of the embedded server ended after the last load of this activation; empty in older records."""
+    loaded_at: str = ""
+    """A time after that load and before any other; empty in older records."""
 
     def as_json(self) -> str:
         """Format it as one line."""

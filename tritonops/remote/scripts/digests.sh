@@ -5,7 +5,7 @@
 listed='BEGIN { while ((left = (getline name <"current/listed")) > 0) listed[name] }'
 
 files() {
-    find shared/triton shared/triton-disabled -type f ! -name .exclude "$@" 2>/dev/null |
+    find -H shared/triton shared/triton-disabled -type f ! -name .exclude "$@" 2>/dev/null |
         LC_ALL=C awk -F / "$listed"' left < 0 || $1 in listed' | LC_ALL=C sort | sha256sum | cut -c1-16
 }
 

@@ -4,6 +4,7 @@
 cd -- "$HOME" || exit
 answer home "$PWD"
 cd -- "$root" 2>/dev/null || exit 0
+require_readable env
 answer root "$PWD"
 answer current "$(readlink current)"
 answer release "$(cat current/release.json 2>/dev/null)"
@@ -15,6 +16,10 @@ if [ -n "$pid" ] && awk -v pid="$pid" -v inode=":$(stat -c %i lock)$" \
     '$2 == "FLOCK" && $5 == pid && $6 ~ inode { found = 1 } END { exit !found }' /proc/locks; then answer locked yes; fi
 answer digests "$(digests | tr '\n' ' ')"
 by_hand
+runtime=$(sed -n 's/.*"runtime": "\([a-z]*\)".*/\1/p' current/release.json 2>/dev/null | head -n 1)
+log_end=$(sed -n 's/.*"log_end": "\([0-9:]*\)".*/\1/p' current/outcome.json 2>/dev/null | head -n 1)
+loaded_at=$(sed -n 's/.*"loaded_at": "\([0-9TZ:.-]*\)".*/\1/p' current/outcome.json 2>/dev/null | head -n 1)
+[ -z "$loaded_at" ] || answer loaded_since "$(loads_since "$runtime" "$log_end" "$loaded_at" | tr '\n' ' ')"
 answer env "$(read_env env)"
 answer served_env "$(read_env "envs/$(basename -- "$(readlink current)")")"
 answer started "$(cat shared/runtime 2>/dev/null)"

@@ -6,6 +6,7 @@ umask 077
 cd -- "$HOME"
 mkdir -p -- "$root"
 cd -- "$root"
+require_readable env
 printf %s "$content" | base64 -d >env.new.$$
 if [ "$(cat env 2>/dev/null | sha256sum | cut -d' ' -f1)" != "$before" ]; then
     rm env.new.$$
