@@ -48,7 +48,7 @@ def test_versions_are_chosen_on_the_disk_of_this_machine(triton, inv, monkeypatc
     code, _, err = inv("triton.unload", "shell_versions", "--version", "3", "--yes")
     assert (code, "is the last of shell_versions" in err) == (2, True)
     code, _, err = inv("triton.unload", "shell_versions")
-    assert (code, "Pass --yes" in err) == (2, True)
+    assert (code, "Use --yes to confirm" in err) == (2, True)
     assert served("triton.unload", "shell_versions", "--version", "3", "--all", "--yes") == []
 
 
@@ -157,7 +157,7 @@ def test_prune_wants_yes_where_nobody_can_be_asked(project, triton, inv):
     write_model(triton.models_dir, "shell_undeclared")
     arguments = ("triton.apply", "--include", "shell_undeclared", "--prune")
     code, _, err = inv(*arguments)
-    assert (code, err.startswith("error: Take out of service: shell_undeclared?")) == (2, True)
+    assert (code, err.startswith("error: Unload and disable shell_undeclared?")) == (2, True)
     assert (triton.models_dir / "shell_undeclared").is_dir()
     code, out, _ = inv(*arguments, "--yes")
     assert (code, out.split()[-2:]) == (0, ["shell_undeclared", "disable"])
