@@ -139,7 +139,7 @@ def test_settings_of_python_are_for_other_programs(tmp_path):
     ):
         done = run(PROJECT / "inv", "--help", "models.list", cwd=tmp_path, **env)
         assert_clean(done, 0)
-        assert "Compare the catalogue" in done.stdout or "models.toml" in done.stdout
+        assert "List declared and installed model versions." in done.stdout
         assert done.stderr == ""
 
 

@@ -84,7 +84,7 @@ def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, 
         if name not in catalog.names:
             return ConfigResult(name, "failed", error=f"it was removed from {catalog.path.name} meanwhile")
         if not source.exists():
-            return ConfigResult(name, "failed", error=f"current is no {source}")
+            return ConfigResult(name, "failed", error=f"there is no {source}")
         text = read_text(source)
         labels = label_files(parse_config(text, where=str(source)), source.parent)
         diff = "\n".join(_copy_label_file(repository, name, file, overwrite=overwrite) for file in labels).strip("\n")

@@ -247,13 +247,13 @@ def test_two_entries_for_one_version_are_refused_and_both_are_named(error):
 
 
 WRONG_SHAPES = {
-    "a table instead of an array": ("\n[models.clip]\ntriton_version = 1\n", "line 2: models.clip: want an array"),
-    "a string instead of an array": ('[models]\nx = 1\nclip = ""\n', "line 2: models.x: want an array"),
-    "numbers in the array": ("[models]\nclip = [1]\n", "line 2: models.clip: want an array"),
+    "a table instead of an array": ("\n[models.clip]\ntriton_version = 1\n", "line 2: models.clip: expected an array"),
+    "a string instead of an array": ('[models]\nx = 1\nclip = ""\n', "line 2: models.x: expected an array"),
+    "numbers in the array": ("[models]\nclip = [1]\n", "line 2: models.clip: expected an array"),
     "another table at the top": ("[models]\n[[model.clip]]\n", "line 2: unknown key 'model'"),
     "a key at the top": ('models.a = []\nversion = "1"\n', "line 2: unknown key 'version'"),
-    "models is no table": ("models = 3\n", "line 1: models: want entries"),
-    "models is an array": ("[[models]]\n", "line 1: models: want entries"),
+    "models is no table": ("models = 3\n", "line 1: models: expected entries"),
+    "models is an array": ("[[models]]\n", "line 1: models: expected entries"),
     "a nested table": (ENTRY + "[models.clip.extra]\n", "line 1: models.clip[0]: extra: is not a key"),
 }
 
