@@ -15,7 +15,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 PAGE = PROJECT / "docs" / "performance.md"
 LOAD = os.getloadavg()[0]
-"""What else ran: above the number of cores, times say little, and ratios favour whoever needs less processor."""
+"""What else ran: above the number of cores, times say little, and ratios favour the one that needs less processor."""
 # As ./inv runs it, once it has seen to .venv.
 INV = (sys.executable, "-P", str(PROJECT / "tasks/shared/program.py"), "--write-pyc", "--search-root", str(PROJECT))
 sys.path.insert(0, str(PROJECT))  # so that a benchmark may import the library

@@ -1,4 +1,4 @@
-"""Interrupt `compose.restart` at ten moments with each of three signals, a request under way, and see what serves.
+"""Interrupt `compose.restart` at ten moments with each of three signals, a request in flight, and see what serves.
 
     .venv/bin/python -m benchmarks.compose_interruptions
 

@@ -257,7 +257,7 @@ def touch_memory(size: int) -> None:
     """Have so many bytes of memory, and half as many again, free and at hand, for the page cache to take.
 
     A virtual machine may have given idle memory back to its host. To fetch a page of it again takes longer than to
-    download one, and would be counted as the time and the CPU of whoever came first.
+    download one, and would be counted as the time and the CPU of the one that came first.
     """
     # In a process of its own: what it takes would count as the peak of those that are started from here.
     subprocess.run([sys.executable, "-c", TOUCH, str(size * 3 // 2)], check=True)
@@ -275,12 +275,12 @@ def _run(command: Sequence[str], folder: Path, hub: HubProcess, runs: Runs) -> N
     started = time.perf_counter()
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr
-    said = process.stderr.read().decode()
+    errors = process.stderr.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     runs.seconds.append(time.perf_counter() - started)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{command[:3]} ended with {process.returncode}:\n{said[-2000:]}")
+        raise SystemExit(f"{command[:3]} ended with {process.returncode}:\n{errors[-2000:]}")
     runs.cpu.append(usage.ru_utime + usage.ru_stime)
     runs.memory.append(usage.ru_maxrss / 1024)
 
@@ -303,7 +303,7 @@ def table(name: str, scenario: Scenario, figures: Mapping[str, Runs]) -> str:
     lines.append("")
     for limit in scenario.limits:
         ratio_of = us.median(limit.of) / figures[limit.other].median(limit.of)
-        verdict = "holds" if ratio_of <= limit.ratio else "MISSED"
+        verdict = "met" if ratio_of <= limit.ratio else "MISSED"
         what = "wall time" if limit.of == "seconds" else "CPU time"
         lines.append(f"- {what} at most {limit.ratio} × {limit.other}: {ratio_of:.2f}, {verdict}")
     return "\n".join([*lines, ""])

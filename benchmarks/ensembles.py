@@ -33,8 +33,8 @@ def main() -> None:
         finally:
             embedded.kill(server)
     for result in results:
-        said = result.problem or ("done" if result.code == 0 else f"exit {result.code}: {_error(result.output)}")
-        print(f"{result.operation:<17} {result.situation:<26} {said}")
+        text = result.problem or ("done" if result.code == 0 else f"exit {result.code}: {_error(result.output)}")
+        print(f"{result.operation:<17} {result.situation:<26} {text}")
     if wrong := [result for result in results if result.problem]:
         raise SystemExit(f"{len(wrong)} of {len(results)} cells are not as they should be")
 

@@ -80,9 +80,9 @@ def _require_whole(folder: Path, sha256: str, *, hashing: bool) -> bool:
     if not model.exists():
         return False
     if [path.name for path in model.iterdir()] != ["1"] or (model / "1" / "model.onnx").stat().st_size != SIZE:
-        raise SystemExit("triton/ holds a partial version")
+        raise SystemExit("triton/ has a partial version")
     if hashing and _sha256(model / "1" / "model.onnx") != sha256:
-        raise SystemExit("triton/ holds wrong bytes")
+        raise SystemExit("triton/ has wrong bytes")
     return True
 
 

@@ -3,7 +3,7 @@
     ./inv bench life --arg STEPS --arg SEED     300 steps and seed 16, where none are given
 
 Prints a line a step, and fails where an answer was wrong, a request failed outside of an announced restart, a server
-was restarted twice in a step, or a command said something else than what is served.
+was restarted twice in a step, or a command reported something else than what is served.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def pytest_terminal_summary(terminalreporter):
         for outcome in ("passed", "failed", "error", "skipped")
     }
     if any(counts.values()):
-        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-        terminalreporter.write_line(f"tests with Docker: {said}")
+        output = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        terminalreporter.write_line(f"tests with Docker: {output}")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Small ONNX models whose answers can be told apart, and the repositories that hold them."""
+"""Small ONNX models whose answers can be told apart, and the repositories that contain them."""
 
 from __future__ import annotations
 

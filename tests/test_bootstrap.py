@@ -59,7 +59,7 @@ def run(*command, cwd, **env):
 
 
 def commands(folder: Path, *names: str) -> str:
-    """A PATH that holds only these commands."""
+    """A PATH with only these commands."""
     folder.mkdir()
     for name in names:
         if found := shutil.which(name, path="/usr/bin:/bin"):
@@ -101,9 +101,9 @@ def test_the_tasks_exit_code_is_its_exit_code(clone):
 
 
 def test_a_command_line_that_cannot_be_read_is_wrong_input(clone):
-    for arguments, said in ((["nothing"], "No idea what 'nothing' is"), (["where", "--wrod=x"], "'--wrod'")):
+    for arguments, output in ((["nothing"], "No idea what 'nothing' is"), (["where", "--wrod=x"], "'--wrod'")):
         done = run("./inv", *arguments, cwd=clone)
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert (done.returncode, output in done.stderr) == (2, True), done.stderr
         assert "hint: `inv --list`" in done.stderr
 
 

@@ -75,7 +75,7 @@ def test_compose_reads_random_files_as_we_do(compose):
     ("text", "message"),
     [
         ("A=1\nTRITON_TOKEN='s3cret\nB=2\n", "x.env:2: TRITON_TOKEN: the quote ' is not closed"),
-        ("\n\n# c\nTRITON_TOKEN=${s3cret\n", "x.env:4: TRITON_TOKEN: ${ wants a name"),
+        ("\n\n# c\nTRITON_TOKEN=${s3cret\n", "x.env:4: TRITON_TOKEN: ${ needs a name"),
         ("A='1\n2'\nTRITON TOKEN=s3cret\n", "x.env:3: TRITON TOKEN: a space in a name"),
         ("TRITON@TOKEN=s3cret\n", "x.env:1: TRITON@TOKEN: '@' in a name"),
         ("hf_s3cret/=\n", "x.env:1: '/' in a name"),

@@ -231,9 +231,9 @@ def test_with_neither_flock_nor_links_the_error_names_the_file_and_the_setting(t
             print(exc, exc.hint)
     """
     env = failing(tmp_path, flock=errno.ENOLCK, symlink=errno.EPERM)
-    said = output_of(python(script, tmp_path / "lock", env=env))
-    assert said.startswith(f"cannot lock {tmp_path}/lock: No locks available")
-    assert "TRITON_MODELS_DIR" in said
+    output = output_of(python(script, tmp_path / "lock", env=env))
+    assert output.startswith(f"cannot lock {tmp_path}/lock: No locks available")
+    assert "TRITON_MODELS_DIR" in output
 
 
 def test_the_owner_and_its_work_are_named_to_those_who_wait(tmp_path):

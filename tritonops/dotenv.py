@@ -226,7 +226,7 @@ class _Parser:
             return self._plain(braced), found.end() + 1
         end = _closing_brace(text, found.end()) if operator else None
         if end is None:
-            raise self._error("${ wants a name, at most one of - + ? :- :+ :? behind it, and } on the same line")
+            raise self._error("${ needs a name, at most one of - + ? :- :+ :? behind it, and } on the same line")
         return self._operated(braced, operator, text[found.end() : end], depth), end + 1
 
     def _plain(self, name: str) -> str:

@@ -130,10 +130,10 @@ class PackagesUnavailableError(TritonOpsError):
 class PortTakenError(TritonOpsError):
     """Something else listens on a port that the embedded Triton should have."""
 
-    def __init__(self, protocol: str, port: int, *, holder: str | None) -> None:
+    def __init__(self, protocol: str, port: int, *, process: str | None) -> None:
         self.protocol, self.port = protocol, port
         super().__init__(
-            f"port {port} ({protocol}) is taken" + (f" by {holder}" if holder else ""),
+            f"port {port} ({protocol}) is taken" + (f" by {process}" if process else ""),
             hint=f"Set TRITON_EXPOSE_{protocol.upper()} to another port, here or in .env.",
         )
 
@@ -462,7 +462,7 @@ class ServerDiedError(TritonError):
 
 
 class NotAsOnDiskError(TritonError):
-    """A load that Triton calls done, after which it serves something else than the disk holds."""
+    """A load that Triton calls done, after which it serves something else than is on disk."""
 
 
 class TritonTimeoutError(TritonError):

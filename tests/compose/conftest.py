@@ -67,6 +67,4 @@ def _missing() -> str | None:
     except TritonOpsError as exc:
         return str(exc)
     is_current = (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == ImageSource.of(PROJECT).digest()
-    return (
-        None if is_current else f"the image {CPU_IMAGE} is not of these files: `./inv compose.build-cpu` makes it anew"
-    )
+    return None if is_current else f"the image {CPU_IMAGE} is not of these files: `./inv compose.build-cpu` rebuilds it"

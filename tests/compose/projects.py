@@ -71,7 +71,7 @@ class ComposeProject:
         model_timeout: float | None = None,
         **changed: str,
     ) -> ServingResult:
-        """Bring it up, from the library."""
+        """Start it, from the library."""
         self.lines.clear()
         chosen = self.service(*files, base=base, **changed)
         return service.up(chosen, watch=self.lines.append, timeout=300, model_timeout=model_timeout, recreate=recreate)

@@ -1,4 +1,4 @@
-"""A docker program on PATH that prints what a test gives it, for states that no engine can be brought into quickly."""
+"""A docker program on PATH that prints what a test gives it, for states that no engine can reach quickly."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from tritonops.errors import ImagePullError, InputError
 SOURCE = ImageSource.of(PROJECT)
 
 
-def build(base, *, said=print):
+def build(base, *, message=print):
     build_cpu.build(
-        Docker(PROJECT), SOURCE, uv="uv-is-not-asked", watch=said, tag="localhost/not-built", base_image=base
+        Docker(PROJECT), SOURCE, uv="uv-is-not-asked", watch=message, tag="localhost/not-built", base_image=base
     )
 
 

@@ -28,9 +28,9 @@ def triton(request, config):
 
 @pytest.mark.parametrize("file", FILES)
 def test_each_file_is_clean(file):
-    said: list[str] = []
-    Docker(PROJECT).watch(["docker", "compose", "--file", file, "config", "--quiet"], said.append)
-    assert said == []
+    message: list[str] = []
+    Docker(PROJECT).watch(["docker", "compose", "--file", file, "config", "--quiet"], message.append)
+    assert message == []
 
 
 def test_ports_are_published_on_the_loopback_interface_unless_told_otherwise(triton):

@@ -108,7 +108,7 @@ def busy(tmp_path_factory):
 
 
 def interrupt(project, number, wait_for, **changed):
-    """Restart with a request under way, and send a signal once the restart has written a line."""
+    """Restart with a request in flight, and send a signal once the restart has written a line."""
     answers: list[list[float]] = []
     request = threading.Thread(target=lambda: answers.append(infer(project, "slow")))
     request.start()

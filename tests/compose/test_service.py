@@ -300,7 +300,7 @@ def test_a_compose_file_list_wins_over_the_default_file_but_not_over_cpu(environ
     assert Service.of(project, cpu=True).compose.files == (PROJECT / "ml.yml",)
 
 
-# From here on the container is made anew, which takes seconds: few tests, in this order.
+# From here on the container is recreated, which takes seconds: few tests, in this order.
 
 
 def test_a_restart_keeps_what_was_loaded_and_takes_the_settings_of_now(up, choose, client):

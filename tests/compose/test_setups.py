@@ -137,11 +137,11 @@ def test_an_init_service_that_fails_is_named_with_its_log_and_what_serves_goes_o
             "shop/more.yml": f"services:\n  fetch:\n{failing}  triton:\n{depends}",
         }
     )
-    said: list[str] = []
+    output: list[str] = []
     with pytest.raises(ServiceError, match=r"fetch ended with exit code 3\. (?s:.*)no models there"):
-        compose.up(shop.service({}), watch=said.append, timeout=120)
-    assert said[-1].startswith("serving now:")
-    assert "first" in said[-1]
+        compose.up(shop.service({}), watch=output.append, timeout=120)
+    assert output[-1].startswith("serving now:")
+    assert "first" in output[-1]
 
 
 def test_a_service_that_triton_depends_on_is_started_and_a_running_one_is_left_alone(shop):
@@ -214,10 +214,10 @@ def test_a_service_that_has_to_be_healthy_and_is_not_is_named_before_triton_star
         "shop/more.yml": f"services:\n  needed:\n{needed}  triton:\n{depends}",
     }
     shop.write(files)
-    said: list[str] = []
+    output: list[str] = []
     with pytest.raises(ServiceError, match=problem):
-        compose.up(shop.service({}), watch=said.append, timeout=120)
-    assert said[-1] == "serving now: nothing"
+        compose.up(shop.service({}), watch=output.append, timeout=120)
+    assert output[-1] == "serving now: nothing"
 
 
 def test_extends_without_the_secrets_is_refused_with_their_name(shop):

@@ -12,7 +12,7 @@ Kind = Literal["status", "drop", "stall", "slow", "flip", "ignore-range", "etag"
 
 @dataclass
 class Fault:
-    """Something that happens to the next `times` answers to requests whose path holds `where`."""
+    """Something that happens to the next `times` answers to requests whose path contains `where`."""
 
     kind: Kind
     where: str = "/cdn/"

@@ -119,7 +119,7 @@ class Hub:
         self.body_bytes, self.signed_url_uses, self.link = 0, None, Link()
 
     def requests(self, where: str, *, method: str = "GET") -> list[Seen]:
-        """List the requests seen whose path holds `where`."""
+        """List the requests seen whose path contains `where`."""
         return [seen for seen in list(self.seen) if where in seen.path and seen.method == method]
 
     def count(self, sent: int) -> None:
@@ -237,8 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif what == "tree":
             self._send_tree([file for file in files if file.path.startswith(f"{below}/") or not below], query)
         else:
-            wanted = parse_qs(self._body.decode())["paths"]
-            self._send_json([file.tree_entry() for file in files if file.path in wanted])
+            requested = parse_qs(self._body.decode())["paths"]
+            self._send_json([file.tree_entry() for file in files if file.path in requested])
 
     def _send_tree(self, files: list[HubFile], query: Mapping[str, list[str]]) -> None:
         start = int(query.get("cursor", ["0"])[0])

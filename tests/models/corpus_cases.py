@@ -177,9 +177,9 @@ def table() -> str:
     for case in cases():
         codes = ", ".join(f"`{code}`" for code in sorted(case.codes)) or "nothing"
         verdict = "serves" if not case.codes else "serves otherwise" if case.is_served else "refuses"
-        said = case.data.get("says", case.data.get("serves", ""))
+        message = case.data.get("says", case.data.get("serves", ""))
         judge = f" NVIDIA: {case.data['nvidia']}" if "nvidia" in case.data else ""
-        lines.append(f"| {case.topic}: {case.name} | {codes} | {verdict} | {_escaped(said + judge)} |")
+        lines.append(f"| {case.topic}: {case.name} | {codes} | {verdict} | {_escaped(message + judge)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -71,9 +71,9 @@ def test_what_models_toml_does_not_have_comes_last_and_without_a_source(rows, tm
 def test_the_config_is_named_by_the_source_that_it_comes_from(rows, tmp_path):
     for variant in ("cpu", "gpu"):
         write(tmp_path / "triton-config" / "clip" / f"{variant}.pbtxt", f"# {variant}\n")
-    wanted = set_version_policy("# cpu\n", VersionPolicy.parse("1,2"), note="the versions in models.toml")
+    expected = set_version_policy("# cpu\n", VersionPolicy.parse("1,2"), note="the versions in models.toml")
     served = set_version_policy("# gpu\n", VersionPolicy.parse("1"))
-    for text, named in ((wanted, "cpu"), (served, "gpu"), ("# mine\n", "other"), ("# cpu\n", "other")):
+    for text, named in ((expected, "cpu"), (served, "gpu"), ("# mine\n", "other"), ("# cpu\n", "other")):
         write(tmp_path / "triton" / "clip" / "config.pbtxt", text)
         assert {row.config for row in rows()} == {named}
 

@@ -38,10 +38,10 @@ def command(project):
 def test_a_hub_that_refuses_is_named_without_the_password(hub, project, command):
     write(project, one_file("a", "team/nothing"))
     endpoint = hub.endpoint.replace("://", "://alice:'hunter2'%40%2F@")
-    code, said = command("models.download", HF_ENDPOINT=endpoint)
+    code, output = command("models.download", HF_ENDPOINT=endpoint)
     assert code == 1
-    assert f"http://***@{hub.endpoint.rpartition('/')[2]}/api/models/team/nothing" in said
-    assert not [secret for secret in SECRETS if secret in said]
+    assert f"http://***@{hub.endpoint.rpartition('/')[2]}/api/models/team/nothing" in output
+    assert not [secret for secret in SECRETS if secret in output]
 
 
 def test_a_hub_that_wants_a_password_gets_it(hub, project):
@@ -62,9 +62,9 @@ def test_servers_and_proxies_that_cannot_be_reached_are_named_without_secrets(pr
     ]
     write(project, *entries)
     proxies = {"http_proxy": "http://alice:hunter2@127.0.0.1:1", "https_proxy": "alice:hunter2@127.0.0.1:2"}
-    code, said = command("models.download", "--json", **proxies, no_proxy="127.0.0.1")
+    code, output = command("models.download", "--json", **proxies, no_proxy="127.0.0.1")
     assert code == 1
-    assert not [secret for secret in SECRETS if secret in said]
+    assert not [secret for secret in SECRETS if secret in output]
 
 
 def test_neither_list_nor_lock_shows_a_signature(project, command):
@@ -129,9 +129,9 @@ def test_a_mirror_may_have_a_port_a_path_and_a_password(tmp_path, endpoint):
         "://alice:hunter2@127.0.0.1",
     ],
 )
-def test_a_proxy_that_is_none_is_named_by_its_variable_only(project, monkeypatch, proxy):
+def test_a_proxy_that_is_none_is_named_by_its_variable_only(project, process_environ, proxy):
     write_url(project, "http://host.invalid/x")
-    monkeypatch.setenv("http_proxy", proxy)
+    process_environ["http_proxy"] = proxy
     (failure,) = download(Project(project)).failed
     assert "http_proxy" in failure.error
     assert not [secret for secret in SECRETS if secret in failure.error]

@@ -1,5 +1,5 @@
 """The life of two hosts, at random: people deploy, edit, roll back, cut lines, kill processes and change what is on the
-hosts, while clients ask all the time. After each step the answer is the recorded one, or the command said why not.
+hosts, while clients ask all the time. After each step the answer is the recorded one, or the command reported why not.
 """
 
 from __future__ import annotations
@@ -125,10 +125,10 @@ class Step:
     complaints: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        said = "; ".join([*self.results, *(f"COMPLAINT: {complaint}" for complaint in self.complaints)])
+        message = "; ".join([*self.results, *(f"COMPLAINT: {complaint}" for complaint in self.complaints)])
         return (
             f"{self.number:3} {self.kind:<22} {self.requests:4} asked, {self.failed:3} failed, "
-            f"{self.restarts} restarts: {said}"
+            f"{self.restarts} restarts: {message}"
         )
 
 
@@ -158,8 +158,8 @@ class Life:
         clone.commit("alpha")
         self.people.append(Person("ben", clone.copy(clone.folder.with_name("second"))))
         with ada.start("remote.deploy", "--host", ",".join(HOSTS)) as process:
-            _, said = process.communicate()
-        assert process.returncode == 0, said
+            _, message = process.communicate()
+        assert process.returncode == 0, message
         for name in HOSTS:
             self._note_releases(name)
             self._new_runs(name)
@@ -446,10 +446,10 @@ class Life:
         return rows
 
     def _ended(self, step: Step, process: subprocess.Popen[str], hosts: Sequence[str]) -> list[dict[str, Any]]:
-        """Take what a command said, and hold it against its exit code."""
-        out, said = process.communicate()
-        if "Traceback" in said:
-            step.complaints.append(f"a traceback: {said[-500:]}")
+        """Compare the output of a command with its exit code."""
+        out, message = process.communicate()
+        if "Traceback" in message:
+            step.complaints.append(f"a traceback: {message[-500:]}")
         rows: list[dict[str, Any]] = json.loads(out) if out.strip() else []
         step.results += [f"{row['host']} {row['result']}" for row in rows] or [f"exit {process.returncode}"]
         failed = [row for row in rows if row["error"]] or not rows

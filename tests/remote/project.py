@@ -215,7 +215,7 @@ class Site:
 
     @contextmanager
     def inferring(self, model: str, name: str = "gpu-01") -> Iterator[Observed]:
-        """Let a client ask a model what it makes of 1, without a pause, as long as the block takes."""
+        """Let a client ask a model what it makes of 1, continuously, as long as the block takes."""
         observed, stop = Observed(), threading.Event()
         port = self.servers[name].grpc
         client = threading.Thread(target=_infer, args=(f"127.0.0.1:{port}", model, observed, stop))

@@ -38,9 +38,9 @@ class Debian:
         deb = self.archive / f"{name}.deb"
         subprocess.run(["dpkg-deb", "--build", str(tree), str(deb)], check=True, capture_output=True)
         data = deb.read_bytes()
-        facts = f"Filename: ./{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
+        fields = f"Filename: ./{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
         with (self.archive / "Packages").open("a") as packages:
-            packages.write(f"{control}{facts}\n")
+            packages.write(f"{control}{fields}\n")
         return Path(path)
 
 

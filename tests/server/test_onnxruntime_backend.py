@@ -1,4 +1,4 @@
-"""What the backend serves, and what it refuses: one Triton over a repository that holds a model for each case."""
+"""What the backend serves, and what it refuses: one Triton over a repository with a model for each case."""
 
 import concurrent.futures
 import contextlib
@@ -278,10 +278,12 @@ def threads_of(server, model):
     """How many threads the one instance of this model has: a process that the server started."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            facts = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+            fields = dict(
+                line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
+            )
             command = (folder / "cmdline").read_text()
-            if int(facts["PPid"]) == server.process.pid and f"/{model}/1/model.onnx\0" in command:
-                return int(facts["Threads"])
+            if int(fields["PPid"]) == server.process.pid and f"/{model}/1/model.onnx\0" in command:
+                return int(fields["Threads"])
     raise AssertionError(f"no process serves {model}")
 
 

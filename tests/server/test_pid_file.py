@@ -118,10 +118,10 @@ def test_a_start_replaces_an_odd_file(tmp_path, start_triton, content):
 def test_a_start_that_cannot_write_the_file_names_it_and_leaves_no_server(tmp_path, embedded_runtime):
     (tmp_path / "triton").mkdir()
     (tmp_path / ".server/triton.pid").mkdir(parents=True)
-    code, said = run(tmp_path, "server.up")
+    code, output = run(tmp_path, "server.up")
     assert code == 1
-    assert f"cannot write to {tmp_path}/.server/triton.pid: Is a directory" in said
-    assert "Triton is stopped" not in said
+    assert f"cannot write to {tmp_path}/.server/triton.pid: Is a directory" in output
+    assert "Triton is stopped" not in output
     shm = shared_memory(tmp_path / ".server")
     assert shm == []
 

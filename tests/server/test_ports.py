@@ -1,4 +1,4 @@
-"""Which ports are given to a server, and who holds one that is taken."""
+"""Which ports are given to a server, and who listens on one that is taken."""
 
 import socket
 from dataclasses import astuple

@@ -96,7 +96,7 @@ def test_answered_requests_leave_no_memory_behind(client, server):
     before = memory(server)
     for _ in range(100):
         echo(client, "transposed", arrays)
-    assert memory(server) - before < 20_000, "each request holds a megabyte"
+    assert memory(server) - before < 20_000, "each request has a megabyte"
 
 
 def test_nothing_is_written_to_the_log_for_a_request(client, server):

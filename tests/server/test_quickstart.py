@@ -28,7 +28,7 @@ def environ():
 
 @pytest.fixture
 def settings(tmp_path, environ):
-    """The settings of a project that holds no more than the example."""
+    """The settings of a project with no more than the example."""
     shutil.copytree(PROJECT / "examples", tmp_path / "a clone" / "examples")
     settings = load_settings(tmp_path / "a clone", environ=environ)
     yield settings

@@ -40,7 +40,7 @@ def run(capfd):
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (TritonOpsError("it broke", hint="mend it"), 1, "error: it broke\nhint: mend it\n"),
+        (TritonOpsError("it broke", hint="fix it"), 1, "error: it broke\nhint: fix it\n"),
         (InputError("wrong"), 2, "error: wrong\n"),
         (UnreachableError("gone"), 3, "error: gone\n"),
         (DifferenceError("two differ"), 4, "different: two differ\n"),
@@ -99,11 +99,11 @@ def test_a_reader_of_the_list_of_tasks_that_goes_away_ends_it_quietly():
 
 
 @pytest.mark.parametrize(
-    ("while_loading", "in_the_task", "code", "said"),
+    ("while_loading", "in_the_task", "code", "output"),
     [(INTERRUPT, "pass", -signal.SIGINT, ""), ("pass", INTERRUPT, task.INTERRUPTED, "interrupted\n")],
     ids=["while the tasks load", "in a task"],
 )
-def test_ctrl_c_ends_without_a_traceback(tmp_path, while_loading, in_the_task, code, said):
+def test_ctrl_c_ends_without_a_traceback(tmp_path, while_loading, in_the_task, code, output):
     (tmp_path / "tasks.py").write_text(
         f"import os, signal, sys; sys.path.insert(0, {str(PROJECT)!r})\n"
         f"__path__ = [{str(PROJECT / 'tasks')!r}]\n"
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path, while_loading, in_the_task, c
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (code, said)
+    assert (done.returncode, done.stderr) == (code, output)
 
 
 @pytest.mark.parametrize("task", ["models.add", "models.remove", "triton.load", "models.list"])

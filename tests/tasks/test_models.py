@@ -155,7 +155,7 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (["models.add", "new"], "repo_id: is missing"),
         (["models.add", "new", "--repo-id", "a/b"], "model_path: is missing"),
@@ -171,11 +171,11 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
         ),
     ],
 )
-def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments, said):
+def test_wrong_input_is_one_message_and_changes_nothing(inv, project, arguments, output):
     before = (project / "models.toml").read_text()
     code, out, err = inv(*arguments)
     assert (code, out) == (2, "")
-    assert said in err
+    assert output in err
     assert (project / "models.toml").read_text() == before
 
 

@@ -139,7 +139,7 @@ class _Cell:
             self._require(*self.inv("models.disable", self.step, "--yes"))
 
     def operate(self) -> tuple[int, str]:
-        """Run the command, after the change of the disk or of models.toml that it is to bring into service."""
+        """Run the command, after the change of the disk or of models.toml that it is to serve."""
         step, other = self.step, "1" if self.situation not in PINNED else "2"
         gone = "2" if other == "1" else "1"
         if self.situation == "signature change":
@@ -202,7 +202,7 @@ class _Cell:
         (folder / "gpu.pbtxt").write_text(text)
 
     def _change_signature(self) -> None:
-        """Give the step four values for three: on disk, or in models.toml where apply is to bring it there."""
+        """Give the step four values for three: on disk, or in models.toml where apply is to install it."""
         wider = {version: affine(1, version, width=4) for version in (1, 2)}
         if self.operation == "apply":
             self._declare(wider, "-wider")

@@ -42,7 +42,7 @@ def plan(project, **options):
     return make_plan(Project(project.settings), project.client, **options)
 
 
-def brought(project, **options):
+def applied(project, **options):
     """Apply, and give what was done and what failed."""
     result = apply(Project(project.settings), project.client, plan(project, **options))
     return {done.model: done.actions for done in result.done}, {failed.model: failed.error for failed in result.failed}
@@ -66,43 +66,43 @@ def test_from_an_empty_disk_to_served_and_then_nothing_to_do(project):
     }
     with pytest.raises(DifferenceError, match="2 of 2 models: fresh_a, fresh_b"):
         raise_if_different(plan(project))
-    done, failed = brought(project)
+    done, failed = applied(project)
     assert done == {"fresh_a": ("download", "config", "load"), "fresh_b": ("download", "config", "load")}
     assert failed == {}
     assert (project.answer("fresh_a"), project.answer("fresh_b")) == (10, 20)
 
     raise_if_different(plan(project))
     assert rows(project)["fresh_a", 1] == ("installed", "READY", ("unchanged",), None)
-    assert brought(project) == ({}, {})
+    assert applied(project) == ({}, {})
 
 
 def test_other_bytes_under_the_same_version_are_fetched_and_served(project):
     project.declare("same_version", 10)
-    brought(project)
+    applied(project)
     project.declare("same_version", 11)
     reason = "its entry in models.toml changed since models.lock was written"
     assert rows(project)["same_version", 1] == ("other bytes", "READY", ("download", "load"), reason)
-    assert brought(project) == ({"same_version": ("download", "load")}, {})
+    assert applied(project) == ({"same_version": ("download", "load")}, {})
     assert project.answer("same_version") == 11
     project.declare("same_version", 10)
-    assert brought(project) == ({"same_version": ("download", "load")}, {})
-    assert project.answer("same_version") == 10, "an older file, put back"
+    assert applied(project) == ({"same_version": ("download", "load")}, {})
+    assert project.answer("same_version") == 10, "an older file, restored"
 
 
 def test_files_that_somebody_else_changed_are_put_right(project):
     project.declare("tampered", 10)
-    brought(project)
+    applied(project)
     place = project.settings.models_dir / "tampered/1/model.onnx"
     place.unlink()
     onnx.save_model(affine(1, 99), place)
     assert rows(project)["tampered", 1][:3] == ("other bytes", "READY", ("download", "load"))
-    brought(project)
+    applied(project)
     assert project.answer("tampered") == 10
 
 
 def test_the_config_of_another_clients_load_is_a_difference_and_replaced(project):
     project.declare("overridden", 1)
-    brought(project)
+    applied(project)
     load_with_another_config(
         project.client,
         "overridden",
@@ -113,25 +113,25 @@ def test_the_config_of_another_clients_load_is_a_difference_and_replaced(project
     (planned,) = plan(project).models
     batching = "{ preferred_batch_size: [8] max_queue_delay_microseconds: 500 }"
     assert planned.diff == f"--- served\n+++ as it was loaded\n-dynamic_batching: {batching}"
-    assert brought(project) == ({"overridden": ("load",)}, {})
+    assert applied(project) == ({"overridden": ("load",)}, {})
     raise_if_different(plan(project))
 
 
 def test_a_change_of_the_source_config_is_shown_as_a_diff_and_applied(project):
     project.declare("reconfigured", 1)
-    brought(project)
+    applied(project)
     project.write_source_config("reconfigured", 'parameters { key: "threads" value { string_value: "2" } }')
     (model,) = plan(project).models
     assert '+parameters { key: "threads" value { string_value: "2" } }' in model.diff
     assert [row.actions for row in model.rows] == [("config",), ("load",)]
-    assert brought(project) == ({"reconfigured": ("config", "load")}, {})
+    assert applied(project) == ({"reconfigured": ("config", "load")}, {})
     assert project.client.config("reconfigured").parameters["threads"].string_value == "2"
-    assert brought(project) == ({}, {})
+    assert applied(project) == ({}, {})
 
 
 def test_a_comment_more_is_no_reason_to_load(project):
     project.declare("commented", 1)
-    brought(project)
+    applied(project)
     config = project.settings.models_dir / "commented/config.pbtxt"
     for text in (config, project.settings.config_dir / "commented/gpu.pbtxt"):
         text.write_text(text.read_text() + "# reviewed\n")
@@ -141,20 +141,20 @@ def test_a_comment_more_is_no_reason_to_load(project):
 def test_a_field_that_was_taken_out_of_the_config_is_noticed(project):
     """The served config says more than the disk's, as it always does; only the note tells this from a completion."""
     project.declare("less", 1, extra='parameters { key: "threads" value { string_value: "2" } }')
-    brought(project)
+    applied(project)
     project.write_source_config("less")
     Repository(project.settings.models_dir).write_config(
         "less", (project.settings.config_dir / "less/gpu.pbtxt").read_text()
     )
     (model,) = plan(project).models
     assert '-parameters { key: "threads" value { string_value: "2" } }' in model.diff
-    brought(project)
+    applied(project)
     assert "threads" not in project.client.config("less").parameters
 
 
 def test_a_server_that_serves_another_config_than_the_disk_is_put_right(project):
     project.declare("overridden", 1)
-    brought(project)
+    applied(project)
     tensor = {"data_type": "TYPE_FP32", "dims": [3]}
     override = {"backend": "onnxruntime", "max_batch_size": 2, "input": [{"name": "x", **tensor}]}
     override["output"] = [{"name": "y", **tensor}]
@@ -163,13 +163,13 @@ def test_a_server_that_serves_another_config_than_the_disk_is_put_right(project)
     assert project.client.config("overridden").max_batch_size == 2
     (model,) = plan(project).models
     assert "-max_batch_size: 2\n+max_batch_size: 8" in model.diff
-    assert brought(project) == ({"overridden": ("load",)}, {})
+    assert applied(project) == ({"overridden": ("load",)}, {})
     assert project.client.config("overridden").max_batch_size == 8
 
 
 def test_every_declared_version_is_served_and_a_policy_set_by_hand_is_kept_and_shown(project):
     project.declare("several", 1, 2, 3)
-    brought(project)
+    applied(project)
     assert project.served() == {"several": [1, 2, 3]}
     serve(
         project.client,
@@ -180,7 +180,7 @@ def test_every_declared_version_is_served_and_a_policy_set_by_hand_is_kept_and_s
     planned = rows(project)
     assert planned["several", 1][2:] == (("unchanged",), "version_policy: 2,3, set with triton.serve")
     assert planned["several", 3][1:] == ("READY", ("unchanged",), "version_policy: 2,3, set with triton.serve")
-    assert brought(project) == ({}, {})
+    assert applied(project) == ({}, {})
     assert project.served() == {"several": [2, 3]}
 
 
@@ -191,7 +191,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_brought_up(project):
     project.declare("refused", 1, extra=REFUSED)
     (project.settings.project / "sources/gone-1.onnx").unlink()
     assert rows(project)["no_config", None][2] == ("blocked",)
-    done, failed = brought(project)
+    done, failed = applied(project)
     assert done["good"] == ("download", "config", "load")
     assert sorted(failed) == ["gone", "no_config", "refused"]
     assert "there is no" in failed["no_config"]
@@ -204,10 +204,10 @@ def test_a_model_that_fails_is_named_and_the_others_are_brought_up(project):
 
 def test_a_config_that_triton_refuses_is_put_back_and_the_model_goes_on_answering(project):
     project.declare("kept_up", 5)
-    brought(project)
+    applied(project)
     before = (project.settings.models_dir / "kept_up/config.pbtxt").read_text()
     project.write_source_config("kept_up", REFUSED)
-    _, failed = brought(project)
+    _, failed = applied(project)
     assert "dynamic batching preferred size" in failed["kept_up"]
     assert "Still served, as loaded before: version 1." in failed["kept_up"]
     assert (project.settings.models_dir / "kept_up/config.pbtxt").read_text() == before
@@ -219,26 +219,26 @@ def test_a_config_that_triton_refuses_is_put_back_and_the_model_goes_on_answerin
 def test_what_models_toml_does_not_have_is_left_alone_unless_pruned(project):
     project.declare("stays", 1)
     project.declare("goes", 2)
-    brought(project)
+    applied(project)
     project.undeclare("goes")
     assert rows(project)["goes", 1] == ("installed", "READY", ("unchanged",), "not in models.toml")
     raise_if_different(plan(project))
-    assert brought(project) == ({}, {})
+    assert applied(project) == ({}, {})
     assert project.served() == {"goes": [1], "stays": [1]}
 
     assert plan(project, prune=True).pruned == ["goes"]
-    assert brought(project, prune=True) == ({"goes": ("unload", "disable")}, {})
+    assert applied(project, prune=True) == ({"goes": ("unload", "disable")}, {})
     assert project.served() == {"stays": [1]}
     assert Repository(project.settings.models_dir).disabled_names() == ("goes",)
-    assert brought(project, prune=True) == ({}, {})
+    assert applied(project, prune=True) == ({}, {})
 
 
 def test_nothing_goes_out_of_service_while_something_new_fails_to_come_up(project):
     project.declare("old_name", 1)
-    brought(project)
+    applied(project)
     project.undeclare("old_name")
     project.declare("new_name", 1, extra=REFUSED)
-    _, failed = brought(project, prune=True)
+    _, failed = applied(project, prune=True)
     assert sorted(failed) == ["new_name", "old_name"]
     assert "was not taken out of service" in failed["old_name"]
     assert project.served() == {"old_name": [1]}
@@ -246,36 +246,36 @@ def test_nothing_goes_out_of_service_while_something_new_fails_to_come_up(projec
 
 def test_a_disabled_model_that_is_served_still_is_unloaded(project):
     project.declare("retired", 1)
-    brought(project)
+    applied(project)
     Repository(project.settings.models_dir).disable("retired")
     assert rows(project)["retired", 1] == ("disabled", "READY", ("unload",), "disabled")
-    assert brought(project) == ({"retired": ("unload",)}, {})
+    assert applied(project) == ({"retired": ("unload",)}, {})
     assert project.served() == {}
     raise_if_different(plan(project))
 
 
 def test_a_newer_version_that_models_toml_does_not_have_hides_the_declared_one_until_it_is_pruned(project):
     project.declare("hidden", 10)
-    brought(project)
+    applied(project)
     folder = project.settings.models_dir / "hidden/7"
     folder.mkdir()
     onnx.save_model(affine(1, 70), folder / "model.onnx")
     assert "Triton serves version 7, which models.toml does not have" in rows(project)["hidden", None][3]
-    assert "hidden" in brought(project)[1]
+    assert "hidden" in applied(project)[1]
     assert project.served() == {"hidden": [1]}
-    assert brought(project, prune=True) == ({"hidden": ("config", "load")}, {})
+    assert applied(project, prune=True) == ({"hidden": ("config", "load")}, {})
     assert project.answer("hidden") == 10
     raise_if_different(plan(project))
 
 
 def test_what_somebody_else_loaded_is_taken_over_without_a_reload(project):
     project.declare("foreign", 3)
-    brought(project)
+    applied(project)
     project.answer("foreign")
     ServedFolder.of(project.settings.models_dir, project.client.url).discard("foreign")
     raise_if_different(plan(project))
-    assert brought(project) == ({}, {})
-    assert project.client.statistics("foreign")[0].inferences == 1, "it was loaded anew"
+    assert applied(project) == ({}, {})
+    assert project.client.statistics("foreign")[0].inferences == 1, "it was reloaded"
     place = project.settings.models_dir / "foreign/1/model.onnx"
     assert ServedFolder.of(project.settings.models_dir, project.client.url).record("foreign") is not None
     assert place.exists()
@@ -286,7 +286,7 @@ def test_a_smoke_test_runs_after_a_load_and_a_wrong_answer_is_reported(project):
     project.write_smoke_test("asked", outputs={"y": [[4, 4, 4]]})
     project.declare("asked_wrong", 4)
     project.write_smoke_test("asked_wrong", outputs={"y": [[5, 5, 5]]})
-    done, failed = brought(project)
+    done, failed = applied(project)
     assert done["asked"] == ("download", "config", "load", "smoke test")
     assert failed == {
         "asked_wrong": "is loaded, but its smoke test failed: y[0, 0] is 4.0, expected 5.0; 3 of 3 values differ"
@@ -304,11 +304,11 @@ def test_only_the_included_models_are_planned(project):
 
 def test_a_broken_source_config_is_named_and_nothing_of_it_is_installed(project):
     project.declare("typo", 1)
-    brought(project)
+    applied(project)
     source = project.settings.config_dir / "typo/gpu.pbtxt"
     source.write_text(source.read_text() + "max_batch_sise: 4\n")
     assert "max_batch_sise" in rows(project)["typo", None][3]
-    _, failed = brought(project)
+    _, failed = applied(project)
     assert "max_batch_sise" in failed["typo"]
     assert "max_batch_sise" not in (project.settings.models_dir / "typo/config.pbtxt").read_text()
     assert project.answer("typo") == 1
@@ -317,13 +317,13 @@ def test_a_broken_source_config_is_named_and_nothing_of_it_is_installed(project)
 def test_pruned_ensembles_go_before_the_models_that_they_consist_of(project):
     project.declare("kept_alone", 1)
     project.declare("a_step_to_prune", 2)
-    brought(project)
+    applied(project)
     project.undeclare("a_step_to_prune")
     folder = project.settings.models_dir / "pruned_ensemble"
     (folder / "1").mkdir(parents=True)
     (folder / "config.pbtxt").write_text(ENSEMBLE.replace("STEP", "a_step_to_prune"))
     project.client.load("pruned_ensemble", timeout=30)
-    done, failed = brought(project, prune=True)
+    done, failed = applied(project, prune=True)
     assert failed == {}
     assert list(done) == ["pruned_ensemble", "a_step_to_prune"]
     assert project.served() == {"kept_alone": [1]}
@@ -331,7 +331,7 @@ def test_pruned_ensembles_go_before_the_models_that_they_consist_of(project):
 
 def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_was_unloaded_is_none(project):
     project.declare("its_step", 1, 2)
-    brought(project)
+    applied(project)
     disk = ServedFolder.of(project.settings.models_dir, project.client.url)
     for name in ("losing", "unloaded"):
         write_ensemble(project.settings.models_dir, name, "its_step", version=1)
@@ -344,14 +344,14 @@ def test_an_unmanaged_ensemble_that_lost_its_step_is_a_difference_and_one_that_w
     found = rows(project)
     assert found["losing", None] == ("installed", "UNAVAILABLE", ("load",), reason)
     assert found["unloaded", 1][2] == ("unchanged",)
-    brought(project)
+    applied(project)
     assert (project.answer("losing"), "unloaded" in project.served()) == (1, False)
     raise_if_different(plan(project))
 
 
 def test_an_unmanaged_ensemble_whose_step_another_client_changed_is_a_difference(project):
     project.declare("plain", 1)
-    brought(project)
+    applied(project)
     disk = ServedFolder.of(project.settings.models_dir, project.client.url)
     shutil.copytree(project.settings.models_dir / "plain", project.settings.models_dir / "unmanaged")
     write_ensemble(project.settings.models_dir, "unfit", "unmanaged")
@@ -363,14 +363,14 @@ def test_an_unmanaged_ensemble_whose_step_another_client_changed_is_a_difference
     assert found["unfit", None] == ("installed", "UNAVAILABLE", ("load",), reason)
     reason = "not in models.toml; the config that is served is another one"
     assert found["unmanaged", 1] == ("installed", "READY", ("unchanged",), reason)
-    brought(project)
+    applied(project)
     assert project.answer("unfit") == 1
     raise_if_different(plan(project))
 
 
 def test_nothing_is_planned_into_the_folder_of_a_model(project):
     project.declare("outer", 1)
-    brought(project)
+    applied(project)
     inside = replace(project.settings, models_dir=project.settings.models_dir / "outer")
     with pytest.raises(InputError, match="one level too deep"):
         make_plan(Project(inside), project.client)
@@ -384,7 +384,7 @@ def test_a_model_comes_behind_those_that_it_calls_and_goes_before_them(project):
     assert steps[1:] == ["load called", "load a_caller"]
     for name in ("a_caller", "called"):
         Repository(project.settings.models_dir).disable(name)
-    assert list(brought(project)[0]) == ["a_caller", "called"]
+    assert list(applied(project)[0]) == ["a_caller", "called"]
     assert project.served() == {}
 
 
@@ -397,11 +397,11 @@ def test_ensembles_come_behind_their_steps_however_they_are_listed():
 
 def test_a_source_that_changed_since_it_was_locked_blocks_its_model_and_no_other(project):
     project.declare("moved_on", 10)
-    brought(project)
+    applied(project)
     onnx.save_model(affine(1, 11), project.settings.project / "sources" / "moved_on-10.onnx")
     project.declare("beside_moved_on", 20)
     assert rows(project)["moved_on", None][2] == ("blocked",)
-    done, failed = brought(project)
+    done, failed = applied(project)
     assert "download" in done["beside_moved_on"]
     assert list(failed) == ["moved_on"]
     assert "inv models.lock --include moved_on" in failed["moved_on"]

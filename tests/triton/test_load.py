@@ -58,7 +58,7 @@ def test_what_was_loaded_from_these_files_is_current_until_they_change(triton, c
     answer(client, "current")
     assert load_model(client, "current", disk=disk).verdict == "current"
     (counted,) = client.statistics("current")
-    assert counted.inferences == 1, "it was loaded anew"
+    assert counted.inferences == 1, "it was reloaded"
     put(folder, 20)
     assert load_model(client, "current", disk=disk).verdict == "loaded"
     assert answer(client, "current") == 20

@@ -90,7 +90,7 @@ def test_a_version_that_does_not_load_leaves_config_and_server_as_they_were(trit
 
 
 class InterruptedAtLoad:
-    """A client whose user presses Ctrl-C while a load is under way."""
+    """A client whose user presses Ctrl-C during a load."""
 
     def __init__(self, client):
         self._client = client
@@ -110,7 +110,7 @@ def test_an_interrupted_choice_puts_the_config_back(triton, client, disk):
     with pytest.raises(KeyboardInterrupt):
         serve(interrupted, "interrupted", VersionPolicy.parse("1"), disk=disk)
     assert (folder / "config.pbtxt").read_text() == text
-    assert load_model(client, "interrupted", disk=disk).verdict == "loaded", "the note from before holds no longer"
+    assert load_model(client, "interrupted", disk=disk).verdict == "loaded", "the earlier record is no longer valid"
 
 
 def test_a_model_without_a_config_is_refused_with_the_way_to_one(triton, client, disk):

@@ -1,4 +1,4 @@
-"""A load of an ensemble brings its steps with it, one of a step is seen to leave its ensembles served; both say so."""
+"""A load of an ensemble loads its component models; one of a component model leaves its ensembles served."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_a_circle_of_ensembles_ends_with_tritons_reason(triton, client, disk):
 
 @pytest.fixture
 def tested(triton, monkeypatch, tmp_path, inv):
-    """An ensemble in service, and smoke tests of it and its step that want an answer of 1."""
+    """An ensemble in service, and smoke tests of it and its step that expect an answer of 1."""
     step, ensemble = ensemble_of(triton, f"tested{id(tmp_path)}")
     monkeypatch.setenv("TRITON_URL", triton.grpc_url)
     monkeypatch.setenv("TRITON_MODELS_DIR", str(triton.models_dir))

@@ -88,7 +88,7 @@ def start(
     No model keeps another from being served: one that would hang or crash Triton is left out, a load that takes longer
     than `model_timeout` seconds (default: 60, more for large files) is aborted, and after a crash the server starts
     again without the model that caused it. `not_loaded` has the reasons. A running server is returned unchanged.
-    `server_dir` holds the pid file, the log and the backends. Raises EmbeddedUnavailableError, RepositoryError,
+    `server_dir` has the pid file, the log and the backends. Raises EmbeddedUnavailableError, RepositoryError,
     InputError, PortTakenError or ServerStartError; after an error or an interruption, no server is left running.
     """
     installation = installation or find_installation()

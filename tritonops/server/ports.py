@@ -48,7 +48,7 @@ def require_free(ports: Ports, *, ours: Ports | None = None) -> None:
         )
     for protocol, port in asdict(ports).items():
         if port not in own and not is_free(port):
-            raise PortTakenError(protocol, port, holder=listener(port))
+            raise PortTakenError(protocol, port, process=listener(port))
 
 
 def is_free(port: int) -> bool:

@@ -42,7 +42,7 @@ _LOOPBACK = "127.0.0.1"
 _LOG_LINES = 40
 _EVENT_SECONDS = 30
 _KILLED = 137  # 128 + SIGKILL
-_LAYOUT = "It holds <model>/config.pbtxt and <model>/<version>/. A relative path starts at the working folder."
+_LAYOUT = "It contains <model>/config.pbtxt and <model>/<version>/. A relative path starts at the working folder."
 _NO_REAPER = "TESTCONTAINERS_RYUK_DISABLED=true does without it; a run that is killed then leaves its containers."
 
 

@@ -14,7 +14,7 @@ from tritonops.errors import (
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("text", "error"),
     [
         (
             "Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: "
@@ -51,8 +51,8 @@ from tritonops.errors import (
         ("nvidia-container-cli: initialization error: nvml error: driver not loaded", GpuMissingError),
     ],
 )
-def test_what_several_versions_of_docker_say_is_recognised(said, error):
-    assert type(known_failure(said)) is error
+def test_what_several_versions_of_docker_say_is_recognised(text, error):
+    assert type(known_failure(text)) is error
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_the_cause_is_named_with_what_to_do(output, error, message, hint):
 
 
 def test_a_taken_port_is_named_with_its_address():
-    said = "listen tcp4 127.0.0.1:8001: bind: address already in use"
-    assert "127.0.0.1:8001 of this machine is taken" in str(known_failure(said))
+    text = "listen tcp4 127.0.0.1:8001: bind: address already in use"
+    assert "127.0.0.1:8001 of this machine is taken" in str(known_failure(text))
 
 
 def test_ordinary_output_is_no_known_failure():

@@ -1,4 +1,4 @@
-"""Which models folder the container sees, and what is said where it is not the one that was meant."""
+"""Which models folder the container sees, and the error for any other than the declared one."""
 
 import os
 import subprocess

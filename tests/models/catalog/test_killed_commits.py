@@ -150,7 +150,7 @@ prepare_case, command = CASES[sys.argv[2]]
 project = work_dir / "project"
 kept = prepare_case(project)
 assert run(project, command) == 0
-wanted, change, code = outside(tree(project), ".store/"), 0, -9
+expected, change, code = outside(tree(project), ".store/"), 0, -9
 while code == -9:
     change += 1
     kept = prepare_case(project)
@@ -168,8 +168,8 @@ while code == -9:
     if lost := {*kept} - {*after.values()}:
         print("killed before change", change, "then lost", lost)
     found = outside(after, ".store/")
-    if found != wanted:
-        names = {name for name in {*found, *wanted} if found.get(name) != wanted.get(name)}
+    if found != expected:
+        names = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
         print("killed before change", change, "ends otherwise", sorted(names))
     unfinished = [name for name in after if ".partial" in name and ".written.json." not in name]  # of the next writer
     if left := unfinished + [name for name in after if name.startswith(".store/staging/")]:

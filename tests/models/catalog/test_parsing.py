@@ -30,7 +30,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def error(read):
-    """Give what is said about a catalogue that is wrong, without the folder."""
+    """Give the error of an invalid catalogue, without the folder."""
 
     def error(text: str | bytes) -> str:
         with pytest.raises(CatalogError) as caught:
@@ -171,13 +171,15 @@ BAD_VALUES = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "said"), [(old, *case) for old, cases in BAD_VALUES.items() for case in cases])
-def test_a_bad_value_is_named_with_its_entry_key_and_line(error, old, new, said):
-    assert error("\n" + with_line(old, new)).startswith(f"line 2: models.clip[0]: {said}")
+@pytest.mark.parametrize(
+    ("old", "new", "output"), [(old, *case) for old, cases in BAD_VALUES.items() for case in cases]
+)
+def test_a_bad_value_is_named_with_its_entry_key_and_line(error, old, new, output):
+    assert error("\n" + with_line(old, new)).startswith(f"line 2: models.clip[0]: {output}")
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "output"),
     [
         ("../x", "is a path"),
         ("a/b", "is a path"),
@@ -195,13 +197,13 @@ def test_a_bad_value_is_named_with_its_entry_key_and_line(error, old, new, said)
         ("a ", "a space at its end"),
     ],
 )
-def test_a_name_that_is_no_plain_file_name_is_refused_wherever_it_stands(error, name, said):
+def test_a_name_that_is_no_plain_file_name_is_refused_wherever_it_stands(error, name, output):
     as_key = error(ENTRY.replace("models.clip", f'models."{name}"'))
     as_name = error(ENTRY + f'name = "{name}"\n')
-    assert said in as_key
+    assert output in as_key
     assert "line 1: models." in as_key
     assert as_name.startswith("line 1: models.clip[0]: name: ")
-    assert said in as_name
+    assert output in as_name
 
 
 @pytest.mark.parametrize("local_name", ["../x", "a/b", "", "..", "/x", "a\\n", "a" * 256])
@@ -210,7 +212,7 @@ def test_a_local_name_is_one_plain_name(error, local_name):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "output"),
     [
         ("ftp://x/y", "is not a URL; expected https"),
         ("https:///y", "is not a URL; expected https"),
@@ -221,16 +223,16 @@ def test_a_local_name_is_one_plain_name(error, local_name):
         ("https://x/a b", "contains a space"),
     ],
 )
-def test_a_url_has_to_be_one(error, url, said):
+def test_a_url_has_to_be_one(error, url, output):
     text = f'[[models.a]]\nurl = "{url}"\nsha256 = "{"0" * 64}"\ntriton_version = 1\n'
-    assert said in error(text)
+    assert output in error(text)
 
 
 @pytest.mark.parametrize("sha256", ["", "0" * 63, "0" * 65, "g" * 64])
 def test_a_sha256_has_64_hexadecimal_digits(error, sha256):
-    said = error(f'[[models.a]]\nurl = "https://x/y"\nsha256 = "{sha256}"\ntriton_version = 1\n')
-    assert said.startswith("line 1: models.a[0]: sha256: ")
-    assert "64 hexadecimal digits" in said
+    output = error(f'[[models.a]]\nurl = "https://x/y"\nsha256 = "{sha256}"\ntriton_version = 1\n')
+    assert output.startswith("line 1: models.a[0]: sha256: ")
+    assert "64 hexadecimal digits" in output
 
 
 def test_a_url_without_a_hash_is_refused_and_so_is_a_directory_at_a_url(error):
@@ -258,13 +260,13 @@ WRONG_SHAPES = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), WRONG_SHAPES.values(), ids=WRONG_SHAPES.keys())
-def test_a_wrong_shape_is_named_with_its_line(error, text, said):
-    assert error(text).startswith(said)
+@pytest.mark.parametrize(("text", "output"), WRONG_SHAPES.values(), ids=WRONG_SHAPES.keys())
+def test_a_wrong_shape_is_named_with_its_line(error, text, output):
+    assert error(text).startswith(output)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("[[models.clip]\n", "line 1"),
         ("a = 1\na = 2\n", "Cannot overwrite a value"),
@@ -273,8 +275,8 @@ def test_a_wrong_shape_is_named_with_its_line(error, text, said):
         ("\na = " + "9" * 5000, "line 2: a number or a word has more than 4,000 characters"),
     ],
 )
-def test_what_is_no_toml_is_refused_with_the_place(error, text, said):
-    assert said in error(text)
+def test_what_is_no_toml_is_refused_with_the_place(error, text, output):
+    assert output in error(text)
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
@@ -304,8 +306,8 @@ def test_two_models_that_differ_in_case_only_are_refused(error, first, second, v
         f'[[models.{key}]]\nname = "{name}"\npath = "a.onnx"\ntriton_version = {number}\n'
         for key, name, number in (("one", first, 1), ("other", second, version))
     ]
-    said = error("".join(entries))
-    assert said.startswith(f"line 5: models.other[0]: name: {second!r} is one folder with {first!r} of line 1")
+    output = error("".join(entries))
+    assert output.startswith(f"line 5: models.other[0]: name: {second!r} is one folder with {first!r} of line 1")
 
 
 def test_versions_of_one_model_may_have_several_keys(read):

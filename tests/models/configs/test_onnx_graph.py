@@ -82,7 +82,7 @@ def test_metadata_and_the_opsets_of_all_domains_are_read(read):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "output"),
     [
         (b"", "is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
@@ -92,8 +92,8 @@ def test_metadata_and_the_opsets_of_all_domains_are_read(read):
         (b"\x00" * 100, "is not an ONNX file"),
     ],
 )
-def test_what_is_no_onnx_file_is_an_error_that_says_what_it_looks_like(read, content, said):
-    with pytest.raises(GraphError, match=said):
+def test_what_is_no_onnx_file_is_an_error_that_says_what_it_looks_like(read, content, output):
+    with pytest.raises(GraphError, match=output):
         read(content)
 
 

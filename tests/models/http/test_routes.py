@@ -113,7 +113,7 @@ def test_a_socks_proxy_works_for_both_schemes(project, certificate, process_envi
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """A proxy that wants a password."""
+    """A proxy that requires a password."""
 
     def do_CONNECT(self) -> None:
         self.send_error(407)

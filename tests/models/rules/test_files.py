@@ -34,12 +34,12 @@ def test_a_policy_that_serves_no_version_on_disk_is_found(tmp_path):
     assert codes(files_problems(subject(append="version_policy { specific { versions: [ 7 ] } }", home=home)))
 
 
-@pytest.mark.parametrize(("target", "said"), [(None, "is not there"), ("nowhere", "is a link to")])
-def test_an_absent_file_is_told_from_a_dangling_link(tmp_path, target, said):
+@pytest.mark.parametrize(("target", "output"), [(None, "is not there"), ("nowhere", "is a link to")])
+def test_an_absent_file_is_told_from_a_dangling_link(tmp_path, target, output):
     path = tmp_path / "file"
     if target:
         path.symlink_to(target)
-    assert said in absent(path) or "no" in absent(path)
+    assert output in absent(path) or "no" in absent(path)
     assert str(path) in absent(path) or path.name in absent(path)
 
 

@@ -1,4 +1,4 @@
-"""The env of a host belongs to its releases: what cannot start is refused, and a rollback brings the old one back."""
+"""The env of a host belongs to its releases: what cannot start is refused, and a rollback restores the old one."""
 
 from __future__ import annotations
 

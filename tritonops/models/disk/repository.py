@@ -128,7 +128,7 @@ class Repository:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the one lock under which `root` and `disabled` change. Keep it for renames, not for downloads.
+        """Lock the repository while `root` and `disabled` change. Keep it for renames, not for downloads.
 
         Raises RepositoryError where `root` cannot be changed by renames; turns an OSError of the block into one.
         """

@@ -134,7 +134,7 @@ def _kinds() -> dict[str, tuple[type[BaseException], ...]]:
 
 
 def _words(error: BaseException) -> str:
-    """Quote an exception without what a URL in it may hold: a password, a signature."""
+    """Quote an exception without what a URL in it may contain: a password, a signature."""
     nested = [argument for argument in error.args if isinstance(argument, BaseException)]
     text = _words(nested[-1]) if nested else str(error) or type(error).__name__
     return clip(redact(one_line(text)), MAX_WORDS)

@@ -30,7 +30,7 @@ class ContentRange:
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Read how long a body is; None where that is not said. Raises SourceError for what is no size, or two of them."""
+    """Read how long a body is; None where it is unknown. Raises SourceError for what is no size, or two of them."""
     value = headers.get("Content-Length")
     if value is None:
         return None
@@ -67,7 +67,7 @@ def retry_after(value: str | None) -> float | None:
 
 
 def location(value: str) -> str:
-    """Check where a redirect leads, absolute or relative, and quote what a URL cannot hold. Raises SourceError."""
+    """Check where a redirect leads, absolute or relative, and quote what a URL cannot contain. Raises SourceError."""
     if len(value) > MAX_URL:
         raise SourceError(f"redirected to a URL of {len(value):,} characters; refused")
     if _CONTROL.search(value):

@@ -42,7 +42,7 @@ class Job(NamedTuple):
 class Scheduler:
     """A plain object: no thread, no socket, no clock of its own. `now` is in seconds, as time.monotonic() is.
 
-    A worker takes a job, does it, and reports what came of it; its methods are called under one lock.
+    A worker takes a job, does it, and reports the result; its methods are called under one lock.
     """
 
     def __init__(

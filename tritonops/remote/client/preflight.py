@@ -56,10 +56,10 @@ class HostAnswers:
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement of a host; `holds` gives None where it does not apply or is unknown."""
+    """One requirement of a host; `is_met` gives None where it does not apply or is unknown."""
 
     name: str
-    holds: Callable[[HostAnswers], bool | None]
+    is_met: Callable[[HostAnswers], bool | None]
     problem: str
     remedy: str
     rootless: str | None = None
@@ -188,7 +188,7 @@ def preflight(host_settings: HostSettings, *, venv: str, image: str, folder: str
 
 def require_fit(host: str, answers: HostAnswers) -> None:
     """Raise DeployError that names each requirement that is not met."""
-    missing = [check for check in NEEDS if check.holds(answers) is False]
+    missing = [check for check in NEEDS if check.is_met(answers) is False]
     if missing:
         problems = "\n".join(f"  {check.problem}: {check.remedy_for(answers)}" for check in missing)
         raise DeployError(f"{host} is not ready for a deploy:\n{problems}", hint=f"inv remote.doctor --host {host}")
@@ -196,12 +196,12 @@ def require_fit(host: str, answers: HostAnswers) -> None:
 
 def run_check(check: Check, answers: HostAnswers) -> PreflightResult:
     """Apply a check to the answers of a host."""
-    holds = check.holds(answers)
-    if holds is None:
+    is_met = check.is_met(answers)
+    if is_met is None:
         return PreflightResult(check.name, "not asked")
     return (
         PreflightResult(check.name, "ok")
-        if holds
+        if is_met
         else PreflightResult(check.name, "problem", check.problem, check.remedy_for(answers))
     )
 

@@ -36,7 +36,7 @@ log_end() {
 }
 
 # The models that were loaded since an activation: `loads_since RUNTIME LOG_END TIME`, a name a line. Each load is in the
-# log of the server, whoever asked for it, also one with a config or files of its own, which no disk shows. One without
+# log of the server, whatever client sent it, also one with a config or files of its own, which no disk shows. One without
 # a new instance read no file: Triton says so of a model when an ensemble with it is loaded.
 loads_since() {
     if [ "$1" = embedded ]; then
