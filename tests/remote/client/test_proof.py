@@ -166,6 +166,9 @@ def test_a_broken_link_of_the_chain_is_named(site, tmp_path):
     with pytest.raises(UnprovenError, match="answer: alpha/1 is not served"):
         proved(site)
     site.clone.inv("triton.load", "alpha", "--host", "gpu-01")
+    with pytest.raises(UnprovenError, match="load: alpha was loaded by another command since"):
+        proved(site)
+    assert site.deploy().what == "deployed"
     assert proved(site) == FROM_HERE
     config = served_model(site).parents[1] / "config.pbtxt"
     before = config.read_text()
