@@ -1,6 +1,7 @@
 """Whether a Triton must be restarted, by its record; a release's own inv is a script of the test."""
 
 import json
+import os
 from dataclasses import asdict
 
 import pytest
@@ -18,7 +19,8 @@ def running(tmp_path, monkeypatch):
     """A release whose Triton answers, and was started as it is defined now."""
     folder = tmp_path / "releases" / RECORD.id
     (folder / "project").mkdir(parents=True)
-    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/.server").mkdir(parents=True)
+    write_json(tmp_path / "shared/.server/triton.pid", {"pid": os.getpid()})
     write_json(folder / "release.json", asdict(RECORD))
     (folder / "inv").write_text('#!/bin/sh\necho "$@"\nexit ${EXIT:-0}\n')
     (folder / "inv").chmod(0o755)
@@ -38,6 +40,11 @@ def test_one_without_a_record_or_an_answer_does_not_run(running, monkeypatch):
     monkeypatch.setattr(runtime, "_answers", lambda url, token: False)
     assert running.restart_reasons() == (NOT_RUNNING,)
     running.layout.runtime.unlink()
+    assert running.restart_reasons() == (NOT_RUNNING,)
+
+
+def test_an_answer_of_another_folders_server_is_not_that_of_its_own(running):
+    (running.layout.shared / ".server/triton.pid").unlink()
     assert running.restart_reasons() == (NOT_RUNNING,)
 
 
