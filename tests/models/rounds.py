@@ -134,7 +134,7 @@ def _run(hub: Hub, folder: Path, *arguments: str) -> Ended:
 
 
 def _start(hub: Hub, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    program = [sys.executable, "-P", str(PROJECT / "tasks" / "program.py"), "--write-pyc"]
+    program = [sys.executable, "-P", str(PROJECT / "tasks" / "shared" / "program.py"), "--write-pyc"]
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
