@@ -16,7 +16,7 @@ from tests.paths import PROJECT
 from tritonops.remote.layout.scripts import script
 
 SCRIPTS = sorted((PROJECT / "tritonops/remote/scripts").glob("*.sh"))
-INSPECTION = ("answer", "digests", "read_env", "server_process", "inspect_host")
+INSPECTION = ("answer", "digests", "read_env", "loads_since", "inspect_host")
 HOSTILE = """it's "$HOME" `id` $(id) \\ ; # é"""
 
 
@@ -67,7 +67,7 @@ def test_comments_do_not_travel():
 
 
 def test_the_script_of_a_deploy_with_nothing_to_do_is_short():
-    assert len(script(*INSPECTION, root="tritonops")) <= 4100
+    assert len(script(*INSPECTION, root="tritonops")) <= 3741
 
 
 def test_a_host_without_the_folder_says_where_it_would_be(home):
@@ -135,7 +135,7 @@ def test_the_loads_since_an_activation_are_those_after_the_end_of_its_log(home):
     log = home / "tritonops/shared/.server/triton.log"
     log.parent.mkdir(parents=True)
     log.write_text("I1 successfully loaded 'alpha'\n")
-    program = script("server_process") + "cd tritonops && "
+    program = script("loads_since") + "cd tritonops && "
     end = sh(f"{program} log_end", home=home).stdout.decode().strip()
     assert end == f"{log.stat().st_ino}:{log.stat().st_size}"
     since = f'{program} loads_since embedded "{end}" 2026-01-01T00:00:00Z'
@@ -143,6 +143,10 @@ def test_the_loads_since_an_activation_are_those_after_the_end_of_its_log(home):
     with log.open("a") as file:
         file.write(LOADS)
     assert sh(since, home=home).stdout == b"begun\nbeta.large\n"
+    log.write_text("cut by logrotate\n")
+    (home / "tritonops/current").mkdir()
+    (home / "tritonops/current/listed").write_text("alpha\nbeta.large\n")
+    assert sh(since, home=home).stdout == b"alpha\nbeta.large\n"
     log.rename(log.with_name("before"))
     log.write_text("I5 successfully loaded 'gamma'\n" * 9)
     assert sh(since, home=home).stdout == b""  # another start, which is another process
@@ -159,7 +163,7 @@ def test_an_env_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path_
     root.chmod(0o777)
     (root / "env").write_text("TRITON_TOKEN=secret\n")
     (root / "env").chmod(0o600)
-    names = ("answer", "digests", "read_env", "server_process", name)
+    names = ("answer", "digests", "read_env", "loads_since", name)
     program = script(*names, root="tritonops", content="", before=hashlib.sha256(b"").hexdigest(), changed=45)
     done = subprocess.run(
         ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "sh", "-c", f"{{\n{program}\n}}"],

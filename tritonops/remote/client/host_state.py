@@ -66,7 +66,7 @@ class HostState:
 
 def inspect_host(host: Host) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
-    output = host.run(script("answer", "digests", "read_env", "server_process", "inspect_host", root=host.folder))
+    output = host.run(script("answer", "digests", "read_env", "loads_since", "inspect_host", root=host.folder))
     try:
         return _host_state(host, parse_answers(output.stdout))
     except (ValueError, KeyError, IndexError) as exc:

@@ -33,7 +33,7 @@ def prove(host: Host, record: ReleaseRecord, activation: ActivationRecord, *, co
     """
     state, loads = inspect_host(host), recorded_loads(activation)
     assert state.release
-    names, runtime = ("answer", "server_process", "prove_release"), state.release.runtime
+    names, runtime = ("answer", "loads_since", "server_process", "prove_release"), state.release.runtime
     program = script(*names, root=state.root, runtime=runtime)
     release = parse_answers(host.run(program).stdout)
     triton, who = _triton_state(host, state, loads, config_dir)

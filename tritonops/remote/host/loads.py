@@ -75,7 +75,7 @@ def loads_since(layout: Layout, release: Release) -> frozenset[str]:
 
 
 def _run(layout: Layout, call: str, **variables: str) -> str:
-    command = ["sh", "-c", f"{script('server_process', **variables)}{call}"]
+    command = ["sh", "-c", f"{script('loads_since', 'server_process', **variables)}{call}"]
     return subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=False).stdout.strip()
 
 
