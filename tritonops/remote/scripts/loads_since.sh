@@ -1,9 +1,9 @@
 #!/bin/sh
 # Functions about the log of the server; they run in the folder of TRITON_REMOTE_DIR.
 
-# The running container that has the models of this folder.
+# The running container that has the models of this folder; fails where the engine does not answer.
 server_container() {
-    containers=$(docker ps --no-trunc --quiet 2>/dev/null)
+    containers=$(docker ps --no-trunc --quiet 2>/dev/null) || return
     [ -n "$containers" ] || return 0
     # shellcheck disable=SC2086 # several
     docker inspect --format '{{.Id}} {{range .Mounts}}{{if eq .Destination "/models"}}{{.Source}}{{end}}{{end}}' \
@@ -29,9 +29,9 @@ loads_since() {
         [ "${2%%:*}" = "$(stat -c %i shared/.server/triton.log 2>/dev/null)" ] || return 0
         if [ "$(stat -c %s shared/.server/triton.log)" -lt "${2##*:}" ]; then every_load
         else tail -c "+$((${2##*:} + 1))" shared/.server/triton.log; fi
-    else
-        container=$(server_container)
-        [ -z "$container" ] || [ -z "$3" ] || docker logs --since "$3" "$container" 2>&1 || every_load
+    elif [ -n "$3" ]; then
+        if ! container=$(server_container); then every_load
+        elif [ -n "$container" ]; then docker logs --since "$3" "$container" 2>&1 || every_load; fi
     fi | awk -F "'" '
         /] "?loading: / { name = $0; sub(/.*loading: /, "", name); sub(/:[^:]*$/, "", name); read[name] = 0 }
         /ModelInstanceInitialize: / { for (name in read) read[name] = 1 }
