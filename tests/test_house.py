@@ -1,6 +1,7 @@
 """The shape of the code: its rooms, the tests of each module, the directions of imports, the sizes."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,16 @@ def test_no_function_is_long_but_for_the_signatures_of_tasks():
         if (function.end_lineno or 0) - function.lineno + 1 > MOST_LINES_OF_A_FUNCTION
     ]
     assert long == []
+
+
+def test_only_settings_and_one_module_below_them_read_the_environment_of_the_process():
+    programs = {"models/configs/batch_trial_program.py", "testing/fixtures.py"}  # of their own, and pytest's
+    readers = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if "backends" not in path.parts and re.search(r"\bos\.(environ|getenv)|sys\.argv|Path\.cwd", path.read_text())
+    }
+    assert readers - programs == {"settings.py", "process_environment.py"}
 
 
 def test_no_imports_go_in_a_circle_also_none_for_types_alone():

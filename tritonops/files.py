@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tritonops import process_environment
 from tritonops.errors import TritonOpsError, UnreadableFileError
 
 _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -192,10 +193,7 @@ def _home_of(user: str) -> str:
             return pwd.getpwnam(user).pw_dir
         except (KeyError, ValueError) as exc:  # ValueError: a NUL
             raise ValueError(f"names a user that this machine does not have: {user!r}") from exc
-    home = os.environ.get("HOME", "")
-    if not home.startswith("/"):
-        raise ValueError("needs HOME, which is not set to an absolute path")
-    return home
+    return str(process_environment.home())
 
 
 def _read_pipe(path: Path, limit: int, timeout: float) -> bytes:

@@ -6,7 +6,6 @@ The system is not changed.
 from __future__ import annotations
 
 import fcntl
-import os
 import platform
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonops.errors import PackagesUnavailableError
+from tritonops.process_environment import cache_dir, inherited
 
 TIMEOUT = 180.0
 """Seconds for one apt-get command."""
@@ -58,9 +58,7 @@ def library_folders(folder: Path) -> list[Path]:
 
 
 def _folder(packages: Sequence[str]) -> Path:
-    configured = os.environ.get("XDG_CACHE_HOME", "")
-    cache = Path(configured) if configured.startswith("/") else Path("~/.cache").expanduser()
-    return cache / "tritonops" / "packages" / _system() / "+".join(packages)
+    return cache_dir() / "packages" / _system() / "+".join(packages)
 
 
 def _system() -> str:
@@ -117,7 +115,7 @@ def _apt_get(work_dir: Path, lists: Path | None) -> list[str]:
 
 
 def _run(command: list[str], packages: Sequence[str], *, folder: Path | None = None) -> None:
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**inherited(), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(
             command,

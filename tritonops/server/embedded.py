@@ -20,6 +20,7 @@ from tritonops.errors import RepositoryError, ServerStartError
 from tritonops.file_lock import locked
 from tritonops.files import write_json
 from tritonops.models.disk.misplaced import refuse_misplaced
+from tritonops.process_environment import inherited
 from tritonops.server import pid_file, process
 from tritonops.server.command_line import backends_dir, command, memory_option, shared_memory, shared_memory_prefix
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
@@ -207,7 +208,7 @@ def _spawn(
     installation: Installation, models_dir: Path, server_dir: Path, ports: Ports, token: str | None
 ) -> EmbeddedServer:
     arguments = command(installation, models_dir, server_dir, ports=ports, token=token)
-    environment = _environment(installation, server_dir, os.environ)
+    environment = _environment(installation, server_dir, inherited())
     started = process.spawn(arguments, folder=models_dir.parent, environment=environment, log=log_path(server_dir))
     return EmbeddedServer(started, ports, models_dir, server_dir)
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tritonops.errors import RepositoryError
+from tritonops.process_environment import cache_dir
 
 _PLAIN = re.compile(r"[\w/.@%+=,-]+", re.ASCII)
 
@@ -47,9 +48,9 @@ def _link_folders(server_dir: Path) -> Iterator[Path]:
     """List folders of this user for links, the preferred one first."""
     name = f"server-{_plain_name(server_dir)}"
     with suppress(RuntimeError):
-        cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-        if Path(cache).is_absolute() and _PLAIN.fullmatch(str(cache)):
-            yield Path(cache, "tritonops", name)
+        cache = cache_dir()
+        if cache.is_absolute() and _PLAIN.fullmatch(str(cache)):
+            yield cache / name
     yield Path(f"/var/tmp/tritonops-{os.getuid()}-{name}")  # noqa: S108 (its owner is checked)
 
 

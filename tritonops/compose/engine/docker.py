@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -25,6 +24,7 @@ from tritonops.errors import (
     DockerTimeoutError,
     EngineUnreachableError,
 )
+from tritonops.process_environment import inherited, runtime_dir
 
 Watch = Callable[[str], None]
 """Called with each line of a command's output."""
@@ -127,7 +127,7 @@ class Docker:
     def _start(
         self, command: Sequence[str], *, stdout: int, stderr: int | None, in_foreground: bool = False
     ) -> subprocess.Popen[str]:
-        environment = {**os.environ, **self.variables}
+        environment = {**inherited(), **self.variables}
         try:
             return subprocess.Popen(
                 command,
@@ -159,9 +159,9 @@ class Docker:
 
     def _rootless_endpoint(self) -> str | None:
         """Give the endpoint of this user's own engine, if a rootless one answers there."""
-        folder = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
-        endpoint = f"unix://{folder / 'docker.sock'}"
-        if not (folder / "docker.sock").is_socket():
+        socket = runtime_dir() / "docker.sock"
+        endpoint = f"unix://{socket}"
+        if not socket.is_socket():
             return None
         answer = self.attempt(["docker", "--host", endpoint, *_SECURITY], timeout=_QUICK)
         return endpoint if _ROOTLESS in answer.stdout else None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tritonops.display_text import one_line
 from tritonops.errors import InputError
+from tritonops.process_environment import inherited
 
 _LINK, _SUBMODULE = "120000", "160000"
 _NEUTRAL = {
@@ -198,6 +199,9 @@ def _git(folder: Path, *arguments: str, stdin: str = "") -> str:
 
 def _environment() -> dict[str, str]:
     """Drop the variables of a git hook; keep GIT_CONFIG*, which may set safe.directory."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    settings = {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG")}
-    return {**kept, **settings, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    kept = {
+        name: value
+        for name, value in inherited().items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}

@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from tritonops.dotenv import Variable, format_line, parse, read_bytes
 from tritonops.files import write_text
+from tritonops.process_environment import inherited
 from tritonops.remote.layout.env_rules import refuse_names_of_releases
 from tritonops.remote.layout.inv_wrapper import compose_project
 from tritonops.remote.layout.paths import Layout, Release
@@ -73,7 +74,7 @@ def task_environment(layout: Layout, release: Release) -> dict[str, str]:
     """Give the environment in which the tasks of a release use its env, and no other one."""
     env = release_env(layout, release)
     environment = {
-        **os.environ,
+        **inherited(),
         "TRITONOPS_SECRETS": str(layout.env),
         "COMPOSE_PROJECT_NAME": env.get("COMPOSE_PROJECT_NAME") or compose_project(layout.root),
     }
@@ -99,7 +100,7 @@ def reads_its_copy(layout: Layout, release: Release) -> bool:
 
 def _read(layout: Layout, name: str) -> dict[str, Variable]:
     path = layout.root / name
-    return parse(read_bytes(path), os.environ.get, where=str(path)) if path.exists() else {}
+    return parse(read_bytes(path), inherited().get, where=str(path)) if path.exists() else {}
 
 
 def _values(variables: Mapping[str, Variable]) -> dict[str, str]:
