@@ -85,6 +85,7 @@ def test_a_host_that_lacks_something_is_told_so_before_anything_is_sent(tmp_path
         assert not list((site.servers["gpu-01"].root / "releases").glob("*/project/*"))
 
 
+@pytest.mark.docker
 def test_a_host_whose_docker_talks_to_another_machine_is_refused_before_anything_is_sent(tmp_path):
     docker = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
     with Site.at(tmp_path, "gpu-01", DOCKER_CONFIG=docker, DOCKER_HOST="tcp://gpu-02.invalid:2375") as site:
