@@ -9,7 +9,7 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import compose, dev, models, quickstart, remote, server, triton
+from tasks import completion, compose, dev, models, quickstart, remote, server, triton
 
 ns = Collection(
     quickstart.quickstart,
@@ -19,10 +19,11 @@ ns = Collection(
     dev.typecheck,
     dev.bench,
     dev.doctor,
+    completion.completion,
     Collection.from_module(models),
     Collection.from_module(remote),
     Collection.from_module(server),
     Collection.from_module(triton),
     Collection.from_module(compose),
-    Collection("dev", dev.relock, dev.engine),
+    Collection("dev", dev.relock, dev.engine, dev.docs),
 )

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from invoke import Context
 
+from tasks.output.terminal import print_json
 from tasks.shared.checkout import PROJECT, project
 from tasks.shared.task import task
-from tasks.shared.terminal import print_json
 from tritonops.errors import HostLockedError
 
 

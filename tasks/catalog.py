@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
+from tasks.output.terminal import confirm, note, print_json
 from tasks.shared.checkout import project
 from tasks.shared.options import file_path, integer
 from tasks.shared.task import task
-from tasks.shared.terminal import confirm, note
 from tritonops.errors import InputError
 
 if TYPE_CHECKING:
     from tritonops.models.configs.rendering import ConfigOptions
 
+JSON = {"json": "Print one JSON document."}
 CONFIG_OPTIONS = {
     "max-batch-size": "Maximum batch size (default: 8 if the graph takes batches, else 0).",
     "dynamic-batching": "Enable dynamic batching.",
@@ -26,7 +27,7 @@ CONFIG_OPTIONS = {
 
 @task(
     name="generate-config",
-    help={"model": "Name of the model."} | CONFIG_OPTIONS | {"overwrite": "Overwrite existing configs."},
+    help={"model": "Name of the model."} | CONFIG_OPTIONS | {"overwrite": "Overwrite existing configs."} | JSON,
     positional=["model"],
 )
 def generate_config(
@@ -37,6 +38,7 @@ def generate_config(
     warmup: bool = False,
     labels: str | None = None,
     overwrite: bool = False,
+    json: bool = False,
 ) -> None:
     """Generate configs from a model's ONNX graph."""
     from tritonops.models.generate_config import generate_configs
@@ -47,9 +49,12 @@ def generate_config(
         options=_config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
         overwrite=overwrite,
     )
-    for file in files:
-        print(file)
-    note(f"Review them, then: inv models.config --include {model}")
+    if json:
+        print_json({"configs": files})
+    else:
+        for file in files:
+            print(file)
+    note(f"Review them, then: inv models.config {quote(model)}")
 
 
 def _config_options(
@@ -78,7 +83,8 @@ def _config_options(
         "local-name": "Name of the file or folder on disk (default: model.onnx).",
         "cpu": "Use the CPU config (default: the GPU one).",
     }
-    | CONFIG_OPTIONS,
+    | CONFIG_OPTIONS
+    | JSON,
     positional=["model"],
 )
 def add(
@@ -98,9 +104,10 @@ def add(
     dynamic_batching: bool = False,
     warmup: bool = False,
     labels: str | None = None,
+    json: bool = False,
 ) -> None:
     """Add, pin and download a model."""
-    from tasks.shared.progress import download_progress
+    from tasks.output.progress import download_progress
     from tritonops.models.add import add_model
 
     source = file_path("--path", path)
@@ -116,7 +123,7 @@ def add(
         "subfolder": subfolder,
         "local_name": local_name,
     }
-    with download_progress(quiet=False) as progress:
+    with download_progress(quiet=json) as progress:
         added = add_model(
             project(),
             model,
@@ -125,7 +132,11 @@ def add(
             options=_config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
             progress=progress,
         )
-    print(added.entry.label)
+    if json:
+        entry = added.entry
+        print_json({"model": entry.name, "version": entry.version, "configs": added.configs, "note": added.note})
+    else:
+        print(added.entry.label)
     for config in added.configs:
         note(f"generated from the graph: {config}")
     note(added.note or f"`inv triton.load {quote(model)}` loads it into a running server.")
@@ -138,10 +149,13 @@ def add(
         "files": "Remove its files too, and its configs with the last version; "
         "files that were not downloaded move to .store/replaced/.",
         "yes": "Do not ask for confirmation.",
-    },
+    }
+    | JSON,
     positional=["model"],
 )
-def remove(c: Context, model: str, version: str | None = None, files: bool = False, yes: bool = False) -> None:
+def remove(
+    c: Context, model: str, version: str | None = None, files: bool = False, yes: bool = False, json: bool = False
+) -> None:
     """Remove a model from models.toml and models.lock."""
     from tritonops.models.dependents import needed_by
     from tritonops.models.remove import plan_removal, remove_model
@@ -155,4 +169,7 @@ def remove(c: Context, model: str, version: str | None = None, files: bool = Fal
     if folders and not confirm(question, yes=yes):
         return
     remove_model(project(), removal)
-    print(f"removed: {labels}")
+    if json:
+        print_json({"removed": [entry.label for entry in removal.entries], "folders": removal.folders})
+    else:
+        print(f"removed: {labels}")

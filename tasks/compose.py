@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import sys
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
+from tasks.output.terminal import note, print_json, print_table
+from tasks.output.triton_output import show_models
+from tasks.output.waiting import Waiting, waiting
 from tasks.shared.checkout import PROJECT, project, uv
-from tasks.shared.options import integer, seconds
+from tasks.shared.options import integer, refuse_followed_json, seconds
 from tasks.shared.task import task
-from tasks.shared.terminal import note, print_json, print_table
-from tasks.shared.triton_output import show_models
 
 if TYPE_CHECKING:
     from tritonops.compose.service import Service
@@ -40,7 +43,8 @@ def up(
     build: bool = False,
 ) -> None:
     """Start Triton, and wait for its models."""
-    _up(_service(cpu, service), timeout, model_timeout, json=json, build=build)
+    limits = seconds("--timeout", timeout), seconds("--model-timeout", model_timeout)
+    _up(_service(cpu, service), *limits, json=json, build=build)
 
 
 @task(help=FILES | TIMEOUT | JSON)
@@ -53,15 +57,20 @@ def restart(
     json: bool = False,
 ) -> None:
     """Restart Triton with the current settings."""
-    _up(_service(cpu, service), timeout, model_timeout, json=json, recreate=True)
+    limits = seconds("--timeout", timeout), seconds("--model-timeout", model_timeout)
+    _up(_service(cpu, service), *limits, json=json, recreate=True)
 
 
-@task(help=FILES)
-def down(c: Context, cpu: bool = False, service: str | None = None) -> None:
-    """Stop Triton after its in-flight requests; remove the container."""
+@task(help=FILES | JSON)
+def down(c: Context, cpu: bool = False, service: str | None = None, json: bool = False) -> None:
+    """Stop Triton, and remove its container."""
     from tritonops.compose import service as compose
 
-    compose.down(_service(cpu, service), watch=note)
+    chosen = _service(cpu, service)
+    before = [row.name for row in compose.containers(chosen)] if json else []
+    compose.down(chosen, watch=note)
+    if json:
+        print_json({"removed": before})
 
 
 @task(
@@ -71,6 +80,8 @@ def down(c: Context, cpu: bool = False, service: str | None = None) -> None:
         "tail": "Number of lines from the end (default: all).",
         "since": "Only lines after this time, or of the last 10m, 2h, ...",
     }
+    | JSON,
+    read_only=True,
 )
 def logs(
     c: Context,
@@ -79,18 +90,24 @@ def logs(
     follow: bool = False,
     tail: str | None = None,
     since: str | None = None,
+    json: bool = False,
 ) -> None:
     """Print Triton's log."""
     from tritonops.compose import service as compose
 
+    refuse_followed_json(follow=follow, json=json)
+    lines, last = list[str](), integer("--tail", tail)
+    watch = lines.append if json else _line
     try:
-        compose.logs(_service(cpu, service), watch=_line, follow=follow, tail=integer("--tail", tail), since=since)
+        compose.logs(_service(cpu, service), watch=watch, follow=follow, tail=last, since=since)
     except KeyboardInterrupt:
         if not follow:
             raise
+    if json:
+        print_json({"lines": lines})
 
 
-@task(help=FILES | JSON)
+@task(help=FILES | JSON, read_only=True)
 def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = False) -> None:
     """Show the container's state, health and ports."""
     from tritonops.compose.service import containers, settle
@@ -105,13 +122,17 @@ def ps(c: Context, cpu: bool = False, service: str | None = None, json: bool = F
         print_table(["container", "image", "state", "health", "ports"], cells)
 
 
-@task(help=FILES | {"timeout": "Timeout in seconds (default: none)."})
-def pull(c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None) -> None:
+@task(help=FILES | {"timeout": "Timeout in seconds (default: none)."} | JSON)
+def pull(
+    c: Context, cpu: bool = False, service: str | None = None, timeout: str | None = None, json: bool = False
+) -> None:
     """Pull the image."""
     from tritonops.compose import service as compose
 
-    limit = seconds("--timeout", timeout)
-    compose.pull(_service(cpu, service), watch=note, timeout=limit, interactive=sys.stderr.isatty())
+    limit, chosen = seconds("--timeout", timeout), _service(cpu, service)
+    compose.pull(chosen, watch=note, timeout=limit, interactive=sys.stderr.isatty())
+    if json:
+        print_json({"image": chosen.definition.image})
 
 
 @task(
@@ -119,15 +140,18 @@ def pull(c: Context, cpu: bool = False, service: str | None = None, timeout: str
     help={
         "base-image": "Slim Python 3.11 or 3.12 image to build on (default: the one in docker/triton-cpu/Dockerfile).",
         "tag": "Name of the image (default: localhost/triton-cpu).",
-    },
+    }
+    | JSON,
 )
-def build_cpu(c: Context, base_image: str | None = None, tag: str | None = None) -> None:
+def build_cpu(c: Context, base_image: str | None = None, tag: str | None = None, json: bool = False) -> None:
     """Build the CPU image from the locked wheels."""
     from tritonops.compose.build_cpu import CPU_IMAGE, ImageSource, build
     from tritonops.compose.engine.docker import Docker
 
-    build(Docker(PROJECT), ImageSource.of(PROJECT), uv=uv(), watch=note, tag=tag or CPU_IMAGE, base_image=base_image)
-    print(tag or CPU_IMAGE)
+    image = tag or CPU_IMAGE
+    with waiting(f"building {image}", quiet=json):
+        build(Docker(PROJECT), ImageSource.of(PROJECT), uv=uv(), watch=note, tag=image, base_image=base_image)
+    print_json({"image": tag or CPU_IMAGE}) if json else print(tag or CPU_IMAGE)
     note(f"`./inv compose.up --cpu` uses it with TRITON_IMAGE={tag or CPU_IMAGE}.")
 
 
@@ -140,8 +164,8 @@ def _service(cpu: bool, name: str | None) -> Service:
 
 def _up(
     service: Service,
-    timeout: str | None,
-    model_timeout: str | None,
+    timeout: float | None,
+    model_timeout: float | None,
     *,
     json: bool,
     recreate: bool = False,
@@ -150,16 +174,15 @@ def _up(
     from tritonops.compose import service as compose
     from tritonops.triton.startup.served import raise_unserved
 
-    limit = seconds("--timeout", timeout)
-    served = compose.up(
-        service,
-        watch=note,
-        timeout=compose.UP_TIMEOUT if limit is None else limit,
-        model_timeout=seconds("--model-timeout", model_timeout),
-        interactive=sys.stderr.isatty(),
-        recreate=recreate,
-        build=build,
-    )
+    with waiting("Triton starts in its container", quiet=json) as shown:
+        served = compose.up(
+            service,
+            watch=functools.partial(_watch, shown),
+            timeout=compose.UP_TIMEOUT if timeout is None else timeout,
+            model_timeout=model_timeout,
+            recreate=recreate,
+            build=build,
+        )
     print_json(served) if json else _show(served)
     if not served.models:
         where = service.models_folder or "its models volume"
@@ -170,6 +193,14 @@ def _up(
 def _show(served: ServingResult) -> None:
     note(f"Triton is running: gRPC {served.url}")
     show_models(served.models, json=False)
+
+
+def _watch(shown: Waiting, line: str) -> None:
+    """Show a line for good, but one about a layer of an image only for now, at a terminal."""
+    if sys.stderr.isatty() and re.match(r"\s*[0-9a-f]{12}[: ]", line):
+        shown.set("image", line.strip())
+    else:
+        note(line)
 
 
 def _line(line: str) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from invoke import Context
 
+from tasks.output.terminal import note, print_json
 from tasks.shared.checkout import PROJECT, project, uv
 from tasks.shared.options import names
 from tasks.shared.task import task
-from tasks.shared.terminal import note, print_json
-from tritonops.errors import InputError, TritonOpsError
+from tritonops.errors import DifferenceError, InputError, TritonOpsError
 
 
 @task(
@@ -32,7 +32,7 @@ def test(c: Context, path: list[str], select: str | None = None, serial: bool = 
     _run(command, "the tests failed")
 
 
-@task()
+@task(read_only=True)
 def lint(c: Context) -> None:
     """Check style, shell programs and import contracts."""
     _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format fixes most of it.")
@@ -49,7 +49,7 @@ def format_(c: Context) -> None:
     _run([sys.executable, "-m", "ruff", "format", "--quiet"], "ruff could not format")
 
 
-@task()
+@task(read_only=True)
 def typecheck(c: Context) -> None:
     """Check the types."""
     _run([sys.executable, "-m", "mypy"], "mypy found something")
@@ -68,7 +68,7 @@ def bench(c: Context, name: str, arg: list[str]) -> None:
     _run([sys.executable, str(known[name]), *arg], f"the benchmark {name} failed")
 
 
-@task(help={"json": "Print one JSON document."})
+@task(help={"json": "Print one JSON document."}, read_only=True)
 def doctor(c: Context, json: bool = False) -> None:
     """Check what this machine needs."""
     from tritonops.doctor import can_serve, examine
@@ -89,6 +89,22 @@ def doctor(c: Context, json: bool = False) -> None:
 def engine(c: Context) -> None:
     """Set up a Docker engine and the CPU image on Debian."""
     _run([str(PROJECT / ".ci" / "engine")], "the Docker engine could not be set up")
+
+
+@task(help={"check": "Change nothing; exit 4 if a page differs."})
+def docs(c: Context, check: bool = False) -> None:
+    """Write the pages of docs/ that come from the code."""
+    from tasks.command_line.json_schema import page
+    from tritonops.files import write_text
+
+    path, text = PROJECT / "docs" / "json.md", page()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        note(f"docs/{path.name} is current")
+        return
+    if check:
+        raise DifferenceError(f"docs/{path.name} differs from the code", hint="./inv dev.docs writes it.")
+    write_text(path, text)
+    note(f"docs/{path.name} is written")
 
 
 @task(help={"upgrade": "Take the newest releases that fit (default: keep locked ones)."})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from invoke import Context
 
+from tasks.output.terminal import note, print_json, print_table
+from tasks.output.triton_output import show_answer
 from tasks.shared.checkout import project
 from tasks.shared.options import file_path, integer, names
 from tasks.shared.server import (
@@ -13,8 +15,6 @@ from tasks.shared.server import (
     timeout_of,
 )
 from tasks.shared.task import task
-from tasks.shared.terminal import note, print_json, print_table
-from tasks.shared.triton_output import show_answer
 
 MODEL = {"model": "Name of the model."}
 VERSION = {"version": "Version of the model (default: the one that Triton chooses)."}
@@ -30,6 +30,7 @@ VERSION = {"version": "Version of the model (default: the one that Triton choose
     | SERVER
     | JSON,
     positional=["model"],
+    read_only=True,
 )
 def infer(
     c: Context,
@@ -63,6 +64,7 @@ def infer(
     help={"model": "Only this model. Repeatable, or comma-separated."} | SERVER | JSON,
     iterable=["model"],
     words="model",
+    read_only=True,
 )
 def smoke(
     c: Context,

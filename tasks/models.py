@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from shlex import quote
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
 from tasks.catalog import add, generate_config, remove
-from tasks.shared.checkout import project
-from tasks.shared.options import integer, names
+from tasks.output.terminal import confirm, count, note, print_diff, print_json, print_table, size
+from tasks.shared.checkout import PROJECT, project
+from tasks.shared.options import choice, integer, names
 from tasks.shared.task import task
-from tasks.shared.terminal import confirm, note, print_diff, print_json, print_table, size
+from tasks.visibility import disable, enable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tritonops.errors import TritonOpsError
     from tritonops.models.config import ConfigResult
     from tritonops.models.configs.variants import Variant
     from tritonops.models.download import DownloadResult
-    from tritonops.models.rules.finding import Finding
 
-__all__ = ["add", "generate_config", "remove"]  # tasks of this collection, too
+__all__ = ["add", "disable", "enable", "generate_config", "remove"]  # tasks of this collection, too
 
 INCLUDE = {"include": "Only this model. Repeatable, or comma-separated."}
+JSON = {"json": "Print one JSON document."}
 
 
-@task(name="list", help={"json": "Print one JSON document."})
+@task(name="list", help=JSON, read_only=True)
 def list_(c: Context, json: bool = False) -> None:
     """List declared and installed model versions."""
     from tritonops.models.list import list_versions
@@ -37,6 +36,9 @@ def list_(c: Context, json: bool = False) -> None:
         note(f"{label}: {problem.in_one_line}")
     if json:
         print_json(found.versions)
+        return
+    if not found.versions:
+        _note_empty()
         return
     print_table(
         ("name", "version", "revision", "source", "size", "installed", "enabled", "config"),
@@ -54,6 +56,14 @@ def list_(c: Context, json: bool = False) -> None:
             for row in found.versions
         ],
     )
+    installed = sum(row.installed for row in found.versions)
+    note(f"{installed:,} of {count(len(found.versions), 'model version')} installed")
+
+
+def _note_empty() -> None:
+    """Say how a first model is added."""
+    toml = project().settings.models_toml.name
+    note(f"{toml} declares no model. To add one: inv models.add NAME --repo-id OWNER/NAME --file PATH")
 
 
 def _installed(installed: bool, problem: TritonOpsError | None) -> str | None:
@@ -78,6 +88,7 @@ def _yes(value: bool | None) -> str | None:
         "json": "Print one JSON document and no progress.",
     },
     iterable=["include"],
+    words="include",
 )
 def download_(
     c: Context,
@@ -88,7 +99,7 @@ def download_(
     json: bool = False,
 ) -> None:
     """Download and verify models."""
-    from tasks.shared.progress import download_progress
+    from tasks.output.progress import download_progress
     from tritonops.models.download import download, raise_unless_done
 
     with download_progress(quiet=json) as progress:
@@ -102,6 +113,8 @@ def download_(
         )
     if json:
         print_json(result)
+    elif not (result.downloaded or result.skipped or result.failed):
+        _note_empty()
     else:
         note(_summary(result))
     raise_unless_done(result)
@@ -109,7 +122,7 @@ def download_(
 
 def _summary(result: DownloadResult) -> str:
     if not (result.downloaded or result.failed):
-        return f"Up to date: {len(result.skipped)} model versions"
+        return f"Up to date: {count(len(result.skipped), 'model version')}"
     counts = {"downloaded": result.downloaded, "up to date": result.skipped, "failed": result.failed}
     summary = ", ".join(f"{len(labels)} {what}" for what, labels in counts.items() if labels)
     return f"{summary} ({size(result.bytes)} in {result.seconds:.1f} s)"
@@ -119,17 +132,21 @@ def _summary(result: DownloadResult) -> str:
     help={
         "include": "Resolve this model again, even if it is pinned. Repeatable, or comma-separated.",
         "check": "Change nothing; exit 4 if models.lock differs from models.toml or from local files.",
-        "json": "Print one JSON document.",
-    },
+    }
+    | JSON,
     iterable=["include"],
+    words="include",
 )
 def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
     """Pin models in models.lock."""
-    from tasks.shared.progress import download_progress
-    from tritonops.models.lock import check_lock, lock_models
+    from tasks.output.progress import download_progress
+    from tritonops.models.lock import compare_lock, lock_models
 
     if check:
-        check_lock(project(), include=names(include))
+        comparison = compare_lock(project(), include=names(include))
+        if json:
+            print_json({"differences": comparison.differences, "unknown": comparison.unknown})
+        comparison.raise_if_different()
         return
     with download_progress(quiet=json) as progress:
         result = lock_models(project(), include=names(include), progress=progress)
@@ -139,22 +156,26 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
         note(f"{len(result.locked)} locked, {len(result.kept)} kept: {project().settings.lock_path}")
 
 
-@task(help={"yes": "Do not ask for confirmation."})
-def prune(c: Context, yes: bool = False) -> None:
+@task(help={"yes": "Do not ask for confirmation."} | JSON)
+def prune(c: Context, yes: bool = False, json: bool = False) -> None:
     """Delete unreferenced and replaced files of the store."""
-    from tasks.shared.progress import download_progress
+    from tasks.output.progress import download_progress
     from tritonops.models.prune import delete_unreferenced, find_unreferenced
 
-    with download_progress(quiet=False) as progress:
+    with download_progress(quiet=json) as progress:
         found = find_unreferenced(project(), progress)
-        print_table(
-            ("file", "size"), [(found.displayed_name(file), size(length)) for file, length in found.files.items()]
-        )
-        note(f"{len(found.files)} files, {size(found.bytes)}")
-        if found.files and confirm("Delete them?", yes=yes):
-            deleted = delete_unreferenced(project(), found, progress)
-            if kept := len(found.files) - len(deleted.files):
-                note(f"{kept} of them are in use by now, and were kept")
+        rows = [(found.displayed_name(file), length) for file, length in found.files.items()]
+        if not json and rows:
+            print_table(("file", "size"), [(name, size(length)) for name, length in rows])
+        note(f"{count(len(rows), 'file')}, {size(found.bytes)}")
+        deleted = list[str]()
+        if rows and confirm("Delete them?", yes=yes):
+            deleted = [found.displayed_name(file) for file in delete_unreferenced(project(), found, progress).files]
+            if kept := len(rows) - len(deleted):
+                note(f"{count(kept, 'file')} came into use meanwhile, and stay")
+    if json:
+        files = [{"file": name, "size": length, "deleted": name in deleted} for name, length in rows]
+        print_json({"files": files, "bytes": found.bytes})
 
 
 @task(
@@ -162,17 +183,27 @@ def prune(c: Context, yes: bool = False) -> None:
     | {
         "cpu": "Copy the CPU configs (default: the GPU ones).",
         "overwrite": "Replace configs on disk that differ. A version policy set by triton.serve is kept.",
-    },
+    }
+    | JSON,
     iterable=["include"],
+    words="include",
 )
-def config(c: Context, include: list[str], cpu: bool = False, overwrite: bool = False) -> None:
+def config(c: Context, include: list[str], cpu: bool = False, overwrite: bool = False, json: bool = False) -> None:
     """Copy configs from triton-config/ to the models."""
     from tritonops.models.config import copy_configs, raise_unless_done
 
     outcomes = copy_configs(project(), variant="cpu" if cpu else "gpu", include=names(include), overwrite=overwrite)
-    for outcome in outcomes:
-        _show(outcome)
+    if json:
+        print_json([_as_json(outcome) for outcome in outcomes])
+    else:
+        for outcome in outcomes:
+            _show(outcome)
     raise_unless_done(outcomes)
+
+
+def _as_json(outcome: ConfigResult) -> dict[str, object]:
+    policy = outcome.kept_policy
+    return {**asdict(outcome), "kept_policy": None if policy is None else str(policy)}
 
 
 def _show(outcome: ConfigResult) -> None:
@@ -191,63 +222,33 @@ def _show(outcome: ConfigResult) -> None:
         "cpu": "Check the CPU configs only (default: both).",
         "gpu": "Check the GPU configs only (default: both).",
         "image": "Image to check against, or its tag (default: TRITON_IMAGE, or NVIDIA's current image).",
-        "json": "Print one JSON document.",
-    },
+        "format": "text, sarif (for code scanning) or github (annotations in a workflow) (default: text).",
+    }
+    | JSON,
     iterable=["include"],
+    words="include",
+    read_only=True,
 )
 def check(
-    c: Context, include: list[str], cpu: bool = False, gpu: bool = False, image: str | None = None, json: bool = False
+    c: Context,
+    include: list[str],
+    cpu: bool = False,
+    gpu: bool = False,
+    image: str | None = None,
+    format: str | None = None,
+    json: bool = False,
 ) -> None:
     """Validate configs and models offline."""
+    from tasks.output.findings import show_findings
     from tritonops.models.check import Checked
     from tritonops.models.check import check as check_models
     from tritonops.models.rules.finding import raise_on_errors
 
+    output = choice("--format", "json" if json else format, ("text", "json", "sarif", "github"))
     variants: tuple[Variant, ...] = ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu")
     checked = Checked.of(project(), image=image, variants=variants)
     findings = check_models(checked, include=names(include))
     if checked.image.release is None:
         note(f"{checked.image.name} is not an NVIDIA release: backends and ONNX Runtime versions were not checked")
-    if json:
-        print_json(findings)
-    else:
-        _show_findings(findings)
+    show_findings(findings, format=output, folder=PROJECT)
     raise_on_errors(findings)
-
-
-def _show_findings(findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        print(f"{finding.severity}: {finding.model}: {finding.what} [{finding.code}]")
-        for file in finding.files:
-            print(f"    in {file}")
-        print(f"    {finding.why}\n    fix: {finding.fix}")
-    if not findings:
-        note("nothing found")
-
-
-@task(help={"model": "Name of the model."}, positional=["model"])
-def enable(c: Context, model: str) -> None:
-    """Move a model back to triton/."""
-    from tritonops.models.enable import enable_model
-
-    print(enable_model(project(), model))
-    note(f"`inv triton.load {quote(model)}` loads it into a running server.")
-
-
-@task(
-    help={
-        "model": "Name of the model.",
-        "yes": "Do not ask for confirmation, even if an ensemble or another model needs it.",
-    },
-    positional=["model"],
-)
-def disable(c: Context, model: str, yes: bool = False) -> None:
-    """Hide a model from Triton, in triton-disabled/."""
-    from tritonops.models.dependents import needed_by
-    from tritonops.models.disable import disable_model
-
-    needed = needed_by(project(), model)
-    if needed and not confirm(f"{needed} Continue?", yes=yes):
-        return
-    print(disable_model(project(), model))
-    note(f"A running server serves it until `inv triton.unload {quote(model)}`.")

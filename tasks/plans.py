@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from invoke import Context
 
+from tasks.output.plan_output import show_plan
+from tasks.output.terminal import confirm, note
+from tasks.output.triton_output import show_result
 from tasks.shared.checkout import project
-from tasks.shared.options import names
+from tasks.shared.options import choice, names
 from tasks.shared.server import (
     JSON,
     SERVER,
@@ -15,8 +18,6 @@ from tasks.shared.server import (
     timeout_of,
 )
 from tasks.shared.task import task
-from tasks.shared.terminal import confirm, note
-from tasks.shared.triton_output import show_plan, show_result
 
 PLAN = {
     "include": "Only this model. Repeatable, or comma-separated.",
@@ -25,7 +26,12 @@ PLAN = {
 }
 
 
-@task(help=PLAN | SERVER | JSON, iterable=["include"])
+@task(
+    help=PLAN | SERVER | {"format": "text, or markdown for a pull request (default: text)."} | JSON,
+    iterable=["include"],
+    words="include",
+    read_only=True,
+)
 @on_the_host("triton.plan")
 def plan(
     c: Context,
@@ -34,21 +40,24 @@ def plan(
     prune: bool = False,
     url: str | None = None,
     host: str | None = None,
+    format: str | None = None,
     json: bool = False,
 ) -> None:
     """Preview changes to disk and server (exit 4 if any)."""
     from tritonops.triton.plan.make_plan import make_plan
     from tritonops.triton.plan.plan import raise_if_different
 
+    output = choice("--format", "json" if json else format, ("text", "json", "markdown"))
     with connect(url, host) as client:
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
-    show_plan(made, json=json)
+    show_plan(made, format=output)
     raise_if_different(made)
 
 
 @task(
     help=PLAN | {"timeout": "Timeout of one load, in seconds (default: 600)."} | YES | SERVER | JSON,
     iterable=["include"],
+    words="include",
 )
 @on_the_host("triton.apply")
 def apply(
@@ -63,7 +72,7 @@ def apply(
     json: bool = False,
 ) -> None:
     """Bring disk and server in line with models.toml."""
-    from tasks.shared.progress import download_progress
+    from tasks.output.progress import download_progress
     from tritonops.triton.apply import apply, raise_unless_applied
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.plan.make_plan import make_plan

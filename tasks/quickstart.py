@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
+from tasks.output.terminal import drawable, note, print_json
 from tasks.shared.checkout import PROJECT, project
 from tasks.shared.task import task
-from tasks.shared.terminal import note
 
 if TYPE_CHECKING:
     from tritonops.server.quickstart import Prediction, QuickstartStep
 
 
-@task(help={"stop": "Stop the server of an earlier quickstart."})
-def quickstart(c: Context, stop: bool = False) -> None:
+@task(help={"stop": "Stop the server of an earlier quickstart.", "json": "Print one JSON document."})
+def quickstart(c: Context, stop: bool = False, json: bool = False) -> None:
     """Serve a small model on this machine, and query it."""
     if stop:
-        _stop()
+        stopped = _stop()
+        if json:
+            print_json({"stopped": stopped})
         return
     from tritonops.server.installation import fetch_libpython
     from tritonops.server.quickstart import env_file, prepared
@@ -33,7 +35,7 @@ def quickstart(c: Context, stop: bool = False) -> None:
         for number, step in enumerate(run.steps(), 1):
             _run(number, step)
     if run.prediction:
-        _show(run.prediction)
+        _show_prediction(run.prediction, json=json)
     note(_WHAT_NEXT.format(env=env, inv=_typed(PROJECT / "inv"), home=_typed(env_file(project().settings).parent)))
 
 
@@ -53,17 +55,20 @@ def _run(number: int, step: QuickstartStep) -> None:
     note(f"  {step.run()}\n")
 
 
-def _show(answer: Prediction) -> None:
-    print(answer.picture)
+def _show_prediction(answer: Prediction, *, json: bool) -> None:
+    if json:
+        print_json({"digit": answer.digit, "probability": answer.probability})
+        return
+    print(drawable(answer.picture))
     print(f"\nThe model says: {answer.digit}, with {answer.probability:.0%} certainty.", flush=True)
 
 
-def _stop() -> None:
+def _stop() -> bool:
     from tritonops.server.quickstart import stop
 
-    note(
-        "The quickstart's server is stopped." if stop(project().settings) else "The quickstart's server is not running."
-    )
+    stopped = stop(project().settings)
+    note("The quickstart's server is stopped." if stopped else "The quickstart's server is not running.")
+    return stopped
 
 
 def _typed(path: Path) -> str:

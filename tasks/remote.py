@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from invoke import Context
 
+from tasks.host_tasks import env, logs, restart, run
+from tasks.output.remote_output import short_digest, show_changes, show_deploy_results
+from tasks.output.terminal import confirm, size
 from tasks.shared.checkout import PROJECT, project
 from tasks.shared.hosts import (
     HOST_LISTS,
@@ -17,12 +19,10 @@ from tasks.shared.hosts import (
     run_on_hosts,
     show_rows,
     show_rows_of_each,
-    stream_from_each,
 )
-from tasks.shared.options import file_path, integer
-from tasks.shared.remote_output import short_digest, show_changes, show_deploy_results
+from tasks.shared.options import choice
+from tasks.shared.release_cache import cache_releases
 from tasks.shared.task import task
-from tasks.shared.terminal import confirm, note, size
 from tritonops.errors import TritonOpsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 JSON = {"json": "Print one JSON document, without progress."}
 YES = {"yes": "Do not ask for confirmation."}
+__all__ = ["env", "logs", "restart", "run"]  # tasks of this collection, too
 
 
 @task(
@@ -58,7 +59,7 @@ def deploy(
 ) -> None:
     """Deploy this checkout; a failed host is rolled back."""
     if dry_run:
-        _plan(host, group, prune=prune, json=json)
+        _plan(host, group, prune=prune, format="json" if json else "text")
         return
 
     def work(host: Host, on_step: OnStep) -> DeployResult:
@@ -72,12 +73,25 @@ def deploy(
 
 
 @task(
-    help=HOSTS | {"prune": "Preview remote.deploy --prune."} | JSON,
+    help=HOSTS
+    | {
+        "prune": "Preview remote.deploy --prune.",
+        "format": "text, or markdown for a pull request (default: text).",
+    }
+    | JSON,
     iterable=HOST_LISTS,
+    read_only=True,
 )
-def plan(c: Context, host: list[str], group: list[str], prune: bool = False, json: bool = False) -> None:
+def plan(
+    c: Context,
+    host: list[str],
+    group: list[str],
+    prune: bool = False,
+    format: str | None = None,
+    json: bool = False,
+) -> None:
     """Preview a deploy (exit 4 if there are changes)."""
-    _plan(host, group, prune=prune, json=json)
+    _plan(host, group, prune=prune, format=choice("--format", "json" if json else format, ("text", "json", "markdown")))
 
 
 @task(
@@ -94,12 +108,14 @@ def rollback(c: Context, host: list[str], group: list[str], to: str | None = Non
     show_deploy_results(run_on_hosts(host_names(host, group), work, quiet=json), json=json)
 
 
-@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+@task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
 def releases(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """List the releases of each host."""
     from tritonops.remote import releases as use_case
 
     def rows(host: Host) -> list[dict[str, Any]]:
+        found = use_case.releases(host)
+        cache_releases(host.name, [release.record.id for release in found])
         return [
             {
                 **asdict(release.record),
@@ -107,14 +123,14 @@ def releases(c: Context, host: list[str], group: list[str], json: bool = False) 
                 "result": release.activation and release.activation.result,
                 "current": release.is_current,
             }
-            for release in use_case.releases(host)
+            for release in found
         ]
 
     columns = ("host", "id", "digest", "by", "at", "subject", "result", "current")
     show_rows_of_each(host_names(host, group), rows, columns, json=json)
 
 
-@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+@task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
 def status(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """Show release, health and lock owner of each host."""
     from tritonops.remote import status as use_case
@@ -127,53 +143,7 @@ def status(c: Context, host: list[str], group: list[str], json: bool = False) ->
     show_rows_of_each(host_names(host, group), rows, columns, json=json)
 
 
-@task(
-    help=HOSTS
-    | {
-        "lines": "Number of lines from the end (default: 100).",
-        "follow": "Follow the output (Ctrl-C to stop).",
-        "deploy": "Show the log of the newest deploy or rollback, not of the server.",
-    },
-    iterable=HOST_LISTS,
-)
-def logs(
-    c: Context, host: list[str], group: list[str], lines: str | None = None, follow: bool = False, deploy: bool = False
-) -> None:
-    """Show the server's log of each host."""
-    from tritonops.remote.logs import show_activation_log, show_logs
-
-    count = integer("--lines", lines, at_least=1) or 100
-
-    stream = show_activation_log if deploy else functools.partial(show_logs, lines=count, follow=follow)
-    stream_from_each(host_names(host, group), stream)
-
-
-@task(help=HOSTS | YES, iterable=HOST_LISTS)
-def restart(c: Context, host: list[str], group: list[str], yes: bool = False) -> None:
-    """Restart the server of each host.
-
-    In-flight requests are answered; new ones fail until the server runs again.
-    """
-    from tritonops.remote.restart import restart_server
-
-    hosts = host_names(host, group)
-    if confirm(f"Restart Triton on {', '.join(hosts)}?", yes=yes):
-        stream_from_each(hosts, restart_server)
-
-
-@task(help=HOSTS, iterable=HOST_LISTS)
-def run(c: Context, host: list[str], group: list[str]) -> None:
-    """Run a task on each host.
-
-    It has the host's own settings: inv remote.run --host gpu-01 -- triton.list
-    """
-    from tritonops.remote.run import run_task
-
-    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    stream_from_each(host_names(host, group), functools.partial(run_task, words=words))
-
-
-@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+@task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
 def doctor(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """Check whether each host can serve."""
     from tritonops.remote.client.fleet import raise_failures
@@ -222,7 +192,7 @@ def lock(
     show_rows_of_each(hosts, rows, ("host", "locked by", "since", "for"), json=json)
 
 
-@task(help=HOSTS | JSON, iterable=HOST_LISTS)
+@task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
 def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
     """List what was done on each host, and by whom."""
     from tritonops.remote import audit as use_case
@@ -234,34 +204,7 @@ def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> 
     show_rows_of_each(host_names(host, group), rows, columns, json=json)
 
 
-@task(
-    help=HOSTS
-    | {
-        "from_": "File of KEY=VALUE lines; an empty value removes the key (default: stdin).",
-        "names": "Only list the keys that are set.",
-    },
-    iterable=HOST_LISTS,
-)
-def env(c: Context, host: list[str], group: list[str], from_: str | None = None, names: bool = False) -> None:
-    """Set secrets and settings of each host.
-
-    They are in its env file, and are never shown. They take effect at the next deploy.
-    """
-    from tritonops.remote import env as use_case
-
-    values = {} if names else use_case.parse_values(_read(from_), where=from_ or "stdin")
-
-    def rows(host: Host) -> list[dict[str, Any]]:
-        if values:
-            use_case.set_values(host, values)
-        return [{"set": " ".join(use_case.names_set(host))}]
-
-    show_rows_of_each(host_names(host, group), rows, ("host", "set"), json=False)
-    if values:
-        note("This takes effect at the next deploy.")
-
-
-def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None:
+def _plan(host: list[str], group: list[str], *, prune: bool, format: str) -> None:
     from tritonops.remote import plan as use_case
 
     hosts, checkout = host_names(host, group), _checkout()
@@ -269,7 +212,7 @@ def _plan(host: list[str], group: list[str], *, prune: bool, json: bool) -> None
     def work(host: Host, on_step: OnStep) -> list[use_case.HostChange]:
         return use_case.plan(host, project(), checkout, prune_models=prune)
 
-    show_changes(run_on_hosts(hosts, work, quiet=json), json=json)
+    show_changes(run_on_hosts(hosts, work, quiet=format == "json"), format=format)
 
 
 def _read_checkout() -> None:
@@ -285,13 +228,3 @@ def _checkout() -> GitCheckout:
     from tritonops.remote.client.checkout import read_checkout
 
     return read_checkout(PROJECT, store_dir=project().settings.store_dir)
-
-
-def _read(path: str | None) -> bytes:
-    from tritonops.dotenv import read_bytes
-
-    if source := file_path("--from", path):
-        return read_bytes(source)
-    if sys.stdin.isatty():
-        note("KEY=VALUE lines, then Ctrl-D:")
-    return sys.stdin.buffer.read()

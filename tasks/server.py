@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
+from tasks.output.terminal import count, note, print_json
+from tasks.output.triton_output import show_models
+from tasks.output.waiting import waiting
 from tasks.shared.checkout import project
-from tasks.shared.options import integer, seconds
+from tasks.shared.options import integer, refuse_followed_json, seconds
 from tasks.shared.task import task
-from tasks.shared.terminal import note, print_json
-from tasks.shared.triton_output import show_models
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tritonops.server.status import ServerStatus
     from tritonops.settings import Settings
 
@@ -31,10 +34,12 @@ def up(c: Context, timeout: str | None = None, model_timeout: str | None = None,
     _show(project().settings, json=json)
 
 
-@task(help=STOP_TIMEOUT)
-def down(c: Context, timeout: str | None = None) -> None:
+@task(help=STOP_TIMEOUT | JSON)
+def down(c: Context, timeout: str | None = None, json: bool = False) -> None:
     """Stop Triton after its in-flight requests."""
-    _stop(project().settings, seconds("--timeout", timeout))
+    stopped = _stop(project().settings, seconds("--timeout", timeout))
+    if json:
+        print_json(stopped)
 
 
 @task(help=START_TIMEOUT | JSON)
@@ -45,8 +50,12 @@ def restart(c: Context, timeout: str | None = None, model_timeout: str | None = 
     _show(project().settings, json=json)
 
 
-@task(help={"lines": "Number of lines from the end (default: 100).", "follow": "Follow the output (Ctrl-C to stop)."})
-def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
+@task(
+    help={"lines": "Number of lines from the end (default: 100).", "follow": "Follow the output (Ctrl-C to stop)."}
+    | JSON,
+    read_only=True,
+)
+def logs(c: Context, lines: str | None = None, follow: bool = False, json: bool = False) -> None:
     """Print Triton's log."""
     import subprocess
 
@@ -54,11 +63,15 @@ def logs(c: Context, lines: str | None = None, follow: bool = False) -> None:
     from tritonops.server.log_file import tail_command
 
     log, count = log_path(project().settings.server_dir), integer("--lines", lines)
+    refuse_followed_json(follow=follow, json=json)
+    command = tail_command(log, lines=100 if count is None else count, follow=follow)
     # The reader may have read enough (`| head`): tail's exit code does not matter.
-    subprocess.run(tail_command(log, lines=100 if count is None else count, follow=follow), check=False)
+    done = subprocess.run(command, check=False, capture_output=json, text=True, errors="replace")
+    if json:
+        print_json({"lines": done.stdout.splitlines()})
 
 
-@task(help=JSON)
+@task(help=JSON, read_only=True)
 def status(c: Context, json: bool = False) -> None:
     """Show state, addresses and models of Triton."""
     _show(project().settings, json=json)
@@ -75,26 +88,38 @@ def _start(options: Settings, timeout: float | None, model_timeout: float | None
     elif not quiet:
         note(f"Starting Triton and loading the models of {options.models_dir}")
     ports = Ports(options.http_port, options.grpc_port, options.metrics_port)
-    embedded.start(
-        options.models_dir,
-        options.server_dir,
-        ports=ports,
-        token=options.triton_token,
-        timeout=embedded.START_TIMEOUT if timeout is None else timeout,
-        model_timeout=model_timeout,
-    )
+    try:
+        with waiting("Triton loads its models", quiet=quiet) as shown:
+            embedded.start(
+                options.models_dir,
+                options.server_dir,
+                ports=ports,
+                token=options.triton_token,
+                timeout=embedded.START_TIMEOUT if timeout is None else timeout,
+                model_timeout=model_timeout,
+                on_progress=lambda active, left: shown.replace(_states(active, left)),
+            )
+    except KeyboardInterrupt:
+        note("Triton keeps running." if embedded.find(options.server_dir) else "Triton was stopped.")
+        raise
 
 
-def _stop(options: Settings, timeout: float | None) -> None:
+def _states(active: Sequence[str], left: int) -> dict[str, str]:
+    states = dict.fromkeys(active, "loading")
+    return {**states, "waiting": count(left, "model")} if left else states
+
+
+def _stop(options: Settings, timeout: float | None) -> dict[str, object]:
     from tritonops.server import embedded
 
     server = embedded.find(options.server_dir)
     if server is None:
         note("Triton is not running.")
-    elif embedded.stop(server, timeout=embedded.STOP_TIMEOUT if timeout is None else timeout):
-        note(f"Triton is stopped (pid {server.process.pid}).")
-    else:
-        note(f"Triton (pid {server.process.pid}) did not stop in time, and was killed.")
+        return {"pid": None, "killed": False}
+    pid = server.process.pid
+    killed = not embedded.stop(server, timeout=embedded.STOP_TIMEOUT if timeout is None else timeout)
+    note(f"Triton (pid {pid}) did not stop in time, and was killed." if killed else f"Triton is stopped (pid {pid}).")
+    return {"pid": pid, "killed": killed}
 
 
 def _show(options: Settings, *, json: bool) -> None:

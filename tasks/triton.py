@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from invoke import Context
 
 from tasks.inference import infer, smoke
+from tasks.output.terminal import confirm, print_json, print_table
+from tasks.output.triton_output import show_models, show_outcomes
 from tasks.plans import apply, plan
 from tasks.shared.checkout import project
-from tasks.shared.options import integer, seconds
+from tasks.shared.each_model import for_each_model
+from tasks.shared.options import integer, names, seconds
 from tasks.shared.server import (
     JSON,
     SERVER,
@@ -22,20 +26,22 @@ from tasks.shared.server import (
     timeout_of,
 )
 from tasks.shared.task import task
-from tasks.shared.terminal import confirm, print_json, print_table
-from tasks.shared.triton_output import show_models, show_outcome
+from tritonops.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tritonops.triton.client.client import TritonClient
     from tritonops.triton.load_result import LoadResult
 
 __all__ = ["apply", "infer", "plan", "smoke"]  # tasks of this collection, too
 
 MODEL = {"model": "Name of the model."}
+MODELS = {"model": "Name of a model. Repeatable, or comma-separated."}
 VERSION = {"version": "Version of the model (default: the one that Triton chooses)."}
 
 
-@task(name="list", help=SERVER | JSON)
+@task(name="list", help=SERVER | JSON, read_only=True)
 def list_(
     c: Context,
     url: str | None = None,
@@ -50,48 +56,56 @@ def list_(
 
 
 @task(
-    help=MODEL | {"version": "Add only this version to those that are served."} | TIMEOUT | SERVER | JSON,
-    positional=["model"],
+    help=MODELS | {"version": "Add only this version to those that are served."} | TIMEOUT | SERVER | JSON,
+    iterable=["model"],
+    words="model",
+    needs_words=True,
 )
 @on_the_host("triton.load", when=lambda options: options["version"])
 def load(
     c: Context,
-    model: str,
+    model: list[str],
     version: str | None = None,
     timeout: str | None = None,
     url: str | None = None,
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Load a model, and verify that it is served."""
+    """Load models, and verify that they are served."""
     from tritonops.triton.load import LOAD_TIMEOUT, load_model
 
-    number, within = integer("--version", version, at_least=1), timeout_of(timeout, LOAD_TIMEOUT)
+    selected, within = names(model), timeout_of(timeout, LOAD_TIMEOUT)
+    number = _version_of_one(selected, version)
     with connect(url, host) as client:
-        if number:
-            from tritonops.triton.serve import load_version
 
-            outcome = load_version(client, model, number, disk=own_served_folder(client), timeout=within)
-        else:
-            outcome = load_model(client, model, disk=served_folder(client), timeout=within)
-        outcome = _smoke_tested(client, outcome)
-    show_outcome(outcome, json=json)
+        def work(name: str) -> LoadResult:
+            if number:
+                from tritonops.triton.serve import load_version
+
+                outcome = load_version(client, name, number, disk=own_served_folder(client), timeout=within)
+            else:
+                outcome = load_model(client, name, disk=served_folder(client), timeout=within)
+            return _smoke_tested(client, outcome)
+
+        for_each_model(selected, work, show=_shown(selected, json=json))
 
 
 @task(
-    help=MODEL
+    help=MODELS
     | {"version": "Only this version; the others stay loaded."}
     | {"all": "Unload the whole model, even if the version is its last one."}
     | YES
     | TIMEOUT
     | SERVER
     | JSON,
-    positional=["model"],
+    iterable=["model"],
+    words="model",
+    needs_words=True,
 )
 @on_the_host("triton.unload", when=lambda options: options["version"])
 def unload(
     c: Context,
-    model: str,
+    model: list[str],
     version: str | None = None,
     all: bool = False,
     yes: bool = False,
@@ -100,24 +114,29 @@ def unload(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """Unload a model after its in-flight requests."""
+    """Unload models after their in-flight requests."""
     from tritonops.triton.list import require_known
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.serve import unload_version
     from tritonops.triton.unload import unload_model
 
-    number, within = integer("--version", version, at_least=1), timeout_of(timeout, LOAD_TIMEOUT)
+    selected, within = names(model), timeout_of(timeout, LOAD_TIMEOUT)
+    number = None if all else _version_of_one(selected, version)
     with connect(url, host) as client:
-        require_known(client, model)
-        what = f"version {number} of {model}" if number and not all else model
+        for name in selected:
+            require_known(client, name)
+        what = f"version {number} of {selected[0]}" if number else ", ".join(selected)
         if not confirm(f"Unload {what} on {client.url}?", yes=yes):
             return
-        if number and not all:
-            outcome = unload_version(client, model, number, disk=own_served_folder(client), timeout=within)
-        else:
-            outcome = unload_model(client, model, disk=served_folder(client), timeout=within)
-        outcome = _smoke_tested(client, outcome)
-    show_outcome(outcome, json=json)
+
+        def work(name: str) -> LoadResult:
+            if number:
+                outcome = unload_version(client, name, number, disk=own_served_folder(client), timeout=within)
+            else:
+                outcome = unload_model(client, name, disk=served_folder(client), timeout=within)
+            return _smoke_tested(client, outcome)
+
+        for_each_model(selected, work, show=_shown(selected, json=json))
 
 
 @task(
@@ -145,12 +164,13 @@ def serve(
             client, model, policy, disk=own_served_folder(client), timeout=timeout_of(timeout, LOAD_TIMEOUT)
         )
         outcome = _smoke_tested(client, outcome)
-    show_outcome(outcome, json=json)
+    show_outcomes([outcome], json=json, as_list=False)
 
 
 @task(
     help=MODEL | VERSION | SERVER | {"json": "Accepted for uniformity; the output is always JSON."},
     positional=["model"],
+    read_only=True,
 )
 def config(
     c: Context,
@@ -168,7 +188,7 @@ def config(
         print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
 
 
-@task(help={"wait": "Wait up to this many seconds."} | SERVER | JSON)
+@task(help={"wait": "Wait up to this many seconds."} | SERVER | JSON, read_only=True)
 def ready(
     c: Context,
     wait: str | None = None,
@@ -187,10 +207,15 @@ def ready(
         print_json({"ready": True}) if json else print(f"Triton at {client.url} is ready.")
 
 
-@task(help={"model": "Only this model (default: all)."} | SERVER | JSON)
+@task(
+    help={"model": "Only this model (default: all). Repeatable, or comma-separated."} | SERVER | JSON,
+    iterable=["model"],
+    words="model",
+    read_only=True,
+)
 def stats(
     c: Context,
-    model: str | None = None,
+    model: list[str],
     url: str | None = None,
     host: str | None = None,
     json: bool = False,
@@ -201,13 +226,27 @@ def stats(
     from tritonops.triton.client.api_types import ModelStatistics
     from tritonops.triton.list import naming_unknown
 
-    with connect(url, host) as client, naming_unknown(client, model or ""):
-        rows = client.statistics(model)
+    rows = list[ModelStatistics]()
+    with connect(url, host) as client:
+        for name in names(model) or [""]:
+            with naming_unknown(client, name):
+                rows += client.statistics(name)
     if json:
         print_json(rows)
     else:
         columns = [field.name for field in fields(ModelStatistics)]
         print_table(columns, [[getattr(row, column) for column in columns] for row in rows])
+
+
+def _version_of_one(models: Sequence[str], version: str | None) -> int | None:
+    number = integer("--version", version, at_least=1)
+    if number and len(models) > 1:
+        raise InputError("--version is for one model", hint=f"{len(models)} were given: {', '.join(models)}")
+    return number
+
+
+def _shown(models: Sequence[str], *, json: bool) -> Callable[[list[LoadResult]], None]:
+    return functools.partial(show_outcomes, json=json, as_list=len(models) > 1)
 
 
 def _smoke_tested(client: TritonClient, outcome: LoadResult) -> LoadResult:

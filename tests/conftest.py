@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from invoke import Config, FilesystemLoader, Program
+from invoke import Config, FilesystemLoader
 
 from tasks.shared import checkout
+from tasks.shared.program import TaskProgram
 from tests import programs
 from tests.hub.server import Hub
 from tests.paths import PROJECT
@@ -154,7 +155,7 @@ def inv(capfd):
 
     def run(*arguments):
         try:
-            Program(namespace=module.ns, binary="inv").run(["inv", *arguments])
+            TaskProgram(namespace=module.ns, binary="inv").run(["inv", *arguments])
         except SystemExit as ended:
             return ended.code, *capfd.readouterr()
         return 0, *capfd.readouterr()

@@ -11,7 +11,7 @@ from tritonops.compose.engine.docker import Docker
 from tritonops.compose.service import Service, settle
 from tritonops.compose.serving import describe
 from tritonops.errors import TritonOpsError
-from tritonops.models.lock import check_lock
+from tritonops.models.lock import compare_lock
 from tritonops.project import Project
 from tritonops.server.installation import find_installation
 from tritonops.triton.client.closed import require_closed_grpc
@@ -59,7 +59,7 @@ def _catalogue(project: Project) -> str:
 
 
 def _lock(project: Project) -> str:
-    check_lock(project)
+    compare_lock(project).raise_if_different()
     return "every version is pinned"
 
 

@@ -50,7 +50,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── TritonUnreachableError         no Triton answers at this address
 │   ├── EngineUnreachableError         no Docker engine answers
 │   │   └── EnginePermissionError      one does, but not to this user
-│   └── HostUnreachableError           a host behind SSH: refused, unknown name, no route, login refused
+│   └── HostUnreachableError           a host behind SSH: refused, no route, login refused
+│       ├── UnknownHostNameError    2  its name cannot be resolved
 │       ├── UnknownHostKeyError        known_hosts has no key for it
 │       └── ChangedHostKeyError        it shows another key than the known one
 ├── ConnectionLostError             1  an SSH connection was lost
@@ -70,7 +71,7 @@ Modules add their own cases as subclasses of these, here, so that this page list
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tritonops.display_text import clip_lines, printable
@@ -366,6 +367,12 @@ class HostUnreachableError(UnreachableError):
     """A host that could not be logged in to."""
 
 
+class UnknownHostNameError(HostUnreachableError):
+    """A host whose name no resolver knows, which is a wrong name rather than a host that is down."""
+
+    exit_code = 2
+
+
 class UnknownHostKeyError(HostUnreachableError):
     """A host whose key known_hosts does not have; the message has the fingerprint."""
 
@@ -523,5 +530,10 @@ def near_misses(name: str, known: Iterable[str], kind: str) -> str:
 
     if near := get_close_matches(name, names, n=3, cutoff=0.6):
         return f"Did you mean {' or '.join(repr(match) for match in near)}?"
+    return f"Known {kind}: {listed(names)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the first ten names, and how many more there are."""
     more = f" … and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return f"Known {kind}: {', '.join(names[:MAX_NAMES])}{more}"
+    return f"{', '.join(names[:MAX_NAMES])}{more}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tasks.output.terminal import count, note, print_json, print_table
+from tasks.output.waiting import waiting
 from tasks.shared.checkout import project
 from tasks.shared.options import names
-from tasks.shared.terminal import note, print_json, print_table
+from tritonops.errors import UnknownHostNameError, near_misses
 
 if TYPE_CHECKING:
     from tritonops.remote.client.fleet import HostResult, Work
@@ -34,16 +39,42 @@ def run_on_hosts(
     canary: bool = False,
     prepare: Callable[[], object] = lambda: None,
     quiet: bool = False,
+    shows_steps: bool = True,
 ) -> list[HostResult[_T]]:
-    """Run the work on all hosts, with a line for each step; `prepare` runs during the logins."""
+    """Run the work on all hosts, with a line for each step; `prepare` runs during the logins.
+
+    Where the work prints by itself, `shows_steps` is false.
+    """
     from tritonops.remote.client import fleet
 
-    def on_step(host: str, line: str) -> None:
-        if not quiet:
-            note(f"{host}: {line}")
-
     settings = project().settings
-    return fleet.run_on_hosts(hosts, work, settings=settings, on_step=on_step, canary=canary, prepare=prepare)
+    with waiting(f"{count(len(hosts), 'host')} at work", quiet=quiet or not shows_steps) as shown:
+        for name in hosts:
+            shown.set(name, "connect")
+
+        def on_step(host: str, line: str) -> None:
+            shown.set(host, line)
+            if not quiet:
+                note(f"{host}: {line}")
+
+        results = fleet.run_on_hosts(hosts, work, settings=settings, on_step=on_step, canary=canary, prepare=prepare)
+    for result in results:
+        if isinstance(result.error, UnknownHostNameError):
+            result.error.hint = near_misses(result.host, known_hosts(), "hosts") or result.error.hint
+    return results
+
+
+def known_hosts() -> list[str]:
+    """List the hosts of hosts.toml, and the aliases of ssh_config."""
+    config = project().settings.ssh_config or Path("~/.ssh/config").expanduser()
+    return sorted({*project().hosts.hosts, *_aliases(config)})
+
+
+def _aliases(config: Path) -> Iterator[str]:
+    with suppress(OSError):
+        for line in config.read_text(encoding="utf-8", errors="replace").splitlines():
+            if match := re.fullmatch(r"\s*host(?:\s+|\s*=\s*)(.+)", line, re.IGNORECASE):
+                yield from (word for word in match[1].split() if not re.search(r"[*?!]", word))
 
 
 def show_rows_of_each(
@@ -73,7 +104,26 @@ def stream_from_each(hosts: Sequence[str], stream: Callable[..., None]) -> None:
             on_error_line=lambda line: note(f"{prefix}{line}"),
         )
 
-    raise_failures(run_on_hosts(hosts, lambda host, on_step: run(host)), what="failed")
+    raise_failures(run_on_hosts(hosts, lambda host, on_step: run(host), shows_steps=False), what="failed")
+
+
+def show_output_of_each(hosts: Sequence[str], stream: Callable[..., None], *, json: bool) -> None:
+    """Print the output of each host as it comes, or as one JSON document at the end."""
+    if not json:
+        stream_from_each(hosts, stream)
+        return
+    from tritonops.remote.client.fleet import raise_failures
+
+    outputs: dict[str, dict[str, list[str]]] = {name: {"stdout": [], "stderr": []} for name in hosts}
+
+    def run(host: Host) -> None:
+        output = outputs[host.name]
+        stream(host, on_line=output["stdout"].append, on_error_line=output["stderr"].append)
+
+    results = run_on_hosts(hosts, lambda host, on_step: run(host), quiet=True)
+    errors = {result.host: result.error and str(result.error) for result in results}
+    print_json([{"host": name, **output, "error": errors[name]} for name, output in outputs.items()])
+    raise_failures(results, what="failed")
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, json: bool) -> None:

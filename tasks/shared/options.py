@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tritonops.errors import InputError
@@ -24,6 +24,21 @@ def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int |
     if number < at_least:
         raise InputError(f"{option}: expected {_whole_number(at_least)}, got {value!r}")
     return number
+
+
+def choice(option: str, value: str | None, choices: Sequence[str]) -> str:
+    """Read one of several words, the first of which is the default."""
+    if value is None:
+        return choices[0]
+    if value not in choices:
+        raise InputError(f"{option}: expected {', '.join(choices[:-1])} or {choices[-1]}, got {value!r}")
+    return value
+
+
+def refuse_followed_json(*, follow: bool, json: bool) -> None:
+    """Refuse --follow with --json: one document has an end."""
+    if follow and json:
+        raise InputError("--follow and --json: give one of them", hint="A document is complete; following has no end.")
 
 
 def file_path(option: str, value: str | None) -> Path | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import io
 import os
 import signal
 import sys
+from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -50,9 +50,9 @@ if __name__ == "__main__":
             print(f"inv: Python 3.13 needs a path that is UTF-8; rename the folder: {sys.prefix!a}", file=sys.stderr)
             raise SystemExit(2) from None
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 from invoke import Config, Exit, ParseError, Program, __version__
 from invoke.util import LOG_FORMAT
@@ -63,11 +63,31 @@ if __name__ == "__main__":
         del sys.modules[name]
 
 
+if TYPE_CHECKING:
+    from invoke.parser import ParserContext
+
+if __name__ == "__main__":
+    # Invoke loads tasks.py later, and may be told to load another one.
+    vars(sys.modules.setdefault("tasks", ModuleType("tasks")))["__path__"] = [str(Path(__file__).resolve().parents[1])]
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tasks.command_line.dry_run import preview
+from tasks.command_line.words import CommandLine, ResolvedWords
+from tasks.output.error_output import report_error
+from tasks.output.terminal import begin_task, print_json_documents_as_lines
+from tasks.shared.streams import WRITE_ERRORS, discard, prepare_streams
+
+COMPLETE = "--complete-words"
+"""In a call by a shell's completion; the shell's name and the words of the line follow, one by one."""
 _HIDDEN = {"remote.activate", "remote.prove"}
 
 
 class TaskProgram(Program):
     """What `./inv` runs; Invoke itself exits with 1 for a wrong command line, which means here that a task failed."""
+
+    _asked_for_help = False
+    _to_complete: list[str] | None = None
+    """The words after COMPLETE."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         """Run it; a reader who has gone (`| head`) or a full disk is no reason for a traceback."""
@@ -77,20 +97,24 @@ class TaskProgram(Program):
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            _discard(sys.stdout)
+            discard(sys.stdout)
             sys.exit(1)
         except OSError as exc:
-            if exc.filename is not None or exc.errno not in _WRITE_ERRORS:
+            if exc.filename is not None or exc.errno not in WRITE_ERRORS:
                 raise
-            _discard(sys.stdout)
+            discard(sys.stdout)
             sys.exit(f"error: cannot write: {exc.strerror}")
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options of Invoke itself."""
+        argv = sys.argv if argv is None else argv
+        if COMPLETE in argv:
+            position = argv.index(COMPLETE)
+            argv, self._to_complete = argv[:position], argv[position + 1 :]
         with _wrong_input():
             super().parse_core(argv)
-        if self.core.unparsed[1:2] == ["--help"]:  # a task with a NAME would take it for that
-            self.args.help.value, self.core.unparsed = self.core.unparsed[0], []
+        if self.args.help.value is True:  # of all tasks, which are not loaded yet
+            self.args.help.value, self._asked_for_help = None, True
 
     def parse_collection(self) -> None:
         """Load the tasks, and the hidden one that a client asks for by its name."""
@@ -100,32 +124,79 @@ class TaskProgram(Program):
 
             for task in (activation.activate, activation.prove):
                 self.collection.collections["remote"].add_task(task)
+        if self._to_complete is not None:
+            from tasks.command_line.completion import candidates
+
+            for candidate in candidates(self, self._to_complete):
+                print(candidate)
+            raise Exit
         if self.args.debug.value or os.environ.get("INVOKE_DEBUG"):
             _redact_logs()
 
     def parse_tasks(self) -> None:
-        """Read the tasks and their options."""
-        self.core.unparsed = [*self._with_named_words(self.core.unparsed)]
+        """Read the tasks and their options. A mistake ends with exit code 2, and with what was meant."""
+        begin_task()
+        with _wrong_input(json="--json" in self.argv):
+            line = CommandLine(self.initial_context, self.task_contexts, self.tasks_by_name())
+            resolved = line.resolve(self.core.unparsed)
+        if resolved.help:
+            self.args.help.value, resolved = resolved.help, ResolvedWords(())
+        self.core.unparsed = [*resolved.words]
         with _wrong_input():
             super().parse_tasks()
+        if resolved.tasks_after_names:
+            _name_models_called_like(resolved.tasks_after_names)
 
-    def _with_named_words(self, words: list[str]) -> Iterator[str]:
-        """Make options of the words behind a task that takes a list of names, until an option or another task."""
-        option: str | None = None
-        for position, word in enumerate(words):
-            if word == "--":
-                yield from words[position:]
-                return
-            if word in self.collection.task_names or word.startswith("-"):
-                option = getattr(self.collection[word], "words", None) if not word.startswith("-") else None
-                yield word
+    def parse_cleanup(self) -> None:
+        """Show help or a list, if that is what was asked for."""
+        from tasks.command_line import help
+
+        with _wrong_input():
+            if isinstance(self.args.help.value, str):
+                help.show_task(self, self.args.help.value)
+            elif self._asked_for_help:
+                help.show_all_options(self)
+            elif self.args.list.value and self.args["list-format"].value == "flat":
+                help.show_list(self, None if self.args.list.value is True else self.args.list.value)
             else:
-                yield f"--{option}={word}" if option else word
+                super().parse_cleanup()
+                return
+        raise Exit
+
+    def no_tasks_given(self) -> None:
+        """Show where to start."""
+        from tasks.command_line import help
+
+        help.show_start()
+        raise Exit
+
+    def print_version(self) -> None:
+        """Print the version of this project, and that of Invoke."""
+        from tritonops import __version__ as version
+
+        print(f"tritonops {version} (Invoke {__version__})")
+
+    @cached_property
+    def task_contexts(self) -> Mapping[str, ParserContext]:
+        """Give the options of each task, by its full name; Invoke gives their help only once."""
+        contexts = self.collection.to_contexts(ignore_unknown_help=self.config.tasks.ignore_unknown_help)
+        return {context.name: context for context in contexts if context.name}
+
+    def tasks_by_name(self) -> Mapping[str, Any]:
+        """Give the tasks by their full names."""
+        return {name: self.collection[name] for name in self.collection.task_names}
 
     def execute(self) -> None:
         """Run the tasks, which end on Ctrl-C by themselves and clean up."""
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if len(self.tasks) > 1:
+            print_json_documents_as_lines()
+        if self.args.dry.value:
+            with _wrong_input(json="--json" in self.argv):
+                previews = [preview(context, self.collection[context.name]) for context in self.tasks]
+            self.executor_class(self.collection, self.config, self.core).execute(*previews)
+            return
         super().execute()
 
 
@@ -146,33 +217,6 @@ class _ProjectConfig(Config):
             super().load_runtime(merge)
 
 
-class _Stderr(io.TextIOWrapper):
-    """Progress and messages are a courtesy: where they cannot be written, the work goes on without them."""
-
-    def write(self, text: str) -> int:
-        """Write; after a failure, discard everything."""
-        try:
-            return super().write(text)
-        except OSError:
-            _discard(self)
-            return len(text)
-
-    def flush(self) -> None:
-        """Flush; after a failure, discard everything."""
-        try:
-            super().flush()
-        except OSError:
-            _discard(self)
-
-
-_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EBADF}
-
-
-def _discard(stream: io.TextIOBase | TextIO) -> None:
-    """Send what is left, and what follows, nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 @contextmanager
 def _wrong_config() -> Iterator[None]:
     try:
@@ -182,12 +226,31 @@ def _wrong_config() -> Iterator[None]:
 
 
 @contextmanager
-def _wrong_input() -> Iterator[None]:
+def _wrong_input(*, json: bool = False) -> Iterator[None]:
+    """Turn what is wrong with the command line into a message and exit code 2."""
+    from tritonops.errors import InputError
+
     try:
         yield
-    except ParseError as exc:
+    except InputError as exc:
+        raise Exit(report_error(exc, json=json), code=exc.exit_code) from exc
+    except (ParseError, ValueError) as exc:
         hint = "`inv --list` shows the tasks, `inv --help TASK` the options of one."
-        raise Exit(f"error: {exc}\nhint: {hint}", code=2) from exc
+        raise Exit(report_error(InputError(str(exc), hint=hint), json=json), code=2) from exc
+
+
+def _name_models_called_like(tasks: Sequence[str]) -> None:
+    """Say which words were taken for tasks, though models have these names too."""
+    from tasks.shared.checkout import project
+    from tritonops.errors import TritonOpsError
+
+    try:
+        models = set(project().catalog.names)
+    except TritonOpsError:
+        return
+    for name in dict.fromkeys(tasks):
+        if name in models:
+            print(f"{name} runs the task; for the model of that name: --include {name}", file=sys.stderr)
 
 
 def _redact_logs() -> None:
@@ -204,17 +267,9 @@ def _redact_logs() -> None:
         handler.setFormatter(Redacted(LOG_FORMAT))
 
 
-def _prepare_streams() -> None:
-    assert isinstance(sys.stdout, io.TextIOWrapper)
-    assert isinstance(sys.stderr, io.TextIOWrapper)
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be no text in the terminal's encoding
-    encoding = sys.stderr.encoding
-    sys.stderr = _Stderr(sys.stderr.detach(), encoding, "backslashreplace", line_buffering=True)
-
-
 if __name__ == "__main__":
     sys.argv[0] = "inv"
-    _prepare_streams()
+    prepare_streams()
     TaskProgram(
         name="Invoke",
         binary="inv[oke]",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.shared.checkout import project
 from tasks.shared.hosts import run_there
-from tasks.shared.options import seconds
+from tasks.shared.options import names, seconds
 from tritonops.errors import InputError
 from tritonops.settings import parse_address
 
@@ -67,7 +67,8 @@ def on_the_host(task: str, *, when: Callable[[Mapping[str, Any]], bool] = lambda
                     "--url and --host: give one of them", hint="A host's own env file says where it listens."
                 )
             passed = {name: value for name, value in options.items() if name not in ("model", "host", "url")}
-            run_there(host, task, *([options["model"]] if "model" in options else []), **passed)
+            model = options.get("model", [])
+            run_there(host, task, *(names(model) if isinstance(model, list) else [model]), **passed)
 
         return run
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import invoke
+from invoke.parser import Argument
 
+from tasks.output.error_output import report_error
+from tasks.output.terminal import begin_task, note
 from tasks.shared.checkout import project
-from tasks.shared.terminal import note
 from tritonops.errors import TritonOpsError
 from tritonops.redaction import redact
 
@@ -31,17 +33,24 @@ def task(
     help: dict[str, str] | None = None,
     positional: Sequence[str] = (),
     words: str | None = None,
+    needs_words: bool = False,
     iterable: Sequence[str] = (),
     default: bool = False,
+    read_only: bool = False,
+    examples: Sequence[str] = (),
+    environment: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], invoke.Task[Any]]:
     """Make an Invoke task whose expected errors become a message, a hint and an exit code.
 
     Options have long flags only: Invoke hands out free letters, so a new option would rename an old one. `words` is the
-    option that words directly behind the task's name are values of: Invoke has no positional lists.
+    option that words behind the task's name are values of (Invoke has no positional lists); with `needs_words`, one is
+    required. A `read_only` task changes nothing, so --dry runs it. `examples` (without "inv") and the variables of
+    `environment` are for its help.
     """
 
     def decorate(body: Callable[..., None]) -> invoke.Task[Any]:
         made: invoke.Task[Any] = invoke.task(
+            klass=_Task,
             name=name,
             help=help or {},
             positional=list(positional),
@@ -49,10 +58,23 @@ def task(
             default=default,
             auto_shortflags=False,
         )(_reports_errors(body))
-        vars(made)["words"] = words
+        vars(made).update(words=words, needs_words=needs_words, read_only=read_only)
+        vars(made).update(examples=tuple(examples), environment=tuple(environment))
         return made
 
     return decorate
+
+
+class _Task(invoke.Task):  # type: ignore[type-arg]  # generic for type checkers alone
+    """Keeps its help: Invoke takes it out the first time that it is asked for."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Give the arguments, with their help each time."""
+        help = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = help
 
 
 class _Notes(logging.Handler):
@@ -71,12 +93,14 @@ def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> None:
         project.cache_clear()  # the task before it may have changed models.toml
+        begin_task()
+        wants_json = bool(kwargs.get("json"))
         try:
             body(*args, **kwargs)
             sys.stdout.flush()
         except TritonOpsError as exc:
             _show_traceback_when_debugging()
-            raise invoke.Exit(_worded(exc), code=exc.exit_code) from exc
+            raise invoke.Exit(report_error(exc, json=wants_json), code=exc.exit_code) from exc
         except KeyboardInterrupt as exc:
             _show_traceback_when_debugging()
             raise invoke.Exit("interrupted", code=INTERRUPTED) from exc
@@ -88,7 +112,8 @@ def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
             if not isinstance(exc.filename, str) or exc.errno not in _SYSTEM_ERRORS:
                 raise
             _show_traceback_when_debugging()
-            raise invoke.Exit(f"error: {exc.filename}: {exc.strerror}", code=1) from exc
+            error = TritonOpsError(f"{exc.filename}: {exc.strerror}")
+            raise invoke.Exit(report_error(error, json=wants_json), code=1) from exc
 
     return run
 
@@ -98,11 +123,6 @@ def _discard_stdout() -> None:
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _worded(error: TritonOpsError) -> str:
-    word = "different" if error.exit_code == 4 else "error"
-    return f"{word}: {error}" + (f"\nhint: {error.hint}" if error.hint else "")
 
 
 def _show_traceback_when_debugging() -> None:

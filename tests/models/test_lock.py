@@ -8,7 +8,7 @@ from tests.models.catalogs import files_below, one_file, one_folder, write
 from tritonops.errors import InputError, PartialFailureError, StaleLockError, UnknownModelError
 from tritonops.models.catalog.lockfile import is_inside, load_lock
 from tritonops.models.download import download
-from tritonops.models.lock import check_lock, lock_models
+from tritonops.models.lock import compare_lock, lock_models
 from tritonops.project import Project
 
 
@@ -84,18 +84,18 @@ def test_an_edited_source_is_resolved_again(hub, two):
     hub.push("team/c", {"model.onnx": b"c weights"})
     write(two, one_file("b", "team/c"))
     with pytest.raises(StaleLockError, match=r"b/1: models.toml asks for hf:team/c@main") as caught:
-        check_lock(Project(two))
+        compare_lock(Project(two)).raise_if_different()
     assert "a/1: is locked, but models.toml does not have it" in str(caught.value)
     assert lock_models(Project(two)).locked == ("b/1",)
-    check_lock(Project(two))
+    compare_lock(Project(two)).raise_if_different()
 
 
 def test_check_names_what_is_not_locked(two):
     with pytest.raises(StaleLockError, match="a/1: is not locked") as caught:
-        check_lock(Project(two))
+        compare_lock(Project(two)).raise_if_different()
     assert caught.value.exit_code == 4
     lock_models(Project(two))
-    check_lock(Project(two))
+    compare_lock(Project(two)).raise_if_different()
 
 
 def test_what_cannot_be_resolved_is_named_and_the_rest_is_pinned(two):
@@ -146,7 +146,7 @@ def test_a_pin_with_files_that_triton_would_not_find_counts_as_none(two, label, 
     assert text.count(f'"{name}"') == 1
     two.lock_path.write_text(text.replace(f'"{name}"', f'"{path}"'))
     with pytest.raises(StaleLockError) as caught:
-        check_lock(Project(two))
+        compare_lock(Project(two)).raise_if_different()
     assert f"{label}: the lock has other files than model.onnx" in str(caught.value)
     assert label in download(Project(two)).downloaded
     assert two.lock_path.read_text() == text

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from invoke import Collection, Program
 
-from tasks.shared import options, task, terminal
+from tasks.output import terminal
+from tasks.shared import options, task
 from tests.paths import PROJECT
 from tritonops.errors import DifferenceError, InputError, TritonOpsError, UnreachableError
 

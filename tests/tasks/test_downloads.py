@@ -1,10 +1,8 @@
-import io
 import json
-import sys
 
 import pytest
 
-from tasks.shared.progress import download_progress
+from tasks.output.progress import download_progress
 from tests.models.catalogs import one_file
 from tritonops.models.transfer.progress import Transfer
 
@@ -66,22 +64,18 @@ def test_prune_asks_and_deletes_with_yes(inv, project):
     assert not unused.exists()
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+def test_ctrl_c_says_what_is_kept(capfd):
+    def download():
+        with download_progress(quiet=False) as progress:
+            progress.moved([Transfer("a/1/model.onnx", 118_000_000, 54_000_000, 0, 1.0)], 54_000_000, 118_000_000)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download()
+    assert capfd.readouterr().err == "54.0 MB of 118.0 MB kept; run it again to resume\n"
 
 
-def test_a_terminal_gets_bars_and_a_line_for_each_file(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
+def test_what_an_earlier_run_left_is_named(capfd):
     with download_progress(quiet=False) as progress:
-        progress.moved([Transfer("a/1/model.onnx", 2000, 500, 0, 1.0)], 500, 4000)
-        progress.warned("a server is busy")
-        progress.arrived(Transfer("a/1/model.onnx", 2000, 2000, 0, 2.0))
-        progress.moved([], 2000, 4000)
-    text = terminal.getvalue()
-    assert "0.5/2.0 kB" in text
-    assert "total" in text
-    assert "warning: a server is busy" in text
-    assert "a/1/model.onnx: 2.0 kB in 2.0 s, 1.0 kB/s" in text
+        progress.moved([Transfer("a/1/model.onnx", 2000, 1500, 1500, 0.0)], 1500, 4000)
+    assert capfd.readouterr().err == "resumed: 1.5 kB of 4.0 kB are here\n"

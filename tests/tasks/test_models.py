@@ -33,7 +33,7 @@ def project(tmp_path, monkeypatch):
 
 def test_list_shows_the_catalogue_against_the_disk(inv, project):
     code, out, err = inv("models.list")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "1 of 2 model versions installed\n")
     assert [line.split() for line in out.splitlines()] == [
         ["NAME", "VERSION", "REVISION", "SOURCE", "SIZE", "INSTALLED", "ENABLED", "CONFIG"],
         ["clip", "1", "-", str(project / "clip.onnx"), "1.5", "kB", "yes", "yes", "-"],

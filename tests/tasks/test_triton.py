@@ -118,9 +118,10 @@ def test_plan_exits_4_while_there_is_something_to_do_and_0_after_apply(project, 
         4,
         "different: 1 of 1 models: shell_planned\nhint: To apply these changes: inv triton.apply\n",
     )
-    assert ["shell_planned", "1", "yes", "absent", "-", "download,", "load", "not", "on", "disk"] in [
+    assert ["+", "shell_planned/1", "absent", "-", "download,", "load", "not", "on", "disk"] in [
         line.split() for line in out.splitlines()
     ]
+    assert out.endswith("\n1 model: 1 to add, 0 to change, 0 to remove\n")
     code, out, err = inv("triton.apply", *only, "--json")
     assert (code, err) == (0, "")
     actions = ["download", "config", "load", "smoke test"]

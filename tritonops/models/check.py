@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from tritonops.errors import (
@@ -59,7 +60,7 @@ class Checked:
         variants = tuple(variants)
         return cls(project.catalog, project.repository, settings.config_dir, settings.lock_path, judge, gpus, variants)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Every model of models.toml, and of the disk."""
         return tuple(dict.fromkeys((*self.catalog.names, *self.repository.names())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,12 +77,30 @@ def resolve(
     return {label: pin for label, pin in pins.items() if pin}, errors
 
 
-def check_lock(project: Project, *, include: Sequence[str] = ()) -> None:
-    """Compare models.lock with models.toml, and with the files of this machine that it names.
+@dataclass(frozen=True)
+class LockComparison:
+    """How models.lock differs from models.toml and from local files."""
 
-    Raises StaleLockError with a line for each version that differs, and PartialFailureError where files cannot be
-    compared. Nothing is written.
-    """
+    what: str
+    """The files that were compared, as a message names them."""
+    differences: Mapping[str, str]
+    """By label ("clip/1")."""
+    unknown: Mapping[str, str]
+    """By label: why its files cannot be compared."""
+    hints: tuple[str, ...] = ()
+
+    def raise_if_different(self) -> None:
+        """Raise StaleLockError for differences, and PartialFailureError where files cannot be compared."""
+        hint = " ".join(self.hints) or None
+        if self.unknown:
+            raise PartialFailureError("not everything can be compared", {**self.differences, **self.unknown}, hint=hint)
+        if self.differences:
+            lines = [f"  {label}: {what}" for label, what in sorted(self.differences.items())]
+            raise StaleLockError("\n".join([f"{self.what}:", *lines]), hint=hint)
+
+
+def compare_lock(project: Project, *, include: Sequence[str] = ()) -> LockComparison:
+    """Compare models.lock with models.toml, and with the local files that it names. Nothing is written."""
     settings, catalog, lock = project.settings, project.catalog, project.lock
     labels = {version.label for version in catalog.select(include)}
     problems = source_problems(catalog, lock, project.store.digests)
@@ -92,11 +110,5 @@ def check_lock(project: Project, *, include: Sequence[str] = ()) -> None:
     found, unknown = ({k: v for k, v in each.items() if not include or k in labels} for each in (found, unknown))
     hints = ["inv models.lock pins what is not pinned."] * bool(found.keys() - changed.keys())
     hints += [str(exc.hint) for label, exc in changed.items() if label in found]
-    if unknown:
-        raise PartialFailureError("not everything can be compared", {**found, **unknown}, hint=" ".join(hints) or None)
-    if found:
-        lines = [f"  {label}: {what}" for label, what in sorted(found.items())]
-        raise StaleLockError(
-            "\n".join([f"{settings.lock_path} does not agree with {settings.models_toml.name}:", *lines]),
-            hint=" ".join(hints),
-        )
+    what = f"{settings.lock_path} does not agree with {settings.models_toml.name}"
+    return LockComparison(what, found, unknown, tuple(hints))

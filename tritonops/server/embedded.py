@@ -31,7 +31,7 @@ from tritonops.server.process import Process
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.startup.load_log import waits_for_loads_only
-from tritonops.triton.startup.loading import Loading
+from tritonops.triton.startup.loading import Loading, OnProgress
 
 _POLL = 0.05
 START_TIMEOUT = 600.0
@@ -83,6 +83,7 @@ def start(
     timeout: float = START_TIMEOUT,
     model_timeout: float | None = None,
     installation: Installation | None = None,
+    on_progress: OnProgress = lambda active, waiting: None,
 ) -> EmbeddedServer:
     """Start a server, and wait until Triton has tried to load every model of `models_dir`.
 
@@ -100,7 +101,7 @@ def start(
         _remove_remains(server_dir)
         require_free(ports)
         assemble_backends(backends_dir(server_dir), installation)
-        loading = Loading.of(models_dir, refuse=_refused_name, model_timeout=model_timeout)
+        loading = Loading.of(models_dir, refuse=_refused_name, model_timeout=model_timeout, on_progress=on_progress)
         deadline = Deadline.after(timeout)
         while True:
             server = _launch(installation, models_dir, server_dir, ports, token)

@@ -69,7 +69,7 @@ def apply(
     """
     run = _ApplyRun(project, client, timeout, on_step, progress)
     started = time.monotonic()
-    run.download([model for model in plan.models if model.has("download")])
+    run.download([model for model in plan.models if model.has("download") and not model.blocked_by])
     for model in in_load_order(plan.models):
         run.load(model)
     run.smoke_test()

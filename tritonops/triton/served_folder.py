@@ -20,7 +20,7 @@ from urllib.parse import quote
 from tritonops.documents import MAX_RECORD, parse_record
 from tritonops.errors import ConfigError, RepositoryError, UnreadableFileError
 from tritonops.files import read_text, write_json
-from tritonops.models.configs.pbtxt import ModelConfig, parse_config
+from tritonops.models.configs.pbtxt import ModelConfig, message_class, parse_config
 from tritonops.models.configs.pbtxt import read_text as read_config_text
 from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.models.disk.repository import CONFIG_NAME, Repository
@@ -165,9 +165,8 @@ def pack_config(served: ModelConfig) -> str:
 def unpack_config(served: str) -> ModelConfig:
     """Decode a ModelConfig that `pack_config` encoded; an empty one for a damaged text."""
     from google.protobuf.message import DecodeError
-    from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 
-    config: ModelConfig = Message()
+    config: ModelConfig = message_class()()
     with suppress(ValueError, DecodeError):
         config.ParseFromString(base64.b64decode(served))
     return config

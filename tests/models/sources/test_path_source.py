@@ -15,7 +15,7 @@ from tritonops.models.check import Checked, check
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download, raise_unless_done
-from tritonops.models.lock import check_lock, lock_models
+from tritonops.models.lock import compare_lock, lock_models
 from tritonops.models.sources.path_source import require_unchanged, source_problems
 from tritonops.models.transfer.progress import Progress
 from tritonops.project import Project
@@ -87,14 +87,14 @@ def test_the_two_commands_take_what_is_there_now(settings):
     assert download(Project(settings), include=["digits"], overwrite=True).downloaded == ("digits/1",)
     assert files_below(settings.models_dir)["digits/1/model.onnx"] == b"retrained"
     assert problems(settings) == {}
-    check_lock(Project(settings))
+    compare_lock(Project(settings)).raise_if_different()
 
 
 def test_restoring_the_file_resolves_it_too(settings):
     (settings.project / "digits.onnx").write_bytes(b"retrain")
     (settings.project / "digits.onnx").write_bytes(b"weights")
     assert download(Project(settings)).failed == ()
-    check_lock(Project(settings))
+    compare_lock(Project(settings)).raise_if_different()
 
 
 @pytest.mark.parametrize("options", [{"overwrite": True}, {"verify": True}])
@@ -119,7 +119,7 @@ def test_the_lock_check_ends_with_4_and_names_what_differs(settings):
     (settings.project / "digits.onnx").write_bytes(b"retrain")
     settings.models_toml.write_text(CATALOG.replace("other.onnx", "another.onnx").replace("models.folder", "models.f2"))
     with pytest.raises(StaleLockError) as caught:
-        check_lock(Project(settings))
+        compare_lock(Project(settings)).raise_if_different()
     assert caught.value.exit_code == 4
     lines = [line.strip().partition(": ") for line in str(caught.value).splitlines()[1:]]
     assert [(label, what.partition(": ")[0]) for label, _, what in lines] == [
@@ -130,9 +130,9 @@ def test_the_lock_check_ends_with_4_and_names_what_differs(settings):
     ]
     assert lines[3][2].startswith("models.toml asks for path:another.onnx")
     with pytest.raises(StaleLockError):
-        check_lock(Project(settings), include=["digits"])
+        compare_lock(Project(settings), include=["digits"]).raise_if_different()
     (settings.project / "digits.onnx").write_bytes(b"weights")
-    check_lock(Project(settings), include=["digits"])
+    compare_lock(Project(settings), include=["digits"]).raise_if_different()
 
 
 def test_locking_what_is_not_locked_says_what_changed_and_keeps_its_pin(settings):
@@ -212,7 +212,7 @@ def test_a_missing_source_is_told_and_the_locked_bytes_stay(settings):
     assert download(Project(settings), progress=progress).downloaded == ("digits/1",)  # from the store
     assert progress.messages == [f"digits/1: {settings.project}/digits.onnx is not there; what is locked counts"]
     with pytest.raises(PartialFailureError, match=r"digits\.onnx is not there") as caught:
-        check_lock(Project(settings))
+        compare_lock(Project(settings)).raise_if_different()
     assert caught.value.exit_code == 1
 
 
@@ -228,7 +228,7 @@ def test_a_folder_that_cannot_be_read_whole_is_an_error_and_no_difference(settin
     [(label, (error, _))] = problems(settings).items()
     assert (label, error) == ("folder/1", SourceError)
     with pytest.raises(PartialFailureError) as caught:
-        check_lock(Project(settings))
+        compare_lock(Project(settings)).raise_if_different()
     assert caught.value.exit_code == 1
     assert [(failure.model, failure.exit_code) for failure in download(Project(settings)).failed] == [("folder/1", 1)]
 

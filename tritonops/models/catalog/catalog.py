@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -71,16 +72,23 @@ class Catalog:
     path: Path
     versions: tuple[ModelVersion, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Each model once, in the order of models.toml."""
-        return tuple(dict.fromkeys(version.name for version in self.versions))
+        return tuple(self._by_name)
 
     def versions_of(self, name: str) -> tuple[ModelVersion, ...]:
         """List the entries of one model; none for a name that is not there."""
-        return tuple(version for version in self.versions if version.name == name)
+        return tuple(self._by_name.get(name, ()))
 
-    @property
+    @cached_property
+    def _by_name(self) -> dict[str, list[ModelVersion]]:
+        found: dict[str, list[ModelVersion]] = {}
+        for version in self.versions:
+            found.setdefault(version.name, []).append(version)
+        return found
+
+    @cached_property
     def callers(self) -> dict[str, tuple[str, ...]]:
         """For each model that another one `depends_on`: those others."""
         called = {name for version in self.versions for name in version.depends_on}
@@ -95,6 +103,7 @@ class Catalog:
         Raises UnknownModelError for a name that models.toml does not have.
         """
         for name in include:
-            if name not in self.names:
+            if name not in self._by_name:
                 raise UnknownModelError(name, self.names, where=str(self.path))
-        return tuple(version for version in self.versions if not include or version.name in include)
+        chosen = set(include)
+        return tuple(version for version in self.versions if not chosen or version.name in chosen)

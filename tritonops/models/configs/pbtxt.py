@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tritonops import files
 from tritonops.display_text import clip
 from tritonops.errors import ConfigError, UnreadableFileError
+from tritonops.models.configs.generated import generated
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import (
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     _Typed = ModelInput | ModelOutput | BatchInput | ModelWarmup.Input | ModelSequenceBatching.State
     from tritonclient.grpc.model_config_pb2 import ModelConfig as ModelConfig
 else:
-    ModelConfig = Any  # the class is imported with the schema, which takes a tenth of a second
+    ModelConfig = Any  # see message_class
 
 MAX_CONFIG = 200_000
 """Bytes of a config.pbtxt; protobuf's parser takes 150 bytes of memory for one of white space."""
@@ -31,12 +32,17 @@ MAX_CONFIG = 200_000
 def parse_config(text: str, *, where: str = "config.pbtxt") -> ModelConfig:
     """Parse a config. Raises ConfigError with `where`, line and column."""
     from google.protobuf import text_format
-    from tritonclient.grpc import model_config_pb2
 
     try:
-        return text_format.Parse(text, model_config_pb2.ModelConfig())
+        return text_format.Parse(text, message_class()())
     except text_format.ParseError as exc:
         raise ConfigError(where, exc.GetLine(), exc.GetColumn(), _problem(str(exc))) from exc
+
+
+def message_class() -> type[ModelConfig]:
+    """Give the class of inference.ModelConfig, with the schema, which takes a twentieth of a second to import."""
+    found: type[ModelConfig] = generated("model_config_pb2").ModelConfig
+    return found
 
 
 def read_config(path: Path) -> ModelConfig:

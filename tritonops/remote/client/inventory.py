@@ -57,11 +57,15 @@ class Inventory:
             raise InputError("no host was given", hint="--host gpu-01, or --group GROUP of hosts.toml")
         return [self.settings(name) for name in dict.fromkeys(names)]
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """All groups."""
+        return frozenset(group for host in self.hosts.values() for group in host.groups)
+
     def _members(self, group: str) -> list[str]:
         members = [host.name for host in self.hosts.values() if group in host.groups]
         if not members:
-            known = {group for host in self.hosts.values() for group in host.groups}
-            hint = near_misses(group, known, "groups") or "hosts.toml has no groups."
+            hint = near_misses(group, self.groups, "groups") or "hosts.toml has no groups."
             raise UnknownHostError(f"hosts.toml has no group {group!r}", hint=hint)
         return members
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tritonops.errors import HostUnreachableError
+from tritonops.errors import HostUnreachableError, UnknownHostNameError
 from tritonops.remote.ssh.host_keys import changed_key, check_host_keys
 from tritonops.remote.ssh.ssh_config import SshConfig
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import fabric
     import paramiko
 
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _DEAD_AFTER = 30_000  # milliseconds without an acknowledgement
 
 
@@ -79,7 +80,8 @@ def _login_errors(ssh: SshConfig) -> Iterator[None]:
         raise HostUnreachableError(f"{where}: it refused our keys", hint=_keys_tried(ssh)) from exc
     except socket.gaierror as exc:
         hint = "Is the name right? An alias belongs in ~/.ssh/config, or in the file that TRITON_SSH_CONFIG names."
-        raise HostUnreachableError(f"{ssh.name}: {ssh.hostname!r} is not a known host name", hint=hint) from exc
+        kind = UnknownHostNameError if exc.errno in _NO_SUCH_NAME else HostUnreachableError
+        raise kind(f"{ssh.name}: {ssh.hostname!r} is not a known host name", hint=hint) from exc
     except TimeoutError as exc:
         hint = "Is it running, and does a firewall let us through?"
         raise HostUnreachableError(f"{where}: no answer in {ssh.connect_timeout:g} s", hint=hint) from exc

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import queue
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from tritonops.errors import TritonError, TritonTimeoutError
 from tritonops.models.catalog.rules import is_junk
 from tritonops.triton.client.api_types import ModelMetadata, ModelStatistics, ModelStatus
 from tritonops.triton.client.call_errors import PROBE_TIMEOUT, RESTRICTED, translate
+from tritonops.triton.client.control_stub import ControlCallError, Server
 from tritonops.triton.client.messages import (
     infer_input,
     model_statistics,
@@ -31,37 +33,17 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT = 10.0
 _MAX_ERROR = 1 << 24
+_MAX_MESSAGE = 2**31 - 1
+"""tritonclient's MAX_GRPC_MESSAGE_SIZE."""
 _TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
-
-
-class _GrpcClient(Protocol):
-    """The methods of tritonclient.grpc.InferenceServerClient that we call; it comes without types."""
-
-    def is_server_live(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
-    def is_server_ready(self, *, headers: Mapping[str, str], client_timeout: float) -> bool: ...
-    def is_model_ready(self, name: str, version: str, /, **options: Any) -> bool: ...
-    def get_model_repository_index(self, *, headers: Mapping[str, str], client_timeout: float) -> Any: ...
-    def get_model_metadata(self, name: str, version: str, /, **options: Any) -> Any: ...
-    def get_model_config(self, name: str, version: str, /, **options: Any) -> Any: ...
-    def get_inference_statistics(self, name: str, version: str, /, **options: Any) -> Any: ...
-    def load_model(self, name: str, /, **options: Any) -> None: ...
-    def unload_model(self, name: str, /, **options: Any) -> None: ...
-    def infer(
-        self, name: str, inputs: list[Any], version: str, outputs: list[Any] | None, /, **options: Any
-    ) -> Any: ...
-    def start_stream(self, callback: Callable[[Any, Any], None], /, **options: Any) -> None: ...
-    def stop_stream(self, *, cancel_requests: bool) -> None: ...
-    def async_stream_infer(self, name: str, inputs: list[Any], /, **options: Any) -> None: ...
 
 
 @contextmanager
 def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
     """Connect to the Triton at `url` (host:port). Nothing is sent before the first call."""
-    from tritonclient.grpc import MAX_GRPC_MESSAGE_SIZE, InferenceServerClient
-
     options = [
-        ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_SIZE),
-        ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_SIZE),
+        ("grpc.max_send_message_length", _MAX_MESSAGE),
+        ("grpc.max_receive_message_length", _MAX_MESSAGE),
         # Errors come as metadata, which gRPC limits to 16 kB: a longer one would be lost.
         ("grpc.max_metadata_size", _MAX_ERROR),
         ("grpc.absolute_max_metadata_size", _MAX_ERROR),
@@ -71,14 +53,14 @@ def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]
-    with InferenceServerClient(url, channel_args=options) as server:
+    with closing(Server(url, options)) as server:
         yield TritonClient(url, server, token=token)
 
 
 class TritonClient:
     """The calls of one server. Each raises TritonUnreachableError, TokenRefusedError or TritonError."""
 
-    def __init__(self, url: str, server: _GrpcClient, *, token: str | None = None) -> None:
+    def __init__(self, url: str, server: Server, *, token: str | None = None) -> None:
         self.url = url
         self._server = server
         self._headers = {_TOKEN_HEADER: token} if token else {}
@@ -208,21 +190,23 @@ class TritonClient:
             yield result.get_response()
 
     def _call(self, method: Callable[..., Any], *args: Any, timeout: float = CALL_TIMEOUT) -> Any:
-        from tritonclient.utils import InferenceServerException
-
         try:
             return method(*args, headers=self._headers, client_timeout=timeout)
-        except InferenceServerException as exc:
+        except _call_errors() as exc:
             raise self._translate_error(exc, timeout) from exc
 
     def _translate_error(self, exc: Any, timeout: float) -> Exception:
         return translate(exc, self.url, timeout=timeout, token_sent=bool(self._headers), is_running=self._is_running)
 
     def _is_running(self) -> bool:
-        from tritonclient.utils import InferenceServerException
-
         try:
             self._server.is_server_live(headers=self._headers, client_timeout=PROBE_TIMEOUT)
-        except InferenceServerException as exc:
-            return RESTRICTED in (exc.message() or "")
+        except ControlCallError as exc:
+            return RESTRICTED in exc.message()
         return True
+
+
+def _call_errors() -> tuple[type[Exception], ...]:
+    """The errors of a call; tritonclient's can only come where its client was used, and so imported."""
+    utils = sys.modules.get("tritonclient.utils")
+    return (ControlCallError, utils.InferenceServerException) if utils else (ControlCallError,)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tritonops.errors import DifferenceError
+from tritonops.errors import DifferenceError, listed
 
 Action = Literal["download", "config", "load", "unload", "remove from serving", "disable", "unchanged", "blocked"]
 
@@ -87,10 +87,13 @@ class Plan:
 def raise_if_different(plan: Plan) -> None:
     """Raise DifferenceError that names the models with a change."""
     if plan.different:
-        raise DifferenceError(
-            f"{len(plan.different)} of {len(plan.models)} models: {', '.join(plan.different)}",
-            hint="To apply these changes: inv triton.apply",
-        )
+        blocked = [model.name for model in plan.models if model.blocked_by]
+        hint = "To apply these changes: inv triton.apply"
+        if blocked:
+            all_ = len(blocked) == len(plan.different)
+            hint = f"{'' if all_ else hint + '; '}triton.apply cannot change {listed(blocked)}: see the reasons."
+        what = f"{len(plan.different)} of {len(plan.models)} models: {listed(plan.different)}"
+        raise DifferenceError(what, hint=hint)
 
 
 def in_load_order(models: Sequence[PlannedModel]) -> list[PlannedModel]:

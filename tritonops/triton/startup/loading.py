@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,8 @@ from tritonops.triton.startup.load_log import LoadLog, crash_message
 
 ReadLog = Callable[[int], tuple[str, int]]
 """Reads the log from a position (0 for all), and returns the text with the new position."""
+OnProgress = Callable[[Sequence[str], int], None]
+"""Called several times a second with the models that are being loaded, and the number of those that wait."""
 PARALLEL = 4
 """The number of loads at a time, as with Triton's `--load-model=*`."""
 MODEL_TIMEOUT = 60.0
@@ -55,6 +57,7 @@ class Loading:
     answers: dict[str, str] = field(default_factory=dict)
     """By model, Triton's answer to a failed load."""
     crashes: int = 0
+    on_progress: OnProgress = lambda active, waiting: None
 
     @classmethod
     def of(
@@ -64,13 +67,14 @@ class Loading:
         refuse: Callable[[str], str | None],
         model_timeout: float | None = None,
         names: Iterable[str] | None = None,
+        on_progress: OnProgress = lambda active, waiting: None,
     ) -> Loading:
         """Prepare the loads of the enabled models, or of `names`; `refuse` gives the reason to leave one out."""
         names = Repository(models_dir).enabled_names() if names is None else tuple(names)
         reasons = {name: reason for name in names if (reason := refuse(name) or _hazard(models_dir / name))}
         ensembles = {name: steps for name in names if (steps := steps_on_disk(models_dir / name))}
         together = [name for name in names if name not in ensembles]
-        return cls(models_dir, model_timeout, reasons, together, ensembles=ensembles)
+        return cls(models_dir, model_timeout, reasons, together, ensembles=ensembles, on_progress=on_progress)
 
     def run(
         self, url: str, read_log: ReadLog, is_alive: Callable[[], bool], *, token: str | None, deadline: Deadline
@@ -84,7 +88,7 @@ class Loading:
                 run = _LoadRun(
                     client, disk, read_log, is_alive, {name: self._timeout_of(name) for name in pending}, deadline
                 )
-                crashed_at = run.load(width)
+                crashed_at = run.load(width, self.on_progress)
                 self.reasons |= run.reasons
                 self.answers |= run.answers
                 if crashed_at is not None:
@@ -160,9 +164,10 @@ class _LoadRun:
         self.reasons: dict[str, str] = {}
         self.answers: dict[str, str] = {}
 
-    def load(self, width: int) -> list[str] | None:
+    def load(self, width: int, on_progress: OnProgress) -> list[str] | None:
         """Load all; after a crash of the server, return the models that were being loaded."""
         while self._waiting or self._active:
+            on_progress([*self._active], len(self._waiting))
             while self._waiting and len(self._active) < width and self._deadline.left > _POLL:
                 self._begin(self._waiting.popleft())
             if not self._wait():

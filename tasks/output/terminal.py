@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from tritonops.errors import InputError
@@ -18,9 +18,39 @@ def note(message: str) -> None:
     print(redact(message), file=sys.stderr, flush=True)
 
 
+@dataclass
+class _JsonOutput:
+    """What this run and its current task do with JSON."""
+
+    one_document_a_line: bool = False
+    printed: bool = False
+
+
+_json = _JsonOutput()
+
+
 def print_json(value: object) -> None:
-    """Print one JSON document; dataclasses become objects, paths become strings."""
-    print(json.dumps(value, indent=2, default=_plain))
+    """Print one JSON document; dataclasses become objects, paths become strings.
+
+    Where several tasks run, each document is one line.
+    """
+    _json.printed = True
+    print(json.dumps(value, indent=None if _json.one_document_a_line else 2, default=_plain), flush=True)
+
+
+def print_json_documents_as_lines() -> None:
+    """Print each document on one line from now on, for a command line of several tasks."""
+    _json.one_document_a_line = True
+
+
+def begin_task() -> None:
+    """Forget what an earlier task printed."""
+    _json.printed = False
+
+
+def has_printed_json() -> bool:
+    """Whether this task has printed its document."""
+    return _json.printed
 
 
 def _plain(value: object) -> object:
@@ -30,27 +60,14 @@ def _plain(value: object) -> object:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under headings: drawn by rich at a terminal, aligned plain text elsewhere. None shows as "-"."""
+    """Print rows under headings: fitted to a terminal, else aligned text with all columns. None shows as "-"."""
     cells = [["-" if value is None else str(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _print_rich_table(columns, cells)
+        from tasks.output.table import print_fitted
+
+        print_fitted(columns, cells)
     else:
         _print_plain_table(columns, cells)
-
-
-def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console().print(table)
-
-
-_STYLES = {"READY": "green", "yes": "green", "UNAVAILABLE": "red", "failed": "red", "LOADING": "yellow"}
 
 
 def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -58,6 +75,15 @@ def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def drawable(picture: str) -> str:
+    """Redraw a picture of block characters with those that stdout's encoding has."""
+    try:
+        picture.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return picture.translate(str.maketrans("░▒▓█", ".+*#"))
+    return picture
 
 
 def print_diff(diff: str) -> None:
@@ -81,6 +107,11 @@ def confirm(question: str, *, yes: bool) -> bool:
         raise InputError(f"{question} Not a terminal, cannot prompt.", hint="Use --yes to confirm.")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: "1 file", "2 files"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size(count: int | None) -> str | None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from tasks.output.plan_output import ADD, CHANGE, REMOVE, UNCHANGED, markdown_plan, summarize
+from tasks.output.terminal import note, print_json, print_table
 from tasks.shared.hosts import show_rows
-from tasks.shared.terminal import note
 from tritonops.errors import DifferenceError
 
 if TYPE_CHECKING:
@@ -43,17 +44,39 @@ def _row(result: HostResult[DeployResult]) -> dict[str, Any]:
     }
 
 
-def show_changes(results: Sequence[HostResult[list[HostChange]]], *, json: bool) -> None:
-    """Print the changes of a plan. Raises DifferenceError if there are any."""
+def show_changes(results: Sequence[HostResult[list[HostChange]]], *, format: str) -> None:
+    """Print the changes of a plan as "text", "json" or "markdown". Raises DifferenceError if there are any."""
     from tritonops.remote.client.fleet import raise_failures
 
     changes = [(result.host, change) for result in results for change in result.value or ()]
-    rows = [{"host": name, **asdict(change)} for name, change in changes]
-    show_rows(rows, ("host", "what", "name", "change"), json=json)
+    if format == "json":
+        print_json([{"host": name, **asdict(change)} for name, change in changes])
+    else:
+        _show_changes(changes, format=format)
     raise_failures(results, what="no plan")
     if any(change.is_difference for _, change in changes):
         raise DifferenceError("a deploy would change this", hint="inv remote.deploy")
     note("nothing to do")
+
+
+def _show_changes(changes: Sequence[tuple[str, HostChange]], *, format: str) -> None:
+    marks = [_mark(change) for _, change in changes]
+    columns = ("", "host", "what", "name", "change")
+    rows = [
+        (sign, name, change.what, change.name, change.change)
+        for sign, (name, change) in zip(marks, changes, strict=True)
+    ]
+    if format == "markdown":
+        print("\n".join(markdown_plan("remote.plan", summarize(marks), columns, rows, {})))
+    elif rows:
+        print_table(columns, rows)
+        print(f"\n{summarize(marks)}")
+
+
+def _mark(change: HostChange) -> str:
+    if not change.is_difference:
+        return UNCHANGED
+    return {"add": ADD, "remove": REMOVE}.get(change.change, CHANGE)
 
 
 def short_digest(digest: str | None) -> str | None:

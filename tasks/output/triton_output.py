@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.shared.terminal import note, print_diff, print_json, print_table
+from tasks.output.terminal import count, note, print_json, print_table
 from tritonops.display_text import shorten
 
 if TYPE_CHECKING:
@@ -13,24 +13,31 @@ if TYPE_CHECKING:
     from tritonops.triton.client.api_types import ModelStatus
     from tritonops.triton.client.response import InferenceResult, OutputTensor
     from tritonops.triton.load_result import LoadResult
-    from tritonops.triton.plan.plan import Plan, PlannedVersion
 
 
-def show_outcome(outcome: LoadResult, *, json: bool) -> None:
-    """Print the result of a load: the model, its steps and its dependents. Raises for a smoke test that failed."""
+def show_outcomes(outcomes: Sequence[LoadResult], *, json: bool, as_list: bool) -> None:
+    """Print the results of loads: each model, its steps and its dependents. Raises for smoke tests that failed.
+
+    As JSON it is one object, or with `as_list` a list of them.
+    """
     from tritonops.triton.smoke import raise_if_failed
 
     if json:
-        print_json(outcome)
+        print_json(outcomes if as_list else outcomes[0])
     else:
-        note(f"{outcome.model}: {_VERDICTS[outcome.verdict]}")
-        for names, what in ((outcome.steps, "loaded with it"), (outcome.dependents, "still in service, and using it")):
-            if names:
-                note(f"{what}: {', '.join(names)}")
-        if passed := [result.model for result in outcome.smoke_tests if not result.problems]:
-            note(f"smoke test passed: {', '.join(passed)}")
-        show_models(outcome.versions, json=False)
-    raise_if_failed(outcome.smoke_tests)
+        for outcome in outcomes:
+            _show_outcome(outcome)
+        show_models([row for outcome in outcomes for row in outcome.versions], json=False)
+    raise_if_failed([result for outcome in outcomes for result in outcome.smoke_tests])
+
+
+def _show_outcome(outcome: LoadResult) -> None:
+    note(f"{outcome.model}: {_VERDICTS[outcome.verdict]}")
+    for names, what in ((outcome.steps, "loaded with it"), (outcome.dependents, "still in service, and using it")):
+        if names:
+            note(f"{what}: {', '.join(names)}")
+    if passed := [result.model for result in outcome.smoke_tests if not result.problems]:
+        note(f"smoke test passed: {', '.join(passed)}")
 
 
 _VERDICTS = {
@@ -39,32 +46,6 @@ _VERDICTS = {
     "unloaded": "unloaded",
     "not loaded": "was not loaded",
 }
-
-
-def show_plan(plan: Plan, *, json: bool) -> None:
-    """Print the table of a plan, and the diffs of configs."""
-    if json:
-        print_json({"rows": plan.rows, "diffs": {model.name: model.diff for model in plan.models if model.diff}})
-        return
-    columns = ["model", "version", "models.toml", "disk", "server", "action", "reason"]
-    print_table(
-        columns,
-        [
-            (
-                *(row.name, row.version, "yes" if row.declared else "no", row.disk, row.server, _actions(row)),
-                _reason_cell(row.reason),
-            )
-            for row in plan.rows
-        ],
-    )
-    for model in plan.models:
-        if model.diff:
-            print(f"\n{model.name}:")
-            print_diff(model.diff)
-
-
-def _actions(row: PlannedVersion) -> str:
-    return ", ".join(row.actions)
 
 
 def show_result(result: ApplyResult, *, json: bool) -> None:
@@ -82,11 +63,15 @@ def show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
     if json:
         print_json(rows)
     else:
-        cells = [[row.name, row.version, row.state, _reason_cell(row.reason)] for row in rows]
+        cells = [[row.name, row.version, row.state, reason_cell(row.reason)] for row in rows]
         print_table(["model", "version", "state", "reason"], cells)
+        ready = {row.name for row in rows if row.state == "READY"}
+        if len(rows) > 1:
+            note(f"{len(ready):,} of {count(len({row.name for row in rows}), 'model')} READY")
 
 
-def _reason_cell(reason: str | None) -> str | None:
+def reason_cell(reason: str | None) -> str | None:
+    """Shorten a reason to one line; --json shows all of it."""
     from tritonops.triton.startup.served import without_traceback
 
     return shorten(without_traceback(reason), "--json").replace("\n", " ") if reason else None

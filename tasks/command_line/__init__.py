@@ -1,0 +1,1 @@
+"""The command line: words, options, help, completion and the documents of --json."""

@@ -1,0 +1,1 @@
+"""What tasks print: tables, plans, progress and errors."""

@@ -1,0 +1,1 @@
+"""What tasks share: the program, the task decorator, options, hosts and servers."""
