@@ -37,7 +37,7 @@ class _Line:
     """A command line up to the cursor."""
 
     def __init__(self, program: TaskProgram, words: Sequence[str]) -> None:
-        self._contexts, self._tasks = program.task_contexts, program.tasks_by_name()
+        self._contexts = program.task_contexts
         self._core = program.initial_context
         shell, _, *line = words
         self._splits_at_equals = shell == "bash"
@@ -100,13 +100,13 @@ class _Line:
         for argument in self._context.positional_args:
             if argument.name not in self._given:
                 return argument
-        words = getattr(self._tasks[self._task], "words", None)
+        words = getattr(self._contexts.task(self._task), "words", None)
         return self._context.args[words] if words else None
 
     def _task_names(self) -> Iterator[str]:
         for name in sorted(self._contexts):
             if name.startswith(self._current):
-                yield f"{name}\t{(self._tasks[name].__doc__ or '').strip().splitlines()[0]}"
+                yield f"{name}\t{(self._contexts.task(name).__doc__ or '').strip().splitlines()[0]}"
 
     def _options(self) -> Iterator[str]:
         flag, equals, value = self._current.partition("=")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from invoke.terminals import pty_size
 
 from tasks.command_line.examples import EXAMPLES
 from tasks.command_line.value_names import flag_of, value_name
@@ -81,7 +82,8 @@ def show_start() -> None:
 
 def show_list(program: TaskProgram, group: str | None) -> None:
     """Print all tasks, a line each, or those of one group. Raises InputError for a group that there is not."""
-    groups = _grouped(program.tasks_by_name())
+    contexts = program.task_contexts
+    groups = _grouped({name: contexts.task(name) for name in contexts})
     if group is not None:
         known = {name: tasks for name, tasks in groups.items() if name}
         if group not in known:
@@ -101,7 +103,7 @@ def show_task(program: TaskProgram, name: str) -> None:
         from tasks.command_line.suggestions import suggest_task
 
         raise InputError(f"there is no task {name!r}", hint=suggest_task(name, "", contexts))
-    context, task = contexts[name], program.tasks_by_name()[name]
+    context, task = contexts[name], contexts.task(name)
     arguments = [*dict.fromkeys(context.args.values())]
     words = [argument for argument in arguments if argument.positional or argument.name == getattr(task, "words", None)]
     options = [argument for argument in arguments if not argument.positional]
@@ -181,4 +183,4 @@ def _show_rows(heading: str, rows: list[tuple[str, str]]) -> None:
 
 
 def _width() -> int:
-    return min(max(shutil.get_terminal_size((80, 24)).columns, 40), 100)
+    return min(max(pty_size()[0], 40), 100)

@@ -6,15 +6,17 @@ are resolved here, against the options of each task, and what goes on to Invoke 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.command_line.value_names import flag_of, value_name
 from tritonops.errors import InputError
 
 if TYPE_CHECKING:
     from invoke.parser import Argument, ParserContext
+
+    from tasks.command_line.task_contexts import TaskContexts
 
 HELP = ("-h", "--help")
 
@@ -25,6 +27,8 @@ class ResolvedWords:
 
     words: tuple[str, ...]
     help: str | None = None
+    tasks: tuple[str, ...] = ()
+    """The tasks among them, each once."""
     tasks_after_names: tuple[str, ...] = ()
     """Tasks named directly after the names of a task that takes a list: one may have been meant as a model's name."""
 
@@ -49,13 +53,13 @@ class TaskWords:
 class CommandLine:
     """The tasks and options that there are."""
 
-    def __init__(self, core: ParserContext, contexts: Mapping[str, ParserContext], tasks: Mapping[str, Any]) -> None:
-        self._core, self._contexts, self._tasks = core, contexts, tasks
+    def __init__(self, core: ParserContext, contexts: TaskContexts) -> None:
+        self._core, self._contexts = core, contexts
 
     def resolve(self, words: Iterable[str]) -> ResolvedWords:
         """Resolve the words after `inv` and its own options. Raises InputError."""
         resolved: list[str] = []
-        asked_for_help, after_names = None, list[str]()
+        asked_for_help, named, after_names = None, list[str](), list[str]()
         task: TaskWords | None = None
         rest = iter(words)
         for word in rest:
@@ -73,15 +77,16 @@ class CommandLine:
                 self._require_complete(task, asked_for_help)
                 task = self._begin(word)
                 resolved.append(word)
+                named.append(word)
             elif task and task.list_option:
                 resolved += self._value(task, task.list_option, word)
             else:
                 raise self._unknown_word(task, word, rest)
         self._require_complete(task, asked_for_help)
-        return ResolvedWords(tuple(resolved), asked_for_help, tuple(after_names))
+        return ResolvedWords(tuple(resolved), asked_for_help, tuple(dict.fromkeys(named)), tuple(after_names))
 
     def _begin(self, name: str) -> TaskWords:
-        return TaskWords(name, self._contexts[name], getattr(self._tasks[name], "words", None))
+        return TaskWords(name, self._contexts[name], getattr(self._contexts.task(name), "words", None))
 
     def _option(self, task: TaskWords | None, word: str, rest: Iterator[str]) -> list[str]:
         flag, equals, value = word.partition("=")
@@ -124,7 +129,7 @@ class CommandLine:
         if task is None or asked_for_help:
             return
         missing = task.next_positional
-        if missing is None and getattr(self._tasks[task.name], "needs_words", False):
+        if missing is None and getattr(self._contexts.task(task.name), "needs_words", False):
             missing = None if task.list_option in task.given else task.list_option
         if missing:
             name = value_name(missing)

@@ -50,11 +50,11 @@ if __name__ == "__main__":
             print(f"inv: Python 3.13 needs a path that is UTF-8; rename the folder: {sys.prefix!a}", file=sys.stderr)
             raise SystemExit(2) from None
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from invoke import Config, Exit, ParseError, Program, __version__
+from invoke.parser import Parser
 from invoke.util import LOG_FORMAT
 
 if __name__ == "__main__":
@@ -63,15 +63,13 @@ if __name__ == "__main__":
         del sys.modules[name]
 
 
-if TYPE_CHECKING:
-    from invoke.parser import ParserContext
-
 if __name__ == "__main__":
     # Invoke loads tasks.py later, and may be told to load another one.
     vars(sys.modules.setdefault("tasks", ModuleType("tasks")))["__path__"] = [str(Path(__file__).resolve().parents[1])]
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tasks.command_line.dry_run import preview
+from tasks.command_line.task_contexts import TaskContexts
 from tasks.command_line.words import CommandLine, ResolvedWords
 from tasks.output.error_output import report_error
 from tasks.output.terminal import begin_task, print_json_documents_as_lines
@@ -86,6 +84,7 @@ class TaskProgram(Program):
     """What `./inv` runs; Invoke itself exits with 1 for a wrong command line, which means here that a task failed."""
 
     _asked_for_help = False
+    _named_tasks: tuple[str, ...] = ()
     _to_complete: list[str] | None = None
     """The words after COMPLETE."""
 
@@ -137,11 +136,11 @@ class TaskProgram(Program):
         """Read the tasks and their options. A mistake ends with exit code 2, and with what was meant."""
         begin_task()
         with _wrong_input(json="--json" in self.argv):
-            line = CommandLine(self.initial_context, self.task_contexts, self.tasks_by_name())
+            line = CommandLine(self.initial_context, self.task_contexts)
             resolved = line.resolve(self.core.unparsed)
         if resolved.help:
             self.args.help.value, resolved = resolved.help, ResolvedWords(())
-        self.core.unparsed = [*resolved.words]
+        self.core.unparsed, self._named_tasks = [*resolved.words], resolved.tasks
         with _wrong_input():
             super().parse_tasks()
         if resolved.tasks_after_names:
@@ -177,14 +176,13 @@ class TaskProgram(Program):
         print(f"tritonops {version} (Invoke {__version__})")
 
     @cached_property
-    def task_contexts(self) -> Mapping[str, ParserContext]:
-        """Give the options of each task, by its full name; Invoke gives their help only once."""
-        contexts = self.collection.to_contexts(ignore_unknown_help=self.config.tasks.ignore_unknown_help)
-        return {context.name: context for context in contexts if context.name}
+    def task_contexts(self) -> TaskContexts:
+        """The options of each task."""
+        return TaskContexts(self.collection)
 
-    def tasks_by_name(self) -> Mapping[str, Any]:
-        """Give the tasks by their full names."""
-        return {name: self.collection[name] for name in self.collection.task_names}
+    def _make_parser(self) -> Parser:
+        """Invoke's parser copies the options of all tasks that it is given: only those that were named."""
+        return Parser([self.task_contexts[name] for name in self._named_tasks], self.initial_context)
 
     def execute(self) -> None:
         """Run the tasks, which end on Ctrl-C by themselves and clean up."""

@@ -1,13 +1,17 @@
 """models.lock: what a pin is valid for, and how the file reads and writes."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tritonops.errors import InputError
 from tritonops.models.catalog.lockfile import (
     LockedFile,
     LockedVersion,
+    _read_as_written,
     differences,
     format_lock,
     is_inside,
@@ -80,3 +84,55 @@ def test_a_path_that_leaves_the_version_is_not_inside(path):
 
 def test_a_missing_file_pins_nothing(tmp_path):
     assert load_lock(tmp_path / "models.lock") == {}
+
+
+WRITTEN = format_lock(
+    [
+        LockedVersion("clip", 1, "hf:team/clip@main:model.onnx as model.onnx", "a" * 40, (FILE,)),
+        LockedVersion(
+            "a b.é",
+            12,
+            "path:x as model.onnx",
+            None,
+            (LockedFile("model.onnx", 7, "0" * 64), LockedFile("sub/é.bin", 0, "1" * 64)),
+        ),
+    ]
+)
+
+
+def test_a_lock_as_we_write_it_is_read_as_toml_reads_it():
+    assert _read_as_written(WRITTEN) == tomllib.loads(WRITTEN)["models"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[models.clip.1]", "[models.clip.01]"),
+        ("[models.clip.1]", "[models . clip.1]"),
+        ("model.onnx as", "model\\u002eonnx as"),
+        ("size = 7", "size = 0x7"),
+        ("size = 7", "size = 07"),
+        ("commit =", "# a comment\ncommit ="),
+        ("commit =", "other = 1\ncommit ="),
+        ("\n[models.clip.1]", "\n<<<<<<< ours\n[models.clip.1]"),
+        (" },\n]\n", " }\n]\n"),
+        ("sha256 =", "more = 1, sha256 ="),
+        (WRITTEN, WRITTEN + WRITTEN.partition("NAME` resolves one model again.\n")[2]),
+        (WRITTEN, WRITTEN.removesuffix("]\n")),
+        (WRITTEN, WRITTEN + "\n"),
+        (WRITTEN, "\ufeff" + WRITTEN),
+        (WRITTEN, WRITTEN.replace("\n", "\r\n")),
+        (WRITTEN, ""),
+    ],
+)
+def test_any_other_lock_is_left_to_toml(old, new):
+    assert old in WRITTEN
+    assert _read_as_written(WRITTEN.replace(old, new)) is None
+
+
+@settings(max_examples=200)
+@given(position=st.integers(0, len(WRITTEN) - 1), replacement=st.text(max_size=3))
+def test_an_edited_lock_is_never_read_otherwise_than_by_toml(position, replacement):
+    text = WRITTEN[:position] + replacement + WRITTEN[position + 1 :]
+    found = _read_as_written(text)
+    assert found is None or found == tomllib.loads(text)["models"]

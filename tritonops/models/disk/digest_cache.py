@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -65,6 +64,8 @@ class DigestCache:
 
     def sha256(self, path: Path) -> str:
         """Give the digest of a regular file, read where it is not known. Raises OSError."""
+        import hashlib
+
         if digest := self.known(path):
             return digest
         started = time.time_ns()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -176,6 +175,8 @@ def delete_leaf(leaf: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
+    import shutil
+
     try:
         source.rename(target)
     except OSError as exc:

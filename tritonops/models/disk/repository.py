@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -173,11 +172,13 @@ class Repository:
 
     def refuse_link(self, name: str) -> None:
         """Raise RepositoryError for a model whose folder is a symbolic link: what it points to is not written to."""
-        for folder in (self.root / name, self.disabled / name):
-            if folder.is_symlink():
+        for parent in self._folders:
+            folder = f"{parent}/{name}"
+            if os.path.islink(folder):  # noqa: PTH114 (asked several times of each model)
+                target = Path(folder).readlink()
                 raise RepositoryError(
-                    f"{folder} is a symbolic link to {folder.readlink()}, and tritonops does not write through links",
-                    hint=f"Change the files there yourself, or remove the link (rm {shlex.quote(str(folder))}).",
+                    f"{folder} is a symbolic link to {target}, and tritonops does not write through links",
+                    hint=f"Change the files there yourself, or remove the link (rm {shlex.quote(folder)}).",
                 )
 
     def copy_pending_config(self, name: str, model: Path) -> None:
@@ -185,6 +186,8 @@ class Repository:
 
         The caller has locked `changing()`, renames the folder with its first version into `root`, and drops the rest.
         """
+        import shutil
+
         for path in self._pending_files(name):
             shutil.copy2(path, model / path.name, follow_symlinks=False)
 

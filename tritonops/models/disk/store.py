@@ -11,10 +11,8 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -77,6 +75,8 @@ class Store:
 
     def require_space(self, size: int) -> None:
         """Raise StoreError, before the first byte, where the disk has not the room for the last."""
+        import shutil
+
         reserved = sum(path.stat().st_blocks * 512 for path in _files(self.partial_dir))
         free = shutil.disk_usage(self.root).free
         if size > reserved + free:
@@ -204,6 +204,8 @@ class Store:
 @contextmanager
 def staging(folder: Path) -> Iterator[None]:
     """Build something in `folder`, which is gone afterwards. Only links and copies may be put there."""
+    import shutil
+
     try:
         with _translated(folder):
             folder.mkdir(parents=True)
@@ -214,11 +216,15 @@ def staging(folder: Path) -> Iterator[None]:
 
 def file_sha256(path: Path) -> str:
     """Hash a file."""
+    import hashlib
+
     with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy_and_hash(reader: FileIO, target: Path) -> str:
+    import hashlib
+
     digest = hashlib.sha256()
     with target.open("wb", buffering=0) as writer:
         while chunk := reader.read(_CHUNK):

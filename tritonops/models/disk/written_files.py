@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from tritonops.documents import MAX_RECORD, parse_json
@@ -18,6 +17,8 @@ class WrittenFiles:
 
     def is_current(self, key: str, file: Path) -> bool:
         """Whether a file is just what was last written under this key; a symbolic link is not."""
+        import hashlib
+
         try:
             content = b"" if file.is_symlink() else file.read_bytes()
         except OSError:
@@ -26,6 +27,8 @@ class WrittenFiles:
 
     def add(self, key: str, text: str) -> None:
         """Note what was written. Raises OSError."""
+        import hashlib
+
         before, digest = self._load(), hashlib.sha256(text.encode()).hexdigest()
         if before.get(key) != digest:
             write_json(self._path, {**before, key: digest}, indent=1, sync=False, only_writer=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,8 @@ def match_small_files(listing: Listing, repository: Repository) -> Listing:
 
 
 def _matched(file: RemoteFile, installed: Path) -> RemoteFile:
+    import hashlib
+
     try:
         if installed.stat().st_size != file.size or not installed.is_file():
             return file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -98,6 +97,8 @@ def _replace_version(new: Path, target: Path, repository: Repository, is_ours: C
 
 def _carry_over(old: Path, new: Path, is_ours: Callable[[Path], bool]) -> set[Path]:
     """Link other files of the old version into the new one; the old one keeps them until it is replaced."""
+    import shutil
+
     carried: set[Path] = set()
     made: list[tuple[Path, Path]] = []
     for path in leaves(old) if old.is_dir() and not old.is_symlink() else []:

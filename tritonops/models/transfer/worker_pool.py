@@ -57,6 +57,8 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int, 
 
     Raises what `work` raised first, when it was called for all.
     """
+    if not items:
+        return []
     waiting, results, errors = deque(enumerate(items)), dict[int, _R](), list[Exception]()
     is_over = threading.Event()
 
@@ -73,7 +75,7 @@ def in_parallel(work: Callable[[_T], _R], items: Sequence[_T], *, threads: int, 
 
     pool = WorkerPool(run, Ramp(min(threads, len(items)), first=first))
     pool.start()
-    while items and not is_over.wait(pool.poll_interval):
+    while not is_over.wait(pool.poll_interval):
         pool.grow()
     if errors:
         raise errors[0]
