@@ -15,11 +15,11 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "models.enable": ("models.enable clip", "models.enable clip siglip"),
     "models.disable": ("models.disable clip", "models.disable clip siglip --yes"),
     "models.generate-config": (
-        "models.generate-config clip",
+        "models.generate-config clip --overwrite",
         "models.generate-config clip --max-batch-size 4 --warmup --overwrite",
     ),
     "models.add": ("models.add digits --path digits.onnx", "models.add digits --path digits.onnx --version 2 --cpu"),
-    "models.remove": ("models.remove digits --version 2", "models.remove digits --files --yes"),
+    "models.remove": ("models.remove digits --version 2 --files --yes", "models.remove digits --files --yes"),
     "triton.list": ("triton.list", "triton.list --host gpu-01"),
     "triton.load": ("triton.load clip", "triton.load clip siglip"),
     "triton.unload": ("triton.unload siglip --yes", "triton.unload clip siglip --yes"),

@@ -1,6 +1,8 @@
 import pytest
 
 from tests.onnx_models import affine, write_model
+from tritonops.server import embedded
+from tritonops.server.ports import free_ports
 
 
 @pytest.fixture
@@ -23,3 +25,18 @@ def project_of_two(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CONFIG_DIR", str(tmp_path / "configs"))
     monkeypatch.setenv("TRITON_URL", "127.0.0.1:9")
     return tmp_path
+
+
+@pytest.fixture
+def free_server(project_of_two, embedded_runtime, monkeypatch):
+    """Call it to let the settings name free ports for the project's server, which ends with the test."""
+
+    def choose_ports():
+        ports = free_ports()
+        for kind in ("http", "grpc", "metrics"):
+            monkeypatch.setenv(f"TRITON_EXPOSE_{kind.upper()}", str(getattr(ports, kind)))
+        monkeypatch.setenv("TRITON_URL", f"127.0.0.1:{ports.grpc}")
+
+    yield choose_ports
+    if server := embedded.find(project_of_two / ".server"):
+        embedded.kill(server)
