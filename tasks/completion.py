@@ -19,8 +19,8 @@ def completion(c: Context, shell: str) -> None:
     Add it to your shell, once:
       bash   echo 'source <(./inv completion bash)' >> ~/.bashrc
       zsh    echo 'source <(./inv completion zsh)' >> ~/.zshrc
-      fish   ./inv completion fish > ~/.config/fish/completions/inv.fish
-    In the first two, write the path of `inv` in your clone.
+      fish   echo './inv completion fish | source' >> ~/.config/fish/config.fish
+    Write the path of `inv` in your clone.
     """
     known = {path.suffix[1:]: path for path in SCRIPTS.iterdir()}
     if shell not in known:

@@ -11,7 +11,7 @@ from tasks.output.terminal import note, print_json
 from tasks.shared.checkout import PROJECT, project, uv
 from tasks.shared.options import names
 from tasks.shared.task import task
-from tritonops.errors import DifferenceError, InputError, TritonOpsError
+from tritonops.errors import DifferenceError, InputError, TritonOpsError, near_misses
 
 
 @task(
@@ -64,7 +64,7 @@ def bench(c: Context, name: str, arg: list[str]) -> None:
     """Run a benchmark."""
     known = {path.stem: path for path in sorted((PROJECT / "benchmarks").glob("[a-z]*.py"))}
     if name not in known:
-        raise InputError(f"benchmarks/ has no {name!r}", hint=f"It has: {', '.join(known)}.")
+        raise InputError(f"benchmarks/ has no {name!r}", hint=near_misses(name, known, "benchmarks"))
     _run([sys.executable, str(known[name]), *arg], f"the benchmark {name} failed")
 
 

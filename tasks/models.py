@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.catalog import add, generate_config, remove
-from tasks.output.terminal import confirm, count, note, print_diff, print_json, print_table, size
+from tasks.output.terminal import confirm, count, note, note_at_terminal, print_diff, print_json, print_table, size
 from tasks.shared.checkout import PROJECT, project
-from tasks.shared.options import choice, integer, names
+from tasks.shared.options import integer, names, output_format
 from tasks.shared.task import task
 from tasks.visibility import disable, enable
 
@@ -57,7 +57,7 @@ def list_(c: Context, json: bool = False) -> None:
         ],
     )
     installed = sum(row.installed for row in found.versions)
-    note(f"{installed:,} of {count(len(found.versions), 'model version')} installed")
+    note_at_terminal(f"{installed:,} of {count(len(found.versions), 'model version')} installed")
 
 
 def _note_empty() -> None:
@@ -171,6 +171,7 @@ def prune(c: Context, yes: bool = False, json: bool = False) -> None:
         deleted = list[str]()
         if rows and confirm("Delete them?", yes=yes):
             deleted = [found.displayed_name(file) for file in delete_unreferenced(project(), found, progress).files]
+            note(f"{count(len(deleted), 'file')} deleted")
             if kept := len(rows) - len(deleted):
                 note(f"{count(kept, 'file')} came into use meanwhile, and stay")
     if json:
@@ -222,7 +223,7 @@ def _show(outcome: ConfigResult) -> None:
         "cpu": "Check the CPU configs only (default: both).",
         "gpu": "Check the GPU configs only (default: both).",
         "image": "Image to check against, or its tag (default: TRITON_IMAGE, or NVIDIA's current image).",
-        "format": "text, sarif (for code scanning) or github (annotations in a workflow) (default: text).",
+        "format": "text, json, sarif (for code scanning) or github (annotations of a workflow) (default: text).",
     }
     | JSON,
     iterable=["include"],
@@ -244,7 +245,7 @@ def check(
     from tritonops.models.check import check as check_models
     from tritonops.models.rules.finding import raise_on_errors
 
-    output = choice("--format", "json" if json else format, ("text", "json", "sarif", "github"))
+    output = output_format(format, ("text", "json", "sarif", "github"), json=json)
     variants: tuple[Variant, ...] = ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu")
     checked = Checked.of(project(), image=image, variants=variants)
     findings = check_models(checked, include=names(include))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 from invoke import Context
 
 from tasks.output.plan_output import show_plan
 from tasks.output.terminal import confirm, note
 from tasks.output.triton_output import show_result
 from tasks.shared.checkout import project
-from tasks.shared.options import choice, names
+from tasks.shared.options import names, output_format
 from tasks.shared.server import (
     JSON,
     SERVER,
@@ -27,7 +29,7 @@ PLAN = {
 
 
 @task(
-    help=PLAN | SERVER | {"format": "text, or markdown for a pull request (default: text)."} | JSON,
+    help=PLAN | SERVER | {"format": "text, markdown (for a pull request) or json (default: text)."} | JSON,
     iterable=["include"],
     words="include",
     read_only=True,
@@ -47,11 +49,15 @@ def plan(
     from tritonops.triton.plan.make_plan import make_plan
     from tritonops.triton.plan.plan import raise_if_different
 
-    output = choice("--format", "json" if json else format, ("text", "json", "markdown"))
+    output = output_format(format, ("text", "json", "markdown"), json=json)
     with connect(url, host) as client:
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
     show_plan(made, format=output)
-    raise_if_different(made)
+    raise_if_different(made, command=shlex.join(["inv", "triton.apply", *names(include), *_flags(cpu, prune)]))
+
+
+def _flags(cpu: bool, prune: bool) -> list[str]:
+    return [*(["--cpu"] if cpu else []), *(["--prune"] if prune else [])]
 
 
 @task(

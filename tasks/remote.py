@@ -20,7 +20,7 @@ from tasks.shared.hosts import (
     show_rows,
     show_rows_of_each,
 )
-from tasks.shared.options import choice
+from tasks.shared.options import output_format
 from tasks.shared.release_cache import cache_releases
 from tasks.shared.task import task
 from tritonops.errors import TritonOpsError
@@ -76,7 +76,7 @@ def deploy(
     help=HOSTS
     | {
         "prune": "Preview remote.deploy --prune.",
-        "format": "text, or markdown for a pull request (default: text).",
+        "format": "text, markdown (for a pull request) or json (default: text).",
     }
     | JSON,
     iterable=HOST_LISTS,
@@ -91,7 +91,7 @@ def plan(
     json: bool = False,
 ) -> None:
     """Preview a deploy (exit 4 if there are changes)."""
-    _plan(host, group, prune=prune, format=choice("--format", "json" if json else format, ("text", "json", "markdown")))
+    _plan(host, group, prune=prune, format=output_format(format, ("text", "json", "markdown"), json=json))
 
 
 @task(

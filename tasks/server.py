@@ -62,7 +62,7 @@ def logs(c: Context, lines: str | None = None, follow: bool = False, json: bool 
     from tritonops.server.embedded import log_path
     from tritonops.server.log_file import tail_command
 
-    log, count = log_path(project().settings.server_dir), integer("--lines", lines)
+    log, count = log_path(project().settings.server_dir), integer("--lines", lines, at_most=1_000_000_000)
     refuse_followed_json(follow=follow, json=json)
     command = tail_command(log, lines=100 if count is None else count, follow=follow)
     # The reader may have read enough (`| head`): tail's exit code does not matter.

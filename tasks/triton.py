@@ -158,7 +158,9 @@ def serve(
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.serve import serve
 
-    policy = VersionPolicy.parse(versions or "")
+    if not versions:
+        raise InputError("triton.serve needs --versions", hint="--versions 2,3, --versions latest:2 or --versions all")
+    policy = VersionPolicy.parse(versions)
     with connect(url, host) as client:
         outcome = serve(
             client, model, policy, disk=own_served_folder(client), timeout=timeout_of(timeout, LOAD_TIMEOUT)

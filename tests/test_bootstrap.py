@@ -44,8 +44,8 @@ def clone(tmp_path):
     folder = tmp_path / "clone"
     (folder / "requirements").mkdir(parents=True)
     shutil.copy2(PROJECT / "inv", folder / "inv")
-    (folder / "tasks/shared").mkdir(parents=True)
-    shutil.copy2(PROJECT / "tasks/shared/program.py", folder / "tasks/shared/program.py")
+    for part in ("tasks/command_line", "tasks/output", "tasks/shared", "tritonops"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(PROJECT / "requirements/uv.txt", folder / "requirements/uv.txt")
     (folder / "requirements/dev.txt").write_text(locked("invoke"))
     (folder / "tasks.py").write_text(TASKS)
@@ -101,10 +101,12 @@ def test_the_tasks_exit_code_is_its_exit_code(clone):
 
 
 def test_a_command_line_that_cannot_be_read_is_wrong_input(clone):
-    for arguments, output in ((["nothing"], "No idea what 'nothing' is"), (["where", "--wrod=x"], "'--wrod'")):
+    for arguments, output in (
+        (["nothing"], "there is no task 'nothing'"),
+        (["where", "--wrod=x"], "Did you mean --word"),
+    ):
         done = run("./inv", *arguments, cwd=clone)
         assert (done.returncode, output in done.stderr) == (2, True), done.stderr
-        assert "hint: `inv --list`" in done.stderr
 
 
 def test_a_changed_lock_is_installed_and_what_it_dropped_is_removed(clone):

@@ -69,7 +69,7 @@ class _Line:
             argument = self._argument(flag)
             if argument and not argument.takes_value:
                 self._give(argument, "")
-            elif argument and not argument.optional:
+            elif argument:
                 if equals:
                     self._give(argument, value)
                 else:
@@ -139,6 +139,11 @@ class _Line:
         return [word for value in self._given.get(name, ()) for word in value.split(",")]
 
     @property
+    def task(self) -> str | None:
+        """The task that the cursor is behind."""
+        return self._task
+
+    @property
     def tasks(self) -> Sequence[str]:
         """List the full names of all tasks."""
         return sorted(self._contexts)
@@ -167,6 +172,8 @@ def _none(line: _Line, argument: Argument) -> Sequence[str]:
 
 def _models(line: _Line, argument: Argument) -> Sequence[str]:
     project = _project()
+    if line.task == "models.enable":
+        return [*project.repository.disabled_names()]
     return sorted({*project.catalog.names, *project.repository.names()})
 
 
@@ -222,7 +229,9 @@ def _shells(line: _Line, argument: Argument) -> Sequence[str]:
 
 
 def _formats(line: _Line, argument: Argument) -> Sequence[str]:
-    return ("flat", "json", "nested") if argument.name == "list-format" else ("text", "github", "markdown", "sarif")
+    if argument.name == "list-format":
+        return ("flat", "json", "nested")
+    return ("github", "json", "sarif", "text") if line.task == "models.check" else ("json", "markdown", "text")
 
 
 def _names(line: _Line, argument: Argument) -> Sequence[str]:

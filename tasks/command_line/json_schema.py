@@ -20,8 +20,9 @@ _HEAD = """\
 With `--json` a task prints one JSON document on stdout, and no progress. Where several tasks run in one command line,
 each document is one line. `jq` reads both.
 
-A task that fails before it has a result prints `{"error": {"message", "hint", "exit_code"}}` instead. One that works on
-several models or hosts prints its result with what failed, and exits with a code other than 0.
+A task that fails before it has a result prints `{"error": {"message", "hint", "exit_code"}}` instead, also after
+Ctrl-C. One that works on several models or hosts prints the results that it has, exits with a code other than 0, and
+names on stderr what failed.
 
 This page is generated from the code by `./inv dev.docs`. Each schema is
 [JSON Schema 2020-12](https://json-schema.org/draft/2020-12).

@@ -17,10 +17,28 @@ def suggest_task(word: str, following: str, names: Collection[str]) -> str:
     return "inv --list shows all tasks."
 
 
+_SYNONYMS = {
+    "stop": "down",
+    "start": "up",
+    "delete": "remove",
+    "rm": "remove",
+    "ls": "list",
+    "show": "list",
+    "get": "download",
+    "fetch": "download",
+    "predict": "infer",
+    "versions": "serve",
+    "validate": "check",
+}
+"""Words of other tools for what a task does."""
+
+
 def suggest_option(flag: str, own: Iterable[str], others: Mapping[str, Iterable[str]], task: str | None) -> str:
     """Suggest options for one that a task does not have; `others` are the options of tasks that may be meant."""
     long = sorted({name for name in own if name.startswith("--")})
     typed = _normalized(flag)
+    if task is None and any(typed in flags for flags in others.values()):
+        return f"{flag} is an option of tasks: it comes after a task's name."
     if near := get_close_matches(typed, long, n=3, cutoff=0.6):
         return f"Did you mean {_either(near)}?"
     if elsewhere := sorted(name for name, flags in others.items() if name != task and typed in flags)[:3]:
@@ -38,6 +56,9 @@ def _meant(word: str, following: str, names: Collection[str]) -> list[str]:
         return [word]
     if following and f"{word}.{following}" in names:
         return [f"{word}.{following}"]
+    group, _, last = word.rpartition(".")
+    if (synonym := _SYNONYMS.get(last)) and synonym in by_last:
+        return [name for name in by_last[synonym] if not group or name.startswith(f"{group}.")]
     if word in by_last:
         return by_last[word]
     if any(name.startswith(f"{word}.") for name in names):

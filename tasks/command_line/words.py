@@ -29,8 +29,8 @@ class ResolvedWords:
     help: str | None = None
     tasks: tuple[str, ...] = ()
     """The tasks among them, each once."""
-    tasks_after_names: tuple[str, ...] = ()
-    """Tasks named directly after the names of a task that takes a list: one may have been meant as a model's name."""
+    doubtful: tuple[tuple[str, str], ...] = ()
+    """Tasks named where a model's name could be, each with the option that such a model is given by."""
 
 
 @dataclass
@@ -59,21 +59,21 @@ class CommandLine:
     def resolve(self, words: Iterable[str]) -> ResolvedWords:
         """Resolve the words after `inv` and its own options. Raises InputError."""
         resolved: list[str] = []
-        asked_for_help, named, after_names = None, list[str](), list[str]()
+        asked_for_help, named, doubtful = None, list[str](), list[tuple[str, str]]()
         task: TaskWords | None = None
         rest = iter(words)
         for word in rest:
             if word == "--":
                 resolved += ["--", *rest]
-            elif word in HELP and task:
+            elif word.partition("=")[0] in HELP and task:
                 asked_for_help = task.name
             elif word.startswith("-") and word != "-":
                 resolved += self._option(task, word, rest)
             elif task and (option := task.next_positional):
                 resolved += self._value(task, option, word)
             elif word in self._contexts:
-                if task and task.list_option and task.list_option in task.given:
-                    after_names.append(word)
+                if task and task.list_option:
+                    doubtful.append((word, flag_of(task.list_option)))
                 self._require_complete(task, asked_for_help)
                 task = self._begin(word)
                 resolved.append(word)
@@ -83,7 +83,7 @@ class CommandLine:
             else:
                 raise self._unknown_word(task, word, rest)
         self._require_complete(task, asked_for_help)
-        return ResolvedWords(tuple(resolved), asked_for_help, tuple(dict.fromkeys(named)), tuple(after_names))
+        return ResolvedWords(tuple(resolved), asked_for_help, tuple(dict.fromkeys(named)), tuple(doubtful))
 
     def _begin(self, name: str) -> TaskWords:
         return TaskWords(name, self._contexts[name], getattr(self._contexts.task(name), "words", None))
@@ -104,7 +104,7 @@ class CommandLine:
             value = next(rest, "--")
             if value == "--" or value in HELP or self._context_with(task, value.partition("=")[0]):
                 raise _missing_value(task, flag, argument)
-        if not value:
+        if _is_empty(value):
             raise InputError(f"{_of(task)}{flag} got an empty value", hint=_usage(flag, argument))
         if task and context is task.context:
             self._once(task, flag, argument)
@@ -120,7 +120,7 @@ class CommandLine:
         task.given.add(argument.name or "")
 
     def _value(self, task: TaskWords, option: str, word: str) -> list[str]:
-        if not word:
+        if _is_empty(word):
             raise InputError(f"{task.name}: {value_name(option)} is empty", hint=f"inv --help {task.name}")
         task.given.add(option)
         return [f"{flag_of(option)}={word}"]
@@ -145,13 +145,15 @@ class CommandLine:
             if task is None or name.rpartition(".")[2] == task.name.rpartition(".")[2]
         }
         what = f"{task.name} has no option {flag}" if task else f"inv itself has no option {flag}"
-        return InputError(what, hint=suggest_option(flag, own, others, task.name if task else None))
+        return InputError(what, hint=suggest_option(flag, own, others, task.name if task else None) or None)
 
     def _unknown_word(self, task: TaskWords | None, word: str, rest: Iterator[str]) -> InputError:
         from tasks.command_line.suggestions import suggest_task
 
         hint = suggest_task(word, next(rest, ""), self._contexts)
-        if task and any(argument.name in task.given for argument in task.context.positional_args):
+        if task:
+            if "--host" in task.context.flags and "Did you mean" not in hint:
+                hint = f"Hosts are given by an option: inv {task.name} --host {word}"
             return InputError(f"{task.name} takes no further word, and {word!r} is no task", hint=hint)
         return InputError(f"there is no task {word!r}", hint=hint)
 
@@ -159,6 +161,11 @@ class CommandLine:
 def _argument(context: ParserContext, flag: str) -> Argument:
     found: Argument = context.flags[context.inverse_flags.get(flag, flag)]
     return found
+
+
+def _is_empty(value: str) -> bool:
+    """Whether there is nothing in it, or in the comma-separated list that it is."""
+    return not value.strip(" ,\t\n")
 
 
 def _missing_value(task: TaskWords | None, flag: str, argument: Argument) -> InputError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tasks.output import terminal
 from tritonops.errors import TritonOpsError
 
@@ -11,5 +13,10 @@ def report_error(error: TritonOpsError, *, json: bool) -> str:
     if json and not terminal.has_printed_json():
         document = {"message": str(error), "hint": error.hint, "exit_code": error.exit_code}
         terminal.print_json({"error": document})
-    word = "different" if error.exit_code == 4 else "error"
-    return f"{word}: {error}" + (f"\nhint: {error.hint}" if error.hint else "")
+    word = "different:" if error.exit_code == 4 else "error:"
+    shown = f"{_in_colour(word, '33' if error.exit_code == 4 else '31')} {error}"
+    return shown + (f"\n{_in_colour('hint:', '36')} {error.hint}" if error.hint else "")
+
+
+def _in_colour(word: str, colour: str) -> str:
+    return f"\033[{colour}m{word}\033[0m" if terminal.coloured(sys.stderr) else word

@@ -44,7 +44,8 @@ def _annotation(finding: Finding, folder: Path) -> str:
     """Write a workflow command of GitHub Actions; it ends at a line break, so these are escaped as its toolkit does."""
     properties = {"title": f"{finding.model}: {finding.code}"}
     if finding.files:
-        properties = {"file": _relative(finding.files[0], folder), **properties}
+        line = {"line": str(finding.line)} if finding.line else {}
+        properties = {"file": _relative(finding.files[0], folder), **line, **properties}
     given = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
     return f"::{finding.severity} {given}::{_escaped(_message(finding))}"
 
@@ -71,13 +72,13 @@ def _result(finding: Finding, folder: Path) -> dict[str, Any]:
         "ruleId": finding.code,
         "level": finding.severity,
         "message": {"text": _message(finding)},
-        "locations": [_location(file, folder) for file in finding.files],
+        "locations": [_location(file, finding.line or 1, folder) for file in finding.files],
     }
 
 
-def _location(file: Path, folder: Path) -> dict[str, Any]:
+def _location(file: Path, line: int, folder: Path) -> dict[str, Any]:
     artifact = {"uri": quote(_relative(file, folder))}
-    return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": 1}}}
+    return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": line}}}
 
 
 def _message(finding: Finding) -> str:

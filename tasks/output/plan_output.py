@@ -23,8 +23,8 @@ def show_plan(plan: Plan, *, format: str) -> None:
     if format == "json":
         print_json({"rows": plan.rows, "diffs": diffs})
         return
-    marks = [mark(row) for row in plan.rows]
-    rows = [(sign, _label(row), *_cells(row)) for sign, row in zip(marks, plan.rows, strict=True) if sign != UNCHANGED]
+    marked = [(mark(row, model), row) for model in plan.models for row in model.rows]
+    rows = [(sign, _label(row), *_cells(row)) for sign, row in marked if sign != UNCHANGED]
     columns = ("", "model", "disk", "server", "action", "reason")
     summary = f"{count(len(plan.models), 'model')}: {summarize([_mark_of_model(model) for model in plan.models])}"
     if format == "markdown":
@@ -38,20 +38,22 @@ def show_plan(plan: Plan, *, format: str) -> None:
     print(f"{chr(10) if rows else ''}{summary}")
 
 
-def mark(row: PlannedVersion) -> str:
-    """Give the sign of a row: what is added to serving or disk, changed, removed, blocked or unchanged."""
+def mark(row: PlannedVersion, model: PlannedModel) -> str:
+    """Give the sign of a model's row: what is added to serving or disk, changed, removed, blocked or unchanged."""
     actions = set(row.actions)
-    if "blocked" in actions:
-        return BLOCKED
     if actions <= {"unchanged"}:
         return UNCHANGED
+    if model.blocked_by:  # then nothing of it is done
+        return BLOCKED
     if actions & {"unload", "remove from serving", "disable"}:
         return REMOVE
+    if row.version is None:  # its config
+        return CHANGE if any(other.server == "READY" or other.disk == "installed" for other in model.rows) else ADD
     return ADD if "download" in actions or row.server != "READY" else CHANGE
 
 
 def _mark_of_model(model: PlannedModel) -> str:
-    marks = {mark(row) for row in model.rows}
+    marks = {mark(row, model) for row in model.rows}
     return next(sign for sign in (BLOCKED, REMOVE, ADD, CHANGE, UNCHANGED) if sign in marks or sign == UNCHANGED)
 
 

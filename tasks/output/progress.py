@@ -25,17 +25,15 @@ _BAR = 20
 @contextmanager
 def download_progress(*, quiet: bool) -> Iterator[Progress]:
     """Show a download while the block runs, as the stream behind stderr allows. Ctrl-C says what is kept."""
-    progress = Progress() if quiet else _Screen() if sys.stderr.isatty() else _Log()
+    progress = _Quiet() if quiet else _Screen() if sys.stderr.isatty() else _Log()
     try:
         yield progress
     except KeyboardInterrupt:
-        if isinstance(progress, _Log):
-            progress.stop()
-            progress.note_kept()
+        progress.stop()
+        progress.note_kept()
         raise
     finally:
-        if isinstance(progress, _Log):
-            progress.stop()
+        progress.stop()
 
 
 class _Log(Progress):
@@ -94,6 +92,22 @@ class _Log(Progress):
         if speed > 0:
             text += f", {size(round(speed))}/s, {_duration((self._total - self._received) / speed)} left"
         return text
+
+
+class _Quiet(_Log):
+    """For a script that reads JSON: warnings alone, and what an interruption keeps."""
+
+    def waiting(self, owner: str) -> None:
+        pass
+
+    def reading(self, files: int, size_bytes: int) -> None:
+        pass
+
+    def arrived(self, transfer: Transfer) -> None:
+        pass
+
+    def moved(self, active: Sequence[Transfer], received: int, total: int) -> None:
+        self._received, self._total = received, total
 
 
 class _Screen(_Log):

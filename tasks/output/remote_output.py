@@ -49,10 +49,11 @@ def show_changes(results: Sequence[HostResult[list[HostChange]]], *, format: str
     from tritonops.remote.client.fleet import raise_failures
 
     changes = [(result.host, change) for result in results for change in result.value or ()]
-    if format == "json":
-        print_json([{"host": name, **asdict(change)} for name, change in changes])
-    else:
-        _show_changes(changes, format=format)
+    if not all(result.error for result in results):
+        if format == "json":
+            print_json([{"host": name, **asdict(change)} for name, change in changes])
+        else:
+            _show_changes(changes, format=format)
     raise_failures(results, what="no plan")
     if any(change.is_difference for _, change in changes):
         raise DifferenceError("a deploy would change this", hint="inv remote.deploy")

@@ -16,10 +16,12 @@ LEFT_OUT = (
 """Columns that a narrow terminal does without, the first ones first."""
 _NARROWEST, _GAP = 16, 2
 _STYLES = {
-    **dict.fromkeys(("READY", "yes", "ok", "healthy", "+", "deployed"), "green"),
-    **dict.fromkeys(("UNAVAILABLE", "failed", "-", "problem", "unhealthy", "down"), "red"),
-    **dict.fromkeys(("LOADING", "UNLOADING", "~", "!", "starting", "rolled back", "locked", "unproven"), "yellow"),
+    **dict.fromkeys(("READY", "yes", "ok", "healthy", "deployed"), "green"),
+    **dict.fromkeys(("UNAVAILABLE", "failed", "problem", "unhealthy", "down"), "red"),
+    **dict.fromkeys(("LOADING", "UNLOADING", "starting", "rolled back", "locked", "unproven"), "yellow"),
 }
+_SIGNS = {"+": "green", "-": "red", "~": "yellow", "!": "yellow"}
+"""Of changes, in the column without a name."""
 
 
 def print_fitted(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -30,14 +32,15 @@ def print_fitted(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     console = Console()
     chosen = _fitting(columns, rows, console.width)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="" if console.no_color else "bold")
     for index in chosen:
         if columns[index] in WRAPPED:
             table.add_column(columns[index], overflow="fold", min_width=min(_NARROWEST, _width(columns, rows, index)))
         else:
             table.add_column(columns[index], no_wrap=True, min_width=_width(columns, rows, index))
     for row in rows:
-        table.add_row(*(Text(row[index], style=_STYLES.get(row[index], "")) for index in chosen))
+        styles = [(_STYLES if columns[index] else _SIGNS).get(row[index], "") for index in chosen]
+        table.add_row(*(Text(row[index], style=style) for index, style in zip(chosen, styles, strict=True)))
     Console(width=max(console.width, _needed(columns, rows, chosen))).print(table)
     left_out = [columns[index] for index in range(len(columns)) if index not in chosen and _says_something(rows, index)]
     if left_out:

@@ -29,6 +29,12 @@ class _JsonOutput:
 _json = _JsonOutput()
 
 
+def note_at_terminal(message: str) -> None:
+    """Say what only a person at a terminal wants to know, such as a count below a table."""
+    if sys.stderr.isatty():
+        note(message)
+
+
 def print_json(value: object) -> None:
     """Print one JSON document; dataclasses become objects, paths become strings.
 

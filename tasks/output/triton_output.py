@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.output.terminal import count, note, print_json, print_table
+from tasks.output.terminal import count, note, note_at_terminal, print_json, print_table
 from tritonops.display_text import shorten
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
         print_table(["model", "version", "state", "reason"], cells)
         ready = {row.name for row in rows if row.state == "READY"}
         if len(rows) > 1:
-            note(f"{len(ready):,} of {count(len({row.name for row in rows}), 'model')} READY")
+            note_at_terminal(f"{len(ready):,} of {count(len({row.name for row in rows}), 'model')} READY")
 
 
 def reason_cell(reason: str | None) -> str | None:

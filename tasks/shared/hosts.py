@@ -85,7 +85,8 @@ def show_rows_of_each(
 
     results = run_on_hosts(hosts, lambda host, on_step: read(host), quiet=json)
     rows = [{"host": result.host, **row} for result in results for row in result.value or ()]
-    show_rows(rows, columns, json=json)
+    if rows or not all(result.error for result in results):
+        show_rows(rows, columns, json=json)
     raise_failures(results, what="no answer")
 
 

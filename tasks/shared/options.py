@@ -7,13 +7,17 @@ from pathlib import Path
 
 from tritonops.errors import InputError
 
+_MOST_SECONDS = 10_000_000
+"""What a system's timers and gRPC's deadlines can take for certain: 115 days."""
+_MOST = 2**63 - 1
+
 
 def names(values: Iterable[str] | None) -> list[str]:
     """Flatten an option that may be given several times, and take comma-separated lists too."""
     return [name for value in values or () for part in value.split(",") if (name := part.strip())]
 
 
-def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int | None:
+def integer(option: str, value: str | int | None, *, at_least: int = 0, at_most: int = _MOST) -> int | None:
     """Read a whole number that was typed; Invoke's own conversion would end in a traceback."""
     if value is None:
         return None
@@ -21,6 +25,8 @@ def integer(option: str, value: str | int | None, *, at_least: int = 0) -> int |
         number = int(value)
     except ValueError:
         number = at_least - 1
+    if number > at_most:
+        raise InputError(f"{option}: expected at most {at_most:,}, got {value!r}")
     if number < at_least:
         raise InputError(f"{option}: expected {_whole_number(at_least)}, got {value!r}")
     return number
@@ -33,6 +39,13 @@ def choice(option: str, value: str | None, choices: Sequence[str]) -> str:
     if value not in choices:
         raise InputError(f"{option}: expected {', '.join(choices[:-1])} or {choices[-1]}, got {value!r}")
     return value
+
+
+def output_format(value: str | None, formats: Sequence[str], *, json: bool) -> str:
+    """Read --format, of which --json is a short form."""
+    if value and json:
+        raise InputError("--format and --json: give one of them")
+    return choice("--format", "json" if json else value, formats)
 
 
 def refuse_followed_json(*, follow: bool, json: bool) -> None:
@@ -61,6 +74,8 @@ def seconds(option: str, value: str | float | None) -> float | None:
         duration = -1.0
     if not 0 <= duration < float("inf"):
         raise InputError(f"{option}: expected a number of seconds, got {value!r}")
+    if duration > _MOST_SECONDS:
+        raise InputError(f"{option}: expected at most {_MOST_SECONDS:,} seconds, got {value!r}")
     return duration
 
 

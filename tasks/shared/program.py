@@ -73,7 +73,9 @@ from tasks.command_line.task_contexts import TaskContexts
 from tasks.command_line.words import CommandLine, ResolvedWords
 from tasks.output.error_output import report_error
 from tasks.output.terminal import begin_task, print_json_documents_as_lines
+from tasks.shared.options import choice
 from tasks.shared.streams import WRITE_ERRORS, discard, prepare_streams
+from tritonops.errors import InputError, TritonOpsError
 
 COMPLETE = "--complete-words"
 """In a call by a shell's completion; the shell's name and the words of the line follow, one by one."""
@@ -113,7 +115,8 @@ class TaskProgram(Program):
         with _wrong_input():
             super().parse_core(argv)
         if self.args.help.value is True:  # of all tasks, which are not loaded yet
-            self.args.help.value, self._asked_for_help = None, True
+            self.args.help.set_value(None, cast=False)
+            self._asked_for_help = True
 
     def parse_collection(self) -> None:
         """Load the tasks, and the hidden one that a client asks for by its name."""
@@ -135,22 +138,26 @@ class TaskProgram(Program):
     def parse_tasks(self) -> None:
         """Read the tasks and their options. A mistake ends with exit code 2, and with what was meant."""
         begin_task()
+        if sum(word in self.task_contexts for word in self.core.unparsed) > 1:
+            print_json_documents_as_lines()
         with _wrong_input(json="--json" in self.argv):
             line = CommandLine(self.initial_context, self.task_contexts)
             resolved = line.resolve(self.core.unparsed)
+            _refuse_doubtful(resolved.doubtful)
+            if self.core.remainder and "remote.run" not in resolved.tasks:
+                raise InputError("only remote.run takes words after --", hint="inv remote.run --host HOST -- TASK")
         if resolved.help:
             self.args.help.value, resolved = resolved.help, ResolvedWords(())
         self.core.unparsed, self._named_tasks = [*resolved.words], resolved.tasks
         with _wrong_input():
             super().parse_tasks()
-        if resolved.tasks_after_names:
-            _name_models_called_like(resolved.tasks_after_names)
 
     def parse_cleanup(self) -> None:
         """Show help or a list, if that is what was asked for."""
         from tasks.command_line import help
 
         with _wrong_input():
+            choice("--list-format", self.args["list-format"].value, ("flat", "nested", "json"))
             if isinstance(self.args.help.value, str):
                 help.show_task(self, self.args.help.value)
             elif self._asked_for_help:
@@ -188,8 +195,6 @@ class TaskProgram(Program):
         """Run the tasks, which end on Ctrl-C by themselves and clean up."""
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if len(self.tasks) > 1:
-            print_json_documents_as_lines()
         if self.args.dry.value:
             with _wrong_input(json="--json" in self.argv):
                 previews = [preview(context, self.collection[context.name]) for context in self.tasks]
@@ -226,8 +231,6 @@ def _wrong_config() -> Iterator[None]:
 @contextmanager
 def _wrong_input(*, json: bool = False) -> Iterator[None]:
     """Turn what is wrong with the command line into a message and exit code 2."""
-    from tritonops.errors import InputError
-
     try:
         yield
     except InputError as exc:
@@ -237,18 +240,21 @@ def _wrong_input(*, json: bool = False) -> Iterator[None]:
         raise Exit(report_error(InputError(str(exc), hint=hint), json=json), code=2) from exc
 
 
-def _name_models_called_like(tasks: Sequence[str]) -> None:
-    """Say which words were taken for tasks, though models have these names too."""
+def _refuse_doubtful(words: Sequence[tuple[str, str]]) -> None:
+    """Refuse a word that is a task and a model where both can be meant; `words` has the option of each model."""
+    if not words:
+        return
     from tasks.shared.checkout import project
-    from tritonops.errors import TritonOpsError
 
+    project.cache_clear()
     try:
-        models = set(project().catalog.names)
+        models = {*project().catalog.names, *project().repository.names()}
     except TritonOpsError:
         return
-    for name in dict.fromkeys(tasks):
+    for name, flag in words:
         if name in models:
-            print(f"{name} runs the task; for the model of that name: --include {name}", file=sys.stderr)
+            hint = f"For the model: {flag} {name}. For the task: a command line of its own."
+            raise InputError(f"{name} is a task, and also a model", hint=hint)
 
 
 def _redact_logs() -> None:

@@ -77,6 +77,12 @@ class _Task(invoke.Task):  # type: ignore[type-arg]  # generic for type checkers
             self.help = help
 
 
+class _InterruptedError(TritonOpsError):
+    """Ctrl-C, as a document."""
+
+    exit_code = INTERRUPTED
+
+
 class _Notes(logging.Handler):
     """Shows what the library logs, such as the files that a command replaces."""
 
@@ -103,6 +109,8 @@ def _reports_errors(body: Callable[..., None]) -> Callable[..., None]:
             raise invoke.Exit(report_error(exc, json=wants_json), code=exc.exit_code) from exc
         except KeyboardInterrupt as exc:
             _show_traceback_when_debugging()
+            if wants_json:
+                report_error(_InterruptedError("interrupted"), json=True)
             raise invoke.Exit("interrupted", code=INTERRUPTED) from exc
         except BrokenPipeError as exc:
             _discard_stdout()

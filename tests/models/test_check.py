@@ -166,7 +166,7 @@ def test_errors_fail_and_warnings_pass(project):
     (project / "triton-config" / "gone").mkdir()
     raise_on_errors(run(project))
     (project / "triton" / "clip" / "config.pbtxt").write_text("oops")
-    with pytest.raises(TritonOpsError, match="1 errors, 1 warnings"):
+    with pytest.raises(TritonOpsError, match="1 error, 1 warning"):
         raise_on_errors(run(project))
 
 

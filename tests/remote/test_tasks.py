@@ -246,10 +246,13 @@ def test_plan_tells_what_somebody_changed_on_the_host_itself(site, inv):
     assert "by hand" not in config.read_text()
 
 
-def test_a_host_of_which_nobody_knows_anything_exits_3(inv):
-    done = inv("remote.status", "--host", "no-such-host.invalid", check=False)
-    assert done.returncode == 3
+@pytest.mark.parametrize("hosts", ["gpu-0.invalid", "gpu-0.invalid,other.invalid"])
+def test_a_host_name_that_nobody_knows_is_wrong_input_with_the_known_ones(inv, hosts):
+    done = inv("remote.status", "--host", hosts, "--json", check=False)
+    assert done.returncode == 2
     assert "not a known host name" in done.stderr
+    assert "gpu-01" in done.stderr
+    assert json.loads(done.stdout)["error"]["exit_code"] == 2
 
 
 @pytest.mark.parametrize("arguments", [(), ("--group", "nope")], ids=["no host", "no such group"])

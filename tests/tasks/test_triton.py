@@ -62,7 +62,7 @@ def test_versions_are_chosen_on_the_disk_of_this_machine(triton, inv, monkeypatc
         ),
         (["triton.ready", "--wait", "soon"], 2, "error: --wait: expected a number of seconds, got 'soon'"),
         (["triton.infer", "clip", "--version", "0"], 2, "error: --version: expected a positive integer, got '0'"),
-        (["triton.serve", "clip"], 2, "error: versions ''"),
+        (["triton.serve", "clip"], 2, "error: triton.serve needs --versions"),
         (
             ["triton.serve", "clip", "--versions", "2-3"],
             2,
@@ -116,7 +116,7 @@ def test_plan_exits_4_while_there_is_something_to_do_and_0_after_apply(project, 
     code, out, err = inv("triton.plan", *only)
     assert (code, err) == (
         4,
-        "different: 1 of 1 models: shell_planned\nhint: To apply these changes: inv triton.apply\n",
+        "different: 1 of 1 models: shell_planned\nhint: To apply these changes: inv triton.apply shell_planned --cpu\n",
     )
     assert ["+", "shell_planned/1", "absent", "-", "download,", "load", "not", "on", "disk"] in [
         line.split() for line in out.splitlines()

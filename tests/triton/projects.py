@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.json_format import MessageToJson
+from tritonclient.grpc import InferenceServerClient
 
 from tests.onnx_models import affine, config_pbtxt
 from tritonops.settings import Settings, load_settings
@@ -77,7 +78,8 @@ def load_with_another_config(client, name, change):
     """What another client does who passes a config of its own to the load call."""
     config = client.config(name)
     change(config)
-    client._server.load_model(name, config=MessageToJson(config, preserving_proto_field_name=True))
+    with InferenceServerClient(client.url) as other:
+        other.load_model(name, config=MessageToJson(config, preserving_proto_field_name=True))
 
 
 ENSEMBLE = """

@@ -272,7 +272,8 @@ def _source_finding(checked: Checked, label: str, error: TritonOpsError) -> Find
 
 def _syntax(name: str, files: tuple[Path, ...], error: ConfigError) -> Finding:
     why = "Triton cannot read it: the model is not served, and a server with --exit-on-error does not start"
-    return _finding(name, files, Problem("config-syntax", str(error), why, "fix the line"))
+    found = _finding(name, files, Problem("config-syntax", str(error), why, "fix the line"))
+    return replace(found, line=error.line)
 
 
 def _finding(model: str, files: tuple[Path, ...], problem: Problem) -> Finding:

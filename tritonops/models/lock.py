@@ -43,8 +43,9 @@ def lock_models(project: Project, *, include: Sequence[str] = (), progress: Prog
         Fetcher.of(settings, store, progress) as fetcher,
     ):
         versions, before = commits.catalog.select(include), commits.pins
-        stale = [version for version in versions if include or pin_of(version, before, settings.models_toml) is None]
-        kept = {version.label: (version, before[version.label]) for version in versions if version not in stale}
+        pins = {version.label: pin_of(version, before, settings.models_toml) for version in versions}
+        stale = [version for version in versions if include or pins[version.label] is None]
+        kept = {version.label: (version, pin) for version in versions if not include and (pin := pins[version.label])}
         changed = {label: exc for label, exc in fetcher.list_pinned(kept).items() if isinstance(exc, TritonOpsError)}
         resolved, errors = resolve(stale, settings.models_toml, fetcher, Repository(settings.models_dir))
         with commits.locked():

@@ -27,15 +27,15 @@ def test_a_key_that_the_host_does_not_have_is_refused_naming_the_keys_tried(flee
 
 
 @pytest.mark.parametrize(
-    ("hostname", "message"),
-    [("127.0.0.1", "refused"), ("no-such-host.invalid", "not a known host name")],
+    ("hostname", "message", "code"),
+    [("127.0.0.1", "refused", 3), ("no-such-host.invalid", "not a known host name", 2)],
     ids=["nothing listens", "no such name"],
 )
-def test_a_host_that_cannot_be_reached_says_why_and_exits_3(fleet, hostname, message):
+def test_a_host_that_cannot_be_reached_says_why(fleet, hostname, message, code):
     fleet.describe("gpu-01", port=free_port(), hostname=hostname)
     with pytest.raises(HostUnreachableError, match=message) as caught:
         log_in(fleet, "gpu-01").open()
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == code
 
 
 def test_a_server_that_accepts_and_says_nothing_is_given_up_after_the_connect_timeout(fleet):

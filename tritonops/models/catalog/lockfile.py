@@ -145,12 +145,13 @@ def parse_lock(path: Path, text: str) -> dict[str, LockedVersion]:
 _AFTER_A_MERGE = "After a merge, keep one of the two sides and run: inv models.lock"
 
 
-_STRING = r'"([^"\\\x00-\x1f\x7f]*)"'
-_FILE = re.compile(rf"    \{{ path = {_STRING}, size = (0|[1-9][0-9]{{0,18}}), sha256 = {_STRING} \}},\n")
+_STRING = r'"[^"\\\x00-\x1f\x7f]*"'
+_FILE = rf"    \{{ path = {_STRING}, size = (?:0|[1-9][0-9]{{0,18}}), sha256 = {_STRING} \}},\n"
 _ENTRY = re.compile(
-    rf"\n?\[models\.(?:([A-Za-z0-9_-]+)|{_STRING})\.([1-9][0-9]*)\]\nsource = {_STRING}\n(?:commit = {_STRING}\n)?"
-    r"files = \[\n((?:    \{ [^\n]* \},\n)+)\]\n"
+    rf"\n?\[models\.([A-Za-z0-9_-]+|{_STRING})\.([1-9][0-9]*)\]\nsource = ({_STRING})\n(?:commit = ({_STRING})\n)?"
+    rf"files = \[\n((?:{_FILE})+)\]\n"
 )
+_FIELDS = re.compile(r'path = "([^"]*)", size = ([0-9]+), sha256 = "([^"]*)"')
 
 
 def _read_as_written(text: str) -> dict[str, dict[str, Any]] | None:
@@ -163,12 +164,12 @@ def _read_as_written(text: str) -> dict[str, dict[str, Any]] | None:
     models: dict[str, dict[str, Any]] = {}
     position = len(_HEADER)
     while found := _ENTRY.match(text, position):
-        bare, quoted, version, source, commit, lines = found.groups()
-        files = [{"path": path, "size": int(size), "sha256": sha256} for path, size, sha256 in _FILE.findall(lines)]
-        entries = models.setdefault(bare if bare is not None else quoted, {})
-        if version in entries or len(files) != lines.count("\n"):
+        name, version, source, commit, lines = found.groups()
+        files = [{"path": path, "size": int(size), "sha256": sha256} for path, size, sha256 in _FIELDS.findall(lines)]
+        entries = models.setdefault(name.strip('"'), {})
+        if version in entries:
             return None
-        entries[version] = {"source": source, "files": files, **({} if commit is None else {"commit": commit})}
+        entries[version] = {"source": source[1:-1], "files": files, **({"commit": commit[1:-1]} if commit else {})}
         position = found.end()
     return models if position == len(text) else None
 

@@ -42,7 +42,10 @@ def read_catalog_text(path: Path) -> str:
     try:
         return read_text(path, MAX_TOML)
     except UnreadableFileError as exc:
-        raise CatalogError(str(exc), hint="MODELS_TOML says where it is." if exc.missing else None) from exc
+        raise CatalogError(
+            str(exc),
+            hint="MODELS_TOML says where it is; an empty file is enough to begin with." if exc.missing else None,
+        ) from exc
 
 
 def _models_of(path: Path, text: str) -> dict[str, object]:

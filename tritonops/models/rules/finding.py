@@ -37,13 +37,18 @@ class Finding:
     what: str
     why: str
     fix: str
+    line: int | None = None
+    """In the first file, where it is known."""
 
 
 def raise_on_errors(findings: Sequence[Finding]) -> None:
     """Raise TritonOpsError where one of the findings is an error; warnings pass."""
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        raise TritonOpsError(f"{errors} errors, {len(findings) - errors} warnings")
+        warnings = len(findings) - errors
+        raise TritonOpsError(
+            f"{errors} {'error' if errors == 1 else 'errors'}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
+        )
 
 
 @dataclass(frozen=True)

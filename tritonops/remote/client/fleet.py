@@ -16,6 +16,7 @@ from tritonops.errors import (
     ResultUnknownError,
     RolledBackError,
     TritonOpsError,
+    UnknownHostNameError,
     UnprovenError,
     UnreachableError,
 )
@@ -119,7 +120,9 @@ def raise_failures(results: Sequence[HostResult[_T]], *, what: str) -> None:
         raise failed[0][1]
     if all(isinstance(error, UnreachableError) for _, error in failed) and len(failed) == len(results):
         reasons = "\n".join(f"  {error}" for _, error in failed)
-        raise UnreachableError(f"no host can be reached:\n{reasons}", hint=failed[0][1].hint)
+        are_unknown = all(isinstance(error, UnknownHostNameError) for _, error in failed)
+        kind = UnknownHostNameError if are_unknown else UnreachableError
+        raise kind(f"no host can be reached:\n{reasons}", hint=failed[0][1].hint)
     failures = {result.host: _without_name(result.host, str(error)) for result, error in failed}
     raise PartialFailureError(f"{what} on {len(failed)} of {len(results)} hosts", failures, hint=failed[0][1].hint)
 

@@ -84,11 +84,11 @@ class Plan:
         return [model.name for model in self.models if not model.rows[0].declared and model.has("unload", "disable")]
 
 
-def raise_if_different(plan: Plan) -> None:
-    """Raise DifferenceError that names the models with a change."""
+def raise_if_different(plan: Plan, *, command: str = "inv triton.apply") -> None:
+    """Raise DifferenceError that names the models with a change; `command` applies them."""
     if plan.different:
         blocked = [model.name for model in plan.models if model.blocked_by]
-        hint = "To apply these changes: inv triton.apply"
+        hint = f"To apply these changes: {command}"
         if blocked:
             all_ = len(blocked) == len(plan.different)
             hint = f"{'' if all_ else hint + '; '}triton.apply cannot change {listed(blocked)}: see the reasons."
