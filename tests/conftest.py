@@ -18,6 +18,7 @@ from tasks.shared.program import TaskProgram
 from tests import programs
 from tests.hub.server import Hub
 from tests.paths import PROJECT
+from tests.screens import Screen
 from tritonops.environment import KNOWN
 from tritonops.errors import EmbeddedUnavailableError, PortTakenError, ServerStartError
 from tritonops.server import embedded
@@ -161,3 +162,19 @@ def inv(capfd):
         return 0, *capfd.readouterr()
 
     return run
+
+
+@pytest.fixture
+def screen(tmp_path):
+    """Open a terminal: `screen(columns, **environment)`."""
+    if not programs.find("tmux"):
+        programs.unavailable("no tmux, install tmux")
+    opened = []
+
+    def open_screen(columns, **environment):
+        opened.append(Screen(tmp_path, columns, environment))
+        return opened[-1]
+
+    yield open_screen
+    for each in opened:
+        each.close()

@@ -85,6 +85,7 @@ def show_list(program: TaskProgram, group: str | None) -> None:
     contexts = program.task_contexts
     groups = _grouped({name: contexts.task(name) for name in contexts})
     if group is not None:
+        group = group.lower()
         known = {name: tasks for name, tasks in groups.items() if name}
         if group not in known:
             raise _unknown_group(group, known)

@@ -54,7 +54,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from invoke import Config, Exit, ParseError, Program, __version__
-from invoke.parser import Parser
+from invoke.parser import Argument, Parser
 from invoke.util import LOG_FORMAT
 
 if __name__ == "__main__":
@@ -105,6 +105,14 @@ class TaskProgram(Program):
                 raise
             discard(sys.stdout)
             sys.exit(f"error: cannot write: {exc.strerror}")
+
+    def core_args(self) -> list[Argument]:
+        """Give Invoke's own options; --dry does something else here."""
+        arguments: list[Argument] = super().core_args()
+        for argument in arguments:
+            if argument.name == "dry":
+                argument.help = "Show the plan of the task; one that has none and changes something is refused."
+        return arguments
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options of Invoke itself."""

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.models.catalogs import one_file, write
+from tritonops.models.disk.replaced_files import delete_leaf
 from tritonops.models.download import download
 from tritonops.models.prune import delete_unreferenced, find_unreferenced
 from tritonops.project import Project
@@ -53,3 +54,19 @@ def test_the_freed_bytes_of_a_file_with_another_link_are_none(pruned, tmp_path):
     found = find_unreferenced(Project(pruned))
     assert names(found) == ["1" * 64]
     assert found.bytes == 8192
+
+
+def test_a_folder_that_is_filled_after_it_was_found_empty_stays(pruned, monkeypatch):
+    folder = pruned.store_dir / "replaced/20260704T120000Z/triton"
+    folder.mkdir(parents=True)
+    found = find_unreferenced(Project(pruned))
+
+    def delete_after_somebody_filled_it(leaf):
+        (folder / "clip").write_text("replaced meanwhile")
+        delete_leaf(leaf)
+
+    monkeypatch.setattr("tritonops.models.prune.delete_leaf", delete_after_somebody_filled_it)
+    deleted = delete_unreferenced(Project(pruned), found)
+    assert folder in found.files
+    assert names(deleted) == ["0" * 64]
+    assert (folder / "clip").exists()

@@ -2,88 +2,17 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
-from tests import programs
 from tests.hub.server import Link
 from tests.onnx_models import affine, write_model
-from tests.paths import PROJECT
+from tests.screens import INV
 
-INV = f"{sys.executable} -P {PROJECT}/tasks/shared/program.py --write-pyc --search-root {PROJECT}"
 LONG = [f"a-model-of-a-team-that-likes-long-names-{number:02}" for number in range(26)]
-
-
-class Screen:
-    """A terminal in tmux, with a server of its own."""
-
-    def __init__(self, folder, columns, environment):
-        self._commands = 0
-        self._socket = str(folder / f"tmux-{columns}")
-        others = ("TRITON", "MODELS", "COLUMNS", "LINES")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-        size = ["-x", str(columns), "-y", "24"]
-        self._env = {**clean, **environment, "LANG": "C.UTF-8", "TMUX": "", "PS1": ""}
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "screen", *size, "sh")
-        self._tmux("set-option", "-g", "history-limit", "5000")
-
-    def _tmux(self, *words):
-        command = [programs.find("tmux"), "-S", self._socket, *words]
-        return subprocess.run(command, env=self._env, capture_output=True, text=True, check=True).stdout
-
-    def start(self, command):
-        """Type a command; a line of its own says when it has ended: see `ended`."""
-        self._commands += 1
-        self._tmux("send-keys", "-t", "screen", f"clear; {command}; echo ended-{self._commands}-$?", "Enter")
-
-    @property
-    def ended(self):
-        """The pattern of the line that ends the last command; what was typed does not match it."""
-        return rf"ended-{self._commands}-\d"
-
-    def text(self, *, history=False):
-        """Give what the screen shows, or all that it ever showed."""
-        return self._tmux("capture-pane", "-J", "-p", "-t", "screen", *(["-S", "-"] if history else []))
-
-    def wait(self, *patterns, seconds=60.0):
-        """Wait until all patterns are shown; gives the screen."""
-        for _ in range(round(seconds / 0.05)):
-            text = self.text()
-            if all(re.search(pattern, text) for pattern in patterns):
-                return text
-            time.sleep(0.05)
-        raise AssertionError(f"{patterns} did not appear:\n{self.text()}")
-
-    def run(self, command):
-        """Run a command to its end, and give all of its output."""
-        self.start(command)
-        self.wait(self.ended)
-        return self.text(history=True)
-
-    def close(self):
-        """End the terminal and what runs in it."""
-        self._tmux("kill-server")
-
-
-@pytest.fixture
-def screen(tmp_path):
-    """Open a terminal: `screen(columns, **environment)`."""
-    if not programs.find("tmux"):
-        programs.unavailable("no tmux, install tmux")
-    opened = []
-
-    def open_screen(columns, **environment):
-        opened.append(Screen(tmp_path, columns, environment))
-        return opened[-1]
-
-    yield open_screen
-    for each in opened:
-        each.close()
 
 
 @pytest.mark.parametrize("columns", [80, 40])

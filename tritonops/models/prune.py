@@ -6,7 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from errno import ENOTEMPTY
 from pathlib import Path
 
 from tritonops.errors import PartialFailureError
@@ -51,7 +52,7 @@ def delete_unreferenced(
 
     Raises PartialFailureError with what could not be deleted; the rest is.
     """
-    failures: dict[str, str] = {}
+    failures, in_use = dict[str, str](), set[Path]()
     with project.store.locked("pruning the store", on_wait=(progress or Progress()).waiting):
         now = _unreferenced(project)
         deleted = _described([file for file in now.files if file in found.files], now.stores)
@@ -60,12 +61,15 @@ def delete_unreferenced(
                 with suppress(FileNotFoundError):
                     delete_leaf(file)
             except OSError as exc:
+                if exc.errno == ENOTEMPTY:  # another command has moved something into this empty folder
+                    in_use.add(file)
+                    continue
                 failures[deleted.displayed_name(file)] = str(exc.strerror)
             # The store itself is never empty.
             remove_empty(file.parent, next(store for store in deleted.stores if store in file.parents))
     if failures:
         raise PartialFailureError(f"{len(failures)} of {len(deleted.files)} files could not be deleted", failures)
-    return deleted
+    return replace(deleted, files={file: size for file, size in deleted.files.items() if file not in in_use})
 
 
 def _unreferenced(project: Project) -> UnreferencedFiles:

@@ -13,7 +13,7 @@ def finding(severity):
 
 def test_errors_raise_with_their_number_and_warnings_pass():
     raise_on_errors([finding("warning")])
-    with pytest.raises(TritonOpsError, match="2 errors, 1 warnings"):
+    with pytest.raises(TritonOpsError, match="2 errors, 1 warning"):
         raise_on_errors([finding("error"), finding("warning"), finding("error")])
 
 
