@@ -32,3 +32,9 @@ def test_a_file_that_is_not_there_or_not_text_is_an_error(tmp_path):
     (tmp_path / "config.pbtxt").write_bytes(b'\n\nname: "\xff"')
     with pytest.raises(ConfigError, match=r"config\.pbtxt:3: is not UTF-8"):
         read_config(tmp_path / "config.pbtxt")
+
+
+def test_white_space_that_would_cost_megabytes_is_refused_by_its_line():
+    with pytest.raises(ConfigError, match=r"config\.pbtxt:2: has 20,000 characters of white space in a row"):
+        parse_config('name: "x"\n' + " " * 20_000)
+    assert parse_config('name: "x"' + " " * 19_999 + "\n" * 30_000).name == "x"

@@ -26,13 +26,20 @@ else:
     ModelConfig = Any  # see message_class
 
 MAX_CONFIG = 200_000
-"""Bytes of a config.pbtxt; protobuf's parser takes 150 bytes of memory for one of white space."""
+"""Bytes of a config.pbtxt."""
+
+
+_BLANK = re.compile(r"[^\S\n]{20000}")
+"""What protobuf's parser would take megabytes of memory for."""
 
 
 def parse_config(text: str, *, where: str = "config.pbtxt") -> ModelConfig:
     """Parse a config. Raises ConfigError with `where`, line and column."""
     from google.protobuf import text_format
 
+    if blank := _BLANK.search(text):
+        line = text.count("\n", 0, blank.start()) + 1
+        raise ConfigError(where, line, None, "has 20,000 characters of white space in a row")
     try:
         return text_format.Parse(text, message_class()())
     except text_format.ParseError as exc:
