@@ -173,5 +173,5 @@ def remove(
         print_json({"removed": [entry.label for entry in removal.entries], "folders": removal.folders})
     else:
         print(f"removed: {labels}")
-    if not files and (home := project().repository.home(model)):
-        note(f"Its files stay in {home}, and Triton goes on serving what it has loaded; `--files` would remove them.")
+    if not files and model in project().repository.names():
+        note(f"Files of {labels} stay on disk, and in service. `inv models.disable {quote(model)}` hides {model}.")

@@ -63,9 +63,7 @@ class CommandLine:
         task: TaskWords | None = None
         rest = iter(words)
         for word in rest:
-            if word == "--":
-                resolved += ["--", *rest]
-            elif word.partition("=")[0] in HELP and task:
+            if word.partition("=")[0] in HELP and task:
                 asked_for_help = task.name
             elif word.startswith("-") and word != "-":
                 resolved += self._option(task, word, rest)

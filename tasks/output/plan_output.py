@@ -24,7 +24,9 @@ def show_plan(plan: Plan, *, format: str) -> None:
         print_json({"rows": plan.rows, "diffs": diffs})
         return
     marked = [(mark(row, model), row) for model in plan.models for row in model.rows]
-    rows = [(sign, _label(row), *_cells(row)) for sign, row in marked if sign != UNCHANGED]
+    # What models.toml does not have is left alone, and reported.
+    shown = [(sign, row) for sign, row in marked if sign != UNCHANGED or not row.declared]
+    rows = [(sign, _label(row), *_cells(row)) for sign, row in shown]
     columns = ("", "model", "disk", "server", "action", "reason")
     summary = f"{count(len(plan.models), 'model')}: {summarize([_mark_of_model(model) for model in plan.models])}"
     if format == "markdown":

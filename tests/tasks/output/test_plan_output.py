@@ -36,6 +36,15 @@ def test_markdown_has_a_table_and_folded_diffs_that_no_content_ends(capfd):
     assert lines[lines.index("<details><summary>edited</summary>") + 2] == "````diff"
 
 
+def test_a_model_that_models_toml_does_not_have_is_reported_without_a_sign(capfd):
+    foreign = PlannedVersion("foreign", 1, False, "installed", "READY", ("unchanged",), "not in models.toml")
+    show_plan(Plan((PlannedModel("foreign", (foreign,)), PLAN.models[3])), format="text")
+    out = capfd.readouterr().out
+    assert out.splitlines()[1].split() == ["foreign/1", "installed", "READY", "unchanged", "not", "in", "models.toml"]
+    assert "same" not in out
+    assert out.endswith("\n2 models: 0 to add, 0 to change, 0 to remove\n")
+
+
 def test_a_plan_without_changes_is_its_count(capfd):
     show_plan(Plan((PLAN.models[3],)), format="text")
     assert capfd.readouterr().out == "1 model: 0 to add, 0 to change, 0 to remove\n"
