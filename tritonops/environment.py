@@ -104,11 +104,17 @@ class Environment:
     @property
     def compose_project_folder(self) -> Path | None:
         """Compose's project directory where COMPOSE_FILE is set: the folder of its first file."""
+        files = self.compose_files
+        return files[0].parent if files else None
+
+    @property
+    def compose_files(self) -> list[Path]:
+        """The files of COMPOSE_FILE; none where it is not set."""
         folder, files = self.compose_folder, self.get("COMPOSE_FILE")
         if folder is None or files is None:
-            return None
-        first = files.value.split(self._lookup("COMPOSE_PATH_SEPARATOR") or os.pathsep)[0]
-        return Path(os.path.abspath(folder / first)).parent
+            return []
+        names = files.value.split(self._lookup("COMPOSE_PATH_SEPARATOR") or os.pathsep)
+        return [Path(os.path.abspath(folder / name)) for name in names]
 
     def for_compose(self) -> dict[str, str]:
         """Give what Compose has to be told so that, in whatever folder it starts, it finds the same values.

@@ -207,9 +207,9 @@ def _releases(line: _Line, argument: Argument) -> Sequence[str]:
 def _services(line: _Line, argument: Argument) -> Sequence[str]:
     from tasks.shared.checkout import PROJECT
 
-    files = _project().settings.environment.get("COMPOSE_FILE")
-    paths = files.split(":") if files else ["docker-compose.yml", "ml.yml"]
-    return sorted({name for path in paths for name in _services_of(PROJECT / path)})
+    files = _project().settings.environment.compose_files
+    paths = files or [PROJECT / name for name in ("docker-compose.yml", "ml.yml")]
+    return sorted({name for path in paths for name in _services_of(path)})
 
 
 def _services_of(path: Path) -> Iterator[str]:

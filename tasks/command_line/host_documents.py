@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypedDict
+
+from tritonops.remote.client.preflight import PreflightResult
+from tritonops.remote.layout.records import ReleaseRecord
+from tritonops.remote.plan import HostChange
+from tritonops.remote.status import HostStatus
 
 
 class DeployRow(TypedDict):
@@ -22,47 +28,27 @@ class DeployRow(TypedDict):
     error: str | None
 
 
-class ChangeRow(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class ChangeRow(HostChange):
     """One difference between this checkout and a host."""
 
     host: str
-    what: str
-    name: str
-    change: str
 
 
-class ReleaseRow(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class ReleaseRow(ReleaseRecord):
     """A release of a host."""
 
     host: str
-    id: str
-    commit: str
-    subject: str
-    fingerprint: str
-    by: str
-    at: str
-    config: str
-    runtime: str
-    venv: str
-    digest: str
     result: str | None
     current: bool
 
 
-class StatusRow(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class StatusRow(HostStatus):
     """The state of one host; `free` is in bytes."""
 
     host: str
-    release: str | None
-    digest: str | None
-    by: str | None
-    at: str | None
-    runtime: str | None
-    triton: str
-    served: int | None
-    expected: int | None
-    lock: str | None
-    free: int
 
 
 class HostOutput(TypedDict):
@@ -74,14 +60,11 @@ class HostOutput(TypedDict):
     error: str | None
 
 
-class CheckRow(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class CheckRow(PreflightResult):
     """One check of one host."""
 
     host: str
-    check: str
-    state: str
-    problem: str | None
-    remedy: str | None
 
 
 LockRow = TypedDict("LockRow", {"host": str, "locked by": str | None, "since": str | None, "for": str | None})

@@ -82,6 +82,15 @@ def test_a_value_behind_an_equals_sign_is_completed_as_the_shell_takes_words_apa
     assert candidates(clone, ["models.download", "--include", "=", "cl"], shell="bash") == ["clip"]
 
 
+def test_the_services_are_those_of_compose_file_with_its_separator(clone):
+    folder, environment = clone
+    (folder / "app.yml").write_text("name: shop\nservices:\n  web:\n    image: web\n  # a comment\n  triton: {}\n")
+    (folder / "more.yml").write_text("services:\n    db:\n        image: db\nvolumes:\n    data: {}\n")
+    files = {"COMPOSE_FILE": "app.yml;more.yml", "COMPOSE_PATH_SEPARATOR": ";"}
+    found = candidates((folder, {**environment, **files}), ["compose.up", "--service", ""])
+    assert found == ["db", "triton", "web"]
+
+
 def test_an_error_offers_nothing(clone):
     folder, environment = clone
     broken = {**environment, "MODELS_TOML": str(folder / "other.txt/x")}
