@@ -9,14 +9,13 @@ from invoke import Context
 
 from tasks.output.terminal import confirm, note, print_json
 from tasks.shared.checkout import project
-from tasks.shared.options import file_path, integer
+from tasks.shared.options import JSON, file_path, integer
 from tasks.shared.task import task
 from tritonops.errors import InputError
 
 if TYPE_CHECKING:
     from tritonops.models.configs.rendering import ConfigOptions
 
-JSON = {"json": "Print one JSON document."}
 CONFIG_OPTIONS = {
     "max-batch-size": "Maximum batch size (default: 8 if the graph takes batches, else 0).",
     "dynamic-batching": "Enable dynamic batching.",

@@ -13,7 +13,7 @@ from tasks.output.terminal import note, print_json, print_table
 from tasks.output.triton_output import show_models
 from tasks.output.waiting import Waiting, waiting
 from tasks.shared.checkout import PROJECT, project, uv
-from tasks.shared.options import integer, refuse_followed_json, seconds
+from tasks.shared.options import JSON, integer, refuse_followed_json, seconds
 from tasks.shared.task import task
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ TIMEOUT = {
     "timeout": "Timeout of the start with all loads, in seconds (default: 600).",
     "model-timeout": "Timeout of one model's load, in seconds (default: 60, more for large files).",
 }
-JSON = {"json": "Print one JSON document."}
 BUILD = {"build": "Build the image first, if the files have a build section (default: only a missing one)."}
 
 

@@ -9,7 +9,7 @@ from invoke import Context
 
 from tasks.output.terminal import note, print_json
 from tasks.shared.checkout import PROJECT, project, uv
-from tasks.shared.options import names
+from tasks.shared.options import JSON, names
 from tasks.shared.task import task
 from tritonops.errors import DifferenceError, InputError, TritonOpsError, near_misses
 
@@ -68,7 +68,7 @@ def bench(c: Context, name: str, arg: list[str]) -> None:
     _run([sys.executable, str(known[name]), *arg], f"the benchmark {name} failed")
 
 
-@task(help={"json": "Print one JSON document."}, read_only=True)
+@task(help=JSON, read_only=True)
 def doctor(c: Context, json: bool = False) -> None:
     """Check what this machine needs."""
     from tritonops.doctor import can_serve, examine

@@ -10,14 +10,11 @@ from invoke import Context
 
 from tasks.output.terminal import confirm, note
 from tasks.shared.hosts import HOST_LISTS, HOSTS, host_names, show_output_of_each, show_rows_of_each
-from tasks.shared.options import file_path, integer, refuse_followed_json
+from tasks.shared.options import JSON, YES, file_path, integer, refuse_followed_json
 from tasks.shared.task import task
 
 if TYPE_CHECKING:
     from tritonops.remote.ssh.host import Host
-
-JSON = {"json": "Print one JSON document, without progress."}
-YES = {"yes": "Do not ask for confirmation."}
 
 
 @task(

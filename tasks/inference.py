@@ -7,9 +7,8 @@ from invoke import Context
 from tasks.output.terminal import note, print_json, print_table
 from tasks.output.triton_output import show_answer
 from tasks.shared.checkout import project
-from tasks.shared.options import file_path, integer, names
+from tasks.shared.options import JSON, file_path, integer, names
 from tasks.shared.server import (
-    JSON,
     SERVER,
     connect,
     timeout_of,

@@ -10,7 +10,7 @@ from invoke import Context
 from tasks.catalog import add, generate_config, remove
 from tasks.output.terminal import confirm, count, note, note_at_terminal, print_diff, print_json, print_table, size
 from tasks.shared.checkout import PROJECT, project
-from tasks.shared.options import integer, names, output_format
+from tasks.shared.options import JSON, integer, names, output_format
 from tasks.shared.task import task
 from tasks.visibility import disable, enable
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["add", "disable", "enable", "generate_config", "remove"]  # tasks of this collection, too
 
 INCLUDE = {"include": "Only this model. Repeatable, or comma-separated."}
-JSON = {"json": "Print one JSON document."}
 
 
 @task(name="list", help=JSON, read_only=True)
@@ -85,8 +84,8 @@ def _yes(value: bool | None) -> str | None:
         "jobs": "Maximum number of connections (default: 64).",
         "overwrite": "Replace installed versions that differ from their pin.",
         "verify": "Hash all installed files again, and replace damaged ones.",
-        "json": "Print one JSON document and no progress.",
-    },
+    }
+    | JSON,
     iterable=["include"],
     words="include",
 )

@@ -10,11 +10,9 @@ from tasks.output.plan_output import show_plan
 from tasks.output.terminal import confirm, note
 from tasks.output.triton_output import show_result
 from tasks.shared.checkout import project
-from tasks.shared.options import names, output_format
+from tasks.shared.options import JSON, YES, names, output_format
 from tasks.shared.server import (
-    JSON,
     SERVER,
-    YES,
     connect,
     on_the_host,
     timeout_of,

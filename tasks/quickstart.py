@@ -11,13 +11,14 @@ from invoke import Context
 
 from tasks.output.terminal import drawable, note, print_json
 from tasks.shared.checkout import PROJECT, project
+from tasks.shared.options import JSON
 from tasks.shared.task import task
 
 if TYPE_CHECKING:
     from tritonops.server.quickstart import Prediction, QuickstartStep
 
 
-@task(help={"stop": "Stop the server of an earlier quickstart.", "json": "Print one JSON document."})
+@task(help={"stop": "Stop the server of an earlier quickstart."} | JSON)
 def quickstart(c: Context, stop: bool = False, json: bool = False) -> None:
     """Serve a small model on this machine, and query it."""
     if stop:

@@ -20,7 +20,7 @@ from tasks.shared.hosts import (
     show_rows,
     show_rows_of_each,
 )
-from tasks.shared.options import output_format
+from tasks.shared.options import JSON, YES, output_format
 from tasks.shared.release_cache import cache_releases
 from tasks.shared.task import task
 from tritonops.errors import TritonOpsError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tritonops.remote.layout.callbacks import OnStep
     from tritonops.remote.ssh.host import Host
 
-JSON = {"json": "Print one JSON document, without progress."}
-YES = {"yes": "Do not ask for confirmation."}
 __all__ = ["env", "logs", "restart", "run"]  # tasks of this collection, too
 
 

@@ -10,7 +10,7 @@ from tasks.output.terminal import count, note, print_json
 from tasks.output.triton_output import show_models
 from tasks.output.waiting import waiting
 from tasks.shared.checkout import project
-from tasks.shared.options import integer, refuse_followed_json, seconds
+from tasks.shared.options import JSON, integer, refuse_followed_json, seconds
 from tasks.shared.task import task
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tritonops.server.status import ServerStatus
     from tritonops.settings import Settings
 
-JSON = {"json": "Print one JSON document."}
 START_TIMEOUT = {
     "timeout": "Timeout of the start with all loads, in seconds (default: 600).",
     "model-timeout": "Timeout of one model's load, in seconds (default: 60, more for large files).",

@@ -13,12 +13,10 @@ from tasks.output.triton_output import show_models, show_outcomes
 from tasks.plans import apply, plan
 from tasks.shared.checkout import project
 from tasks.shared.each_model import for_each_model
-from tasks.shared.options import integer, names, seconds
+from tasks.shared.options import JSON, YES, integer, names, seconds
 from tasks.shared.server import (
-    JSON,
     SERVER,
     TIMEOUT,
-    YES,
     connect,
     on_the_host,
     own_served_folder,

@@ -12,10 +12,8 @@ from invoke import Context
 from tasks.output.terminal import confirm, note, print_json
 from tasks.shared.checkout import project
 from tasks.shared.each_model import for_each_model
-from tasks.shared.options import names
+from tasks.shared.options import JSON, names
 from tasks.shared.task import task
-
-JSON = {"json": "Print one JSON document."}
 
 
 @task(

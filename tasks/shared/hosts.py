@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+
 HOSTS = {
     "host": "Host name or alias of ssh_config. Repeatable, or comma-separated.",
     "group": "All hosts of a group in hosts.toml. Repeatable, or comma-separated.",

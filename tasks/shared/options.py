@@ -7,6 +7,9 @@ from pathlib import Path
 
 from tritonops.errors import InputError
 
+JSON = {"json": "Print one JSON document, and no progress."}
+YES = {"yes": "Do not ask for confirmation."}
+"""Help of options that many tasks have."""
 _MOST_SECONDS = 10_000_000
 """What a system's timers and gRPC's deadlines can take for certain: 115 days."""
 _MOST = 2**63 - 1

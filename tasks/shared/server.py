@@ -21,9 +21,7 @@ SERVER = {
     "url": "gRPC address of the server, host:port (default: TRITON_URL).",
     "host": "Use the Triton of this host, over SSH: an alias of ssh_config, or a host name.",
 }
-JSON = {"json": "Print one JSON document."}
 TIMEOUT = {"timeout": "Timeout in seconds (default: 600)."}
-YES = {"yes": "Do not ask for confirmation."}
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _Body = Callable[..., None]
 
