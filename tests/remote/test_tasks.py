@@ -8,7 +8,10 @@ import stat
 import subprocess
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from tasks.command_line.json_documents import DOCUMENTS
+from tasks.command_line.json_schema import json_schema
 from tritonops.dotenv import parse
 from tritonops.errors import TokenRefusedError, TritonOpsError
 from tritonops.remote.env import set_values
@@ -341,3 +344,23 @@ def test_control_that_answers_without_the_token_of_the_host_fails_deploy_and_doc
     finally:
         inv("remote.env", *HOST, stdin="TRITON_TOKEN=\n")
         inv("remote.deploy", *HOST)
+
+
+def test_the_documents_of_hosts_are_what_docs_json_says(site, inv):
+    for words in (
+        ["remote.status"],
+        ["remote.releases"],
+        ["remote.plan"],
+        ["remote.deploy"],
+        ["remote.doctor"],
+        ["remote.lock"],
+        ["remote.audit"],
+        ["remote.env", "--names"],
+        ["remote.logs", "--lines", "5"],
+    ):
+        done = inv(*words, *HOST, "--json", check=False)
+        Draft202012Validator(json_schema(DOCUMENTS[words[0]])).validate(json.loads(done.stdout))
+    done = inv("remote.run", *HOST, "--json", "--", "models.list", "--json")
+    (row,) = json.loads(done.stdout)
+    Draft202012Validator(json_schema(DOCUMENTS["remote.run"])).validate([row])
+    assert [each["name"] for each in json.loads("\n".join(row["stdout"]))]
