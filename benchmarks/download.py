@@ -4,7 +4,7 @@
     ./inv bench download --arg thin         one of them; writes nothing
 
 ROUNDS sets how often each contender runs (3). Every run begins with nothing on disk and includes its start-up;
-in "idle" all is there already, as a person finds it some time after the download.
+in "idle" every model is up to date, as a person finds it some time after the download.
 """
 
 from __future__ import annotations
