@@ -49,6 +49,14 @@ def print_ratios(title: str, medians: Mapping[str, float], *, baseline: str) -> 
         print(f"  {name:<40} {seconds * 1000:8.1f} ms  {seconds / medians[baseline]:5.2f} ×")
 
 
+def checkout(commit: str, folder: Path) -> Path:
+    """Write the files of a commit into a new folder."""
+    archive = subprocess.check_output(["git", "archive", commit], cwd=PROJECT)
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    return folder
+
+
 def machine() -> str:
     """Say where this runs."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -3,6 +3,8 @@
     ./inv bench remote                      the table of docs/performance.md, which it writes
     ./inv bench remote --arg latency        16 hosts against one, with 50 ms added to each way
     ./inv bench remote --arg push           a push of 300 MB in which one small file changed
+    ./inv bench remote --arg earlier --arg COMMIT
+                                            a command, and a deploy with nothing to do, against an earlier commit
 
 HOSTS, ROUNDS and MEGABYTES say how many; all sshd, Tritons and this client share the processors of one machine.
 """
@@ -20,12 +22,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from _timing import machine, write_section
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from _timing import PROJECT, checkout, machine, write_section
 
 from tests.remote.project import Site
 from tests.remote.wire import Wire
+from tritonops.remote.ssh.host import Host
 
 HOSTS = [f"gpu-{number:02}" for number in range(1, int(os.environ.get("HOSTS", "16")) + 1)]
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -47,7 +48,10 @@ class Row:
     limit: float
 
 
-def main(what: str = "table") -> None:
+def main(what: str = "table", commit: str = "") -> None:
+    if what == "earlier":
+        earlier(commit)
+        return
     with tempfile.TemporaryDirectory() as folder, Site.at(Path(folder), *HOSTS) as site:
         site.serve(alpha=1)
         deploy(site, HOSTS)
@@ -79,7 +83,7 @@ def rows() -> list[Row]:
             lambda site: deploy(site, all_),
             f"`xargs -P{count} ssh host true`",
             lambda site: ssh(site, all_),
-            1.0,
+            1.2,
         ),
         Row(
             f"one small model changed, {count} hosts",
@@ -88,6 +92,7 @@ def rows() -> list[Row]:
             lambda site: change(site, one),
             7,
         ),
+        Row(f"{MEGABYTES} MB sent to 1 host", send, "`rsync` alone", send_alone, 1.3),
     ]
 
 
@@ -114,6 +119,69 @@ def ssh(site: Site, names: list[str]) -> float:
     started = time.perf_counter()
     subprocess.run(command, input="\n".join(names), text=True, check=True)
     return time.perf_counter() - started
+
+
+def send(site: Site) -> float:
+    source = _large_file(site)
+    started = time.perf_counter()
+    with Host(HOSTS[0], ssh_config=site.fleet.config) as host:
+        host.rsync(str(source), f"{site.servers[HOSTS[0]].home}/large", "--ignore-times", "--whole-file")
+    return time.perf_counter() - started
+
+
+def send_alone(site: Site) -> float:
+    source, shell = _large_file(site), f"ssh -F {site.fleet.config}"
+    target = f"{HOSTS[0]}:{site.servers[HOSTS[0]].home}/large"
+    started = time.perf_counter()
+    subprocess.run(["rsync", "--rsh", shell, "--ignore-times", "--whole-file", str(source), target], check=True)
+    return time.perf_counter() - started
+
+
+def _large_file(site: Site) -> Path:
+    path = site.fleet.folder / "large"
+    if not path.exists():
+        path.write_bytes(os.urandom(MEGABYTES * 1_000_000))
+    return path
+
+
+def earlier(commit: str) -> None:
+    """Time both commits in turn, each on a host of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        code = checkout(commit, Path(folder, "earlier"))
+        sides = {"this": PROJECT, commit: code}
+        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+        with ExitStack() as stack:
+            running = {name: stack.enter_context(_side(path)) for name, path in sides.items()}
+            for counted in [False] + [True] * ROUNDS:
+                for name, side in running.items():
+                    found = _one_round(side)
+                    if counted:
+                        rounds[name].append(found)
+    for number, title in enumerate(("nothing to do, 1 host", "a command on an open connection")):
+        ours, other = (statistics.median(times[number] for times in rounds[name]) for name in sides)
+        print(f"{title}: {ours * 1000:.1f} ms, {commit} {other * 1000:.1f} ms: {ours / other:.2f} x", flush=True)
+
+
+@contextmanager
+def _side(code: Path) -> Iterator[subprocess.Popen[str]]:
+    program = Path(__file__).with_name("_remote_rounds.py")
+    command = [sys.executable, "-P", str(program), str(code)]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as side:
+        assert side.stdin
+        assert side.stdout
+        if side.stdout.readline() != "ready\n":
+            raise SystemExit(f"the deploy with the code of {code} failed")
+        yield side
+        side.stdin.close()
+
+
+def _one_round(side: subprocess.Popen[str]) -> tuple[float, float]:
+    assert side.stdin
+    assert side.stdout
+    side.stdin.write("go\n")
+    side.stdin.flush()
+    deploy, command = map(float, side.stdout.readline().split())
+    return deploy, command
 
 
 def latency(site: Site) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from _timing import PROJECT
+from _timing import PROJECT, checkout
 
 from tests.onnx_models import affine, config_pbtxt
 from tritonops.server import embedded
@@ -52,7 +52,7 @@ def main(commit: str | None = None) -> int:
             **_commands("this", PROJECT),
         }
         if commit:
-            commands |= _commands(commit, _checkout(commit, folder / "earlier"))
+            commands |= _commands(commit, checkout(commit, folder / "earlier"))
         figures = _cpu_seconds(commands, environment)
     print("CPU of a command (medians)")
     for command, seconds in figures.items():
@@ -82,13 +82,6 @@ def _served(folder: Path) -> Iterator[dict[str, str]]:
         }
     finally:
         embedded.kill(server)
-
-
-def _checkout(commit: str, folder: Path) -> Path:
-    archive = subprocess.check_output(["git", "archive", commit], cwd=PROJECT)
-    folder.mkdir()
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
-    return folder
 
 
 def _commands(name: str, code: Path) -> dict[str, Sequence[str]]:

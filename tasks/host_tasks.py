@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke import Context
 
 from tasks.output.terminal import confirm, note
-from tasks.shared.hosts import HOST_LISTS, HOSTS, host_names, show_output_of_each, show_rows_of_each
+from tasks.shared.hosts import HOST_LISTS, HOSTS, selected_hosts, show_output_of_each, show_rows_of_each
 from tasks.shared.options import JSON, YES, file_path, integer, refuse_followed_json
+from tasks.shared.streams import piped_stdin
 from tasks.shared.task import task
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def logs(
     follow: bool = False,
     deploy: bool = False,
     json: bool = False,
+    parallel: str | None = None,
 ) -> None:
     """Show the server's log of each host."""
     from tritonops.remote.logs import show_activation_log, show_logs
@@ -44,24 +47,29 @@ def logs(
 
     refuse_followed_json(follow=follow, json=json)
     stream = show_activation_log if deploy else functools.partial(show_logs, lines=count, follow=follow)
-    show_output_of_each(host_names(host, group), stream, json=json)
+    hosts = selected_hosts(host, group, parallel)
+    if follow:
+        hosts = replace(hosts, at_once=len(hosts.names))  # no log ends, so that another host could have its turn
+    show_output_of_each(hosts, stream, json=json)
 
 
 @task(help=HOSTS | YES | JSON, iterable=HOST_LISTS)
-def restart(c: Context, host: list[str], group: list[str], yes: bool = False, json: bool = False) -> None:
+def restart(
+    c: Context, host: list[str], group: list[str], yes: bool = False, json: bool = False, parallel: str | None = None
+) -> None:
     """Restart the server of each host.
 
     In-flight requests are answered; new ones fail until the server runs again.
     """
     from tritonops.remote.restart import restart_server
 
-    hosts = host_names(host, group)
-    if confirm(f"Restart Triton on {', '.join(hosts)}?", yes=yes):
+    hosts = selected_hosts(host, group, parallel)
+    if confirm(f"Restart Triton on {', '.join(hosts.names)}?", yes=yes):
         show_output_of_each(hosts, restart_server, json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)
-def run(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+def run(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
     """Run a task on each host.
 
     It has the host's own settings: inv remote.run --host gpu-01 -- triton.list
@@ -69,7 +77,9 @@ def run(c: Context, host: list[str], group: list[str], json: bool = False) -> No
     from tritonops.remote.run import run_task
 
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    show_output_of_each(host_names(host, group), functools.partial(run_task, words=words), json=json)
+    hosts = selected_hosts(host, group, parallel)
+    stdin = piped_stdin() if len(hosts.names) == 1 else None  # several hosts cannot read one stdin
+    show_output_of_each(hosts, functools.partial(run_task, words=words, stdin=stdin), json=json)
 
 
 @task(
@@ -82,7 +92,13 @@ def run(c: Context, host: list[str], group: list[str], json: bool = False) -> No
     iterable=HOST_LISTS,
 )
 def env(
-    c: Context, host: list[str], group: list[str], from_: str | None = None, names: bool = False, json: bool = False
+    c: Context,
+    host: list[str],
+    group: list[str],
+    from_: str | None = None,
+    names: bool = False,
+    json: bool = False,
+    parallel: str | None = None,
 ) -> None:
     """Set secrets and settings of each host.
 
@@ -90,6 +106,7 @@ def env(
     """
     from tritonops.remote import env as use_case
 
+    hosts = selected_hosts(host, group, parallel)
     values = {} if names else use_case.parse_values(_read(from_), where=from_ or "stdin")
 
     def rows(host: Host) -> list[dict[str, Any]]:
@@ -98,7 +115,7 @@ def env(
         keys = use_case.names_set(host)
         return [{"set": [*keys] if json else " ".join(keys)}]
 
-    show_rows_of_each(host_names(host, group), rows, ("host", "set"), json=json)
+    show_rows_of_each(hosts, rows, ("host", "set"), json=json)
     if values:
         note("This takes effect at the next deploy.")
 

@@ -15,8 +15,9 @@ from tasks.shared.checkout import PROJECT, project
 from tasks.shared.hosts import (
     HOST_LISTS,
     HOSTS,
-    host_names,
+    SelectedHosts,
     run_on_hosts,
+    selected_hosts,
     show_rows,
     show_rows_of_each,
 )
@@ -54,10 +55,11 @@ def deploy(
     dry_run: bool = False,
     canary: bool = False,
     json: bool = False,
+    parallel: str | None = None,
 ) -> None:
     """Deploy this checkout; a failed host is rolled back."""
     if dry_run:
-        _plan(host, group, prune=prune, format="json" if json else "text")
+        _plan(selected_hosts(host, group, parallel), prune=prune, format="json" if json else "text")
         return
 
     def work(host: Host, on_step: OnStep) -> DeployResult:
@@ -66,7 +68,7 @@ def deploy(
         options = {"send_models": push, "prune_models": prune}
         return deploy_checkout(host, project(), _checkout(), **options, on_step=on_step)
 
-    hosts = host_names(host, group)
+    hosts = selected_hosts(host, group, parallel)
     show_deploy_results(run_on_hosts(hosts, work, canary=canary, prepare=_read_checkout, quiet=json), json=json)
 
 
@@ -87,27 +89,36 @@ def plan(
     prune: bool = False,
     format: str | None = None,
     json: bool = False,
+    parallel: str | None = None,
 ) -> None:
     """Preview a deploy (exit 4 if there are changes)."""
-    _plan(host, group, prune=prune, format=output_format(format, ("text", "json", "markdown"), json=json))
+    hosts = selected_hosts(host, group, parallel)
+    _plan(hosts, prune=prune, format=output_format(format, ("text", "json", "markdown"), json=json))
 
 
 @task(
     help=HOSTS | {"to": "Id of a release in remote.releases (default: the one before the current)."} | JSON,
     iterable=HOST_LISTS,
 )
-def rollback(c: Context, host: list[str], group: list[str], to: str | None = None, json: bool = False) -> None:
+def rollback(
+    c: Context,
+    host: list[str],
+    group: list[str],
+    to: str | None = None,
+    json: bool = False,
+    parallel: str | None = None,
+) -> None:
     """Roll back to an earlier release."""
     from tritonops.remote.rollback import roll_back_host
 
     def work(host: Host, on_step: OnStep) -> DeployResult:
         return roll_back_host(host, to=to, on_step=on_step)
 
-    show_deploy_results(run_on_hosts(host_names(host, group), work, quiet=json), json=json)
+    show_deploy_results(run_on_hosts(selected_hosts(host, group, parallel), work, quiet=json), json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
-def releases(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+def releases(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
     """List the releases of each host."""
     from tritonops.remote import releases as use_case
 
@@ -125,11 +136,11 @@ def releases(c: Context, host: list[str], group: list[str], json: bool = False) 
         ]
 
     columns = ("host", "id", "digest", "by", "at", "subject", "result", "current")
-    show_rows_of_each(host_names(host, group), rows, columns, json=json)
+    show_rows_of_each(selected_hosts(host, group, parallel), rows, columns, json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
-def status(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+def status(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
     """Show release, health and lock owner of each host."""
     from tritonops.remote import status as use_case
 
@@ -138,16 +149,18 @@ def status(c: Context, host: list[str], group: list[str], json: bool = False) ->
         return [found if json else {**found, "free": size(found["free"]), "digest": short_digest(found["digest"])}]
 
     columns = ("host", "release", "digest", "at", "runtime", "triton", "served", "expected", "lock", "free")
-    show_rows_of_each(host_names(host, group), rows, columns, json=json)
+    show_rows_of_each(selected_hosts(host, group, parallel), rows, columns, json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
-def doctor(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+def doctor(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
     """Check whether each host can serve."""
     from tritonops.remote.client.fleet import raise_failures
     from tritonops.remote.doctor import examine
 
-    results = run_on_hosts(host_names(host, group), lambda host, on_step: examine(host, project()), quiet=json)
+    results = run_on_hosts(
+        selected_hosts(host, group, parallel), lambda host, on_step: examine(host, project()), quiet=json
+    )
     rows = [{"host": result.host, **asdict(row)} for result in results for row in result.value or ()]
     show_rows(rows, ("host", "check", "state", "problem", "remedy"), json=json)
     raise_failures(results, what="not examined")
@@ -170,13 +183,14 @@ def lock(
     release: bool = False,
     yes: bool = False,
     json: bool = False,
+    parallel: str | None = None,
 ) -> None:
     """Show, take or release the deploy lock."""
     from tritonops.remote.client.host_state import inspect_host
     from tritonops.remote.lock import lock_host, unlock_host
 
-    hosts = host_names(host, group)
-    if release and not confirm(f"Unlock {', '.join(hosts)}? A running deploy is rolled back.", yes=yes):
+    hosts = selected_hosts(host, group, parallel)
+    if release and not confirm(f"Unlock {', '.join(hosts.names)}? A running deploy is rolled back.", yes=yes):
         return
 
     def rows(host: Host) -> list[dict[str, Any]]:
@@ -191,7 +205,7 @@ def lock(
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
-def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> None:
+def audit(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
     """List what was done on each host, and by whom."""
     from tritonops.remote import audit as use_case
 
@@ -199,13 +213,13 @@ def audit(c: Context, host: list[str], group: list[str], json: bool = False) -> 
         return [dict(entry) for entry in use_case.audit(host)]
 
     columns = ("host", "at", "by", "what", "release", "result", "message")
-    show_rows_of_each(host_names(host, group), rows, columns, json=json)
+    show_rows_of_each(selected_hosts(host, group, parallel), rows, columns, json=json)
 
 
-def _plan(host: list[str], group: list[str], *, prune: bool, format: str) -> None:
+def _plan(hosts: SelectedHosts, *, prune: bool, format: str) -> None:
     from tritonops.remote import plan as use_case
 
-    hosts, checkout = host_names(host, group), _checkout()
+    checkout = _checkout()
 
     def work(host: Host, on_step: OnStep) -> list[use_case.HostChange]:
         return use_case.plan(host, project(), checkout, prune_models=prune)

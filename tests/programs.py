@@ -28,7 +28,7 @@ def require(*programs: str) -> None:
     """Skip the test that runs without these programs; in CI that is a failure."""
     for program in programs:
         if not find(program):
-            unavailable(f"no {program}, install {PACKAGES[program]}")
+            unavailable(f"no {program}, install {PACKAGES.get(program, program)}")
 
 
 def unavailable(reason: str) -> None:

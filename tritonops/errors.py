@@ -385,6 +385,10 @@ class ConnectionLostError(TritonOpsError):
     """An SSH connection that ended before the command did; what the command was doing may go on."""
 
 
+class LoginShellError(TritonOpsError):
+    """A host whose login shell runs no command of ours: nothing was changed there."""
+
+
 class ForwardingRefusedError(TritonOpsError):
     """A host whose SSH server lets nobody through to its ports."""
 

@@ -20,6 +20,7 @@ VALUE_NAMES = {
     "include": "MODEL",
     "input": "FILE",
     "jobs": "N",
+    "parallel": "N",
     "labels": "FILE",
     "lines": "N",
     "list": "GROUP",

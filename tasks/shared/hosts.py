@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from tasks.output.terminal import count, note, print_json, print_table
 from tasks.output.waiting import waiting
 from tasks.shared.checkout import project
-from tasks.shared.options import names
+from tasks.shared.options import integer, names
 from tritonops.errors import UnknownHostNameError, near_misses
 
 if TYPE_CHECKING:
@@ -21,20 +23,31 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+_AT_ONCE = 32
 HOSTS = {
     "host": "Host name or alias of ssh_config. Repeatable, or comma-separated.",
     "group": "All hosts of a group in hosts.toml. Repeatable, or comma-separated.",
+    "parallel": f"Maximum number of hosts at once (default: {_AT_ONCE}).",
 }
 HOST_LISTS = ["host", "group"]
 
 
-def host_names(host: Sequence[str], group: Sequence[str]) -> list[str]:
-    """List the hosts that --host and --group select."""
-    return [settings.name for settings in project().hosts.select(names(host), names(group))]
+@dataclass(frozen=True)
+class SelectedHosts:
+    """The hosts that a command is for, and at most how many it works on at once."""
+
+    names: tuple[str, ...]
+    at_once: int = _AT_ONCE
+
+
+def selected_hosts(host: Sequence[str], group: Sequence[str], parallel: str | None) -> SelectedHosts:
+    """Select the hosts of --host and --group."""
+    found = tuple(settings.name for settings in project().hosts.select(names(host), names(group)))
+    return SelectedHosts(found, integer("--parallel", parallel, at_least=1) or _AT_ONCE)
 
 
 def run_on_hosts(
-    hosts: Sequence[str],
+    hosts: SelectedHosts,
     work: Work[_T],
     *,
     canary: bool = False,
@@ -49,8 +62,8 @@ def run_on_hosts(
     from tritonops.remote.client import fleet
 
     settings = project().settings
-    with waiting(f"{count(len(hosts), 'host')} at work", quiet=quiet or not shows_steps) as shown:
-        for name in hosts:
+    with waiting(f"{count(len(hosts.names), 'host')} at work", quiet=quiet or not shows_steps) as shown:
+        for name in hosts.names:
             shown.set(name, "connect")
 
         def on_step(host: str, line: str) -> None:
@@ -58,7 +71,15 @@ def run_on_hosts(
             if not quiet:
                 note(f"{host}: {line}")
 
-        results = fleet.run_on_hosts(hosts, work, settings=settings, on_step=on_step, canary=canary, prepare=prepare)
+        results = fleet.run_on_hosts(
+            hosts.names,
+            work,
+            at_once=hosts.at_once,
+            settings=settings,
+            on_step=on_step,
+            canary=canary,
+            prepare=prepare,
+        )
     for result in results:
         if isinstance(result.error, UnknownHostNameError):
             result.error.hint = near_misses(result.host, known_hosts(), "hosts") or result.error.hint
@@ -79,7 +100,7 @@ def _aliases(config: Path) -> Iterator[str]:
 
 
 def show_rows_of_each(
-    hosts: Sequence[str], read: Callable[[Host], list[dict[str, Any]]], columns: Sequence[str], *, json: bool
+    hosts: SelectedHosts, read: Callable[[Host], list[dict[str, Any]]], columns: Sequence[str], *, json: bool
 ) -> None:
     """Read rows from each host, and print them all."""
     from tritonops.remote.client.fleet import raise_failures
@@ -91,36 +112,39 @@ def show_rows_of_each(
     raise_failures(results, what="no answer")
 
 
-def stream_from_each(hosts: Sequence[str], stream: Callable[..., None]) -> None:
+def stream_from_each(hosts: SelectedHosts, stream: Callable[..., None]) -> None:
     """Print the output of each host as it comes, stdout and stderr apart; with several hosts, after its name.
 
-    `stream` takes the host, `on_line` and `on_error_line`.
+    `stream` takes the host, and a sink for each of its streams. The bytes of a single host pass as they are.
     """
     from tritonops.remote.client.fleet import raise_failures
+    from tritonops.remote.ssh.exchange import Lines
 
     def run(host: Host) -> None:
-        prefix = f"{host.name}: " if len(hosts) > 1 else ""
+        if len(hosts.names) == 1:
+            stream(host, Printed(sys.stdout), Printed(sys.stderr))
+            return
+        prefix = f"{host.name}: "
         stream(
-            host,
-            on_line=lambda line: print(f"{prefix}{line}", flush=True),
-            on_error_line=lambda line: note(f"{prefix}{line}"),
+            host, Lines(lambda line: print(f"{prefix}{line}", flush=True)), Lines(lambda line: note(f"{prefix}{line}"))
         )
 
     raise_failures(run_on_hosts(hosts, lambda host, on_step: run(host), shows_steps=False), what="failed")
 
 
-def show_output_of_each(hosts: Sequence[str], stream: Callable[..., None], *, json: bool) -> None:
+def show_output_of_each(hosts: SelectedHosts, stream: Callable[..., None], *, json: bool) -> None:
     """Print the output of each host as it comes, or as one JSON document at the end."""
     if not json:
         stream_from_each(hosts, stream)
         return
     from tritonops.remote.client.fleet import raise_failures
+    from tritonops.remote.ssh.exchange import Lines
 
-    outputs: dict[str, dict[str, list[str]]] = {name: {"stdout": [], "stderr": []} for name in hosts}
+    outputs: dict[str, dict[str, list[str]]] = {name: {"stdout": [], "stderr": []} for name in hosts.names}
 
     def run(host: Host) -> None:
         output = outputs[host.name]
-        stream(host, on_line=output["stdout"].append, on_error_line=output["stderr"].append)
+        stream(host, Lines(output["stdout"].append), Lines(output["stderr"].append))
 
     results = run_on_hosts(hosts, lambda host, on_step: run(host), quiet=True)
     errors = {result.host: result.error and str(result.error) for result in results}
@@ -143,7 +167,23 @@ def run_there(name: str, task: str, *arguments: str, **options: object) -> None:
 
     words = [task, *arguments, *(word for option, value in options.items() for word in _format_option(option, value))]
     with Host.of(name, project().settings) as host:
-        run_task(host, words, on_line=print, on_error_line=note)
+        run_task(host, Printed(sys.stdout), Printed(sys.stderr), words=words)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A sink for the bytes of a stream, which may be no text."""
+
+    stream: TextIO
+
+    def write(self, data: bytes) -> None:
+        """Print them at once."""
+        self.stream.flush()
+        self.stream.buffer.write(data)
+        self.stream.buffer.flush()
+
+    def end(self) -> None:
+        """Do nothing: the stream goes on."""
 
 
 def _format_option(option: str, value: object) -> list[str]:

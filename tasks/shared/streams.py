@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 
 class _Stderr(io.TextIOWrapper):
@@ -43,3 +43,10 @@ def prepare_streams() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be no text in the terminal's encoding
     encoding = sys.stderr.encoding
     sys.stderr = _Stderr(sys.stderr.detach(), encoding, "backslashreplace", line_buffering=True)
+
+
+def piped_stdin() -> BinaryIO | None:
+    """Give stdin without a buffer; None where a person would have to type it, or it is closed."""
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        return None
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)

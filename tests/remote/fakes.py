@@ -19,7 +19,6 @@ class FakeHost(Host):
         self.outputs = list(outputs)
         self.scripts: list[str] = []
         self.folder = "tritonops"
-        self.refuses_forwarding = False
         self.closed = 0
 
     @property

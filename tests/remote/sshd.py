@@ -26,7 +26,9 @@ _SESSION_PROGRAMS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-au
 class Server:
     """One sshd; its `home` is that of the remote user."""
 
-    def __init__(self, folder: Path, name: str, authorized: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, authorized: Path, environment: Mapping[str, str], settings: Mapping[str, str]
+    ) -> None:
         self.name, self.folder, self.home = name, folder, folder / "home"
         self.port = free_port()
         self.grpc = 0
@@ -34,7 +36,7 @@ class Server:
         self.home.mkdir(parents=True, exist_ok=True)
         self.new_host_key()
         environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], **environment}
-        settings = {
+        defaults = {
             "Port": self.port,
             "ListenAddress": "127.0.0.1",
             "HostKey": folder / "host_key",
@@ -51,9 +53,9 @@ class Server:
         }
         if root := programs.fetched_root("sshd"):
             paths = {option: root / "usr/lib/openssh" / name for option, name in _SESSION_PROGRAMS.items()}
-            settings |= {option: path for option, path in paths.items() if path.exists()}
+            defaults |= {option: path for option, path in paths.items() if path.exists()}
         self.config = folder / "sshd_config"
-        self.config.write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+        self.config.write_text("".join(f"{key} {value}\n" for key, value in {**defaults, **settings}.items()))
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,12 +125,18 @@ class Fleet:
         self.servers: list[Server] = []
 
     def add(
-        self, name: str, *, known: bool = True, options: str = "", environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        known: bool = True,
+        options: str = "",
+        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Server:
-        """Start a server; `options` are further lines of its block in ssh_config."""
+        """Start a server; `options` are further lines of its block in ssh_config, `settings` are its own, of sshd."""
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it to be there
-        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment or {})
+        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment or {}, settings or {})
         self.servers.append(server)
         server.start()
         if known:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from tritonops.remote.client.host_state import inspect_host
-from tritonops.remote.layout.callbacks import OnLine
 from tritonops.remote.layout.records import LOGS
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.run import require_release, run_release_task
+from tritonops.remote.ssh.exchange import Sink
 from tritonops.remote.ssh.host import Host
 
 
-def show_logs(host: Host, *, lines: int, follow: bool, on_line: OnLine, on_error_line: OnLine) -> None:
+def show_logs(host: Host, stdout: Sink, stderr: Sink, *, lines: int, follow: bool) -> None:
     """Show the end of the server's log, and follow it with `follow`."""
     state = inspect_host(host)
     release = require_release(host, state)
     words = [*LOGS[release.runtime], str(lines), *release.compose_options, *(["--follow"] if follow else [])]
-    run_release_task(host, state, words, on_line=on_line, on_error_line=on_error_line)
+    run_release_task(host, state, words, stdout, stderr)
 
 
-def show_activation_log(host: Host, *, on_line: OnLine, on_error_line: OnLine) -> None:
+def show_activation_log(host: Host, stdout: Sink, stderr: Sink) -> None:
     """Show the log of the newest deploy or rollback."""
     state = inspect_host(host)
-    host.run(
-        script("newest_activation_log", root=state.root), on_line=on_line, on_error_line=on_error_line, check=False
-    )
+    host.stream(script("newest_activation_log", root=state.root), stdout=stdout, stderr=stderr)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from tritonops.errors import InputError
 from tritonops.remote.client.activation_log import require_unlocked
 from tritonops.remote.client.host_state import inspect_host
-from tritonops.remote.layout.callbacks import OnLine
 from tritonops.remote.layout.records import RESTART
 from tritonops.remote.run import require_release, run_release_task
+from tritonops.remote.ssh.exchange import Sink
 from tritonops.remote.ssh.host import Host
 
 
-def restart_server(host: Host, *, on_line: OnLine, on_error_line: OnLine) -> None:
+def restart_server(host: Host, stdout: Sink, stderr: Sink) -> None:
     """Restart the server, which reloads the models on disk."""
     state = inspect_host(host)
     release = require_release(host, state)
@@ -20,4 +20,4 @@ def restart_server(host: Host, *, on_line: OnLine, on_error_line: OnLine) -> Non
         problem = f"{host.name}: a switch to {state.interrupted} was interrupted, and a restart would serve half of it"
         raise InputError(problem, hint="To fix it: inv remote.deploy, or inv remote.rollback")
     words = [RESTART[release.runtime], *release.compose_options]
-    run_release_task(host, state, words, on_line=on_line, on_error_line=on_error_line)
+    run_release_task(host, state, words, stdout, stderr)

@@ -1,10 +1,11 @@
-"""The Triton of a host, asked over HTTP through a channel."""
+"""The Triton of a host, asked over HTTP through a forwarded socket."""
 
 import http.server
 import json
-import socket
+import socketserver
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,8 @@ from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.ssh.host import Output
 
 
-class Server(http.server.ThreadingHTTPServer):
+class Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
     answer: Callable[[str | None], tuple[int, bytes]]
 
 
@@ -41,24 +43,27 @@ def index(*names):
 
 
 class WebHost(FakeHost):
-    """A host whose channels lead to a server of this test."""
+    """A host whose ports lead to a server of this test, or nowhere, for a reason."""
 
     def __init__(self, server, *outputs):
         super().__init__(*outputs)
         self.server = server
 
-    def channel_to(self, port):
-        if self.server is None:
-            raise ConnectionRefusedError
+    def forward(self, port):
+        return Path(str(self.server.server_address) if isinstance(self.server, Server) else "/nowhere")
+
+    def unforward(self, listen, port):
+        pass
+
+    def require_forwarding(self):
         if isinstance(self.server, Exception):
             raise self.server
-        return socket.create_connection(self.server.server_address)
 
 
 @pytest.fixture
-def triton():
+def triton(tmp_path):
     """An HTTP server; `answer` is what it says, given the token of a request."""
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(str(tmp_path / "http"), Handler) as server:
         server.answer = lambda token: (200, index("alpha"))
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

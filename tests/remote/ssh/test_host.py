@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.remote.sshd import Fleet, Server, commands_to, wait_until
 from tritonops.errors import (
     CommandError,
     ConnectionLostError,
     InputError,
+    LoginShellError,
+    TritonOpsError,
 )
-from tritonops.remote.ssh.host import Host
+from tritonops.remote.ssh import host as host_module
+from tritonops.remote.ssh.host import Host, Output
 
 
 def log_in(fleet: Fleet, name: str) -> Host:
@@ -84,16 +89,100 @@ def cut_when(path: Path, server: Server) -> None:
     server.cut()
 
 
-def test_rsync_goes_the_same_way_and_refuses_the_same_keys(fleet, tmp_path):
+GREETINGS = {
+    "words": "echo Welcome; echo aside >&2",
+    "without an end of line": "printf 'last login: today'",
+    "like our answers": "printf 'env\\tx\\ncurrent\\treleases/1\\n'; echo '{\"error\": {}}'",
+    "thousands of lines": "seq 20000",
+}
+
+
+@pytest.mark.parametrize("greeting", GREETINGS.values(), ids=GREETINGS)
+def test_what_a_login_shell_prints_is_no_output_of_a_script_and_does_not_disturb_rsync(fleet, tmp_path, greeting):
     server = fleet.add("gpu-01")
+    (server.home / ".bashrc").write_text(f"{greeting}\n")
     (tmp_path / "file").write_text("content")
     with log_in(fleet, "gpu-01") as host:
+        assert host.run("echo out; echo err >&2") == Output(0, "out\n", "err\n")
+        host.rsync(f"{tmp_path}/file", f"{server.home}/a copy")
+    assert (server.home / "a copy").read_text() == "content"
+
+
+SHELLS = {"fish": "fish", "tcsh": "tcsh", "zsh": "zsh", "dash": "dash"}
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_a_script_runs_under_any_login_shell_that_runs_commands(fleet, tmp_path, shell):
+    programs.require(shell)
+    server = fleet.add("gpu-01", settings={"ForceCommand": f'{shell} -c "$SSH_ORIGINAL_COMMAND"'})
+    (tmp_path / "file").write_text("content")
+    with log_in(fleet, "gpu-01") as host:
+        assert host.run("x='a b'; echo \"$x\"; exit 3", check=False) == Output(3, "a b\n", "")
+        host.rsync(f"{tmp_path}/file", f"{server.home}/a copy")
+    assert (server.home / "a copy").read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ('bash -r -c "$SSH_ORIGINAL_COMMAND"', "restricted"),
+        ("/usr/sbin/nologin", "not for logins.*not available"),
+        ("/bin/false", "not for logins"),
+        ("echo backup only; exit 0", "another command than ours.*backup only"),
+        ("kill -9 $$", "killed before it ran anything"),
+    ],
+    ids=["a restricted shell", "nologin", "false", "a forced command", "killed"],
+)
+def test_a_login_shell_that_does_not_run_our_command_is_an_error_with_its_cause(fleet, command, problem):
+    fleet.add("gpu-01", settings={"ForceCommand": command})
+    with log_in(fleet, "gpu-01") as host, pytest.raises(LoginShellError, match=problem):
+        host.run("true")
+
+
+def test_a_shell_that_a_signal_killed_is_not_a_lost_connection(fleet):
+    fleet.add("gpu-01")
+    with log_in(fleet, "gpu-01") as host:
+        output = host.run("echo begun; kill -9 $$", check=False)
+        assert (output.code, output.stdout) == (255, "begun\n")
+        assert "killed by a signal" in output.stderr
+        assert host.run("exit 255", check=False) == Output(255, "", "")
+
+
+def test_with_one_session_at_a_time_one_command_follows_the_other(fleet, tmp_path):
+    server = fleet.add("gpu-01", settings={"MaxSessions": "1"})
+    (tmp_path / "file").write_text("content")
+    with log_in(fleet, "gpu-01") as host:
+        assert [host.run(f"echo {number}").stdout for number in range(20)] == [f"{number}\n" for number in range(20)]
         host.rsync(f"{tmp_path}/file", f"{server.home}/copy")
-        fleet.known_hosts.write_text("")
-        with pytest.raises(ConnectionLostError):
-            host.rsync(f"{tmp_path}/file", f"{server.home}/again")
-    assert (server.home / "copy").read_text() == "content"
-    assert not (server.home / "again").exists()
+        assert host.run('cat "$HOME/copy"').stdout == "content"
+
+
+def test_a_server_without_further_sessions_is_named_with_its_setting(fleet, monkeypatch):
+    monkeypatch.setattr(host_module, "_SESSION_TIMEOUT", 0.2)
+    fleet.add("gpu-01", settings={"MaxSessions": "0"})
+    with log_in(fleet, "gpu-01") as host, pytest.raises(TritonOpsError, match="no further session") as caught:
+        host.run("true")
+    assert "MaxSessions" in str(caught.value.hint)
+
+
+def test_bytes_pass_unharmed_in_both_directions(fleet):
+    fleet.add("gpu-01")
+    data = bytes(range(256)) * 5000
+    with log_in(fleet, "gpu-01") as host, io.BytesIO(data) as stdin:
+        stdout, stderr = Collected(), Collected()
+        assert host.stream("cat; echo aside >&2", stdout=stdout, stderr=stderr, stdin=stdin) == 0
+    assert (bytes(stdout.data), bytes(stderr.data)) == (data, b"aside\n")
+
+
+class Collected:
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def end(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize("folder", ["", "-rf", "a/../b", "a b", "$HOME", "~/x"])

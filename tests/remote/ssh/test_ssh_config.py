@@ -1,61 +1,50 @@
-"""The settings of a host, as OpenSSH reads them."""
+"""The configuration that our ssh reads."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.remote.sshd import Fleet
-from tritonops.errors import (
-    InputError,
-)
+from tritonops.errors import InputError
 from tritonops.remote.ssh.host import Host
-from tritonops.remote.ssh.ssh_config import CONNECT_TIMEOUT, KEEPALIVE, read_ssh_config
+from tritonops.remote.ssh.ssh_config import CONNECT_TIMEOUT, write_config
 
 
-def log_in(fleet: Fleet, name: str) -> Host:
-    return Host(name, ssh_config=fleet.config)
-
-
-def test_a_name_that_ssh_would_take_for_an_option_is_refused(fleet):
+@pytest.mark.parametrize("name", ["-oProxyCommand=id", "", "a b", "a;b", "$(id)", "a/b"])
+def test_a_name_that_is_no_host_is_refused(fleet: Fleet, name: str):
     with pytest.raises(InputError, match="is not a host"):
-        log_in(fleet, "-oProxyCommand=id")
+        Host(name, ssh_config=fleet.config)
 
 
-def test_an_ssh_config_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match="no-such-file"):
-        Host("gpu-01", ssh_config=tmp_path / "no-such-file")
+def test_a_configuration_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="no-such-file"), Host("gpu-01", ssh_config=tmp_path / "no-such-file") as host:
+        host.open()
 
 
-def read(tmp_path, text, name="gpu-01"):
-    file = tmp_path / "ssh_config"
+def settings(folder: Path, text: str, name: str = "gpu-01", file_name: str = "ssh_config") -> dict[str, str]:
+    file = folder / file_name
     file.write_text(text)
-    return read_ssh_config(name, file=file)
+    ours = folder / "ours"
+    ours.mkdir()
+    command = ["ssh", "-F", str(write_config(ours, name, file)), "-G", name]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(line.split(" ", 1) for line in shown.splitlines() if " " in line)
 
 
-def test_settings_are_those_of_ssh_with_its_tokens_expanded(tmp_path):
-    text = (
-        "Host gpu-01\n  HostName 10.0.0.1\n  Port 2222\n  User ann\n  IdentityFile /keys/%r\n  IdentitiesOnly yes\n"
-        "  UserKnownHostsFile /known/%h\n  GlobalKnownHostsFile none\n  ConnectTimeout 7\n  ProxyJump a,b\n"
-    )
-    found = read(tmp_path, text)
-    assert (found.hostname, found.port, found.user) == ("10.0.0.1", 2222, "ann")
-    assert (found.identities, found.use_agent) == ((Path("/keys/ann"),), False)
-    assert found.known_hosts == (Path("/known/10.0.0.1"),)
-    assert (found.connect_timeout, found.keepalive, found.jumps) == (7, KEEPALIVE, ("a", "b"))
-    assert found.known_as == "[10.0.0.1]:2222"
-    assert found.plain_command == ["ssh", "-F", str(tmp_path / "ssh_config")]
-    assert "StrictHostKeyChecking=yes" in found.command
+def test_the_settings_of_a_person_count_and_host_keys_are_always_checked(tmp_path):
+    text = "StrictHostKeyChecking no\nForwardAgent yes\nHost gpu-*\n  HostName 10.0.0.1\n  Port 2222\n  User ann\n"
+    found = settings(tmp_path, text)
+    assert (found["hostname"], found["port"], found["user"]) == ("10.0.0.1", "2222", "ann")
+    assert (found["batchmode"], found["stricthostkeychecking"], found["forwardagent"]) == ("yes", "true", "no")
 
 
-def test_defaults_hold_where_the_file_says_nothing(tmp_path):
-    found = read(tmp_path, "", "ann@gpu-02")
-    assert (found.name, found.user, found.connect_timeout) == ("ann@gpu-02", "ann", CONNECT_TIMEOUT)
-    assert (found.jumps, found.proxy_command, found.host_key_alias) == ((), None, None)
-    assert found.known_as == found.address == "gpu-02"
+@pytest.mark.parametrize(("text", "seconds"), [("", CONNECT_TIMEOUT), ("Host gpu-01\n  ConnectTimeout 7\n", 7)])
+def test_the_connect_timeout_is_the_person_s_where_there_is_one(tmp_path, text, seconds):
+    assert settings(tmp_path, text)["connecttimeout"] == str(seconds)
 
 
-def test_an_error_of_ssh_is_passed_on(tmp_path):
-    with pytest.raises(InputError, match=r"ssh cannot read its configuration for gpu-01.*nonsense"):
-        read(tmp_path, "nonsense yes\n")
+def test_a_path_may_have_spaces_and_characters_that_include_expands(tmp_path):
+    assert settings(tmp_path, "Host gpu-01\n  Port 2222\n", file_name="my [ssh] config*")["port"] == "2222"

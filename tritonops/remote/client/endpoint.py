@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonops.errors import ForwardingRefusedError, TritonError, TritonUnreachableError
 from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.layout.scripts import script
-from tritonops.remote.ssh.host import Host, forwarding_refused
+from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.tunnel import tunnel
 
 if TYPE_CHECKING:
     from tritonops.triton.client.client import TritonClient
+
+_HTTP_TIMEOUT = 10.0
 
 
 @contextmanager
@@ -30,13 +34,12 @@ def client_of(host: Host, state: HostState) -> Iterator[TritonClient]:
     """Connect to the Triton of a host. Raises ForwardingRefusedError at the first call."""
     from tritonops.triton.client.client import connect
 
-    with tunnel(host, state.grpc_port) as address, connect(address, token=state.token) as client:
+    with tunnel(host, state.grpc_port) as path, connect(f"unix:{path}", token=state.token) as client:
         client.url = f"{host.name} (port {state.grpc_port}, over SSH)"  # for errors, not the tunnel's socket
         try:
             yield client
-        except TritonUnreachableError as exc:
-            if host.refuses_forwarding:
-                raise forwarding_refused(host.name) from exc
+        except TritonUnreachableError:
+            host.require_forwarding()
             raise
 
 
@@ -54,8 +57,8 @@ def serves_recorded(host: Host, state: HostState) -> bool:
 def served_now(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
     """List the model versions that are ready on the host; None where its Triton does not answer.
 
-    Over HTTP, in a channel of the open connection: importing gRPC would take longer than the request. Where port
-    forwarding is refused, the host asks its own Triton.
+    Over HTTP: importing gRPC would take longer than the request. Where port forwarding is refused, the host asks its
+    own Triton.
     """
     try:
         return _served_over_http(host, state)
@@ -64,16 +67,14 @@ def served_now(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | No
 
 
 def _served_over_http(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
-    connection = _Channel(host, state.http_port)
     headers = {"triton-token": state.token} if state.token else {}
     try:
-        connection.request("POST", "/v2/repository/index", body='{"ready": true}', headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
+        with _http(host, state.http_port) as connection:
+            connection.request("POST", "/v2/repository/index", body='{"ready": true}', headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
     except (OSError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()
     if answer.status != 200:
         raise TritonError(f"{host.name}: Triton answers {answer.status} {body.decode(errors='replace')[:200]}")
     return _ready(body, f"{host.name}: the server on port {state.http_port} is not a Triton")
@@ -106,28 +107,37 @@ def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
     from tritonops.triton.client.closed import require_closed_grpc, require_closed_http
 
     where = f"{host.name} (port {{}}, over SSH)"
-    connection = _Channel(host, state.http_port)
     try:
-        require_closed_http(connection, where=where.format(state.http_port))
+        with _http(host, state.http_port) as connection:
+            require_closed_http(connection, where=where.format(state.http_port))
     except ForwardingRefusedError:
         return  # the activation proved it on the host
     except (OSError, http.client.HTTPException) as exc:
         raise TritonError(f"{host.name}: cannot prove that the token closes its control API: {exc}") from exc
-    finally:
-        connection.close()
     if grpc:
-        with tunnel(host, state.grpc_port) as address:
-            require_closed_grpc(address, where=where.format(state.grpc_port))
+        with tunnel(host, state.grpc_port) as path:
+            require_closed_grpc(f"unix:{path}", where=where.format(state.grpc_port))
 
 
-class _Channel(http.client.HTTPConnection):
-    """HTTP over a channel of an SSH connection."""
+@contextmanager
+def _http(host: Host, port: int) -> Iterator[http.client.HTTPConnection]:
+    """Connect to an HTTP server of the host. Raises ForwardingRefusedError and ConnectionLostError."""
+    with tunnel(host, port) as path, closing(_UnixConnection(path)) as connection:
+        try:
+            yield connection
+        except (OSError, http.client.HTTPException):
+            host.require_forwarding()
+            raise
 
-    def __init__(self, host: Host, port: int) -> None:
-        super().__init__("127.0.0.1", port, timeout=10)
-        self._host = host
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("127.0.0.1", timeout=_HTTP_TIMEOUT)
+        self._path = path
 
     def connect(self) -> None:
-        channel = self._host.channel_to(self.port)
-        channel.settimeout(self.timeout)
-        self.sock = channel
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

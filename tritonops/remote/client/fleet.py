@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -58,24 +59,24 @@ def run_on_hosts(
     names: Sequence[str],
     work: Work[_T],
     *,
+    at_once: int,
     settings: Settings,
     on_step: OnHostStep,
     canary: bool = False,
     prepare: Callable[[], object] = lambda: None,
 ) -> list[HostResult[_T]]:
-    """Run `work` on all hosts in parallel; with `canary` on the first alone, and on the rest if it succeeded.
+    """Run `work` on so many hosts at once; with `canary` on the first alone, and on the rest if it succeeded.
 
     `prepare` runs in this thread during the logins; no work begins before it has returned, and its errors are raised.
     An interruption closes the connections and is raised; a host that is switching finishes by itself.
     """
+    run = functools.partial(run_on_hosts, at_once=at_once, settings=settings, on_step=on_step)
     if canary and len(names) > 1:
-        first = run_on_hosts(names[:1], work, settings=settings, on_step=on_step, prepare=prepare)
+        first = run(names[:1], work, prepare=prepare)
         if first[0].error:
             skipped = TritonOpsError(f"skipped: the canary {names[0]} failed")
             return [*first, *(HostResult[_T](name, None, skipped) for name in names[1:])]
-        return [*first, *run_on_hosts(names[1:], work, settings=settings, on_step=on_step)]
-    import fabric  # noqa: F401 - once, before the threads that need it: imports that race fail now and then
-
+        return [*first, *run(names[1:], work)]
     connections: list[Host] = []
     is_prepared = threading.Event()
 
@@ -91,7 +92,7 @@ def run_on_hosts(
         except TritonOpsError as exc:
             return HostResult(name, None, exc)
 
-    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+    with ThreadPoolExecutor(max_workers=min(at_once, len(names))) as pool:
         futures = [pool.submit(run_on, name) for name in names]
         try:
             prepare()

@@ -18,6 +18,7 @@ FIXED_IN = (26, 3)
 _CLOCK_OFF = 120
 # The first release installs the Python environment; the download of models counts its own bytes.
 _FREE_AT_FIRST, _FREE_LATER = 2_000_000_000, 200_000_000
+_INODES_AT_FIRST, _INODES_LATER = 60_000, 2_000
 
 
 class HostAnswers:
@@ -134,6 +135,30 @@ NEEDS = (
         "the disk is full: 200 MB must be free, and 2 GB before the first deploy",
         "inv remote.run --host HOST -- models.prune --yes, or a larger disk",
     ),
+    Check(
+        "inodes",
+        lambda answers: _has_inodes(answers) if answers.one("inodes") else None,
+        "the filesystem has no room for more files: 2,000 inodes must be free, and 60,000 before the first deploy",
+        "df -i there; remove small files, or make a filesystem with more inodes",
+    ),
+    Check(
+        "writing",
+        lambda answers: bool(answers.one("writes")),
+        "this user cannot write to the folder of TRITON_REMOTE_DIR",
+        "chown the folder, or set TRITON_REMOTE_DIR to one of this user's",
+    ),
+    Check(
+        "execution",
+        lambda answers: bool(answers.one("executes")) if answers.one("writes") else None,
+        "no program can run in the folder of TRITON_REMOTE_DIR: it is mounted noexec",
+        "set TRITON_REMOTE_DIR to a folder on another filesystem, or: sudo mount -o remount,exec MOUNT_POINT",
+    ),
+    Check(
+        "path",
+        lambda answers: not answers.one("colon"),
+        "the path of the folder has a colon, which PATH and Docker's volumes take for a separator",
+        "set TRITON_REMOTE_DIR to a folder without one",
+    ),
 )
 MORE = (
     Check(
@@ -204,6 +229,10 @@ def run_check(check: Check, answers: HostAnswers) -> PreflightResult:
         if is_met
         else PreflightResult(check.name, "problem", check.problem, check.remedy_for(answers))
     )
+
+
+def _has_inodes(answers: HostAnswers) -> bool:
+    return answers.number("inodes") >= (_INODES_LATER if answers.one("venv") else _INODES_AT_FIRST)
 
 
 def _has_toolkit(answers: HostAnswers) -> bool:

@@ -1,4 +1,4 @@
-"""What the library tells its caller while it works; each is given one line."""
+"""What the library tells its caller while it works."""
 
 from __future__ import annotations
 
@@ -6,5 +6,3 @@ from collections.abc import Callable
 
 OnStep = Callable[[str], None]
 """Given a line for each step."""
-OnLine = Callable[[str], None]
-"""Given each line of output as it comes."""

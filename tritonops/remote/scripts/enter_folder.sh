@@ -1,3 +1,4 @@
 #!/bin/sh
 # shellcheck disable=SC2154 # root
-cd -- "$root" 2>/dev/null || cd /
+# Before the first deploy: where the folder will be made.
+cd -- "$root" 2>/dev/null || cd 2>/dev/null || cd /

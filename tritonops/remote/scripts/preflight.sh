@@ -6,6 +6,15 @@ PATH="$PATH:$HOME/.local/bin:/usr/sbin"
 answer now "$(date +%s)"
 [ ! -d "shared/venvs/$venv" ] || answer venv yes
 answer free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
+# Some filesystems, such as btrfs, have no fixed number of inodes.
+answer inodes "$(df -Pi . 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
+case $PWD in *:*) answer colon "$PWD" ;; esac
+probe=./.tritonops-probe-$$
+if (printf '#!/bin/sh\n' >"$probe" && chmod 700 "$probe") 2>/dev/null; then
+    answer writes yes
+    if "$probe" 2>/dev/null; then answer executes yes; fi
+    rm -f "$probe"
+fi
 for tool in rsync uv docker; do if has "$tool"; then answer has "$tool"; fi; done
 for python in python3.12 python3.11 python3 python3.13; do
     if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
 import re
 import subprocess
-import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tritonops.errors import (
     CommandError,
@@ -19,17 +20,28 @@ from tritonops.errors import (
     InputError,
     TritonOpsError,
 )
-from tritonops.remote.ssh.login import log_in, make_connection
-from tritonops.remote.ssh.ssh_config import SshConfig, read_ssh_config
+from tritonops.remote.ssh.exchange import AfterMarker, Lines, Sink, exchange
+from tritonops.remote.ssh.login_shell import login_shell_error
+from tritonops.remote.ssh.master import Master
+from tritonops.remote.ssh.multiplex import (
+    ControlSocket,
+    MasterGoneError,
+    RequestRefusedError,
+    Session,
+    open_session,
+)
+from tritonops.remote.ssh.ssh_config import check_name
 
 if TYPE_CHECKING:
-    import fabric
-    import paramiko
-
     from tritonops.settings import Settings
 
 _FOLDER = re.compile(r"[A-Za-z0-9_./+@][A-Za-z0-9_./+@-]*")
-_PROHIBITED = 1  # of RFC 4254, 5.1
+_RSH = Path(__file__).with_name("rsh.sh")
+_PROHIBITED = re.compile(r"^channel \d+: open failed: administratively prohibited", re.MULTILINE)
+_KILLED = 255
+_SESSION_TIMEOUT = 10.0
+"""Seconds for which a session is requested again where the server has no more of them (MaxSessions)."""
+_POLL_INTERVAL = 0.02
 
 
 @dataclass(frozen=True)
@@ -44,26 +56,18 @@ class Output:
 class Host:
     """A server, connected on first use; close it, or use it in a `with`.
 
-    `folder` is what TRITON_REMOTE_DIR names: absolute, or below the home of the remote user. `refuses_forwarding` is
-    true once the SSH server refused to forward a port.
+    `folder` is what TRITON_REMOTE_DIR names: absolute, or below the home of the remote user.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        ssh_config: Path | None = None,
-        folder: str = "tritonops",
-        gateway: Host | None = None,
-    ) -> None:
+    def __init__(self, name: str, *, ssh_config: Path | None = None, folder: str = "tritonops") -> None:
+        check_name(name)
         if not _FOLDER.fullmatch(folder) or ".." in folder.split("/"):
             raise InputError(f"TRITON_REMOTE_DIR={folder!r}: expected a path of letters, digits and _ . / + @ -")
-        self.ssh: SshConfig = read_ssh_config(name, file=ssh_config)
-        self.folder = folder
-        self.refuses_forwarding = False
-        self._gateway = gateway or _last_hop(self.ssh)
-        self._fabric: fabric.Connection | None = None
-        self._aborted = False
+        self._name, self._ssh_config, self.folder = name, ssh_config, folder
+        self._master: Master | None = None
+        self._is_aborted = False
+        self._marker = f"tritonops-{os.urandom(8).hex()}"
+        self._numbers = itertools.count(1)
 
     @classmethod
     def of(cls, name: str, settings: Settings) -> Host:
@@ -73,7 +77,7 @@ class Host:
     @property
     def name(self) -> str:
         """The name that was given to --host."""
-        return self.ssh.name
+        return self._name
 
     def __enter__(self) -> Host:
         return self
@@ -82,30 +86,27 @@ class Host:
         self.close()
 
     def open(self) -> None:
-        """Log in, through the hops of ProxyJump.
-
-        Raises HostUnreachableError, or its cases for a host key.
-        """
-        if self._aborted:
+        """Log in. Raises HostUnreachableError or one of its cases, and InputError for a configuration ssh refuses."""
+        if self._is_aborted:
             raise self._lost()
-        if self._fabric is None:
-            if self._gateway:
-                self._gateway.open()
-            connection = make_connection(self.ssh, self._gateway._fabric if self._gateway else None)
-            log_in(connection, self.ssh)
-            self._fabric = connection
+        if self._master is None:
+            master = Master(self._name, self._ssh_config)
+            self._master = master
+            try:
+                master.log_in()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """End the connection; a running script may go on."""
-        if self._fabric:
-            self._fabric.close()
-        if self._gateway:
-            self._gateway.close()
-        self._fabric = None
+        master, self._master = self._master, None
+        if master:
+            master.close()
 
     def abort(self) -> None:
         """Close it for good, from another thread: each later use raises ConnectionLostError."""
-        self._aborted = True
+        self._is_aborted = True
         self.close()
 
     def run(
@@ -120,115 +121,128 @@ class Host:
         """Run a POSIX shell script without a terminal, in the home folder, as one command.
 
         The script travels on the shell's stdin, so that nothing in it shows in a process list; `data` follows it, and
-        is the stdin of its commands. Raises CommandError where it fails and `check` is set, and ConnectionLostError.
+        is the stdin of its commands. Raises CommandError where it fails and `check` is set, ConnectionLostError, and
+        LoginShellError where the login shell does not run it.
         """
-        text = os.fsencode(f"{{\n{script}\n}}" if data else f"{{\n{script}\n}} </dev/null")
-        channel = self._session()
-        try:
-            # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes.
-            channel.exec_command(f"exec sh -c 'eval \"$(head -c {len(text)})\"'")
-            with contextlib.suppress(OSError):  # a script that fails does not wait for all of its data
-                channel.sendall(text + data)
-            channel.shutdown_write()
-            output = _read_output(channel, on_line, on_error_line)
-        except (OSError, EOFError) as exc:
-            raise self._lost() from exc
-        finally:
-            channel.close()
-        if output.code == -1:
-            raise self._lost()
+        stdout, stderr = Lines(on_line), Lines(on_error_line)
+        code = self.stream(script, stdout=stdout, stderr=stderr, data=data)
+        output = Output(code, stdout.text, stderr.text)
         if check and output.code:
-            raise CommandError(self.name, output.code, output.stderr or output.stdout)
+            raise CommandError(self._name, output.code, output.stderr or output.stdout)
         return output
 
+    def stream(
+        self, script: str, *, stdout: Sink, stderr: Sink, data: bytes = b"", stdin: BinaryIO | None = None
+    ) -> int:
+        """Run a script as `run` does, with both streams as bytes, and give its exit code.
+
+        After `data` comes all of `stdin`, which has to be unbuffered. Raises ConnectionLostError and LoginShellError.
+        """
+        text = os.fsencode(f"{{\n{script}\n}}" if data or stdin else f"{{\n{script}\n}} </dev/null")
+        # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes.
+        program = f'echo {self._marker}; echo {self._marker} >&2; eval "$(head -c {len(text)})"'
+        marker = self._marker.encode()
+        output, errors = AfterMarker(marker, stdout), AfterMarker(marker, stderr)
+        session = self.session(f"exec sh -c '{program}'")
+        try:
+            code = exchange(session, text + data, stdin=stdin, stdout=output, stderr=errors)
+        finally:
+            session.close()
+        if code is None and not self._is_alive():
+            raise self._lost()
+        if not output.is_found:
+            raise login_shell_error(self._name, code, output.before + errors.before)
+        if code is None:
+            stderr.write(b"the shell there was killed by a signal; did it run out of memory?\n")
+            return _KILLED
+        return code
+
+    def session(self, command: str, *, subsystem: bool = False) -> Session:
+        """Start a command, or a subsystem such as sftp, in a session of the open connection. Close it.
+
+        Raises ConnectionLostError, and TritonOpsError where the server allows no further session.
+        """
+        ends = time.monotonic() + _SESSION_TIMEOUT
+        while True:
+            try:
+                return open_session(self._control_path(), command, subsystem=subsystem)
+            except MasterGoneError as exc:
+                raise self._lost() from exc
+            except RequestRefusedError as exc:
+                # The server may not have noticed the end of the last session yet.
+                if time.monotonic() > ends:
+                    hint = "MaxSessions in its sshd_config, or another program with many sessions?"
+                    raise TritonOpsError(f"{self._name}: it allows no further session: {exc}", hint=hint) from exc
+                time.sleep(_POLL_INTERVAL)
+
     def rsync(self, source: str, target: str, *options: str) -> str:
-        """Copy `source` to `target` on the host over the same SSH settings, and return rsync's output.
+        """Copy `source` to `target` on the host over the open connection, and return rsync's output.
 
         Raises CommandError and ConnectionLostError.
         """
-        shell = " ".join(_rsync_quoted(word) for word in self.ssh.command)
-        command = ["rsync", "--rsh", shell, *options, source, f"{self.name}:{target}"]
+        shell = " ".join(map(_rsync_quoted, ["sh", str(_RSH), str(self._control_path()), self._marker]))
+        command = ["rsync", "--protect-args", "--rsh", shell, *options]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run([*command, source, f"host:{target}"], capture_output=True, text=True, check=False)
         except FileNotFoundError as exc:
             hint = "Debian, Ubuntu: sudo apt install rsync; macOS has it"
             raise TritonOpsError("rsync is not installed", hint=hint) from exc
-        if done.returncode in (10, 12, 30, 35, 255):
+        if done.returncode and not self._is_alive():
             raise self._lost(done.stderr)
         if done.returncode:
-            raise CommandError(self.name, done.returncode, done.stderr)
+            raise CommandError(self._name, done.returncode, done.stderr)
         return done.stdout
 
-    def channel_to(self, port: int) -> paramiko.Channel:
-        """Connect to a loopback port of the host, as a socket would."""
-        from paramiko import ChannelException, SSHException
+    def forward(self, port: int) -> Path:
+        """Forward a new Unix socket of this machine to a loopback port of the host; `unforward` it.
 
-        self.open()
+        A connection to the socket ends at once where nothing listens there: `require_forwarding` knows more.
+        """
+        listen = self._control_path().with_name(f"{next(self._numbers)}")
         try:
-            return self._transport().open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
-        except ChannelException as exc:
-            if exc.code == _PROHIBITED:
-                self.refuses_forwarding = True
-                raise forwarding_refused(self.name) from exc
-            raise ConnectionRefusedError(f"{self.name}: nothing answers on its port {port}") from exc
-        except (SSHException, OSError, EOFError) as exc:
+            with ControlSocket(self._control_path()) as control:
+                control.open_forward(listen, port)
+        except MasterGoneError as exc:
             raise self._lost() from exc
+        except RequestRefusedError as exc:
+            raise TritonOpsError(f"{self._name}: its port {port} cannot be forwarded to {listen}: {exc}") from exc
+        return listen
 
-    def _session(self) -> paramiko.Channel:
-        from paramiko import SSHException
+    def unforward(self, listen: Path, port: int) -> None:
+        """End a forward; nothing happens where the connection has ended."""
+        if self._master:
+            control_path = self._master.control_path
+            with suppress(MasterGoneError, RequestRefusedError), ControlSocket(control_path) as control:
+                control.close_forward(listen, port)
+        listen.unlink(missing_ok=True)
 
-        self.open()
-        try:
-            return self._transport().open_session()
-        except (SSHException, OSError, EOFError) as exc:
-            raise self._lost() from exc
-
-    def _transport(self) -> paramiko.Transport:
-        transport: paramiko.Transport | None = self._fabric.transport if self._fabric else None
-        if transport is None or not transport.is_active():
+    def require_forwarding(self) -> None:
+        """Raise the reason for which a forward ended, where it is not the port: ForwardingRefusedError,
+        ConnectionLostError.
+        """
+        if self._master and _PROHIBITED.search(self._master.log().own):
+            raise ForwardingRefusedError(
+                f"{self._name}: its SSH server allows no port forwarding, so its Triton cannot be asked from here",
+                hint=f"Ask there: inv remote.run --host {self._name} -- TASK. "
+                "Or allow it in sshd_config: AllowTcpForwarding local",
+            )
+        if not self._is_alive():
             raise self._lost()
-        return transport
+
+    def _control_path(self) -> Path:
+        self.open()
+        if self._master is None:
+            raise self._lost()
+        return self._master.control_path
+
+    def _is_alive(self) -> bool:
+        return self._master is not None and self._master.is_alive()
 
     def _lost(self, output: str = "") -> ConnectionLostError:
         detail = f": {output.strip().splitlines()[-1]}" if output.strip() else ""
-        return ConnectionLostError(f"{self.name}: the connection was lost{detail}")
-
-
-def forwarding_refused(name: str) -> ForwardingRefusedError:
-    """Word the refusal of AllowTcpForwarding no."""
-    return ForwardingRefusedError(
-        f"{name}: its SSH server allows no port forwarding, so its Triton cannot be asked from here",
-        hint=f"Ask there: inv remote.run --host {name} -- TASK. Or allow it in sshd_config: AllowTcpForwarding local",
-    )
-
-
-def _last_hop(ssh: SshConfig) -> Host | None:
-    """Give the last of the jump hosts, which is reached through those before it."""
-    hop = None
-    for jump in ssh.jumps:
-        hop = Host(jump if "://" in jump else f"ssh://{jump}", ssh_config=ssh.file, gateway=hop)
-    return hop
-
-
-def _read_output(channel: paramiko.Channel, *callbacks: Callable[[str], None] | None) -> Output:
-    """Read both streams in parallel: a full one would block the other."""
-    stdout, stderr = callbacks
-    errors: list[str] = []
-    reader = threading.Thread(target=lambda: errors.extend(_lines(channel.makefile_stderr("rb"), stderr)), daemon=True)
-    reader.start()
-    lines = list(_lines(channel.makefile("rb"), stdout))
-    reader.join()
-    return Output(channel.recv_exit_status(), "".join(lines), "".join(errors))
-
-
-def _lines(stream: Iterable[bytes], callback: Callable[[str], None] | None) -> Iterator[str]:
-    for raw in stream:
-        line = raw.decode(errors="replace")
-        if callback:
-            callback(line.rstrip("\n"))
-        yield line
+        return ConnectionLostError(f"{self._name}: the connection was lost{detail}")
 
 
 def _rsync_quoted(word: str) -> str:
     """Quote one word of --rsh as rsync reads it: no backslashes, a quote doubled."""
-    return word if word.isalnum() else "'" + word.replace("'", "''") + "'"
+    return "'" + word.replace("'", "''") + "'"

@@ -1,0 +1,185 @@
+"""Connections that end, or fall silent: each command ends in time, in words, and nothing of ours is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.remote.sshd import Fleet, Server, descendants, wait_until
+from tritonops.errors import ConnectionLostError, TritonOpsError
+from tritonops.remote.ssh.host import Host
+from tritonops.remote.ssh.master import PERSIST
+from tritonops.remote.ssh.tunnel import tunnel
+
+IN_TIME = 15.0
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+@contextmanager
+def logged_in(fleet: Fleet, name: str) -> Iterator[Host]:
+    with Host(name, ssh_config=fleet.config) as host:
+        host.open()
+        yield host
+
+
+def command(host: Host, begun: Path) -> None:
+    with pytest.raises(ConnectionLostError, match=host.name):
+        host.run(f"touch '{begun}'; sleep 60")
+
+
+def upload(host: Host, begun: Path) -> None:
+    """Send more than pipes and sockets take, to a program that does not read on."""
+    with pytest.raises(ConnectionLostError, match=host.name):
+        host.run(f"touch '{begun}'; sleep 60; cat >/dev/null", data=bytes(50_000_000))
+
+
+def copy(host: Host, begun: Path) -> None:
+    source = begun.with_name(f"{begun.name}-large")
+    with source.open("wb") as file:
+        file.truncate(3_000_000_000)
+    begun.touch()
+    with pytest.raises(TritonOpsError, match=host.name):
+        host.rsync(str(source), f"{begun}-copy", "--bwlimit=50000")
+
+
+def forward(host: Host, begun: Path) -> None:
+    with socket.socket() as service:
+        service.bind(("127.0.0.1", 0))
+        service.listen()
+        with tunnel(host, service.getsockname()[1]) as path, socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            begun.touch()
+            assert client.recv(1) == b""
+            with pytest.raises(ConnectionLostError, match=host.name):
+                host.require_forwarding()
+
+
+WORK: dict[str, Callable[[Host, Path], None]] = {
+    "command": command,
+    "upload": upload,
+    "copy": copy,
+    "forward": forward,
+}
+
+
+def master_of(host: Host) -> int:
+    """Find the process of the master by the control path in its command line."""
+    control = str(host._control_path()).encode()
+    found = [path for path in Path("/proc").glob("[0-9]*/cmdline") if control in _bytes_of(path)]
+    return int(found[0].parent.name)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def freeze(server: Server) -> None:
+    """Stop the processes that serve its connections: packets go on being acknowledged, and nothing answers."""
+    assert server.process
+    for pid in descendants(server.process.pid, "sshd"):
+        os.kill(pid, signal.SIGSTOP)
+
+
+def thaw_and_stop(server: Server) -> None:
+    assert server.process
+    for pid in descendants(server.process.pid, "sshd"):
+        os.kill(pid, signal.SIGCONT)
+
+
+def interrupted(fleet: Fleet, tmp_path: Path, interrupt: Callable[[Host, Server], object]) -> dict[str, float]:
+    """Run each kind of work on a host of its own, interrupt each, and give the seconds that each took to end."""
+
+    def run(name: str) -> float:
+        server = next(server for server in fleet.servers if server.name == name)
+        begun = tmp_path / f"begun-{name}"
+        with logged_in(fleet, name) as host, ThreadPoolExecutor(1) as pool:
+            working = pool.submit(WORK[name], host, begun)
+            wait_until(lambda: begun.exists() or working.done(), name)
+            interrupt(host, server)
+            return seconds_of(working.result)
+
+    for name in WORK:
+        fleet.add(name)
+    with ThreadPoolExecutor(len(WORK)) as pool:
+        return dict(zip(WORK, pool.map(run, WORK), strict=True))
+
+
+def test_work_whose_connection_is_cut_ends_at_once(fleet, tmp_path):
+    took = interrupted(fleet, tmp_path, lambda host, server: server.cut())
+    assert max(took.values()) < IN_TIME, took
+
+
+def test_work_whose_master_is_killed_ends_at_once_and_the_next_command_logs_in_again(fleet, tmp_path):
+    took = interrupted(fleet, tmp_path, lambda host, server: os.kill(master_of(host), signal.SIGKILL))
+    assert max(took.values()) < IN_TIME, took
+    with logged_in(fleet, "command") as host:
+        os.kill(master_of(host), signal.SIGKILL)
+        with pytest.raises(ConnectionLostError):
+            host.run("true")
+        host.close()
+        assert host.run("echo again").stdout == "again\n"
+
+
+def test_work_at_a_server_that_falls_silent_ends_within_fifteen_seconds(fleet, tmp_path):
+    try:
+        took = interrupted(fleet, tmp_path, lambda host, server: freeze(server))
+    finally:
+        for server in fleet.servers:
+            thaw_and_stop(server)
+    assert max(took.values()) < IN_TIME, took
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tritonops.remote.ssh.host import Host
+host = Host("gpu-01", ssh_config=Path(sys.argv[1]))
+host.open()
+print(host._control_path(), flush=True)
+host.run("sleep 60")
+"""
+
+
+def test_a_killed_client_leaves_no_ssh_process_and_the_next_one_removes_its_folder(fleet, tmp_path, monkeypatch):
+    fleet.add("gpu-01")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    client = subprocess.Popen([sys.executable, "-c", KILLED, str(fleet.config)], stdout=subprocess.PIPE, text=True)
+    with client:
+        assert client.stdout
+        control = Path(client.stdout.readline().strip())
+        client.kill()
+    wait_until(lambda: not control.exists(), "the end of the master", timeout=PERSIST + 5)
+    assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(control).encode() in _bytes_of(path)] == []
+    os.utime(control.parent, (0, 0))
+    follow_up = "import sys; from tritonops.remote.ssh.session_folder import SessionFolder; SessionFolder().remove()"
+    subprocess.run([sys.executable, "-c", follow_up], check=True)
+    assert not control.parent.exists()
+
+
+def test_an_aborted_host_ends_its_command_and_is_used_no_more(fleet, tmp_path):
+    fleet.add("gpu-01")
+    with logged_in(fleet, "gpu-01") as host, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(command, host, tmp_path / "begun")
+        wait_until((tmp_path / "begun").exists, "the command")
+        host.abort()
+        working.result(timeout=IN_TIME)
+        with pytest.raises(ConnectionLostError):
+            host.run("true")

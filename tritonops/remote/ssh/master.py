@@ -1,0 +1,144 @@
+"""OpenSSH's connection to one host, which all commands, copies and forwards share (its ControlMaster).
+
+ssh reads the person's configuration, keys, agent and known_hosts, so a host that `ssh` reaches is reached, and one
+that it refuses is refused. Host keys are always checked, and nobody is asked for a password.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from tritonops.errors import ConnectionLostError, HostUnreachableError, InputError
+from tritonops.process_environment import inherited
+from tritonops.remote.ssh.login_errors import is_server_busy, login_error
+from tritonops.remote.ssh.login_log import LoginLog
+from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError
+from tritonops.remote.ssh.session_folder import SessionFolder
+from tritonops.remote.ssh.ssh_config import write_config
+
+PERSIST = 10
+"""Seconds for which a master outlives a process that was killed."""
+_DEAD_AFTER = ("ServerAliveInterval=3", "ServerAliveCountMax=3")
+_AUTHENTICATION_TIMEOUT = 60.0
+"""Seconds; ConnectTimeout bounds what comes before it."""
+_LOGINS_AT_ONCE = threading.BoundedSemaphore(8)
+"""sshd begins to drop connections when ten have not logged in yet (MaxStartups 10:30:100)."""
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further login at a busy server, at most."""
+_LOOK_INTERVAL = 2.0
+"""Seconds between two looks at the log of a login that takes long."""
+_OPTIONS = (
+    f"ControlPersist={PERSIST}",
+    *_DEAD_AFTER,
+    "ClearAllForwardings=yes",
+    "RemoteCommand=none",
+    "Tunnel=no",
+)
+
+
+class Master:
+    """One master. Its private folder has the control socket and the log, and is gone once it is closed."""
+
+    def __init__(self, name: str, user_config: Path | None) -> None:
+        self._name, self._user_config = name, user_config
+        self._folder = SessionFolder()
+        self.control_path = self._folder.path / "c"
+        self._log, self._hops = self._folder.path / "log", self._folder.path / "hops"
+        self._login: subprocess.Popen[bytes] | None = None
+        self._alive: ControlSocket | None = None
+        self._is_closed = False
+
+    def log_in(self) -> None:
+        """Log in, and again after a pause where the server is busy.
+
+        Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
+        """
+        config = write_config(self._folder.path, self._name, self._user_config)
+        for pause in (*_PAUSES, None):
+            with _LOGINS_AT_ONCE:
+                if self._is_closed:
+                    raise ConnectionLostError(f"{self._name}: the connection was closed")
+                code = self._start(config)
+            log = self.log()
+            if code == 0:
+                self._keep_alive()
+                return
+            if pause is None or not is_server_busy(log):
+                raise login_error(self._name, self._user_config, log)
+            time.sleep(random.uniform(pause / 4, pause))  # noqa: S311 (so that many hosts do not return at once)
+
+    def log(self) -> LoginLog:
+        """Read what ssh wrote so far."""
+        return LoginLog(_read(self._log), _read(self._hops))
+
+    def is_alive(self) -> bool:
+        """Whether the connection still is there."""
+        return self._alive is not None and self._alive.is_alive()
+
+    def close(self) -> None:
+        """End the connection and everything that uses it, from any thread."""
+        self._is_closed = True
+        if self._login and self._login.poll() is None:
+            with suppress(OSError):
+                os.killpg(self._login.pid, signal.SIGTERM)
+        if self._alive:
+            self._alive.terminate()
+            self._alive.close()
+        self._folder.remove()
+
+    def _start(self, config: Path) -> int:
+        """Run ssh until it has logged in and gone to the background, or failed; gives its exit code."""
+        options = [word for option in _OPTIONS for word in ("-o", option)]
+        command = ["ssh", "-F", str(config), "-v", "-E", str(self._log), "-MNTS", str(self.control_path), *options]
+        self._log.write_bytes(b"")
+        try:
+            with self._hops.open("wb") as hops:
+                # In a session of its own: without a terminal to ask at, and out of reach of Ctrl-C.
+                self._login = subprocess.Popen(
+                    [*command, "--", self._name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=hops,
+                    env={**inherited(), "SSH_ASKPASS_REQUIRE": "never"},
+                    start_new_session=True,
+                )
+        except FileNotFoundError as exc:
+            raise InputError("ssh is not installed", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
+        with self._login:
+            return self._wait(self._login)
+
+    def _wait(self, login: subprocess.Popen[bytes]) -> int:
+        """Wait for the end of ssh's stdout, which it closes when it goes to the background."""
+        ends = None
+        with selectors.DefaultSelector() as selector:
+            selector.register(login.stdout or 0, selectors.EVENT_READ)
+            while not selector.select(_LOOK_INTERVAL):
+                if ends is None and self.log().is_authenticating:
+                    ends = time.monotonic() + _AUTHENTICATION_TIMEOUT
+                if ends is not None and time.monotonic() > ends:
+                    os.killpg(login.pid, signal.SIGKILL)
+                    login.wait()
+                    problem = f"it did not finish the login within {_AUTHENTICATION_TIMEOUT:g} s"
+                    raise HostUnreachableError(f"{self._name}: {problem}")
+        return login.wait()
+
+    def _keep_alive(self) -> None:
+        """Stay connected to the control socket: the master ends soon after the last client has gone."""
+        try:
+            self._alive = ControlSocket(self.control_path)
+        except MasterGoneError as exc:
+            raise ConnectionLostError(f"{self._name}: the connection was lost") from exc
+
+
+def _read(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace")
+    return ""

@@ -1,0 +1,54 @@
+"""The private folder of one connection: ssh's control socket, configuration and log."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_PREFIX = "tritonops-ssh-"
+_LONGEST = 60
+"""Characters of the folder's path. The path of a Unix socket has at most 104 (macOS), and ssh first binds one with 17
+more."""
+_NEW = 60
+"""Seconds for which a folder may be without its lock yet."""
+
+
+class SessionFolder:
+    """A folder that other users cannot enter. One that a killed process left is removed by the next process."""
+
+    def __init__(self) -> None:
+        base = Path(tempfile.gettempdir())
+        if len(str(base)) > _LONGEST - len(_PREFIX) - 8:
+            base = Path("/tmp")  # noqa: S108 (mkdtemp makes a private folder there)
+        _remove_stale(base)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._lock)
+
+
+@functools.cache
+def _remove_stale(base: Path) -> None:
+    """Remove the folders of processes that have ended; once in this process."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = folder.stat()
+            if found.st_uid != os.getuid() or time.time() - found.st_mtime < _NEW:
+                continue
+            lock = os.open(folder / "lock", os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
