@@ -30,6 +30,12 @@ def cache_dir() -> Path:
     return (Path(configured) if configured.startswith("/") else Path("~/.cache").expanduser()) / "tritonops"
 
 
+def temporary_dir() -> Path:
+    """Give TMPDIR where it is an absolute path, by default /tmp."""
+    configured = os.environ.get("TMPDIR", "")
+    return Path(configured) if configured.startswith("/") else Path("/tmp")  # noqa: S108 (POSIX names it)
+
+
 def runtime_dir() -> Path:
     """Give the folder of this user's sockets: XDG_RUNTIME_DIR, by default systemd's."""
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")

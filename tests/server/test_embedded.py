@@ -115,6 +115,16 @@ def test_a_port_that_is_taken_is_named_with_who_has_it(models_dir, protocol):
             embedded.start(models_dir, models_dir.with_name(".server"), ports=ports)
 
 
+def test_another_server_that_takes_the_port_just_then_does_not_pass_for_ours(models_dir, start_triton, monkeypatch):
+    (models_dir.parent / "other/triton").mkdir(parents=True)
+    other = start_triton(models_dir.parent / "other/triton")
+    monkeypatch.setattr(embedded, "require_free", lambda ports: None)  # the other one came a moment later
+    ports = dataclasses.replace(free_ports(), http=other.ports.http)
+    with pytest.raises(ServerStartError, match="already in use"):
+        embedded.start(models_dir, models_dir.with_name(".server"), ports=ports)
+    assert served(other) == set()
+
+
 def test_one_port_for_two_protocols_is_refused(models_dir):
     with pytest.raises(InputError, match="must differ"):
         embedded.start(models_dir, models_dir.with_name(".server"), ports=Ports(8000, 8000, 8002))

@@ -26,7 +26,7 @@ from tritonops.server.command_line import backends_dir, command, memory_option, 
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
 from tritonops.server.log_file import last_errors, read_from
 from tritonops.server.plain_paths import plain_path, remove_links
-from tritonops.server.ports import LOOPBACK, Ports, require_free
+from tritonops.server.ports import LOOPBACK, Ports, is_listening, require_free
 from tritonops.server.process import Process
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.served_folder import ServedFolder
@@ -216,7 +216,8 @@ def _spawn(
 
 def _wait_until_started(server: EmbeddedServer, deadline: Deadline) -> None:
     for _ in deadline.polls():
-        if _answers(server.ports.http):
+        # Another server may have taken the port since it was found free; this one ends then.
+        if _answers(server.ports.http) and is_listening(server.process.pid, server.ports.http):
             return
         if not server.process.is_alive():
             raise ServerStartError(f"it ended while starting\n{last_errors(server.log)}", server.log)

@@ -62,6 +62,16 @@ def is_free(port: int) -> bool:
     return True
 
 
+def is_listening(pid: int, port: int) -> bool:
+    """Whether this process is the one that listens on a port."""
+    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            if str(descriptor.readlink()) in inodes:
+                return True
+    return False
+
+
 def listener(port: int) -> str | None:
     """Name the process that listens on this port; None if it is not visible, as another user's."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +14,7 @@ from tritonops.remote.host import trial
 from tritonops.remote.layout.paths import Layout
 from tritonops.server import embedded
 from tritonops.server.ports import free_ports
+from tritonops.settings import load_settings
 
 # What `models.check` has no objection to, and the embedded ONNX backend does not do.
 REFUSED = """
@@ -124,6 +127,20 @@ def no_trial_is_left(site: Site) -> bool:
 
 
 ENSEMBLE = 'platform: "ensemble"\nensemble_scheduling {{ step: [ {steps} ] }}\n'
+
+
+def test_a_trial_takes_other_ports_where_another_server_took_its_own(tmp_path, monkeypatch, embedded_runtime):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = free_ports()
+        chosen = iter([replace(free, grpc=taken.getsockname()[1]), replace(free, http=taken.getsockname()[1]), free])
+        monkeypatch.setattr(trial, "free_ports", lambda: next(chosen))
+        (tmp_path / "triton").mkdir()
+        settings = load_settings(tmp_path, environ={"TRITON_MODELS_DIR": str(tmp_path / "triton")})
+        server = trial._start_on_free_ports(settings.models_dir, settings)
+        try:
+            assert server.ports == free
+        finally:
+            embedded.kill(server)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tritonops.compose import trial as compose_trial
 from tritonops.compose.service import Service
+from tritonops.errors import PortTakenError, ServerStartError
 from tritonops.files import link_or_copy
 from tritonops.models.dependents import declared_callers
 from tritonops.models.disk.repository import CONFIG_NAME, Repository
@@ -29,6 +30,7 @@ from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.triton_state import ready_versions
 from tritonops.server import embedded
+from tritonops.server.embedded import EmbeddedServer
 from tritonops.server.installation import fetch_libpython
 from tritonops.server.ports import Ports, free_ports, require_free
 from tritonops.settings import Settings
@@ -38,6 +40,7 @@ from tritonops.triton.served_folder import ServedFolder
 # Guesses on the high side: a Triton without models, and the memory of a model by the size of its files.
 _MEMORY_OF_TRITON = 600_000_000
 _MEMORY_PER_BYTE = 2
+_PORT_ATTEMPTS = 3
 _PYTHON_BACKEND = re.compile(r'^\s*backend\s*:\s*"python"', re.MULTILINE)
 
 
@@ -107,12 +110,22 @@ def _trial(layout: Layout, release: Release, names: Collection[str], on_step: On
                 yield served.url, settings
         else:
             fetch_libpython(on_step)
-            ports, token = free_ports(), settings.triton_token
-            server = embedded.start(models_dir, settings.server_dir, ports=ports, token=token)
+            server = _start_on_free_ports(models_dir, settings)
             try:
                 yield server.grpc_url, settings
             finally:
                 embedded.kill(server)
+
+
+def _start_on_free_ports(models_dir: Path, settings: Settings) -> EmbeddedServer:
+    """Start a server; on other ports where another server took one of them meanwhile."""
+    for _ in range(_PORT_ATTEMPTS - 1):
+        try:
+            return embedded.start(models_dir, settings.server_dir, ports=free_ports(), token=settings.triton_token)
+        except (PortTakenError, ServerStartError) as exc:
+            if isinstance(exc, ServerStartError) and "already in use" not in str(exc):
+                raise
+    return embedded.start(models_dir, settings.server_dir, ports=free_ports(), token=settings.triton_token)
 
 
 @contextmanager

