@@ -267,3 +267,22 @@ def _copy(source: str | Path, target: str | Path) -> None:
     except BaseException:
         Path(target).unlink(missing_ok=True)
         raise
+
+
+def subdirectories(folder: Path) -> tuple[str, ...]:
+    """List the names of the directories in a folder, sorted; none where it does not exist."""
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(sorted(entry.name for entry in entries if _is_directory(entry)))
+    except FileNotFoundError:
+        return ()
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a directory, or a link to one; a link to itself leads to none."""
+    try:
+        return entry.is_dir()
+    except OSError as exc:
+        if exc.errno != errno.ELOOP:
+            raise
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tritonops.models.configs.pbtxt import parse_config
@@ -26,7 +26,7 @@ class StubClient(TritonClient):
         on_load: Callable[[StubClient, str], None] = lambda client, name: None,
     ) -> None:
         self.rows, self.on_load = list(rows), on_load
-        self.configs = {name: parse_config(text) for name, text in (configs or {}).items()}
+        self.served_configs = {name: parse_config(text) for name, text in (configs or {}).items()}
         self.calls: list[str] = []
 
     def index(self) -> list[ModelStatus]:
@@ -37,7 +37,10 @@ class StubClient(TritonClient):
         return []
 
     def config(self, name: str, *, version: int | None = None) -> Any:
-        return self.configs[name]
+        return self.served_configs[name]
+
+    def configs(self, names: Sequence[str]) -> dict[str, Any]:
+        return {name: self.served_configs[name] for name in names if name in self.served_configs}
 
     def is_model_ready(self, name: str, version: int) -> bool:
         return True

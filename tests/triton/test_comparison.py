@@ -55,7 +55,7 @@ def test_versions_are_counted_in_words():
 
 def test_what_triton_completes_is_no_difference_and_another_value_is(disk, client):
     assert config_diff(client, disk.read("m")) is None
-    client.configs["m"].max_batch_size = 4
+    client.served_configs["m"].max_batch_size = 4
     diff = config_diff(client, disk.read("m"))
     assert diff is not None
     assert diff.splitlines()[-2:] == ["-max_batch_size: 4", "+max_batch_size: 8"]
@@ -83,14 +83,14 @@ def test_another_comment_is_no_change_and_another_meaning_is_shown_as_a_diff(dis
 
 def test_the_config_of_another_clients_load_is_shown(disk, client):
     save_record(client, disk, disk.read("m"))
-    client.configs["m"].instance_group[0].count = 2
+    client.served_configs["m"].instance_group[0].count = 2
     assert "instance_group" in str(changed_config(client, disk.read("m"), disk.record("m")))
 
 
 def test_only_what_is_served_as_on_disk_is_recorded(disk, client):
-    client.configs["m"].max_batch_size = 4
+    client.served_configs["m"].max_batch_size = 4
     record_if_served(client, disk, disk.read("m"))
     assert disk.record("m") is None
-    client.configs["m"].max_batch_size = 8
+    client.served_configs["m"].max_batch_size = 8
     record_if_served(client, disk, disk.read("m"))
     assert disk.record("m").files == disk.read("m").files

@@ -11,6 +11,7 @@ from tritonops.models.disk.repository import CONFIG_NAME
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.model_config import as_diff, changed_fields, differences
+from tritonops.triton.client.served_configs import ServedConfigs
 from tritonops.triton.served_folder import (
     LoadRecord,
     ModelOnDisk,
@@ -36,7 +37,7 @@ def version_mismatch(rows: Collection[ModelStatus], model: ModelOnDisk) -> str |
     return None
 
 
-def config_diff(client: TritonClient, model: ModelOnDisk) -> str | None:
+def config_diff(client: ServedConfigs, model: ModelOnDisk) -> str | None:
     """Diff the served config with config.pbtxt; None if they agree."""
     if model.config is None:
         return None
@@ -63,7 +64,7 @@ def changed_versions(model: ModelOnDisk, record: LoadRecord) -> list[int]:
     return [version for version in model.served if not model.same_files(record.files, version)]
 
 
-def changed_config(client: TritonClient, model: ModelOnDisk, record: LoadRecord | None) -> str | None:
+def changed_config(client: ServedConfigs, model: ModelOnDisk, record: LoadRecord | None) -> str | None:
     """Diff config.pbtxt with what is served; None if they agree."""
     if record is None:
         return config_diff(client, model)
@@ -72,7 +73,7 @@ def changed_config(client: TritonClient, model: ModelOnDisk, record: LoadRecord 
     return override_diff(client, model, record)
 
 
-def override_diff(client: TritonClient, model: ModelOnDisk, record: LoadRecord) -> str | None:
+def override_diff(client: ServedConfigs, model: ModelOnDisk, record: LoadRecord) -> str | None:
     """Diff the served config with the recorded one; None if no other client's load overrode it.
 
     Such an override is on no disk, and outlives a plain load.

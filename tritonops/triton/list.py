@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from tritonops.errors import NotServedError, TritonError, UnknownModelError
@@ -43,3 +43,11 @@ def rows_of_known(client: TritonClient, name: str, models: Sequence[ModelStatus]
     if found := tuple(row for row in models if row.name == name):
         return found
     raise UnknownModelError(name, (row.name for row in models), where=f"the repository of Triton at {client.url}")
+
+
+def rows_by_name(rows: Iterable[ModelStatus]) -> dict[str, list[ModelStatus]]:
+    """Group the rows of an index by model."""
+    found: dict[str, list[ModelStatus]] = {}
+    for row in rows:
+        found.setdefault(row.name, []).append(row)
+    return found

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from urllib.parse import quote
 
 from tritonops.documents import MAX_RECORD, parse_record
@@ -216,20 +217,24 @@ def _fingerprints(folder: Path) -> dict[str, str]:
     """Fingerprint names, sizes, times and inodes; hashing gigabytes each time would take too long."""
     lines: dict[str, list[str]] = {_SHARED: []}
     for path, stat in _walk(folder):
-        part, *rest = path.relative_to(folder).parts
-        if path.is_dir() or (part == CONFIG_NAME and not rest) or "__pycache__" in rest:
+        part, _, rest = path.partition("/")
+        if S_ISDIR(stat.st_mode) or path == CONFIG_NAME or "/__pycache__/" in f"/{rest}/":
             continue
         key = part if rest and part.isdecimal() else _SHARED
-        lines.setdefault(key, []).append(f"{part}/{'/'.join(rest)} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}")
+        lines.setdefault(key, []).append(f"{part}/{rest} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}")
     return {key: hashlib.sha256("\n".join(sorted(lines[key])).encode()).hexdigest()[:16] for key in lines}
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """List everything below a folder through links, as Triton does; a file that vanishes is left out."""
-    for parent, directories, files in os.walk(folder, followlinks=True):
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """List everything below a folder through links, as Triton does, by paths relative to it.
+
+    A file that vanishes is left out. Strings, not paths: thousands of models are read at a time.
+    """
+    top = str(folder)
+    for parent, directories, files in os.walk(top, followlinks=True):
         for name in [*directories, *files]:
-            path = Path(parent, name)
+            path = f"{parent}/{name}"
             try:
-                yield path, path.stat()
+                yield path[len(top) + 1 :], os.stat(path)  # noqa: PTH116
             except OSError:
                 continue

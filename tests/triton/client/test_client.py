@@ -29,6 +29,16 @@ def test_the_index_knows_loaded_unloaded_and_never_loaded_models(triton, client)
     assert rows["index_never"] == ModelStatus("index_never", None, None, None)
 
 
+def test_the_configs_of_many_models_come_at_once_without_those_that_have_none(triton, client):
+    names = [f"config_{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        write_model(triton.models_dir, name, {1: affine(number)})
+        client.load(name, timeout=30)
+    found = client.configs([names[0], "config_nobody_has", *names[1:]])
+    assert [*found] == names
+    assert found == {name: client.config(name) for name in names}
+
+
 def test_a_model_answers_with_its_metadata_its_config_and_its_statistics(triton, client):
     write_model(triton.models_dir, "described", {7: affine(2)})
     client.load("described", timeout=30)

@@ -4,9 +4,11 @@ import pytest
 
 from tests.onnx_models import affine, config_pbtxt
 from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.configs.pbtxt import parse_config
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
 from tritonops.models.disk.repository import Repository
 from tritonops.triton.plan.declared_config import declared_config, without_undeclared
+from tritonops.triton.served_folder import LoadRecord, pack_config
 
 GPU, CPU = (config_pbtxt(affine(), extra=f"instance_group {{ kind: KIND_{kind} }}") for kind in ("GPU", "CPU"))
 
@@ -17,7 +19,7 @@ def find(tmp_path):
     (tmp_path / "models.toml").write_text('[[models.m]]\npath = "m.onnx"\ntriton_version = 1\n')
     repository = Repository(tmp_path / "triton")
 
-    def find(on_disk=None, *, variant=None, loaded=None, **sources):
+    def find(on_disk=None, *, variant=None, record=None, **sources):
         folder = tmp_path / "triton-config" / "m"
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in sources.items():
@@ -26,7 +28,7 @@ def find(tmp_path):
         if on_disk is not None:
             (tmp_path / "triton" / "m" / "config.pbtxt").write_text(on_disk)
         catalog = load_catalog(tmp_path / "models.toml")
-        return declared_config(catalog, repository, folder.parent, "m", variant=variant, loaded=loaded)
+        return declared_config(catalog, repository, folder.parent, "m", variant=variant, record=record)
 
     return find
 
@@ -62,7 +64,19 @@ def test_a_text_that_does_not_parse_is_an_error(find):
 
 
 def test_a_text_that_triton_has_loaded_is_not_parsed_again(find):
-    assert find("nonsense", loaded="nonsense").error is None
+    assert find("nonsense", record=loaded("nonsense", "")).error is not None
+    assert find("nonsense", record=loaded("nonsense", "name: 'm'")).error is None
+
+
+def test_the_steps_of_an_ensemble_that_triton_has_loaded_are_those_that_it_serves(find):
+    text = "ensemble_scheduling { step { model_name: 'a' } }"
+    assert find(text, record=loaded(text, "ensemble_scheduling { step { model_name: 'b' } }")).steps == ("b",)
+    assert find(text, record=loaded(f"{text}#", "ensemble_scheduling { step { model_name: 'b' } }")).steps == ("a",)
+
+
+def loaded(text, served):
+    """The record of a load of this text, after which Triton served another one."""
+    return LoadRecord({"1": "a fingerprint"}, text, pack_config(parse_config(served)) if served else "", 0)
 
 
 def test_a_policy_that_was_chosen_with_serve_is_kept(find):

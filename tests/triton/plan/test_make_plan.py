@@ -76,7 +76,7 @@ def test_a_changed_file_is_downloaded_again_and_a_changed_config_is_loaded(root)
     (root / "triton/m/1/model.onnx").write_bytes(b"another")
     assert plan(root, client)["m", 1][0::2] == ("other bytes", ("download", "load"))
     install(root)
-    client.configs["m"].max_batch_size = 4
+    client.served_configs["m"].max_batch_size = 4
     rows = plan(root, client)
     assert rows["m", 1][2] == ("load",)
 

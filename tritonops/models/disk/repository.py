@@ -19,7 +19,7 @@ from types import EllipsisType
 
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
 from tritonops.file_lock import locked
-from tritonops.files import make_readable, write_text
+from tritonops.files import make_readable, subdirectories, write_text
 from tritonops.models.catalog.rules import MAX_VERSION, is_junk
 from tritonops.models.disk.replaced_files import ReplacedFiles, require_no_link
 from tritonops.models.disk.written_files import WrittenFiles
@@ -50,11 +50,11 @@ class Repository:
 
     def enabled_names(self) -> tuple[str, ...]:
         """List the models that Triton is shown, installed by us or not."""
-        return tuple(name for name in _directories(self.root) if not is_junk(name))
+        return tuple(name for name in subdirectories(self.root) if not is_junk(name))
 
     def disabled_names(self) -> tuple[str, ...]:
         """List the models that Triton is not shown."""
-        return tuple(name for name in _directories(self.disabled) if not is_junk(name))
+        return tuple(name for name in subdirectories(self.disabled) if not is_junk(name))
 
     def names(self) -> tuple[str, ...]:
         """List every model on disk."""
@@ -88,7 +88,7 @@ class Repository:
         home = self.home(name)
         if home is None:
             return ()
-        numbers = (int(folder) for folder in _directories(home) if re.fullmatch("[1-9][0-9]{0,18}", folder))
+        numbers = (int(folder) for folder in subdirectories(home) if re.fullmatch("[1-9][0-9]{0,18}", folder))
         return tuple(sorted(number for number in numbers if number <= MAX_VERSION))
 
     def version_dir(self, name: str, version: int) -> Path:
@@ -278,13 +278,6 @@ class Repository:
     @cached_property
     def _written(self) -> WrittenFiles:
         return WrittenFiles(self.work_dir / "written.json")
-
-
-def _directories(folder: Path) -> tuple[str, ...]:
-    try:
-        return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
-    except FileNotFoundError:
-        return ()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,11 @@ class TritonClient:
         answer = self._call(self._server.get_model_config, name, version_text(version))
         config: ModelConfig = answer.config
         return config
+
+    def configs(self, names: Sequence[str]) -> dict[str, ModelConfig]:
+        """Get the served configs of many models, without those whose call failed."""
+        answers = self._server.get_model_configs(names, headers=self._headers, client_timeout=CALL_TIMEOUT)
+        return {name: answer.config for name, answer in zip(names, answers, strict=True) if answer}
 
     def metadata(self, name: str, *, version: int | None = None) -> ModelMetadata:
         """Get the inputs and outputs of a served model."""

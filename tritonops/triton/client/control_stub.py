@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from tritonops.models.configs.generated import generated
+
+_CALLS_AT_ONCE = 64
 
 
 class ControlCallError(Exception):
@@ -55,6 +57,24 @@ class Server:
     def get_model_config(self, name: str, version: str, *, headers: Mapping[str, str], client_timeout: float) -> Any:
         """Get the ModelConfigResponse."""
         return self._call("ModelConfig", "ModelConfigRequest", headers, client_timeout, name=name, version=version)
+
+    def get_model_configs(
+        self, names: Sequence[str], *, headers: Mapping[str, str], client_timeout: float
+    ) -> Iterator[Any]:
+        """Get the ModelConfigResponse of each model, many at a time; None where the call failed."""
+        import grpc
+
+        request, metadata = generated("service_pb2").ModelConfigRequest, tuple(headers.items())
+        for start in range(0, len(names), _CALLS_AT_ONCE):
+            calls = [
+                self._stub.ModelConfig.future(request(name=name), metadata=metadata, timeout=client_timeout)
+                for name in names[start : start + _CALLS_AT_ONCE]
+            ]
+            for call in calls:
+                try:
+                    yield call.result()
+                except grpc.RpcError:
+                    yield None
 
     def get_inference_statistics(
         self, name: str, version: str, *, headers: Mapping[str, str], client_timeout: float

@@ -14,7 +14,7 @@ from tritonops.models.configs.variants import VARIANTS, Variant, source_path
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
 from tritonops.models.disk.repository import Repository
 from tritonops.triton.dependents import ensemble_steps
-from tritonops.triton.served_folder import parse_once, policy_of
+from tritonops.triton.served_folder import LoadRecord, parse_once, policy_of, unpack_config
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class DeclaredConfig:
     """The file that `text` comes from."""
     missing_reason: str | None = None
     """Why on_disk is no text."""
-    is_proven: bool = False
-    """Whether Triton has loaded this very text, so that the slow parser is skipped."""
+    as_loaded: str = ""
+    """The served config, packed, where Triton has loaded this very text: the slow parser is not needed."""
 
     @property
     def error(self) -> str | None:
         """Why it cannot be written or loaded; None if it can."""
-        if self.is_proven:
+        if self.as_loaded:
             return None
         try:
             self._parsed()
@@ -64,7 +64,9 @@ class DeclaredConfig:
     @property
     def steps(self) -> tuple[str, ...]:
         """An ensemble's component models."""
-        config = self.config if "ensemble_scheduling" in (self.text or "") else None
+        if "ensemble_scheduling" not in (self.text or ""):
+            return ()
+        config = unpack_config(self.as_loaded) if self.as_loaded else self.config
         return tuple(ensemble_steps(config)) if config is not None else ()
 
     @property
@@ -89,12 +91,12 @@ def declared_config(
     name: str,
     *,
     variant: Variant | None,
-    loaded: str | None = None,
+    record: LoadRecord | None = None,
 ) -> DeclaredConfig:
     """Find the declared config of a model of models.toml.
 
     Without a `variant`, a config on disk that matches the GPU's or the CPU's is kept, and any other becomes the GPU's.
-    A config on disk without one in triton-config is kept. `loaded` is the text that Triton loaded last.
+    A config on disk without one in triton-config is kept. `record` is that of the model's last verified load.
     """
     path = repository.config_path(name)
     on_disk = read_text(path) if path.exists() else None
@@ -106,7 +108,10 @@ def declared_config(
     }
     chosen = variant or VARIANTS[0]
     if on_disk is not None and (on_disk in texts.values() or not texts):
-        return DeclaredConfig(path, on_disk, on_disk, path, is_proven=on_disk == loaded)
+        is_loaded = record is not None and bool(record.files) and record.config == on_disk
+        return DeclaredConfig(
+            path, on_disk, on_disk, path, as_loaded=record.served_config if record and is_loaded else ""
+        )
     if chosen not in texts:
         return DeclaredConfig(path, on_disk, None, path, f"there is no {sources[chosen]}")
     return DeclaredConfig(path, on_disk, texts[chosen], sources[chosen])
@@ -119,4 +124,4 @@ def without_undeclared(config: DeclaredConfig, declared: set[int], on_disk: tupl
         return config
     versions = tuple(sorted(picked & declared or declared))
     text = set_version_policy(config.text, VersionPolicy("specific", versions=versions))
-    return replace(config, text=text, is_proven=False)
+    return replace(config, text=text, as_loaded="")

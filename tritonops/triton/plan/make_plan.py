@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tritonops.errors import ConfigError, RepositoryError, SourceChangedError, UnknownModelError
@@ -16,12 +16,13 @@ from tritonops.models.sources.path_source import source_problems
 from tritonops.project import Project
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
+from tritonops.triton.client.served_configs import PrefetchedConfigs
 from tritonops.triton.comparison import changed_config, changed_versions, override_diff, ready
 from tritonops.triton.dependents import ensemble_steps, missing_step
-from tritonops.triton.list import list_models
+from tritonops.triton.list import list_models, rows_by_name
 from tritonops.triton.plan.declared_config import DeclaredConfig, declared_config, without_undeclared
 from tritonops.triton.plan.plan import Action, Plan, PlannedModel, PlannedVersion
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.served_folder import LoadRecord, ServedFolder
 
 
 def make_plan(
@@ -58,6 +59,8 @@ class _DeclaredModel:
     entries: Mapping[int, ModelVersion]
     on_disk: tuple[int, ...]
     config: DeclaredConfig
+    is_enabled: bool
+    """Whether it has a folder in the models directory."""
     server: Mapping[int, ModelStatus]
     served_diff: str | None
     """From the config that is served to the one on disk."""
@@ -79,7 +82,7 @@ class _Planner:
     """Plans each model, with what all models share."""
 
     def __init__(self, project: Project, client: TritonClient, variant: Variant | None, *, prune: bool) -> None:
-        self._client, self._settings, self._catalog = client, project.settings, project.catalog
+        self._settings, self._catalog = project.settings, project.catalog
         self._variant, self._prune = variant, prune
         self._lock = project.lock
         self._store = project.store
@@ -90,7 +93,8 @@ class _Planner:
         }
         self._repository = project.repository
         self._disk = ServedFolder.of(project.settings.models_dir, client.url)
-        self._server = _by_name(list_models(client))
+        self._server = rows_by_name(list_models(client))
+        self._served = PrefetchedConfigs(client, [name for name, rows in self._server.items() if ready(rows)])
         self._enabled = {*self._repository.enabled_names()}
         self._disabled = {*self._repository.disabled_names()}
         self.names = tuple(
@@ -152,7 +156,7 @@ class _Planner:
 
     def _is_overridden(self, name: str) -> bool:
         model, record = self._disk.read(name), self._disk.record(name)
-        return bool(model and record and override_diff(self._client, model, record))
+        return bool(model and record and override_diff(self._served, model, record))
 
     def _steps(self, name: str) -> tuple[str, ...]:
         model = self._disk.read(name) if self._prune else None
@@ -161,7 +165,7 @@ class _Planner:
     def _served_steps(self, name: str) -> tuple[str, ...]:
         """The steps of an ensemble that is still served, and the models that a model calls."""
         is_served = any(row.state == "READY" for row in self._rows(name))
-        return (*(ensemble_steps(self._client.config(name)) if is_served else ()), *self._called(name))
+        return (*(ensemble_steps(self._served.config(name)) if is_served else ()), *self._called(name))
 
     def _called(self, name: str) -> Iterator[str]:
         return (called for entry in self._catalog.versions_of(name) for called in entry.depends_on)
@@ -175,7 +179,8 @@ class _Planner:
             yield PlannedVersion(name, version, True, "disabled", server, actions, "disabled")
 
     def _declared(self, name: str) -> PlannedModel:
-        model = self._gather(name)
+        record = self._disk.record(name)
+        model = self._gather(name, record)
         planned = [_planned(model, version, *self._disk_state(model, version)) for version in model.versions]
         config = model.config
         return PlannedModel(
@@ -185,7 +190,7 @@ class _Planner:
             config_on_disk=config.on_disk,
             diff=config.diff or model.served_diff,
             steps=(*config.steps, *self._called(name)),
-            is_unrecorded=self._disk.record(name) is None and bool(ready(model.server.values())),
+            is_unrecorded=record is None and bool(ready(model.server.values())),
         )
 
     def _source_rows(self, name: str) -> Iterator[PlannedVersion]:
@@ -193,26 +198,28 @@ class _Planner:
             if error := self._changed_sources.get(entry.label):
                 yield _blocked(name, f"{entry.label}: {error.in_one_line}")
 
-    def _gather(self, name: str) -> _DeclaredModel:
+    def _gather(self, name: str, record: LoadRecord | None) -> _DeclaredModel:
         entries = {entry.version: entry for entry in self._catalog.versions_of(name)}
-        on_disk = self._repository.versions(name)
-        model, record = self._disk.read(name), self._disk.record(name)
+        model = self._disk.read(name)
+        on_disk = model.versions if model else self._repository.versions(name)
         config = declared_config(
             self._catalog,
             self._repository,
             self._settings.config_dir,
             name,
             variant=self._variant,
-            loaded=record.config if record and record.files else None,
+            record=record,
         )
         if self._prune:
             config = without_undeclared(config, {*entries}, tuple(sorted({*on_disk, *entries})))
         rows = {row.version: row for row in self._rows(name) if row.version is not None}
-        diff = changed_config(self._client, model, record) if model and ready(rows.values()) else None
+        diff = changed_config(self._served, model, record) if model and ready(rows.values()) else None
         changed = changed_versions(model, record) if model and record else []
         is_verified = record is not None and bool(record.files)
         why = "its files are not those that were loaded" if is_verified else "its last load was not completed"
-        return _DeclaredModel(name, entries, on_disk, config, rows, diff, dict.fromkeys(changed, why))
+        return _DeclaredModel(
+            name, entries, on_disk, config, model is not None, rows, diff, dict.fromkeys(changed, why)
+        )
 
     def _disk_state(self, model: _DeclaredModel, version: int) -> tuple[str, str | None]:
         """Give the state of a version on disk, and why it has to be downloaded, if it has to."""
@@ -222,7 +229,8 @@ class _Planner:
         pin = pin_of(entry, self._lock, self._catalog.path)
         if pin is None:
             return self._unpinned_state(entry)
-        state = install_state(self._store, pin, self._repository)
+        folder = self._disk.models_dir / entry.name / str(entry.version) if model.is_enabled else None
+        state = install_state(self._store, pin, self._repository, folder=folder)
         if state == "absent":
             return "absent", "not on disk"
         if state == "other bytes":
@@ -287,10 +295,3 @@ def _model_rows(model: _DeclaredModel) -> Iterator[PlannedVersion]:
 
 def _blocked(name: str, reason: str) -> PlannedVersion:
     return PlannedVersion(name, None, True, None, None, ("blocked",), reason)
-
-
-def _by_name(rows: Iterable[ModelStatus]) -> dict[str, list[ModelStatus]]:
-    found: dict[str, list[ModelStatus]] = {}
-    for row in rows:
-        found.setdefault(row.name, []).append(row)
-    return found
