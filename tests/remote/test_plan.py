@@ -45,7 +45,7 @@ def test_before_the_first_deploy_everything_is_new(checkout):
 
 def test_a_host_that_is_up_to_date_has_only_its_models_by_hand(checkout):
     record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
-    state = inspection("by_hand\tensemble", release=record)
+    state = inspection("is_listed\tyes", "model\tensemble", release=record)
     (found,) = plan(FakeHost(state), PROJECT, checkout)
     assert (found.name, found.change, found.is_difference) == ("ensemble", "not in models.toml", False)
     (found,) = plan(FakeHost(state), PROJECT, checkout, prune_models=True)

@@ -16,6 +16,8 @@ LOOPBACK = "127.0.0.1"
 _NOT_EPHEMERAL = range(10_000, 32_768)
 """Linux uses 32768 to 60999 for clients (ip_local_port_range in ip(7)), macOS those from 49152 on."""
 
+_given: set[int] = set()
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -27,12 +29,14 @@ class Ports:
 
 
 def free_ports() -> Ports:
-    """Give three ports that are free at this moment.
+    """Give three ports that are free at this moment, and that this process has not given before.
 
     None is a port for clients, which a connection could take before the server listens.
     """
     candidates = random.SystemRandom().sample(_NOT_EPHEMERAL, len(_NOT_EPHEMERAL))
-    return Ports(*islice(filter(is_free, candidates), 3))
+    found = [*islice((port for port in candidates if port not in _given and is_free(port)), 3)]
+    _given.update(found)
+    return Ports(*found)
 
 
 def require_free(ports: Ports, *, ours: Ports | None = None) -> None:

@@ -99,7 +99,7 @@ def test_a_server_that_is_no_triton_is_named(triton, status, body, message):
 def test_models_by_hand_do_not_count(triton):
     triton.answer = lambda token: (200, index("alpha", "ensemble"))
     assert not serves_recorded(WebHost(triton), STATE)
-    state = inspect_host(FakeHost(inspection("by_hand\tensemble")))
+    state = inspect_host(FakeHost(inspection("is_listed\tyes", "model\tensemble")))
     assert serves_recorded(WebHost(triton), state)
     assert state.activation == DONE
 

@@ -11,7 +11,9 @@ from tritonops.remote.client.host_state import inspect_host
 
 
 def test_a_host_that_serves(tmp_path):
-    host = FakeHost(inspection("by_hand\tensemble", env="TRITON_EXPOSE_GRPC=9001\nTRITON_TOKEN=secret\n"))
+    host = FakeHost(
+        inspection("is_listed\tyes", "model\tensemble", env="TRITON_EXPOSE_GRPC=9001\nTRITON_TOKEN=secret\n")
+    )
     state = inspect_host(host)
     assert (state.root, state.current, state.release, state.activation) == (
         "/home/me/tritonops",

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import PROJECT
+from tritonops.remote.client.host_state import digests, parse_answers
 from tritonops.remote.layout.scripts import script
 
 SCRIPTS = sorted((PROJECT / "tritonops/remote/scripts").glob("*.sh"))
@@ -67,7 +69,7 @@ def test_comments_do_not_travel():
 
 
 def test_the_script_of_a_deploy_with_nothing_to_do_is_short():
-    assert len(script(*INSPECTION, root="tritonops")) <= 3800
+    assert len(script(*INSPECTION, root="tritonops")) <= 4200
 
 
 def test_a_host_without_the_folder_says_where_it_would_be(home):
@@ -85,12 +87,13 @@ def test_the_state_of_a_host_is_read_in_one_go(home):
     (root / "releases/r1/listed").write_text("alpha\n")
     (root / "env").write_text("KEY='two\nlines'\n")
     found = dict(answers(script(*INSPECTION, root="tritonops"), home=home))
-    assert (found["root"], found["current"], found["by_hand"]) == (str(root), "releases/r1", "by_hand")
+    assert (found["root"], found["current"], found["model"]) == (str(root), "releases/r1", "by_hand")
+    assert (found["is_listed"], found["listed"]) == ("yes", "alpha")
     assert found["release"] == '{"id": "r1"}'
     assert base64.b64decode(found["env"]) == b"KEY='two\nlines'\n"
     assert found["served_env"] == ""
     assert found["digests"].split()[1] == hashlib.sha256(b"KEY='two\nlines'\n").hexdigest()[:16]
-    assert int(found["free"]) > 0
+    assert int(found["free"]) == pytest.approx(shutil.disk_usage(home).free / 1024, rel=0.01)
 
 
 def test_a_seal_changes_with_a_file_and_not_with_an_exclude_file(home):
@@ -117,6 +120,31 @@ def test_a_seal_sees_the_files_behind_a_linked_models_folder(home, tmp_path):
     model.write_text("another")
     after = sh(program, home=home).stdout.split()
     assert (before[0] != after[0], before[2] != after[2]) == (True, True)
+
+
+NAMES = ["alpha", "be ta", "gämma", "we\\ird", "extra"]
+
+
+@pytest.mark.parametrize("listed", [None, "", "alpha\nbe ta\ngämma\n", "alpha\nbe ta\ngämma\nwe\\ird\nextra\n"])
+def test_the_client_digests_the_files_as_the_host_does(home, listed):
+    root = home / "tritonops"
+    release = root / "releases/r1"
+    release.mkdir(parents=True)
+    (root / "current").symlink_to("releases/r1")
+    (release / "outcome.json").write_text('{"result": "done", "at": "2026", "seal": "0123456789abcdef"}')
+    if listed is not None:
+        (release / "listed").write_text(listed)
+    for number, name in enumerate(NAMES):
+        folder = root / ("shared/triton-disabled" if number == 2 else "shared/triton") / name
+        (folder / "1/__pycache__").mkdir(parents=True)
+        for path in ("1/model.onnx", "1/__pycache__/x.pyc", "1/\udcff", "config.pbtxt", ".exclude", "a\nb"):
+            (folder / path).write_text(name)
+    (root / "shared/triton/a-file").write_text("x")
+    (root / "env").write_text("A='1\n2'\n")
+    by_host = sh(script("digests") + "cd tritonops && digests", home=home).stdout.decode().split()
+    found = parse_answers(sh(script(*INSPECTION, root="tritonops"), home=home).stdout.decode())
+    assert "digests" not in found
+    assert [*digests(found)] == by_host
 
 
 LOADS = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -112,7 +113,7 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
     if encoded:
         copy = parse_env(decode_env(encoded, host.name), host.name)
         current = check_variables(copy, where=f"{where} of the current release")
-    digests = [*_first(answers, "digests").split(), "", "", ""]
+    disk, env, seal = digests(answers)
     activation = parse_activation(_first(answers, "activation"))
     own = activation.loads if activation else {}
     return HostState(
@@ -122,10 +123,10 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
         activation=activation,
         interrupted=SwitchRecord.parse(text).to if (text := _first(answers, "interrupted")) else None,
         lock_owner=_lock_owner(answers),
-        by_hand=tuple(sorted(name for name in answers.get("by_hand", []) if not is_junk(name))),
-        disk=digests[0],
-        env=digests[1],
-        seal=digests[2],
+        by_hand=tuple(sorted(name for name in _unlisted(answers) if not is_junk(name))),
+        disk=disk,
+        env=env,
+        seal=seal,
         http_port=current.http_port,
         grpc_port=current.grpc_port,
         metrics_port=current.metrics_port,
@@ -136,6 +137,34 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
         token=settings.triton_token,
         env_values={name: variable.value for name, variable in variables.items()},
     )
+
+
+def digests(answers: Mapping[str, list[str]]) -> tuple[str, str, str]:
+    """Give the digest of the disk in records of earlier versions, that of the env file, and the seal.
+
+    As digests.sh does on the host, which spares each of many hosts four processes.
+    """
+    if "files" not in answers:
+        disk, env, seal, *_ = [*_first(answers, "digests").split(), "", "", ""]
+        return disk, env, seal
+    *lines, _ = base64.b64decode(_first(answers, "files"), validate=True).split(b"\n")
+    if "is_listed" in answers:
+        listed = {name.encode() for name in answers.get("listed", [])}
+        lines = [line for line in lines if line.partition(b"/")[0] in listed]
+    return (
+        "-",
+        _digest(base64.b64decode(_first(answers, "env"))),
+        _digest(b"".join(line + b"\n" for line in sorted(lines))),
+    )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _unlisted(answers: Mapping[str, list[str]]) -> set[str]:
+    """Name the models in service that the release does not list; none where it has no list."""
+    return {*answers.get("model", [])} - {*answers.get("listed", [])} if "is_listed" in answers else set()
 
 
 def parse_activation(text: str) -> ActivationRecord | None:

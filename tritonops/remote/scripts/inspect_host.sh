@@ -6,21 +6,55 @@ answer home "$PWD"
 cd -- "$root" 2>/dev/null || exit 0
 require_readable env
 answer root "$PWD"
-answer current "$(readlink current)"
-answer release "$(cat current/release.json 2>/dev/null)"
-answer activation "$(cat current/outcome.json 2>/dev/null)"
-answer interrupted "$(cat shared/switching.json 2>/dev/null)"
-answer owner "$(cat lock 2>/dev/null)"
-pid=$(sed -n 's/.*"pid": \([0-9][0-9]*\).*/\1/p' lock 2>/dev/null)
+# The fewest processes: on many hosts at once each counts.
+value_of() {
+    value=${2#*"\"$1\": \""}
+    if [ "$value" = "$2" ]; then value=''; else value=${value%%\"*}; fi
+}
+first_line() { line= && [ ! -r "$1" ] || IFS= read -r line <"$1" || true; }
+# A link to a folder that is gone is read by a process of its own.
+if [ -d current ]; then current=$(cd -P current && echo "releases/${PWD##*/}"); else current=$(readlink current); fi
+answer current "$current"
+first_line current/release.json
+release=$line
+answer release "$release"
+activation=$(cat current/outcome.json 2>/dev/null)
+answer activation "$activation"
+first_line shared/switching.json
+answer interrupted "$line"
+first_line lock
+owner=$line
+answer owner "$owner"
+pid=${owner#*'"pid": '}
+pid=${pid%%[!0-9]*}
 if [ -n "$pid" ] && awk -v pid="$pid" -v inode=":$(stat -c %i lock)$" \
     '$2 == "FLOCK" && $5 == pid && $6 ~ inode { found = 1 } END { exit !found }' /proc/locks; then answer locked yes; fi
-answer digests "$(digests | tr '\n' ' ')"
-by_hand
-runtime=$(sed -n 's/.*"runtime": "\([a-z]*\)".*/\1/p' current/release.json 2>/dev/null | head -n 1)
-log_end=$(sed -n 's/.*"log_end": "\([0-9:]*\)".*/\1/p' current/outcome.json 2>/dev/null | head -n 1)
-loaded_at=$(sed -n 's/.*"loaded_at": "\([0-9TZ:.-]*\)".*/\1/p' current/outcome.json 2>/dev/null | head -n 1)
-[ -z "$loaded_at" ] || answer loaded_since "$(loads_since "$runtime" "$log_end" "$loaded_at" | tr '\n' ' ')"
+# The client digests the files by itself, but for a record of an earlier version.
+case $activation in
+    *'"seal": "'[0-9a-f]*) answer files "$(sealed_files | base64 -w 0)" ;;
+    *) answer digests "$(digests | tr '\n' ' ')" ;;
+esac
+for name in shared/triton/*/; do
+    name=${name%/}
+    [ ! -d "$name" ] || answer model "${name##*/}"
+done
+if [ -r current/listed ]; then
+    answer is_listed yes
+    while IFS= read -r name; do answer listed "$name"; done <current/listed
+fi
+value_of runtime "$release"
+runtime=$value
+value_of log_end "$activation"
+log_end=$value
+value_of loaded_at "$activation"
+set -f
+# shellcheck disable=SC2046 # words
+set -- ${value:+$(loads_since "$runtime" "$log_end" "$value")}
+answer loaded_since "$*"
 answer env "$(read_env env)"
-answer served_env "$(read_env "envs/$(basename -- "$(readlink current)")")"
-answer started "$(cat shared/runtime 2>/dev/null)"
-answer free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
+answer served_env "$(read_env "envs/${current##*/}")"
+first_line shared/runtime
+answer started "$line"
+# shellcheck disable=SC2046 # blocks, and bytes of each
+set -- $(stat -f -c '%a %S' .)
+answer free "$(($1 * ($2 / 512) / 2))"

@@ -26,8 +26,9 @@ every_load() { sed "s/.*/successfully loaded '&'/" current/listed; }
 # a new instance read no file: Triton says so of a model when an ensemble with it is loaded.
 loads_since() {
     if [ "$1" = embedded ]; then
-        [ "${2%%:*}" = "$(stat -c %i shared/.server/triton.log 2>/dev/null)" ] || return 0
-        if [ "$(stat -c %s shared/.server/triton.log)" -lt "${2##*:}" ]; then every_load
+        log=$(log_end)
+        [ "${log%%:*}" = "${2%%:*}" ] && [ "${log##*:}" != "${2##*:}" ] || return 0
+        if [ "${log##*:}" -lt "${2##*:}" ]; then every_load
         else tail -c "+$((${2##*:} + 1))" shared/.server/triton.log; fi
     elif [ -n "$3" ]; then
         if ! container=$(server_container); then every_load

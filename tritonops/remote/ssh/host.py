@@ -138,12 +138,16 @@ class Host:
 
         After `data` comes all of `stdin`, which has to be unbuffered. Raises ConnectionLostError and LoginShellError.
         """
-        text = os.fsencode(f"{{\n{script}\n}}" if data or stdin else f"{{\n{script}\n}} </dev/null")
-        # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes.
-        program = f'echo {self._marker}; echo {self._marker} >&2; eval "$(head -c {len(text)})"'
+        begin = f"echo {self._marker}; echo {self._marker} >&2"
+        if data or stdin:
+            text = os.fsencode(f"{{\n{script}\n}}")
+            # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes.
+            command = f"exec sh -c '{begin}; eval \"$(head -c {len(text)})\"'"
+        else:
+            text, command = os.fsencode(f"{begin}\n{{\n{script}\n}} </dev/null"), "exec sh -s"
         marker = self._marker.encode()
         output, errors = AfterMarker(marker, stdout), AfterMarker(marker, stderr)
-        session = self.session(f"exec sh -c '{program}'")
+        session = self.session(command)
         try:
             code = exchange(session, text + data, stdin=stdin, stdout=output, stderr=errors)
         finally:

@@ -28,9 +28,12 @@ PERSIST = 10
 _DEAD_AFTER = ("ServerAliveInterval=3", "ServerAliveCountMax=3")
 _AUTHENTICATION_TIMEOUT = 60.0
 """Seconds; ConnectTimeout bounds what comes before it."""
-_LOGINS_AT_ONCE = threading.BoundedSemaphore(8)
-"""sshd begins to drop connections when ten have not logged in yet (MaxStartups 10:30:100)."""
-_PAUSES = (0.5, 1.0, 2.0, 4.0)
+_LOGINS_AT_ONCE = threading.BoundedSemaphore(16)
+_FURTHER_LOGINS_AT_ONCE = threading.BoundedSemaphore(4)
+"""Logins at a server that was busy: sshd begins to drop connections when ten have not logged in yet (MaxStartups
+10:30:100), which may be those to many hosts behind one jump host.
+"""
+_PAUSES = (0.3, 0.5, 0.5, 1.0, 1.0, 2.0, 2.0)
 """Seconds before each further login at a busy server, at most."""
 _LOOK_INTERVAL = 2.0
 """Seconds between two looks at the log of a login that takes long."""
@@ -61,17 +64,19 @@ class Master:
         Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
         """
         config = write_config(self._folder.path, self._name, self._user_config)
+        slots = _LOGINS_AT_ONCE
         for pause in (*_PAUSES, None):
-            with _LOGINS_AT_ONCE:
+            with slots:
                 if self._is_closed:
                     raise ConnectionLostError(f"{self._name}: the connection was closed")
                 code = self._start(config)
-            log = self.log()
             if code == 0:
                 self._keep_alive()
                 return
+            log = self.log()
             if pause is None or not is_server_busy(log):
                 raise login_error(self._name, self._user_config, log)
+            slots = _FURTHER_LOGINS_AT_ONCE
             time.sleep(pause / 4 + pause * os.urandom(1)[0] / 340)  # many hosts do not return at once
 
     def log(self) -> LoginLog:
