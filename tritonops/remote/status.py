@@ -32,7 +32,7 @@ class HostStatus:
 
 def status(host: Host) -> HostStatus:
     """Inspect a host, in one round trip and one request to its Triton."""
-    state = inspect_host(host)
+    state = inspect_host(host, measure_free=True)
     try:
         served = served_now(host, state) if state.current else None
         triton = "down" if served is None else "up"

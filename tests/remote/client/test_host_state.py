@@ -1,6 +1,5 @@
 """The state of a host, from the answers of its shell."""
 
-import base64
 from dataclasses import replace
 
 import pytest
@@ -37,8 +36,8 @@ def test_a_host_without_any_release(folder, root):
 
 
 def test_the_ports_are_those_of_the_current_release_and_the_image_that_of_the_next():
-    current = base64.b64encode(b"TRITON_EXPOSE_GRPC=9001\nTRITON_IMAGE=old\n").decode()
-    host = FakeHost(inspection(f"served_env\t{current}", env="TRITON_EXPOSE_GRPC=9002\nTRITON_IMAGE=new\n"))
+    current = ("served_env\tTRITON_EXPOSE_GRPC=9001", "served_env\tTRITON_IMAGE=old")
+    host = FakeHost(inspection(*current, env="TRITON_EXPOSE_GRPC=9002\nTRITON_IMAGE=new\n"))
     state = inspect_host(host)
     assert (state.grpc_port, state.image) == (9001, "new")
 
@@ -110,5 +109,5 @@ def test_the_releases_own_models_that_another_command_loaded_since_are_named():
 
 
 def test_a_name_that_belongs_to_releases_may_be_in_the_env_of_a_release_of_an_earlier_version():
-    copy = base64.b64encode(b"MODELS_TOML=other.toml\nTRITON_EXPOSE_GRPC=9001\n").decode()
-    assert inspect_host(FakeHost(inspection(f"served_env\t{copy}"))).grpc_port == 9001
+    copy = ("served_env\tMODELS_TOML=other.toml", "served_env\tTRITON_EXPOSE_GRPC=9001")
+    assert inspect_host(FakeHost(inspection(*copy))).grpc_port == 9001

@@ -23,6 +23,7 @@ from tritonops.errors import (
 )
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.ssh.host import Host
+from tritonops.remote.ssh.master import LOGINS_AT_ONCE
 from tritonops.settings import Settings
 
 _T = TypeVar("_T")
@@ -34,6 +35,8 @@ _FAILURES: dict[type[TritonOpsError], str] = {
     ResultUnknownError: "unknown",
     UnprovenError: "unproven",
 }
+_BEGIN_TIMEOUT = 1.0
+"""Seconds for which the start of a login is waited for."""
 Work = Callable[[Host, OnStep], _T]
 OnHostStep = Callable[[str, str], None]
 """Given the host's name and a line for each step."""
@@ -78,23 +81,28 @@ def run_on_hosts(
             return [*first, *(HostResult[_T](name, None, skipped) for name in names[1:])]
         return [*first, *run(names[1:], work)]
     connections: list[Host] = []
-    is_prepared = threading.Event()
+    is_prepared, begun = threading.Event(), threading.Semaphore(0)
 
     def run_on(name: str) -> HostResult[_T]:
         try:
             host = Host.of(name, settings)
             connections.append(host)
             with host:
-                host.open()
+                host.open(on_begun=begun.release)
                 is_prepared.wait()
                 host.open()  # raises where the others were aborted meanwhile
                 return HostResult(name, work(host, lambda line: on_step(name, line)))
         except TritonOpsError as exc:
             return HostResult(name, None, exc)
+        finally:
+            begun.release()
 
     with ThreadPoolExecutor(max_workers=min(at_once, len(names))) as pool:
         futures = [pool.submit(run_on, name) for name in names]
         try:
+            # Work of this thread before the logins have begun would leave the other processors idle.
+            for _ in range(min(at_once, len(names), LOGINS_AT_ONCE)):
+                begun.acquire(timeout=_BEGIN_TIMEOUT)
             prepare()
             is_prepared.set()
             wait(futures, return_when=FIRST_EXCEPTION)

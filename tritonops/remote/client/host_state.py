@@ -50,7 +50,7 @@ class HostState:
     started: StartRecord | None
     """How the running Triton was started; None without a record."""
     free: int
-    """Free bytes on the filesystem."""
+    """Free bytes on the filesystem; 0 where they were not measured."""
     loaded_since: tuple[str, ...] = ()
     """The release's own models that were loaded since the activation, by whomever, from whatever."""
     token: str | None = field(default=None, repr=False)
@@ -65,9 +65,10 @@ class HostState:
         return self.activation.seal == self.seal if self.activation.seal else self.activation.disk == self.disk
 
 
-def inspect_host(host: Host) -> HostState:
+def inspect_host(host: Host, *, measure_free: bool = False) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
-    output = host.run(script("answer", "digests", "read_env", "loads_since", "inspect_host", root=host.folder))
+    names = ["answer", "digests", "read_env", "loads_since", "inspect_host", *(["free_space"] if measure_free else [])]
+    output = host.run(script(*names, root=host.folder))
     try:
         return _host_state(host, parse_answers(output.stdout))
     except (ValueError, KeyError, IndexError) as exc:
@@ -109,9 +110,9 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
     variables = parse_env(decode_env(_first(answers, "env"), host.name), host.name)
     refuse_names_of_releases(variables, where=where)
     settings = check_variables(variables, where=where)
-    current, encoded = settings, _first(answers, "served_env")
-    if encoded:
-        copy = parse_env(decode_env(encoded, host.name), host.name)
+    current = settings
+    if lines := answers.get("served_env"):
+        copy = parse_env("".join(f"{line}\n" for line in lines).encode(), host.name)
         current = check_variables(copy, where=f"{where} of the current release")
     disk, env, seal = digests(answers)
     activation = parse_activation(_first(answers, "activation"))

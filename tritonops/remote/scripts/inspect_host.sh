@@ -52,9 +52,8 @@ set -f
 set -- ${value:+$(loads_since "$runtime" "$log_end" "$value")}
 answer loaded_since "$*"
 answer env "$(read_env env)"
-answer served_env "$(read_env "envs/${current##*/}")"
+# Written by a release, in lines of text.
+copy=envs/${current##*/}
+[ ! -r "$copy" ] || while IFS= read -r line || [ -n "$line" ]; do answer served_env "$line"; done <"$copy"
 first_line shared/runtime
 answer started "$line"
-# shellcheck disable=SC2046 # blocks, and bytes of each
-set -- $(stat -f -c '%a %S' .)
-answer free "$(($1 * ($2 / 512) / 2))"

@@ -21,7 +21,6 @@ from tritonops.errors import (
     TritonOpsError,
 )
 from tritonops.remote.ssh.exchange import AfterMarker, Lines, Sink, exchange
-from tritonops.remote.ssh.login_shell import login_shell_error
 from tritonops.remote.ssh.master import Master
 from tritonops.remote.ssh.multiplex import (
     ControlSocket,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 _FOLDER = re.compile(r"[A-Za-z0-9_./+@][A-Za-z0-9_./+@-]*")
 _RSH = Path(__file__).with_name("rsh.sh")
-_PROHIBITED = re.compile(r"^channel \d+: open failed: administratively prohibited", re.MULTILINE)
+_PROHIBITED = "open failed: administratively prohibited"
 _KILLED = 255
 _SESSION_TIMEOUT = 10.0
 """Seconds for which a session is requested again where the server has no more of them (MaxSessions)."""
@@ -85,15 +84,18 @@ class Host:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def open(self) -> None:
-        """Log in. Raises HostUnreachableError or one of its cases, and InputError for a configuration ssh refuses."""
+    def open(self, *, on_begun: Callable[[], object] = lambda: None) -> None:
+        """Log in; `on_begun` is called once ssh has been started.
+
+        Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
+        """
         if self._is_aborted:
             raise self._lost()
         if self._master is None:
             master = Master(self._name, self._ssh_config)
             self._master = master
             try:
-                master.log_in()
+                master.log_in(on_begun=on_begun)
             except BaseException:
                 self.close()
                 raise
@@ -155,6 +157,8 @@ class Host:
         if code is None and not self._is_alive():
             raise self._lost()
         if not output.is_found:
+            from tritonops.remote.ssh.login_shell import login_shell_error
+
             raise login_shell_error(self._name, code, output.before + errors.before)
         if code is None:
             stderr.write(b"the shell there was killed by a signal; did it run out of memory?\n")
@@ -224,7 +228,7 @@ class Host:
         """Raise the reason for which a forward ended, where it is not the port: ForwardingRefusedError,
         ConnectionLostError.
         """
-        if self._master and _PROHIBITED.search(self._master.log().own):
+        if self._master and _PROHIBITED in self._master.log().own:
             raise ForwardingRefusedError(
                 f"{self._name}: its SSH server allows no port forwarding, so its Triton cannot be asked from here",
                 hint=f"Ask there: inv remote.run --host {self._name} -- TASK. "

@@ -12,24 +12,28 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tritonops.errors import ConnectionLostError, HostUnreachableError, InputError
 from tritonops.process_environment import inherited
-from tritonops.remote.ssh.login_errors import is_server_busy, login_error
-from tritonops.remote.ssh.login_log import LoginLog
 from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError
 from tritonops.remote.ssh.session_folder import SessionFolder
 from tritonops.remote.ssh.ssh_config import write_config
+
+if TYPE_CHECKING:
+    from tritonops.remote.ssh.login_log import LoginLog
 
 PERSIST = 10
 """Seconds for which a master outlives a process that was killed."""
 _DEAD_AFTER = ("ServerAliveInterval=3", "ServerAliveCountMax=3")
 _AUTHENTICATION_TIMEOUT = 60.0
 """Seconds; ConnectTimeout bounds what comes before it."""
-_LOGINS_AT_ONCE = threading.BoundedSemaphore(16)
-_FURTHER_LOGINS_AT_ONCE = threading.BoundedSemaphore(4)
+LOGINS_AT_ONCE = 16
+_first_logins = threading.BoundedSemaphore(LOGINS_AT_ONCE)
+_further_logins = threading.BoundedSemaphore(4)
 """Logins at a server that was busy: sshd begins to drop connections when ten have not logged in yet (MaxStartups
 10:30:100), which may be those to many hosts behind one jump host.
 """
@@ -58,29 +62,33 @@ class Master:
         self._alive: ControlSocket | None = None
         self._is_closed = False
 
-    def log_in(self) -> None:
-        """Log in, and again after a pause where the server is busy.
+    def log_in(self, *, on_begun: Callable[[], object] = lambda: None) -> None:
+        """Log in, and again after a pause where the server is busy; `on_begun` is called once ssh has been started.
 
         Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
         """
         config = write_config(self._folder.path, self._name, self._user_config)
-        slots = _LOGINS_AT_ONCE
+        slots = _first_logins
         for pause in (*_PAUSES, None):
             with slots:
                 if self._is_closed:
                     raise ConnectionLostError(f"{self._name}: the connection was closed")
-                code = self._start(config)
+                code = self._start(config, on_begun)
             if code == 0:
                 self._keep_alive()
                 return
+            from tritonops.remote.ssh.login_errors import is_server_busy, login_error
+
             log = self.log()
             if pause is None or not is_server_busy(log):
                 raise login_error(self._name, self._user_config, log)
-            slots = _FURTHER_LOGINS_AT_ONCE
+            slots = _further_logins
             time.sleep(pause / 4 + pause * os.urandom(1)[0] / 340)  # many hosts do not return at once
 
     def log(self) -> LoginLog:
         """Read what ssh wrote so far."""
+        from tritonops.remote.ssh.login_log import LoginLog
+
         return LoginLog(_read(self._log), _read(self._hops))
 
     def is_alive(self) -> bool:
@@ -98,7 +106,7 @@ class Master:
             self._alive.close()
         self._folder.remove()
 
-    def _start(self, config: Path) -> int:
+    def _start(self, config: Path, on_begun: Callable[[], object]) -> int:
         """Run ssh until it has logged in and gone to the background, or failed; gives its exit code."""
         options = [word for option in _OPTIONS for word in ("-o", option)]
         command = ["ssh", "-F", str(config), "-v", "-E", str(self._log), "-MNTS", str(self.control_path), *options]
@@ -116,6 +124,7 @@ class Master:
                 )
         except FileNotFoundError as exc:
             raise InputError("ssh is not installed", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
+        on_begun()
         with self._login:
             return self._wait(self._login)
 
