@@ -4,6 +4,7 @@ hosts, while clients ask all the time. After each step the answer is the recorde
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -60,6 +61,10 @@ class Asker:
     def stop(self) -> None:
         self._over.set()
         self._thread.join()
+
+    def has_answer_since(self, when: float) -> bool:
+        """Whether a request was answered that ended later."""
+        return any(row.answer is not None for row in reversed(self.asked) if row.ended > when)
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -335,7 +340,15 @@ class Life:
             self._note_releases(name)
             self._check(step, name)
             self._count(step, name, [row for asker in askers for row in [*asker.asked] if row.ended >= begun])
+        self._let_reconnect(askers)
         return step
+
+    def _let_reconnect(self, askers: Sequence[Asker]) -> None:
+        """Wait until clients that keep a channel have an answer again: gRPC tries to connect once a second."""
+        ended = time.monotonic()
+        for asker in askers:
+            if self._answer(asker.host) is not None:
+                wait_until(functools.partial(asker.has_answer_since, ended), f"an answer of {asker.host}", timeout=10)
 
     def _check(self, step: Step, name: str) -> None:
         """The answer is that of the release that is recorded as the current one."""

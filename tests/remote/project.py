@@ -126,17 +126,17 @@ class Clone:
 class Site:
     """A clone, and hosts that it is deployed to; each serves with the embedded Triton on ports of its own."""
 
-    def __init__(self, folder: Path, *names: str, **environment: str) -> None:
-        self.fleet = Fleet(folder)
+    def __init__(self, folder: Path, *names: str, home: str = "home", **environment: str) -> None:
+        self.fleet, self.home = Fleet(folder), home
         self.clone = Clone(folder / "clone", self.fleet.config)
         self.clone.hosts(*names)
         self.servers = {name: self._server(name, environment) for name in names}
 
     @classmethod
     @contextmanager
-    def at(cls, folder: Path, *names: str, **environment: str) -> Iterator[Site]:
+    def at(cls, folder: Path, *names: str, home: str = "home", **environment: str) -> Iterator[Site]:
         """Make one, with hosts that nothing was deployed to yet; all that runs on them ends with the block."""
-        site = cls(folder, *names, **environment)
+        site = cls(folder, *names, home=home, **environment)
         try:
             yield site
         finally:
@@ -148,7 +148,7 @@ class Site:
     def _server(self, name: str, environment: Mapping[str, str]) -> Server:
         """The host's tasks run with the Python environment of the tests: installing one takes seconds."""
         own = {"TRITONOPS_REQUIREMENTS": "dev", "PATH": os.environ["PATH"]}
-        server = self.fleet.add(name, environment={**own, **environment})
+        server = self.fleet.add(name, environment={**own, **environment}, home=self.home)
         (server.root / "shared/venvs").mkdir(parents=True)
         if "TRITONOPS_REQUIREMENTS" not in environment:
             (server.root / "shared/venvs" / read_checkout(self.clone.folder).venv).symlink_to(sys.prefix)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,15 @@ class Server:
     """One sshd; its `home` is that of the remote user."""
 
     def __init__(
-        self, folder: Path, name: str, authorized: Path, environment: Mapping[str, str], settings: Mapping[str, str]
+        self,
+        folder: Path,
+        name: str,
+        authorized: Path,
+        environment: Mapping[str, str],
+        settings: Mapping[str, str],
+        home: str,
     ) -> None:
-        self.name, self.folder, self.home = name, folder, folder / "home"
+        self.name, self.folder, self.home = name, folder, folder / home
         self.port = free_port()
         self.grpc = 0
         """Where the Triton of this host listens, once it has one."""
@@ -84,6 +90,15 @@ class Server:
             self.process.wait()
             self.process = None
 
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Keep one connection open that never logs in."""
+        with ExitStack() as stack:
+            # sshd may still count the connection that found it listening, and close this one.
+            while not stack.enter_context(socket.create_connection(("127.0.0.1", self.port))).recv(20):
+                stack.close()
+            yield
+
     def cut(self) -> int:
         """Kill the processes of sshd that serve connections, as kill -9 would; say how many connections there were.
 
@@ -132,11 +147,12 @@ class Fleet:
         options: str = "",
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        home: str = "home",
     ) -> Server:
         """Start a server; `options` are further lines of its block in ssh_config, `settings` are its own, of sshd."""
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it to be there
-        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment or {}, settings or {})
+        server = Server(self.folder / name, name, self.key.with_suffix(".pub"), environment or {}, settings or {}, home)
         self.servers.append(server)
         server.start()
         if known:

@@ -199,7 +199,8 @@ def _environment(installation: Installation, server_dir: Path, base: Mapping[str
         **{name: value for name, value in base.items() if name not in ("TRITON_TOKEN", "HF_TOKEN")},
         "PATH": os.pathsep.join([str(installation.python_bin), base.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(
-            map(str, library_path(plain_path(backends_dir(server_dir), server_dir), installation))
+            str(plain_path(folder, server_dir))
+            for folder in library_path(plain_path(backends_dir(server_dir), server_dir), installation)
         ),
         "CUDA_VISIBLE_DEVICES": "",
     }

@@ -49,6 +49,8 @@ def connect(url: str, *, token: str | None = None) -> Iterator[TritonClient]:
         ("grpc.absolute_max_metadata_size", _MAX_ERROR),
         # The control API is on loopback or behind SSH, never behind http_proxy.
         ("grpc.enable_http_proxy", 0),
+        # An earlier channel's failure to connect is no failure of this one.
+        ("grpc.use_local_subchannel_pool", 1),
         # A server that starts is noticed at once.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
