@@ -94,8 +94,8 @@ class Server:
     def occupied(self) -> Iterator[None]:
         """Keep one connection open that never logs in."""
         with ExitStack() as stack:
-            # sshd may still count the connection that found it listening, and close this one.
-            while not stack.enter_context(socket.create_connection(("127.0.0.1", self.port))).recv(20):
+            # sshd may still count the connection that found it listening, and refuse this one.
+            while stack.enter_context(socket.create_connection(("127.0.0.1", self.port))).recv(4) != b"SSH-":
                 stack.close()
             yield
 
