@@ -9,6 +9,7 @@ from invoke import Context
 from tasks.output.plan_output import show_plan
 from tasks.output.terminal import confirm, note
 from tasks.output.triton_output import show_result
+from tasks.output.waiting import waiting
 from tasks.shared.checkout import project
 from tasks.shared.options import JSON, YES, names, output_format
 from tasks.shared.server import (
@@ -86,12 +87,16 @@ def apply(
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
         if made.pruned and not confirm(f"Unload and disable {', '.join(made.pruned)}?", yes=yes):
             return
-        with download_progress(quiet=json) as progress:
-            on_step = _silent if json else note
+        with download_progress(quiet=json) as progress, waiting("Triton", quiet=json, at_once=False) as shown:
+
+            def on_step(message: str) -> None:
+                if not message.startswith("download "):  # which has its own progress, and comes first
+                    progress.stop()
+                    shown.begin()
+                    shown.replace({"now": message})
+                if not json:  # then stderr is for warnings
+                    note(message)
+
             result = apply(project(), client, made, timeout=within, on_step=on_step, progress=progress)
     show_result(result, json=json)
     raise_unless_applied(result)
-
-
-def _silent(message: str) -> None:
-    """Report no steps: with --json, stderr is for warnings."""

@@ -23,7 +23,7 @@ _BAR = 20
 
 
 @contextmanager
-def download_progress(*, quiet: bool) -> Iterator[Progress]:
+def download_progress(*, quiet: bool) -> Iterator[_Log]:
     """Show a download while the block runs, as the stream behind stderr allows. Ctrl-C says what is kept."""
     progress = _Quiet() if quiet else _Screen() if sys.stderr.isatty() else _Log()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ class Waiting:
         self.what = what
         self._started = time.monotonic()
         self._lines: dict[str, str] = {}
+        self.begin: Callable[[], object] = lambda: None
+        """Start to draw; nothing happens where it is drawn already, or there is no terminal."""
 
     def set(self, name: str, state: str) -> None:
         """Show the state of one model or host."""
@@ -44,8 +46,11 @@ class Waiting:
 
 
 @contextmanager
-def waiting(what: str, *, quiet: bool = False) -> Iterator[Waiting]:
-    """Show a wait while the block runs; where stderr is no terminal, or with `quiet`, nothing is drawn."""
+def waiting(what: str, *, quiet: bool = False, at_once: bool = True) -> Iterator[Waiting]:
+    """Show a wait while the block runs; where stderr is no terminal, or with `quiet`, nothing is drawn.
+
+    Without `at_once`, it is drawn from `begin()` on.
+    """
     shown = Waiting(what)
     if quiet or not sys.stderr.isatty():
         yield shown
@@ -61,8 +66,14 @@ def waiting(what: str, *, quiet: bool = False) -> Iterator[Waiting]:
 
         return Group(*(Text(line, no_wrap=True) for line in shown.lines(console.width)))
 
-    with Live(console=console, get_renderable=draw, refresh_per_second=8, transient=True):
+    live = Live(console=console, get_renderable=draw, refresh_per_second=8, transient=True)
+    shown.begin = live.start
+    try:
+        if at_once:
+            live.start()
         yield shown
+    finally:
+        live.stop()
 
 
 def _frame(seconds: float) -> str:

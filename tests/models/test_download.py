@@ -1,6 +1,7 @@
 """models.download from files on this machine: what every source has in common."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,22 @@ def test_a_local_file_is_installed_and_pinned(settings):
     assert (result.downloaded, result.failed, result.bytes) == (("digits/1",), (), 7)
     assert files_below(settings.models_dir) == {"digits/1/model.onnx": b"weights"}
     assert "[models.digits.1]" in settings.lock_path.read_text()
+
+
+def test_a_local_file_that_is_not_pinned_is_read_once(settings, monkeypatch):
+    source, opened, real = settings.models_toml.with_name("digits.onnx"), [], Path.open
+
+    def counted(path, *args, **options):
+        opened.append(path)
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    download(Project(settings))
+    assert opened.count(source) == 1
+    settings.lock_path.unlink()
+    opened.clear()
+    assert download(Project(settings)).bytes == 0
+    assert opened.count(source) <= 1
 
 
 def test_a_second_run_finds_nothing_to_do(settings):

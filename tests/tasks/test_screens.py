@@ -98,3 +98,26 @@ def test_a_picture_falls_back_where_stdout_is_ascii(monkeypatch, capfd):
         assert drawable("░▒▓█") == ".+*#"
     finally:
         sys.stdout.close()
+
+
+def test_a_slow_load_of_an_apply_is_shown_with_its_seconds(screen, project_of_two, free_server, inv):
+    (project_of_two / "model.py").write_text(
+        "import time\nclass TritonPythonModel:\n    def initialize(self, args): time.sleep(4)\n"
+        "    def execute(self, requests): return []\n"
+    )
+    with (project_of_two / "models.toml").open("a") as catalog:
+        catalog.write('[[models.slow]]\npath = "model.py"\nlocal_name = "model.py"\ntriton_version = 1\n')
+    (project_of_two / "configs/slow").mkdir()
+    (project_of_two / "configs/slow/cpu.pbtxt").write_text('name: "slow"\nbackend: "python"\n')
+    free_server()
+    assert inv("models.download", "--include", "clip")[0] == 0
+    assert inv("models.config", "--cpu", "--include", "clip")[0] == 0
+    code, _, err = inv("server.up")
+    assert code == 0, err
+    terminal = screen(80, **{name: value for name, value in os.environ.items() if name.startswith(("TRITON", "MODELS"))})
+    terminal.start(f"{INV} triton.apply --cpu slow")
+    drawn = terminal.wait("now: load slow", " s\n")
+    assert "Triton, " in drawn
+    done = terminal.wait(terminal.ended)
+    assert "now: load slow" not in done
+    assert "slow" in done

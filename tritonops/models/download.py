@@ -163,7 +163,9 @@ class _Download:
     def _list(self, versions: Sequence[ModelVersion]) -> list[Listing]:
         """List what is pinned as the lock says, and ask the sources of the rest."""
         pins = {version.label: pin_of(version, self._before, self._commits.models_toml) for version in versions}
-        results = self._fetcher.list_files([version for version in versions if pins[version.label] is None])
+        unpinned = [version for version in versions if pins[version.label] is None]
+        # What is not installed is copied in any case, and hashed then.
+        results = self._fetcher.list_files(unpinned, is_hashed=self._has_folder)
         results |= self._fetcher.list_pinned(
             {version.label: (version, pin) for version in versions if (pin := pins[version.label])}
         )
@@ -182,6 +184,13 @@ class _Download:
 
     def _folder(self, listing: Listing) -> Path:
         return self._repository.version_dir(listing.version.name, listing.version.version)
+
+    def _has_folder(self, version: ModelVersion) -> bool:
+        """Whether anything may be installed of it; of a model in two places, which is an error later, too."""
+        try:
+            return self._repository.version_dir(version.name, version.version).exists()
+        except RepositoryError:
+            return True
 
     def _needs_install(self, listing: Listing, results: FetchResults) -> bool:
         """Compare a version with its pin; False where it is up to date, or may not be replaced, which is a failure."""

@@ -160,23 +160,37 @@ class Store:
             return {path.name for path in self.partial_dir.iterdir()}
         return set()
 
-    def copy_in(self, file: Path, sha256: str) -> Path:
+    def copy_in(self, file: Path, sha256: str) -> None:
         """Copy a file into the store, verifying the bytes as they are copied. Raises SourceError and StoreError."""
+        with self._copied(file, sha256) as (partial, found):
+            if found == sha256:
+                self.keep(partial, sha256)
+                return
+        raise VerificationError(
+            f"{file} is not the file that was locked: its SHA-256 is not {sha256}",
+            hint="If the new one is meant, lock it: inv models.lock --include NAME",
+        )
+
+    def copy_new(self, file: Path) -> str:
+        """Copy a file into the store, and give its SHA-256; it is read once. Raises SourceError and StoreError."""
+        import hashlib
+
+        with self._copied(file, hashlib.sha256(os.fsencode(file)).hexdigest()) as (partial, found):
+            self.keep(partial, found)
+            return found
+
+    @contextmanager
+    def _copied(self, file: Path, name: str) -> Iterator[tuple[Path, str]]:
+        """Copy a file to a partial one, which is gone afterwards unless it was kept; gives its SHA-256 too."""
         try:
             reader = file.open("rb", buffering=0)
         except OSError as exc:
             raise SourceError(f"cannot read {file}: {exc.strerror}", hint="models.toml names it as path.") from exc
         with reader, _translated(self.root):
-            partial = self.partial(sha256)
+            partial = self.partial(name)
             self.partial_dir.mkdir(parents=True, exist_ok=True)
-            found = _copy_and_hash(reader, partial)
-            if found == sha256:
-                return self.keep(partial, sha256)
-            partial.unlink()
-        raise VerificationError(
-            f"{file} is not the file that was locked: its SHA-256 is not {sha256}",
-            hint="If the new one is meant, lock it: inv models.lock --include NAME",
-        )
+            yield partial, _copy_and_hash(reader, partial)
+            partial.unlink(missing_ok=True)
 
     def blobs(self) -> list[Path]:
         """Every stored file, by name; links to files elsewhere are none."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonops.errors import AccessDeniedError, SourceError, SourceMissingError, TritonOpsError
 from tritonops.models.catalog.catalog import ModelVersion, PathSource
 from tritonops.models.catalog.lockfile import LockedVersion
-from tritonops.models.disk.store import Store, disk_error, file_sha256
+from tritonops.models.disk.store import Store, disk_error
 from tritonops.models.sources.hub import Hub
 from tritonops.models.sources.listing import Listing, list_path, list_pinned, list_remote
 from tritonops.models.sources.path_source import require_unchanged
@@ -70,12 +71,18 @@ class Fetcher:
         if self._transport:
             self._transport.close()
 
-    def list_files(self, versions: Iterable[ModelVersion]) -> dict[str, Listing | TritonOpsError]:
-        """Ask the sources what the versions consist of now; by label, a listing or why there is none."""
+    def list_files(
+        self, versions: Iterable[ModelVersion], *, is_hashed: Callable[[ModelVersion], bool] = lambda version: True
+    ) -> dict[str, Listing | TritonOpsError]:
+        """Ask the sources what the versions consist of now; by label, a listing or why there is none.
+
+        `is_hashed` says of a version whether its local files are hashed; those of the others are when they are copied.
+        """
         unlisted = list(versions)
         if any(not isinstance(version.source, PathSource) for version in unlisted) and not self._hub.is_offline:
             self._connect()
-        results = in_parallel(self._list, unlisted, threads=self._max_connections)
+        list_one = functools.partial(self._list, is_hashed=is_hashed)
+        results = in_parallel(list_one, unlisted, threads=self._max_connections)
         return {version.label: result for version, result in zip(unlisted, results, strict=True)}
 
     def list_pinned(self, pins: Mapping[str, Pinned]) -> dict[str, Listing | TritonOpsError]:
@@ -146,10 +153,10 @@ class Fetcher:
         )
         return self._transport
 
-    def _list(self, version: ModelVersion) -> Listing | TritonOpsError:
+    def _list(self, version: ModelVersion, *, is_hashed: Callable[[ModelVersion], bool]) -> Listing | TritonOpsError:
         try:
             if isinstance(version.source, PathSource):
-                return list_path(version, version.source, self._store.digests)
+                return list_path(version, version.source, self._store.digests if is_hashed(version) else None)
             if self._hub.is_offline:
                 return _offline(version.label)
             return list_remote(version, self._hub, self._connect())
@@ -161,9 +168,10 @@ class Fetcher:
             return exc
 
     def _copy(self, file: RemoteFile, origin: Path) -> str | TritonOpsError:
-        sha256 = file.sha256 or file_sha256(origin)
         try:
-            self._store.copy_in(origin, sha256)
+            if file.sha256:
+                self._store.copy_in(origin, file.sha256)
+            sha256 = file.sha256 or self._store.copy_new(origin)
         except SourceError as exc:
             return exc
         self.received += file.size

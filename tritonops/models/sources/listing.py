@@ -125,12 +125,13 @@ def _list_url(version: ModelVersion, source: UrlSource, transport: Transport) ->
     return Listing(version, None, (RemoteFile(version.label, version.local_name, size, address, source.sha256),))
 
 
-def list_path(version: ModelVersion, source: PathSource, digests: DigestCache) -> Listing:
-    """List files of this machine, and hash them. Raises SourceError."""
+def list_path(version: ModelVersion, source: PathSource, digests: DigestCache | None) -> Listing:
+    """List files of this machine, and with `digests` hash them. Raises SourceError."""
     files = []
     for target, file in list_local_files(version, source).items():
         try:
-            files.append(RemoteFile(version.label, target, file.stat().st_size, file, digests.sha256(file)))
+            sha256 = digests.sha256(file) if digests else None
+            files.append(RemoteFile(version.label, target, file.stat().st_size, file, sha256))
         except OSError as exc:
             raise unreadable(file, exc) from exc
     return Listing(version, None, tuple(files))

@@ -25,7 +25,7 @@ class RemoteFile:
     @property
     def key(self) -> str:
         """The same for the same bytes, whichever models they belong to."""
-        return self.sha256 or f"git-{self.git_oid}"
+        return self.sha256 or (f"git-{self.git_oid}" if self.git_oid else f"path-{self.origin}")
 
     @property
     def name(self) -> str:
