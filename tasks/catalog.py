@@ -72,7 +72,7 @@ def _config_options(
     help={
         "model": "Model name in Triton.",
         "repo-id": "Repository of the Hugging Face Hub: owner/name.",
-        "file": "Path of the model file in the repository.",
+        "file": "Path of the model file in the repository, such as onnx/model.onnx.",
         "subfolder": "Path of the model folder in the repository, for a model of several files.",
         "revision": "Branch, tag or commit of the repository (default: main).",
         "url": "URL of the model file; needs --sha256.",
@@ -105,7 +105,11 @@ def add(
     labels: str | None = None,
     json: bool = False,
 ) -> None:
-    """Add, pin and download a model."""
+    """Add, pin and download a model.
+
+    It comes from one of: --repo-id with --file or --subfolder, --url with --sha256, or --path.
+    A branch or tag is pinned as the commit that it has now.
+    """
     from tasks.output.progress import download_progress
     from tritonops.models.add import add_model
 

@@ -102,7 +102,8 @@ def env(
 ) -> None:
     """Set secrets and settings of each host.
 
-    They are in its env file, and are never shown. They take effect at the next deploy.
+    They are read from stdin or a file, so no process list has them, and are never shown.
+    They are in the env file of the host, and take effect at the next deploy.
     """
     from tritonops.remote import env as use_case
 

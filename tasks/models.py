@@ -157,7 +157,11 @@ def lock(c: Context, include: list[str], check: bool = False, json: bool = False
 
 @task(help={"yes": "Do not ask for confirmation."} | JSON)
 def prune(c: Context, yes: bool = False, json: bool = False) -> None:
-    """Delete unreferenced and replaced files of the store."""
+    """Delete unreferenced and replaced files of the store.
+
+    Unreferenced: no pin and no version on disk has them. Replaced: what tritonops did not make
+    and moved to .store/replaced/, such as edited configs. They are listed before the question.
+    """
     from tasks.output.progress import download_progress
     from tritonops.models.prune import delete_unreferenced, find_unreferenced
 

@@ -18,7 +18,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "models.generate-config clip --overwrite",
         "models.generate-config clip --max-batch-size 4 --warmup --overwrite",
     ),
-    "models.add": ("models.add digits --path digits.onnx", "models.add digits --path digits.onnx --version 2 --cpu"),
+    "models.add": (
+        "models.add digits --repo-id team/digits --file onnx/model.onnx --cpu",
+        "models.add digits --path digits.onnx --version 2 --cpu",
+    ),
     "models.remove": ("models.remove digits --version 2 --files --yes", "models.remove digits --files --yes"),
     "triton.list": ("triton.list", "triton.list --host gpu-01"),
     "triton.load": ("triton.load clip", "triton.load clip siglip"),

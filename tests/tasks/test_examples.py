@@ -49,11 +49,13 @@ def test_an_example_is_a_command_line_without_a_mistake(example):
 
 
 @pytest.fixture
-def folder(project_of_two, monkeypatch, free_server):
+def folder(project_of_two, monkeypatch, free_server, hub):
     """The project of the examples: clip and siglip, a file to add, an input, and no server yet."""
     made = project_of_two / "made"
     write_model(made, "digits", {1: affine(3, 1)})
     (made / "digits/1/model.onnx").rename(project_of_two / "digits.onnx")
+    hub.push("team/digits", {"onnx/model.onnx": (project_of_two / "digits.onnx").read_bytes()})
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     (project_of_two / "input.json").write_text('{"x": [[1, 2, 3]]}')
     (project_of_two / "configs/clip/smoke.json").write_text(
         '{"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [[2, 4, 6]]}}'

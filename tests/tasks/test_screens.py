@@ -114,7 +114,9 @@ def test_a_slow_load_of_an_apply_is_shown_with_its_seconds(screen, project_of_tw
     assert inv("models.config", "--cpu", "--include", "clip")[0] == 0
     code, _, err = inv("server.up")
     assert code == 0, err
-    terminal = screen(80, **{name: value for name, value in os.environ.items() if name.startswith(("TRITON", "MODELS"))})
+    terminal = screen(
+        80, **{name: value for name, value in os.environ.items() if name.startswith(("TRITON", "MODELS"))}
+    )
     terminal.start(f"{INV} triton.apply --cpu slow")
     drawn = terminal.wait("now: load slow", " s\n")
     assert "Triton, " in drawn

@@ -1,4 +1,4 @@
-"""What `ssh -v` wrote about a login: why it failed, and what a person needs to know to mend it."""
+"""What `ssh -v` wrote about a login: why it failed, and what a person needs to know to fix it."""
 
 from __future__ import annotations
 
