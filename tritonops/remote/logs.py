@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tritonops.errors import CommandError
 from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.layout.records import LOGS
 from tritonops.remote.layout.scripts import script
@@ -21,4 +22,5 @@ def show_logs(host: Host, stdout: Sink, stderr: Sink, *, lines: int, follow: boo
 def show_activation_log(host: Host, stdout: Sink, stderr: Sink) -> None:
     """Show the log of the newest deploy or rollback."""
     state = inspect_host(host)
-    host.stream(script("newest_activation_log", root=state.root), stdout=stdout, stderr=stderr)
+    if code := host.stream(script("newest_activation_log", root=state.root), stdout=stdout, stderr=stderr):
+        raise CommandError(host.name, code, "")

@@ -8,6 +8,10 @@ import pytest
 
 from tests.remote.project import Site
 from tests.remote.sshd import free_port
+from tritonops.remote.client.fleet import run_on_hosts
+from tritonops.remote.layout.callbacks import OnStep
+from tritonops.remote.ssh.host import Host
+from tritonops.settings import Settings, load_settings
 
 BOTH = ("--host", "gpu-01", "--host", "gpu-02")
 
@@ -80,3 +84,42 @@ def test_a_model_meant_for_one_host_is_served_there_alone(pair):
     assert pair.answers("gpu-02")["only_two"] == 9
     assert pair.answers("gpu-01")["for_the_group"] == 8
     assert set(results(pair, "remote.deploy", *BOTH).values()) == {"nothing to do"}
+
+
+def settings_of(pair: Site) -> Settings:
+    environ = {"TRITON_SSH_CONFIG": str(pair.fleet.config)}
+    return load_settings(pair.clone.folder, environ=environ, cwd=pair.clone.folder)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, RuntimeError], ids=["Ctrl-C", "an error"])
+def test_no_work_begins_on_the_hosts_in_the_queue_after_an_interruption(pair, interrupt):
+    begun: list[str] = []
+
+    def prepare() -> None:
+        raise interrupt
+
+    with pytest.raises(interrupt):
+        run_on_hosts(
+            ["gpu-01", "gpu-02", "gpu-03"],
+            lambda host, on_step: begun.append(host.name),
+            at_once=1,
+            settings=settings_of(pair),
+            on_step=lambda host, line: None,
+            prepare=prepare,
+        )
+    assert begun == []
+
+
+def test_a_fault_of_this_machine_is_the_result_of_its_host_alone(pair):
+    def work(host: Host, on_step: OnStep) -> str:
+        if host.name == "gpu-01":
+            raise OSError(24, "Too many open files")
+        return host.run("echo in").stdout
+
+    results = run_on_hosts(
+        ["gpu-01", "gpu-02"], work, at_once=2, settings=settings_of(pair), on_step=lambda host, line: None
+    )
+    assert [(result.value, str(result.error)) for result in results] == [
+        (None, "gpu-01: [Errno 24] Too many open files"),
+        ("in\n", "None"),
+    ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 
 import pytest
-from invoke.exceptions import UnexpectedExit
+from invoke.exceptions import CommandTimedOut, UnexpectedExit
 
 from tests.remote.sshd import Fleet, Server
 from tritonops.errors import InputError
@@ -49,3 +50,14 @@ def test_what_it_cannot_do_is_refused_in_words(connection):
         connection.forward_local(1234)
     with pytest.raises(InputError, match="pty"):
         connection.run("true", pty=True, hide=True)
+
+
+def test_a_command_that_takes_too_long_is_ended(connection):
+    started = time.monotonic()
+    with pytest.raises(CommandTimedOut):
+        connection.run("sleep 30", timeout=1, hide=True, in_stream=False)
+    assert time.monotonic() - started < 10
+
+
+def test_a_command_may_end_without_all_of_its_stdin(connection):
+    assert connection.run("true", hide=True, in_stream=io.StringIO("x" * 50)).ok

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -163,6 +166,78 @@ def test_a_server_without_further_sessions_is_named_with_its_setting(fleet, monk
     with log_in(fleet, "gpu-01") as host, pytest.raises(TritonOpsError, match="no further session") as caught:
         host.run("true")
     assert "MaxSessions" in str(caught.value.hint)
+
+
+HEADS = {
+    "no head": "PATH=/nowhere",
+    "head is killed": "PATH=$HOME/bin:$PATH",
+    "the login shell reads all of stdin": "cat >/dev/null",
+    "the login shell reads a line of stdin": "read -r line",
+}
+
+
+@pytest.mark.parametrize("begin", HEADS.values(), ids=HEADS)
+def test_a_script_that_did_not_arrive_whole_is_no_success(fleet, begin):
+    server = fleet.add("gpu-01", settings={"ForceCommand": f'{begin}; /bin/sh -c "$SSH_ORIGINAL_COMMAND"'})
+    head = server.home / "bin/head"
+    head.parent.mkdir()
+    head.write_text("#!/bin/sh\nkill -9 $$\n")
+    head.chmod(0o755)
+    with log_in(fleet, "gpu-01") as host, pytest.raises(LoginShellError):
+        host.run('touch "$HOME/ran"; cat', data=b"the data of a release\n" * 100)
+    assert not (server.home / "ran").exists()
+
+
+def test_a_stdin_that_cannot_be_read_is_no_success(fleet):
+    class Broken(io.RawIOBase):
+        parts = iter([b"begun", OSError(5, "Input/output error")])
+
+        def read(self, size=-1):
+            part = next(self.parts)
+            if isinstance(part, OSError):
+                raise part
+            return part
+
+    fleet.add("gpu-01")
+    with log_in(fleet, "gpu-01") as host, pytest.raises(TritonOpsError, match="stdin cannot be read"):
+        host.stream("cat", stdout=Collected(), stderr=Collected(), stdin=cast(BinaryIO, Broken()))
+
+
+def test_a_stdin_that_does_not_block_is_waited_for(fleet):
+    fleet.add("gpu-01")
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with log_in(fleet, "gpu-01") as host, open(reading, "rb", buffering=0) as stdin:
+        stdout = Collected()
+
+        def write_later() -> None:
+            with open(writing, "wb", buffering=0) as target:
+                target.write(b"late")
+
+        threading.Timer(0.3, write_later).start()
+        assert host.stream("cat", stdout=stdout, stderr=Collected(), stdin=stdin) == 0
+    assert bytes(stdout.data) == b"late"
+
+
+def test_what_send_env_names_reaches_the_host(fleet, monkeypatch):
+    fleet.add("gpu-01", options="SendEnv MY_*", settings={"AcceptEnv": "MY_*"})
+    monkeypatch.setenv("MY_TEAM", "vision")
+    with log_in(fleet, "gpu-01") as host:
+        assert host.run('echo "$MY_TEAM"').stdout == "vision\n"
+
+
+def test_output_that_is_no_text_does_not_break_rsync(fleet, tmp_path):
+    server = fleet.add("gpu-01", settings={"ForceCommand": "printf 'caf\\351\\n' >&2; sh -c \"$SSH_ORIGINAL_COMMAND\""})
+    (tmp_path / "file").write_text("content")
+    with log_in(fleet, "gpu-01") as host:
+        host.rsync(f"{tmp_path}/file", f"{server.home}/copy")
+    assert (server.home / "copy").read_text() == "content"
+
+
+def test_threads_that_share_a_host_share_its_login(fleet):
+    fleet.add("gpu-01")
+    with log_in(fleet, "gpu-01") as host, ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(lambda number: host.run(f"echo {number}").stdout, range(4))] == ["0\n", "1\n", "2\n", "3\n"]
 
 
 def test_bytes_pass_unharmed_in_both_directions(fleet):

@@ -155,3 +155,25 @@ def test_an_error_without_a_remedy_of_its_own_has_the_command_that_shows_it(tmp_
     error = login_error("gpu-01", tmp_path / "my config", log)
     assert "no matching cipher" in str(error)
     assert error.hint == f"To see the same with ssh alone: ssh -F '{tmp_path}/my config' gpu-01 true"
+
+
+CLOSED = "kex_exchange_identification: Connection closed by remote host\n"
+PARTIAL = 'Authenticated using "publickey" with partial success.\nme@h: Permission denied (password).\n'
+REVOKED = "@@@@\nREVOKED HOST KEY DETECTED!\nimpersonate this host.\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "hops", "message", "hint"),
+    [
+        (CLOSED, "/bin/bash: line 1: exec: nosuchnc: not found\n", "nosuchnc", "ssh alone"),
+        (CLOSED, "/bin/sh: 1: exec: /x/noexec: Permission denied\n", "noexec", "ssh alone"),
+        (PARTIAL, "", "password", "second proof"),
+        (REVOKED, "", "marked as revoked", "administrator"),
+    ],
+    ids=["no program", "not executable", "another proof", "revoked"],
+)
+def test_a_failure_gets_its_own_reason_and_hint(own, hops, message, hint):
+    error = login_error("gpu-01", None, LoginLog(own, hops))
+    assert message in str(error)
+    assert hint in str(error.hint)
+    assert "keys" not in str(error)

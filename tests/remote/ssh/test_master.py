@@ -183,3 +183,47 @@ def test_an_aborted_host_ends_its_command_and_is_used_no_more(fleet, tmp_path):
         working.result(timeout=IN_TIME)
         with pytest.raises(ConnectionLostError):
             host.run("true")
+
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from tritonops.remote.ssh.host import Host
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))
+with Host("gpu-01", ssh_config=Path(sys.argv[1])) as host:
+    host.open()
+"""
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in _bytes_of(path)]
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.06, 0.1])
+def test_a_login_that_is_interrupted_leaves_nothing(fleet, tmp_path, monkeypatch, delay):
+    fleet.add("gpu-01")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
+    (tmp_path / "t").mkdir()
+    arguments = [sys.executable, "-c", INTERRUPTED, str(fleet.config), str(delay)]
+    subprocess.run(arguments, capture_output=True, check=False)
+    wait_until(lambda: not leftovers(tmp_path / "t"), "the end of the master", timeout=3)
+    assert not [*(tmp_path / "t").iterdir()]
+
+
+def test_a_local_command_in_the_background_does_not_delay_the_login(fleet):
+    fleet.add("gpu-01", options="PermitLocalCommand yes\nLocalCommand sleep 20 &")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        assert seconds_of(host.open) < IN_TIME / 2
+        assert host.run("echo in").stdout == "in\n"
+
+
+@pytest.mark.parametrize("name", ["/nonexistent", "a%h", "a$Q", "a b", "ü" * 18, "x" * 60])
+def test_a_temporary_folder_that_ssh_cannot_use_is_not_used(fleet, tmp_path, monkeypatch, name):
+    fleet.add("gpu-01")
+    folder = tmp_path / name
+    if name != "/nonexistent":
+        folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    with logged_in(fleet, "gpu-01") as host:
+        assert host.run("echo in").stdout == "in\n"

@@ -81,7 +81,7 @@ def run_on_hosts(
             return [*first, *(HostResult[_T](name, None, skipped) for name in names[1:])]
         return [*first, *run(names[1:], work)]
     connections: list[Host] = []
-    is_prepared, begun = threading.Event(), threading.Semaphore(0)
+    is_prepared, is_aborted, begun = threading.Event(), threading.Event(), threading.Semaphore(0)
 
     def run_on(name: str) -> HostResult[_T]:
         try:
@@ -90,10 +90,13 @@ def run_on_hosts(
             with host:
                 host.open(on_begun=begun.release)
                 is_prepared.wait()
-                host.open()  # raises where the others were aborted meanwhile
+                if is_aborted.is_set():
+                    raise TritonOpsError("not begun: the command was interrupted")
                 return HostResult(name, work(host, lambda line: on_step(name, line)))
         except TritonOpsError as exc:
             return HostResult(name, None, exc)
+        except OSError as exc:  # of this machine: no more file descriptors, a full disk
+            return HostResult(name, None, TritonOpsError(f"{name}: {exc}"))
         finally:
             begun.release()
 
@@ -108,6 +111,8 @@ def run_on_hosts(
             wait(futures, return_when=FIRST_EXCEPTION)
             return [future.result() for future in futures]
         except BaseException:
+            is_aborted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             _abort(connections)
             raise
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import threading
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ class Lines:
     on_line: Callable[[str], None] | None
     keeps_text: bool = True
     _parts: list[str] = field(default_factory=list)
-    _rest: bytes = b""
+    _rest: list[bytes] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -43,14 +44,18 @@ class Lines:
 
     def write(self, data: bytes) -> None:
         """Take a part of the stream."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        if b"\n" not in data:  # joined once, since a line may be long
+            self._rest.append(data)
+            return
+        *lines, rest = b"".join([*self._rest, data]).split(b"\n")
+        self._rest = [rest]
         for line in lines:
             self._take(line, "\n")
 
     def end(self) -> None:
         """Take the last line, which has no end."""
-        if self._rest:
-            self._take(self._rest, "")
+        if rest := b"".join(self._rest):
+            self._take(rest, "")
 
     def _take(self, line: bytes, end: str) -> None:
         text = line.decode(errors="replace")
@@ -94,8 +99,9 @@ def exchange(session: Session, data: bytes, *, stdin: BinaryIO | None = None, st
     """Send `data`, and then all of `stdin`, to a session, read both streams to their ends, and give the exit code.
 
     None where a signal ended the command, or its connection ended. A command that ends early does not wait for its
-    stdin.
+    stdin. Raises OSError where `stdin` could not be read to its end.
     """
+    failures: list[OSError] = []
     sinks: Mapping[FileIO, Sink] = {session.stdout: stdout, session.stderr: stderr}
     unsent = memoryview(data)
     os.set_blocking(session.stdin.fileno(), False)
@@ -111,11 +117,14 @@ def exchange(session: Session, data: bytes, *, stdin: BinaryIO | None = None, st
                     unsent = _send(file, unsent)
                     if not unsent:
                         selector.unregister(file)
-                        _send_rest(file, stdin)
+                        _send_rest(file, stdin, failures)
                 elif not _read(file, sinks[file]):
                     selector.unregister(file)
                     file.close()
-    return session.control.exit_code()
+    code = session.control.exit_code()
+    if failures:
+        raise failures[0]
+    return code
 
 
 def _send(target: FileIO, data: memoryview) -> memoryview:
@@ -126,20 +135,31 @@ def _send(target: FileIO, data: memoryview) -> memoryview:
         return data[:0]
 
 
-def _send_rest(target: FileIO, stdin: BinaryIO | None) -> None:
+def _send_rest(target: FileIO, stdin: BinaryIO | None, failures: list[OSError]) -> None:
     """Send all of `stdin`, if there is one, and close."""
     if stdin is None:
         target.close()
         return
     os.set_blocking(target.fileno(), True)
     # In a thread, since not every file can be waited for; a thread that waits for a terminal ends with the process.
-    threading.Thread(target=_copy, args=(stdin, target), daemon=True).start()
+    threading.Thread(target=_copy, args=(stdin, target, failures), daemon=True).start()
 
 
-def _copy(source: BinaryIO, target: FileIO) -> None:
-    with suppress(OSError, ValueError), target:
-        while data := source.read(_READ_SIZE):
+def _copy(source: BinaryIO, target: FileIO, failures: list[OSError]) -> None:
+    with suppress(BrokenPipeError, ValueError), target:  # a command may end without its stdin
+        while data := _next_part(source, failures):
             target.write(data)
+
+
+def _next_part(source: BinaryIO, failures: list[OSError]) -> bytes:
+    """Read on, and wait where the source does not block; empty at its end, or after a failure."""
+    try:
+        while (data := source.read(_READ_SIZE)) is None:
+            select.select([source], [], [])
+    except OSError as exc:
+        failures.append(OSError(exc.errno, f"stdin cannot be read: {exc.strerror}"))
+        return b""
+    return data
 
 
 def _read(file: FileIO, sink: Sink) -> bool:

@@ -6,9 +6,11 @@ than a deploy with nothing to do.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from io import FileIO
 from typing import Any
 
 import fabric  # noqa: TID253 (nothing of tritonops imports this module)
@@ -18,6 +20,8 @@ from tritonops.errors import ConnectionLostError, InputError
 from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.multiplex import Session
 from tritonops.settings import Settings
+
+_WAKE_INTERVAL = 0.1
 
 
 @contextmanager
@@ -75,6 +79,7 @@ class Channel:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._session: Session | None = None
+        self._is_closed = False
 
     def exec_command(self, command: str) -> None:
         """Start a command."""
@@ -82,25 +87,34 @@ class Channel:
 
     def recv(self, size: int) -> bytes:
         """Read stdout; empty at its end."""
-        return self._open.stdout.read(size) or b""
+        return self._read(self._open.stdout, size)
 
     def recv_stderr(self, size: int) -> bytes:
         """Read stderr; empty at its end."""
-        return self._open.stderr.read(size) or b""
+        return self._read(self._open.stderr, size)
+
+    def _read(self, stream: FileIO, size: int) -> bytes:
+        # Another thread may close the channel, which would not wake a read.
+        with suppress(ValueError):
+            while not self._is_closed:
+                if select.select([stream], [], [], _WAKE_INTERVAL)[0]:
+                    return stream.read(size) or b""
+        return b""
 
     def sendall(self, data: bytes) -> None:
-        """Write to stdin."""
+        """Write to stdin; a command may end without all of it."""
         unsent = memoryview(data)
-        while unsent:
-            unsent = unsent[self._open.stdin.write(unsent) :]
+        with suppress(BrokenPipeError, ValueError):
+            while unsent:
+                unsent = unsent[self._open.stdin.write(unsent) :]
 
     def shutdown_write(self) -> None:
         """End stdin."""
         self._open.stdin.close()
 
     def exit_status_ready(self) -> bool:
-        """Whether the command has ended."""
-        return self._open.control.has_message()
+        """Whether the command has ended, or the channel was closed."""
+        return self._is_closed or self._open.control.has_message()
 
     def recv_exit_status(self) -> int:
         """Give the exit code. Raises ConnectionLostError where there is none."""
@@ -112,6 +126,7 @@ class Channel:
 
     def close(self) -> None:
         """End the session."""
+        self._is_closed = True
         if self._session:
             self._session.close()
 
@@ -122,6 +137,8 @@ class Channel:
 
     @cached_property
     def _exit_code(self) -> int:
+        if self._is_closed:
+            return -1
         code = self._open.control.exit_code()
         if code is None:
             raise ConnectionLostError(f"{self._host.name}: the command was killed, or the connection was lost")

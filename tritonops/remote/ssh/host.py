@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from tritonops.errors import (
     CommandError,
     ConnectionLostError,
     ForwardingRefusedError,
+    HostUnreachableError,
     InputError,
     TritonOpsError,
 )
@@ -65,6 +67,7 @@ class Host:
         self._name, self._ssh_config, self.folder = name, ssh_config, folder
         self._master: Master | None = None
         self._is_aborted = False
+        self._opening = threading.Lock()
         self._marker = f"tritonops-{os.urandom(8).hex()}"
         self._numbers = itertools.count(1)
 
@@ -89,16 +92,24 @@ class Host:
 
         Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
         """
-        if self._is_aborted:
-            raise self._lost()
-        if self._master is None:
-            master = Master(self._name, self._ssh_config)
-            self._master = master
-            try:
-                master.log_in(on_begun=on_begun)
-            except BaseException:
-                self.close()
-                raise
+        with self._opening:
+            if self._is_aborted:
+                raise self._lost()
+            if self._master is None:
+                self._log_in(on_begun)
+
+    def _log_in(self, on_begun: Callable[[], object]) -> None:
+        try:
+            self._master = master = Master(self._name, self._ssh_config)
+            master.log_in(on_begun=on_begun)
+        except OSError as exc:
+            self.close()
+            raise HostUnreachableError(f"{self._name}: ssh cannot be started: {exc}") from exc
+        except BaseException as exc:
+            self.close()
+            if self._is_aborted:
+                raise self._lost() from exc
+            raise
 
     def close(self) -> None:
         """End the connection; a running script may go on."""
@@ -140,18 +151,22 @@ class Host:
 
         After `data` comes all of `stdin`, which has to be unbuffered. Raises ConnectionLostError and LoginShellError.
         """
-        begin = f"echo {self._marker}; echo {self._marker} >&2"
+        begin = f"echo {self._marker}; echo {self._marker} >&2; {{"
         if data or stdin:
-            text = os.fsencode(f"{{\n{script}\n}}")
-            # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes.
-            command = f"exec sh -c '{begin}; eval \"$(head -c {len(text)})\"'"
+            text = os.fsencode(f"{begin}\n{script}\n}}")
+            # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes. Where
+            # somebody else read some of them, the script has lost its beginning, and does not run.
+            read = f'script="$(head -c {len(text)})"'
+            command = f'exec sh -c \'{read}; case $script in "echo {self._marker};"*) eval "$script" ;; esac\''
         else:
-            text, command = os.fsencode(f"{begin}\n{{\n{script}\n}} </dev/null"), "exec sh -s"
+            text, command = os.fsencode(f"{begin}\n{script}\n}} </dev/null"), "exec sh -s"
         marker = self._marker.encode()
         output, errors = AfterMarker(marker, stdout), AfterMarker(marker, stderr)
         session = self.session(command)
         try:
             code = exchange(session, text + data, stdin=stdin, stdout=output, stderr=errors)
+        except OSError as exc:
+            raise TritonOpsError(f"{self._name}: {exc}") from exc
         finally:
             session.close()
         if code is None and not self._is_alive():
@@ -176,6 +191,8 @@ class Host:
                 return open_session(self._control_path(), command, subsystem=subsystem)
             except MasterGoneError as exc:
                 raise self._lost() from exc
+            except OSError as exc:
+                raise TritonOpsError(f"{self._name}: a session cannot be opened: {exc}") from exc
             except RequestRefusedError as exc:
                 # The server may not have noticed the end of the last session yet.
                 if time.monotonic() > ends:
@@ -191,7 +208,9 @@ class Host:
         shell = " ".join(map(_rsync_quoted, ["sh", str(_RSH), str(self._control_path()), self._marker]))
         command = ["rsync", "--protect-args", "--rsh", shell, *options]
         try:
-            done = subprocess.run([*command, source, f"host:{target}"], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*command, source, f"host:{target}"], capture_output=True, text=True, errors="replace", check=False
+            )
         except FileNotFoundError as exc:
             hint = "Debian, Ubuntu: sudo apt install rsync; macOS has it"
             raise TritonOpsError("rsync is not installed", hint=hint) from exc

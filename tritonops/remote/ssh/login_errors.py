@@ -25,7 +25,7 @@ _NO_SUCH_NAME = re.compile(
     r"Could not resolve hostname .*: (Name or service not known|nodename nor servname|No address associated|"
     r"Name does not resolve|hostname contains invalid characters)"
 )
-_BAD_CONFIG = re.compile(r"[Bb]ad configuration option|line \d+: |Bad owner or permissions|Can't open user config")
+_BAD_CONFIG = re.compile(r"[Bb]ad configuration option|Bad owner or permissions|Can't open user config")
 
 
 def is_server_busy(log: LoginLog) -> bool:
@@ -42,7 +42,15 @@ def login_error(name: str, user_config: Path | None, log: LoginLog) -> TritonOps
         return _unknown_key(name, user_config, log)
     if _BAD_CONFIG.search(log.reason):
         return InputError(f"ssh cannot read its configuration for {reason}")
-    if "Permission denied" in log.reason:
+    if "REVOKED HOST KEY DETECTED" in text:
+        problem = f"{name}: its host key is marked as revoked in known_hosts: {log.host_key}"
+        return HostUnreachableError(problem, hint="Ask its administrator for the new key.")
+    if "with partial success" in text:
+        hint = (
+            "Its SSH server wants a second proof besides the key, such as a password, which cannot be asked for here."
+        )
+        return HostUnreachableError(reason, hint=hint)
+    if "Permission denied (" in log.reason:
         return HostUnreachableError(f"{name}: it refused our keys\n{clip(log.reason)}", hint=_keys_hint(log))
     if _NO_SUCH_NAME.search(log.reason):
         hint = "Is the name right? An alias belongs in ~/.ssh/config, or in the file that TRITON_SSH_CONFIG names."

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from tritonops.errors import ConnectionLostError, HostUnreachableError, InputError
 from tritonops.process_environment import inherited
-from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError
+from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError, RequestRefusedError
 from tritonops.remote.ssh.session_folder import SessionFolder
 from tritonops.remote.ssh.ssh_config import write_config
 
@@ -39,7 +39,7 @@ _further_logins = threading.BoundedSemaphore(4)
 """
 _PAUSES = (0.3, 0.5, 0.5, 1.0, 1.0, 2.0, 2.0)
 """Seconds before each further login at a busy server, at most."""
-_LOOK_INTERVAL = 2.0
+_LOOK_INTERVAL = 0.2
 """Seconds between two looks at the log of a login that takes long."""
 _OPTIONS = (
     f"ControlPersist={PERSIST}",
@@ -67,7 +67,7 @@ class Master:
 
         Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
         """
-        config = write_config(self._folder.path, self._name, self._user_config)
+        config = write_config(self._folder.path, self._user_config)
         slots = _first_logins
         for pause in (*_PAUSES, None):
             with slots:
@@ -100,9 +100,11 @@ class Master:
         self._is_closed = True
         if self._login and self._login.poll() is None:
             with suppress(OSError):
-                os.killpg(self._login.pid, signal.SIGTERM)
+                os.killpg(self._login.pid, signal.SIGKILL)
+        # Also one that logged in and went to the background just now.
+        with suppress(MasterGoneError, RequestRefusedError), ControlSocket(self.control_path) as control:
+            control.terminate()
         if self._alive:
-            self._alive.terminate()
             self._alive.close()
         self._folder.remove()
 
@@ -129,11 +131,11 @@ class Master:
             return self._wait(self._login)
 
     def _wait(self, login: subprocess.Popen[bytes]) -> int:
-        """Wait for the end of ssh's stdout, which it closes when it goes to the background."""
+        """Wait for the end of ssh's stdout, which it closes when it goes to the background; a LocalCommand may not."""
         ends = None
         with selectors.DefaultSelector() as selector:
             selector.register(login.stdout or 0, selectors.EVENT_READ)
-            while not selector.select(_LOOK_INTERVAL):
+            while not selector.select(_LOOK_INTERVAL) and login.poll() is None:
                 if ends is None and self.log().is_authenticating:
                     ends = time.monotonic() + _AUTHENTICATION_TIMEOUT
                 if ends is not None and time.monotonic() > ends:

@@ -11,12 +11,13 @@ import select
 import socket
 import struct
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from tritonops.errors import TritonOpsError
+from tritonops.process_environment import inherited
 
 _VERSION = 4
 _HELLO = 0x00000001
@@ -27,6 +28,8 @@ _LOCAL = 1
 _UNIX_SOCKET = 0xFFFFFFFE
 """The port number that marks a listen address as the path of a Unix socket."""
 _NO_ESCAPE = 0xFFFFFFFF
+_TIMEOUT = 20.0
+"""Seconds for the reply to a request; the master notices a silent server earlier."""
 
 
 class MasterGoneError(TritonOpsError):
@@ -42,6 +45,7 @@ class ControlSocket:
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(_TIMEOUT)
         try:
             self._socket.connect(str(path))
             self._send(_HELLO, _VERSION)
@@ -66,8 +70,11 @@ class ControlSocket:
     def new_session(self, command: str, files: Sequence[int], *, subsystem: bool = False) -> None:
         """Start a command, or a subsystem, with these descriptors for stdin, stdout and stderr."""
         no_tty = no_x11 = no_agent = 0
-        fields = (b"", no_tty, no_x11, no_agent, int(subsystem), _NO_ESCAPE, b"", os.fsencode(command))
-        self._request(_NEW_SESSION, *fields, files=files)
+        # The master passes on what its SendEnv names; scripts expect the locale of the host.
+        environment = [f"{name}={value}" for name, value in inherited().items() if not name.startswith(("LC_", "LANG"))]
+        words = [os.fsencode(word) for word in ("", command, *environment)]
+        flags = (no_tty, no_x11, no_agent, int(subsystem), _NO_ESCAPE)
+        self._request(_NEW_SESSION, b"", *flags, *words, files=files)
 
     def has_message(self) -> bool:
         """Whether the exit code is there, or the session has ended without one."""
@@ -77,6 +84,7 @@ class ControlSocket:
         """Wait for the end of the session; None where a signal ended the command, or the connection ended."""
         code = None
         with suppress(OSError, struct.error):
+            self._socket.settimeout(None)
             while message := self._receive():
                 if int.from_bytes(message[:4]) == _EXIT_MESSAGE:
                     code = int.from_bytes(message[8:12])
@@ -153,18 +161,21 @@ class Session:
 
 def open_session(path: Path, command: str, *, subsystem: bool = False) -> Session:
     """Start a command at the master that listens at `path`. Raises MasterGoneError and RequestRefusedError."""
-    control = ControlSocket(path)
-    (their_stdin, stdin), (stdout, their_stdout), (stderr, their_stderr) = (os.pipe() for _ in range(3))
-    session = Session(control, FileIO(stdin, "w"), FileIO(stdout), FileIO(stderr))
-    try:
-        control.new_session(command, (their_stdin, their_stdout, their_stderr), subsystem=subsystem)
-    except BaseException:
-        session.close()
-        raise
-    finally:
-        for file in (their_stdin, their_stdout, their_stderr):
-            os.close(file)
-    return session
+    with ExitStack() as ours, ExitStack() as theirs:
+        control = ours.enter_context(ControlSocket(path))
+        (stdin, write), (read, stdout), (read_errors, stderr) = (_pipe(ours, theirs, number) for number in range(3))
+        control.new_session(command, (stdin.fileno(), stdout.fileno(), stderr.fileno()), subsystem=subsystem)
+        ours.pop_all()
+        return Session(control, write, read, read_errors)
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack, number: int) -> tuple[FileIO, FileIO]:
+    """Make a pipe, as its reading and its writing end; the master gets the one that it reads stdin (0) from."""
+    reading, writing = os.pipe()
+    ends = FileIO(reading), FileIO(writing, "w")
+    for end, owner in zip(ends, (theirs, ours) if number == 0 else (ours, theirs), strict=True):
+        owner.enter_context(end)
+    return ends
 
 
 def _forward(listen: Path, port: int) -> tuple[int | bytes, ...]:

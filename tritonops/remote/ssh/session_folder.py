@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ _PREFIX = "tritonops-ssh-"
 _LONGEST = 60
 """Characters of the folder's path. The path of a Unix socket has at most 104 (macOS), and ssh first binds one with 17
 more."""
+_PLAIN = re.compile("[A-Za-z0-9_./-]+")
 _NEW = 60
 """Seconds for which a folder may be without its lock yet."""
 
@@ -27,12 +29,21 @@ class SessionFolder:
 
     def __init__(self) -> None:
         name, base = f"{_PREFIX}{os.urandom(6).hex()}", temporary_dir()
-        if len(f"{base}/{name}") > _LONGEST:
+        # ssh expands % and $ in the path of a control socket, and does not quote that of a configuration file.
+        if (
+            not _PLAIN.fullmatch(str(base))
+            or len(f"{base}/{name}") > _LONGEST
+            or not os.access(base, os.W_OK | os.X_OK)
+        ):
             base = Path("/tmp")  # noqa: S108 (mkdir fails for a name that is taken)
         _remove_stale(base)
         self.path = base / name
         self.path.mkdir(mode=0o700)
-        self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            self.path.rmdir()
+            raise
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def remove(self) -> None:
@@ -49,6 +60,9 @@ def _remove_stale(base: Path) -> None:
         with suppress(OSError):
             found = folder.stat()
             if found.st_uid != os.getuid() or time.time() - found.st_mtime < _NEW:
+                continue
+            if not (folder / "lock").exists():
+                _remove(folder)
                 continue
             lock = os.open(folder / "lock", os.O_RDWR)
             try:

@@ -6,16 +6,15 @@ OpenSSH takes the first value of each setting, and gives its configuration file 
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import stat
-import subprocess
 from pathlib import Path
 
 from tritonops.errors import InputError
 
 CONNECT_TIMEOUT = 10
-_NAME = re.compile(r"(ssh://)?[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")
+_NAME = re.compile(r"(ssh://)?[A-Za-z0-9_:+\[\\][A-Za-z0-9_.@:%+\[\]\\-]*")
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _EXPANDED = set('*?[]"\\')
 """Characters that Include does not take as they are."""
 _FIRST = """\
@@ -36,35 +35,28 @@ def check_name(name: str) -> None:
         raise InputError(f"{name!r} is not a host", hint="Give an alias of ssh_config, a host name, or user@host.")
 
 
-def write_config(folder: Path, name: str, user_config: Path | None) -> Path:
+def write_config(folder: Path, user_config: Path | None) -> Path:
     """Write the configuration into `folder`; `user_config` replaces ~/.ssh/config and the system's, as `ssh -F` does.
 
-    Raises InputError where `user_config` is missing, or ssh refuses the permissions of ~/.ssh/config.
+    Raises InputError where `user_config` is missing or cannot be read.
     """
-    if user_config:
-        if not user_config.exists():
-            raise InputError(f"there is no SSH configuration {user_config}", hint="TRITON_SSH_CONFIG names it.")
-        path = user_config.absolute()
-        if set(str(path)) & _EXPANDED:
-            path = folder / "user_config"
-            path.symlink_to(user_config.absolute())
-        included = f'Include "{path}"\n'
-    else:
-        _refuse_permissions(name)
-        included = "Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
     config = folder / "config"
-    config.write_text(_FIRST + included + _DEFAULTS)
+    own = _included(folder, user_config) if user_config else b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
+    config.write_bytes(_FIRST.encode() + own + b"\n" + _DEFAULTS.encode())
     return config
 
 
-def _refuse_permissions(name: str) -> None:
-    """Refuse the configuration files that ssh itself refuses to read, in its words: it includes them unchecked."""
+def _included(folder: Path, user_config: Path) -> bytes:
+    """Include a file, or copy its lines: ssh checks who may write to an included file, and not one that -F names."""
+    path = user_config.absolute()
     try:
-        found = Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh/config").stat()
-    except (OSError, KeyError):
-        return
-    if found.st_uid in (0, os.getuid()) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return
-    done = subprocess.run(["ssh", "-G", name], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"ssh cannot read its configuration: {done.stderr.strip()}")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.getuid()) or found.st_mode & _OTHERS_WRITE:
+            return path.read_bytes()
+    except OSError as exc:
+        hint = "TRITON_SSH_CONFIG names it."
+        raise InputError(f"the SSH configuration {user_config} cannot be read: {exc.strerror}", hint=hint) from exc
+    if set(str(path)) & _EXPANDED:
+        (folder / "user_config").symlink_to(path)
+        path = folder / "user_config"
+    return os.fsencode(f'Include "{path}"')
