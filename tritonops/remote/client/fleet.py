@@ -73,13 +73,25 @@ def run_on_hosts(
     `prepare` runs in this thread during the logins; no work begins before it has returned, and its errors are raised.
     An interruption closes the connections and is raised; a host that is switching finishes by itself.
     """
-    run = functools.partial(run_on_hosts, at_once=at_once, settings=settings, on_step=on_step)
-    if canary and len(names) > 1:
-        first = run(names[:1], work, prepare=prepare)
-        if first[0].error:
-            skipped = TritonOpsError(f"skipped: the canary {names[0]} failed")
-            return [*first, *(HostResult[_T](name, None, skipped) for name in names[1:])]
-        return [*first, *run(names[1:], work)]
+    run = functools.partial(_run_at_once, at_once=at_once, settings=settings, on_step=on_step)
+    if not canary or len(names) < 2:
+        return run(names, work, prepare=prepare)
+    first = run(names[:1], work, prepare=prepare)
+    if first[0].error:
+        skipped = TritonOpsError(f"skipped: the canary {names[0]} failed")
+        return [*first, *(HostResult[_T](name, None, skipped) for name in names[1:])]
+    return [*first, *run(names[1:], work, prepare=lambda: None)]
+
+
+def _run_at_once(
+    names: Sequence[str],
+    work: Work[_T],
+    *,
+    at_once: int,
+    settings: Settings,
+    on_step: OnHostStep,
+    prepare: Callable[[], object],
+) -> list[HostResult[_T]]:
     connections: list[Host] = []
     is_prepared, is_aborted, begun = threading.Event(), threading.Event(), threading.Semaphore(0)
 

@@ -1,0 +1,66 @@
+"""The private folder of one connection."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tritonops.remote.ssh import session_folder
+from tritonops.remote.ssh.session_folder import SessionFolder
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch) -> Path:
+    folder = Path(tmp_path, "t")
+    folder.mkdir()
+    monkeypatch.setattr(session_folder, "temporary_dir", lambda: folder)
+    monkeypatch.setattr(session_folder, "_LONGEST", 200)
+    return folder
+
+
+def test_it_is_private_and_gone_afterwards(base):
+    made = SessionFolder()
+    assert made.path.parent == base
+    assert made.path.stat().st_mode & 0o777 == 0o700
+    (made.path / "log").touch()
+    made.remove()
+    assert not [*base.iterdir()]
+
+
+def stale(base: Path, *, lock: bool = True, old: bool = True) -> Path:
+    folder = base / f"tritonops-ssh-{lock}-{old}"
+    folder.mkdir()
+    (folder / "log").touch()
+    if lock:
+        (folder / "lock").touch()
+    if old:
+        os.utime(folder, (0, 0))
+    return folder
+
+
+def test_folders_of_processes_that_have_ended_are_removed_and_no_others(base):
+    left, without_lock, new = stale(base), stale(base, lock=False), stale(base, lock=False, old=False)
+    session_folder._remove_stale.cache_clear()
+    mine = SessionFolder()
+    assert (left.exists(), without_lock.exists(), new.exists()) == (False, False, True)
+    os.utime(mine.path, (0, 0))
+    program = f"import fcntl, os; fcntl.flock(os.open({str(mine.path / 'lock')!r}, os.O_RDWR), 6)"  # LOCK_EX | LOCK_NB
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode
+    session_folder._remove_stale.cache_clear()
+    SessionFolder().remove()
+    assert mine.path.exists()
+    mine.remove()
+
+
+def test_a_folder_whose_lock_cannot_be_made_is_not_left(base, monkeypatch):
+    def refuse(*arguments: object, **options: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match="Too many"):
+        SessionFolder()
+    assert not [*base.iterdir()]
