@@ -1,6 +1,6 @@
 """What commands with nothing to do cost as the number of models grows.
 
-    ./inv bench growth                    # 10, 100, 1,000 and 3,000 models
+    ./inv bench growth                    # 10, 100, 1,000 and 3,000 models; writes docs/performance.md
     SIZES=10,100 ./inv bench growth
 
 One repository, models.toml and models.lock of each size; the embedded Triton serves all of it for the tasks that ask
@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from _timing import INV
+from _timing import INV, machine, write_section
 
 from tests.onnx_models import affine, write_model
 from tritonops.server import embedded
@@ -63,6 +63,8 @@ def main() -> int:
     problems = _problems(figures)
     lines += [f"- {problem}" for problem in problems] or ["- every limit met"]
     print("\n".join(lines))
+    if "SIZES" not in os.environ:
+        write_section("growth", "\n".join([f"Measured on: {machine()}; median of {ROUNDS} round(s).", "", *lines, ""]))
     return 1 if problems else 0
 
 
