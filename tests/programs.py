@@ -63,7 +63,7 @@ def _wrap(folder: Path, programs: dict[str, str]) -> Path:
     wrappers.mkdir(exist_ok=True)
     libraries = ":".join(map(str, debian_packages.library_folders(folder)))
     for program in (path for name in ("bin", "sbin") for path in (folder / "usr" / name).glob("*")):
-        if program.name in {*programs, "ssh-keygen"} and not (wrappers / program.name).exists():
+        if program.name in {*programs, "ssh-keygen", "ssh-agent", "ssh-add"} and not (wrappers / program.name).exists():
             script = wrappers / f".{program.name}.{os.getpid()}"
             start = f"exec env {shlex.quote(f'LD_LIBRARY_PATH={libraries}')} {shlex.quote(str(program))}"
             script.write_text(f'#!/bin/sh\n{start} "$@"\n')

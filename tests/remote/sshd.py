@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import os
 import signal
@@ -60,6 +61,8 @@ class Server:
         if root := programs.fetched_root("sshd"):
             paths = {option: root / "usr/lib/openssh" / name for option, name in _SESSION_PROGRAMS.items()}
             defaults |= {option: path for option, path in paths.items() if path.exists()}
+        if _knows_penalties():  # OpenSSH 9.8 and later: a login that a test lets fail would count against the next one
+            defaults["PerSourcePenalties"] = "no"
         self.config = folder / "sshd_config"
         self.config.write_text("".join(f"{key} {value}\n" for key, value in {**defaults, **settings}.items()))
         self.process: subprocess.Popen[bytes] | None = None
@@ -108,6 +111,13 @@ class Server:
         connections = set(children(self.process.pid))
         killed = [pid for pid in descendants(self.process.pid, "sshd") if _killed(pid)]
         return len(connections.intersection(killed))
+
+
+@functools.cache
+def _knows_penalties() -> bool:
+    command = [str(programs.find("sshd")), "-t", "-f", "/dev/null", "-o", "PerSourcePenalties=no"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "Bad configuration option" not in done.stderr
 
 
 @contextmanager

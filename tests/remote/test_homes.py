@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,12 @@ import pytest
 from tests.remote.project import Site
 from tritonops.errors import DeployError
 
+# Seen on Debian 13: "Unable to cast Python instance" ends the stub below a path that is not ASCII.
+NOT_ON_3_13 = pytest.mark.xfail(sys.version_info >= (3, 13), reason="the Python backend's stub for 3.13", strict=False)
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("home", ["a home", "hömé 日本", "it's $HOME; `id` & (more)"])
+@pytest.mark.parametrize("home", ["a home", pytest.param("hömé 日本", marks=NOT_ON_3_13), "it's $HOME; `id` & (more)"])
 def test_a_deploy_serves_from_a_home_with_any_characters_but_a_colon(tmp_path, home):
     with Site.at(tmp_path, "gpu-01", home=home) as site:
         site.serve(alpha=3)
