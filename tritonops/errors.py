@@ -386,7 +386,7 @@ class ConnectionLostError(TritonOpsError):
 
 
 class LoginShellError(TritonOpsError):
-    """A host whose login shell runs no command of ours: nothing was changed there."""
+    """A host whose login shell does not run our commands as they are."""
 
 
 class ForwardingRefusedError(TritonOpsError):

@@ -124,10 +124,8 @@ def stream_from_each(hosts: SelectedHosts, stream: Callable[..., None]) -> None:
         if len(hosts.names) == 1:
             stream(host, Printed(sys.stdout), Printed(sys.stderr))
             return
-        prefix = f"{host.name}: "
-        stream(
-            host, Lines(lambda line: print(f"{prefix}{line}", flush=True)), Lines(lambda line: note(f"{prefix}{line}"))
-        )
+        stdout = Lines(lambda line: print(f"{host.name}: {line}", flush=True), keeps_text=False)
+        stream(host, stdout, Lines(lambda line: note(f"{host.name}: {line}"), keeps_text=False))
 
     raise_failures(run_on_hosts(hosts, lambda host, on_step: run(host), shows_steps=False), what="failed")
 
@@ -144,7 +142,8 @@ def show_output_of_each(hosts: SelectedHosts, stream: Callable[..., None], *, js
 
     def run(host: Host) -> None:
         output = outputs[host.name]
-        stream(host, Lines(output["stdout"].append), Lines(output["stderr"].append))
+        sinks = (Lines(output[name].append, keeps_text=False) for name in ("stdout", "stderr"))
+        stream(host, *sinks)
 
     results = run_on_hosts(hosts, lambda host, on_step: run(host), quiet=True)
     errors = {result.host: result.error and str(result.error) for result in results}

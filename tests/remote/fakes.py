@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,18 +40,21 @@ class FakeHost(Host):
 
 
 RECORD = ReleaseRecord("r000002-abc", "abc", "A subject", "print", "me", "2026", config="cpu", runtime="embedded")
-DONE = ActivationRecord("done", "2026", served=(("alpha", 1),), env="e", seal="s", before="r000001-abc")
+EMPTY = hashlib.sha256(b"").hexdigest()[:16]
+"""The digest of an env file, and of a models directory, without anything in it."""
+DONE = ActivationRecord("done", "2026", served=(("alpha", 1),), env=EMPTY, seal=EMPTY, before="r000001-abc")
 
 
 def inspection(
     *more: str,
     release: ReleaseRecord | None = RECORD,
     activation: ActivationRecord | None = DONE,
-    digests: Sequence[str] = ("-", "e", "s"),
+    files: bytes = b"",
     env: str = "",
 ) -> str:
     """Answer as inspect_host.sh does."""
-    lines = ["home\t/home/me", "root\t/home/me/tritonops", f"digests\t{' '.join(digests)}", "free\t1000"]
+    lines = ["home\t/home/me", "root\t/home/me/tritonops", "free\t1000"]
+    lines.append(f"files\t{base64.b64encode(files).decode()}")
     lines.append(f"env\t{base64.b64encode(env.encode()).decode()}")
     if release:
         lines += [f"current\treleases/{release.id}", f"release\t{json.dumps(asdict(release))}"]

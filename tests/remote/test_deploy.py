@@ -53,7 +53,7 @@ def test_a_deploy_with_nothing_to_do_sends_one_command_and_changes_nothing(site)
     with Host("gpu-01", ssh_config=site.fleet.config) as host, commands_to(host) as sent:
         result = deploy_checkout(host, site.project, read_checkout(site.clone.folder), on_step=pytest.fail)
     assert (result.what, len(sent)) == ("nothing to do", 1)
-    assert len(sent[0]) < 4300
+    assert len(sent[0]) < 3800
     assert site.answers() == before
     assert sorted(path.name for path in site.servers["gpu-01"].root.glob("releases/*")) == names
 

@@ -57,7 +57,7 @@ def test_files_and_changes_on_the_host_are_named(checkout):
     text = base64.b64decode(changed).replace(b"./a.onnx", b"./b.onnx")
     interrupted = 'interrupted\t{"from": null, "to": "r9", "changed": []}'
     started = 'started\t{"parts": {"runtime": "embedded"}, "gap": 1.5}'
-    state = inspection(interrupted, started, digests=("-", "other", "broken"))
+    state = inspection(interrupted, started, env="A=1\n", files=b"alpha/1/model.onnx 1 2 3 4\n")
     found = plan(FakeHost(state, base64.b64encode(text).decode(), ""), PROJECT, checkout)
     rows = {(change.what, change.name): change.change for change in found}
     assert ("file", "a.onnx") in rows

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from tasks.command_line.json_documents import DOCUMENTS
 from tasks.command_line.json_schema import json_schema
+from tests.remote.sshd import wait_until
 from tritonops.dotenv import parse
 from tritonops.errors import TokenRefusedError, TritonOpsError
 from tritonops.remote.env import set_values
@@ -364,3 +367,53 @@ def test_the_documents_of_hosts_are_what_docs_json_says(site, inv):
     (row,) = json.loads(done.stdout)
     Draft202012Validator(json_schema(DOCUMENTS["remote.run"])).validate([row])
     assert [each["name"] for each in json.loads("\n".join(row["stdout"]))]
+
+
+def test_ctrl_c_ends_a_task_on_the_host(site):
+    command = [str(site.clone.folder / "inv"), "remote.run", *HOST, "--", "server.logs", "--follow", "--lines", "1"]
+    marker = str(site.servers["gpu-01"].root / "current").encode()
+
+    def running() -> list[Path]:
+        return [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_log_task(path, marker)]
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=site.clone.environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        wait_until(running, "the task on the host")
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    wait_until(lambda: not running(), "the end of the task on the host")
+
+
+def is_log_task(path: Path, marker: bytes) -> bool:
+    try:
+        words = path.read_bytes()
+    except OSError:
+        return False
+    return b"server.logs" in words and b"remote.run" not in words and marker in words
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one host", "several hosts"])
+def test_a_reader_of_the_output_who_has_gone_is_no_failure_of_a_host(site, several):
+    site.fleet.describe("same", port=site.servers["gpu-01"].port)
+    with site.fleet.known_hosts.open("a") as known:
+        known.write(f"[127.0.0.1]:{site.servers['gpu-01'].port} {site.servers['gpu-01'].host_key}")
+    names = "gpu-01,same" if several else "gpu-01"
+    command = [str(site.clone.folder / "inv"), "remote.run", "--host", names, "--", "models.list", "--json"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:
+        done = subprocess.run(
+            command,
+            env=site.clone.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"gpu-01:" not in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 """The state of a host, from the answers of its shell."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.remote.fakes import DONE, RECORD, FakeHost, inspection
 from tritonops.errors import EnvFileError, SettingsError, TritonOpsError
 from tritonops.remote.client.host_state import inspect_host
+from tritonops.remote.layout.records import ActivationRecord
 
 
 def test_a_host_that_serves(tmp_path):
@@ -42,18 +44,23 @@ def test_the_ports_are_those_of_the_current_release_and_the_image_that_of_the_ne
     assert (state.grpc_port, state.image) == (9001, "new")
 
 
+FILES = b"alpha/1/model.onnx 1 2 3.5 4.5\nalpha/1/__pycache__/x.pyc 5 6 7.5 8.5\n"
+SEAL = hashlib.sha256(b"alpha/1/model.onnx 1 2 3.5 4.5\n").hexdigest()[:16]
+DISK = hashlib.sha256(b"alpha/1/__pycache__/x.pyc 5 6 7.5\nalpha/1/model.onnx 1 2 3.5\n").hexdigest()[:16]
+
+
 @pytest.mark.parametrize(
-    ("digests", "activation", "unchanged"),
+    ("activation", "unchanged"),
     [
-        (("-", "e", "s"), DONE, True),
-        (("-", "e", "other"), DONE, False),
-        (("disk", "e", "s"), type(DONE)("done", "2026", disk="disk"), True),
-        (("other", "e", "s"), type(DONE)("done", "2026", disk="disk"), False),
+        (replace(DONE, seal=SEAL), True),
+        (DONE, False),
+        (ActivationRecord("done", "2026", disk=DISK), True),
+        (ActivationRecord("done", "2026", disk="other"), False),
     ],
     ids=["sealed", "changed", "record of an earlier version", "changed since an earlier version"],
 )
-def test_the_repository_is_unchanged_by_its_seal_or_in_old_records_by_its_digest(digests, activation, unchanged):
-    assert inspect_host(FakeHost(inspection(digests=digests, activation=activation))).is_unchanged is unchanged
+def test_the_repository_is_unchanged_by_its_seal_or_in_old_records_by_its_digest(activation, unchanged):
+    assert inspect_host(FakeHost(inspection(files=FILES, activation=activation))).is_unchanged is unchanged
 
 
 @pytest.mark.parametrize(

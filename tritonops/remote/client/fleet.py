@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ _FAILURES: dict[type[TritonOpsError], str] = {
     ResultUnknownError: "unknown",
     UnprovenError: "unproven",
 }
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 _BEGIN_TIMEOUT = 1.0
 """Seconds for which the start of a login is waited for."""
 Work = Callable[[Host, OnStep], _T]
@@ -107,8 +109,10 @@ def _run_at_once(
                 return HostResult(name, work(host, lambda line: on_step(name, line)))
         except TritonOpsError as exc:
             return HostResult(name, None, exc)
-        except OSError as exc:  # of this machine: no more file descriptors, a full disk
-            return HostResult(name, None, TritonOpsError(f"{name}: {exc}"))
+        except OSError as exc:
+            if exc.errno not in _OUT_OF_FILES:
+                raise  # such as a stdout that is full or closed, which is no failure of the host
+            return HostResult(name, None, TritonOpsError(f"{name}: {exc}", hint="ulimit -n, or a lower --parallel"))
         finally:
             begun.release()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord, Swi
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 from tritonops.settings import check_variables
+
+_CTIME = re.compile(rb"(?<=[0-9]) [0-9.]+$")
+"""The last field of a line about a file, before which there are only numbers; a name may have an end of line."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class HostState:
 
 def inspect_host(host: Host, *, measure_free: bool = False) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
-    names = ["answer", "digests", "read_env", "loads_since", "inspect_host", *(["free_space"] if measure_free else [])]
+    names = ["answer", "read_env", "loads_since", "inspect_host", *(["free_space"] if measure_free else [])]
     output = host.run(script(*names, root=host.folder))
     try:
         return _host_state(host, parse_answers(output.stdout))
@@ -143,20 +147,19 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
 def digests(answers: Mapping[str, list[str]]) -> tuple[str, str, str]:
     """Give the digest of the disk in records of earlier versions, that of the env file, and the seal.
 
-    As digests.sh does on the host, which spares each of many hosts four processes.
+    As digests.sh does on the host, which spares each of many hosts its processes.
     """
-    if "files" not in answers:
-        disk, env, seal, *_ = [*_first(answers, "digests").split(), "", "", ""]
-        return disk, env, seal
     *lines, _ = base64.b64decode(_first(answers, "files"), validate=True).split(b"\n")
     if "is_listed" in answers:
         listed = {name.encode() for name in answers.get("listed", [])}
         lines = [line for line in lines if line.partition(b"/")[0] in listed]
-    return (
-        "-",
-        _digest(base64.b64decode(_first(answers, "env"))),
-        _digest(b"".join(line + b"\n" for line in sorted(lines))),
-    )
+    disk = [_CTIME.sub(b"", line) for line in lines]
+    sealed = [line for line in lines if b"/__pycache__/" not in line]
+    return _digest_lines(disk), _digest(base64.b64decode(_first(answers, "env"))), _digest_lines(sealed)
+
+
+def _digest_lines(lines: list[bytes]) -> str:
+    return _digest(b"".join(line + b"\n" for line in sorted(lines)))
 
 
 def _digest(data: bytes) -> str:

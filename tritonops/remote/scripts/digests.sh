@@ -4,15 +4,9 @@
 # For awk: the names that the release lists; `left` is below 0 where it has no such list.
 listed='BEGIN { while ((left = (getline name <"current/listed")) > 0) listed[name] }'
 
-# The first 16 digits of the SHA-256 of stdin, without a process for each step.
-digest() { printf '%.16s\n' "$(sha256sum)"; }
-
 files() {
-    find -H shared/triton shared/triton-disabled -type f ! -name .exclude "$@" 2>/dev/null
-}
-sealed_files() { files ! -path '*/__pycache__/*' -printf '%P %i %s %T@ %C@\n'; }
-digest_listed() {
-    LC_ALL=C awk -F / "$listed"' left < 0 || $1 in listed' | LC_ALL=C sort | digest
+    find -H shared/triton shared/triton-disabled -type f ! -name .exclude "$@" 2>/dev/null |
+        LC_ALL=C awk -F / "$listed"' left < 0 || $1 in listed' | LC_ALL=C sort | sha256sum | cut -c1-16
 }
 
 # Three lines: a digest of the files of the models that the release lists, one of the env file, and the seal of those
@@ -20,10 +14,10 @@ digest_listed() {
 # The first line is what earlier versions recorded: a dash where there is a seal. Not the times of directories: a load
 # by hand touches them. Nor .exclude, which a start or a load changes.
 digests() {
-    case ${activation-$(cat current/outcome.json 2>/dev/null)} in
+    case $(cat current/outcome.json 2>/dev/null) in
         *'"seal": "'[0-9a-f]*) echo - ;;
-        *) files -printf '%P %i %s %T@\n' | digest_listed ;;
+        *) files -printf '%P %i %s %T@\n' ;;
     esac
-    if [ -r ./env ]; then digest <./env; else digest </dev/null; fi
-    sealed_files | digest_listed
+    { cat env 2>/dev/null || true; } | sha256sum | cut -c1-16
+    files ! -path '*/__pycache__/*' -printf '%P %i %s %T@ %C@\n'
 }

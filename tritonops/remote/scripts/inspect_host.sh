@@ -29,11 +29,10 @@ pid=${owner#*'"pid": '}
 pid=${pid%%[!0-9]*}
 if [ -n "$pid" ] && awk -v pid="$pid" -v inode=":$(stat -c %i lock)$" \
     '$2 == "FLOCK" && $5 == pid && $6 ~ inode { found = 1 } END { exit !found }' /proc/locks; then answer locked yes; fi
-# The client digests the files by itself, but for a record of an earlier version.
-case $activation in
-    *'"seal": "'[0-9a-f]*) answer files "$(sealed_files | base64 -w 0)" ;;
-    *) answer digests "$(digests | tr '\n' ' ')" ;;
-esac
+# The client makes of these what digests.sh does.
+encoded=$(find -H shared/triton shared/triton-disabled -type f ! -name .exclude -printf '%P %i %s %T@ %C@\n' 2>/dev/null |
+    base64 -w 0) || exit
+answer files "$encoded"
 for name in shared/triton/*/; do
     name=${name%/}
     [ ! -d "$name" ] || answer model "${name##*/}"
@@ -51,7 +50,8 @@ set -f
 # shellcheck disable=SC2046 # words
 set -- ${value:+$(loads_since "$runtime" "$log_end" "$value")}
 answer loaded_since "$*"
-answer env "$(read_env env)"
+encoded=$(read_env env) || exit
+answer env "$encoded"
 # Written by a release, in lines of text.
 copy=envs/${current##*/}
 [ ! -r "$copy" ] || while IFS= read -r line || [ -n "$line" ]; do answer served_env "$line"; done <"$copy"

@@ -8,4 +8,4 @@ require_readable() {
 }
 
 # An env file in base64, because any line of it may belong to a value of several lines.
-read_env() { base64 -w 0 2>/dev/null <"$1"; }
+read_env() { [ ! -s "$1" ] || base64 -w 0 <"$1"; }

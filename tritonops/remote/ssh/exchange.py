@@ -18,6 +18,10 @@ _READ_SIZE = 1 << 18
 _KEPT = 4000
 
 
+class StdinError(Exception):
+    """The stdin for a command could not be read to its end. An OSError of a sink is another thing: stdout is full."""
+
+
 class Sink(Protocol):
     """Takes the output of a stream as it comes."""
 
@@ -99,9 +103,9 @@ def exchange(session: Session, data: bytes, *, stdin: BinaryIO | None = None, st
     """Send `data`, and then all of `stdin`, to a session, read both streams to their ends, and give the exit code.
 
     None where a signal ended the command, or its connection ended. A command that ends early does not wait for its
-    stdin. Raises OSError where `stdin` could not be read to its end.
+    stdin. Raises StdinError, and what the sinks raise.
     """
-    failures: list[OSError] = []
+    failures: list[StdinError] = []
     sinks: Mapping[FileIO, Sink] = {session.stdout: stdout, session.stderr: stderr}
     unsent = memoryview(data)
     os.set_blocking(session.stdin.fileno(), False)
@@ -135,7 +139,7 @@ def _send(target: FileIO, data: memoryview) -> memoryview:
         return data[:0]
 
 
-def _send_rest(target: FileIO, stdin: BinaryIO | None, failures: list[OSError]) -> None:
+def _send_rest(target: FileIO, stdin: BinaryIO | None, failures: list[StdinError]) -> None:
     """Send all of `stdin`, if there is one, and close."""
     if stdin is None:
         target.close()
@@ -145,19 +149,19 @@ def _send_rest(target: FileIO, stdin: BinaryIO | None, failures: list[OSError]) 
     threading.Thread(target=_copy, args=(stdin, target, failures), daemon=True).start()
 
 
-def _copy(source: BinaryIO, target: FileIO, failures: list[OSError]) -> None:
+def _copy(source: BinaryIO, target: FileIO, failures: list[StdinError]) -> None:
     with suppress(BrokenPipeError, ValueError), target:  # a command may end without its stdin
         while data := _next_part(source, failures):
             target.write(data)
 
 
-def _next_part(source: BinaryIO, failures: list[OSError]) -> bytes:
+def _next_part(source: BinaryIO, failures: list[StdinError]) -> bytes:
     """Read on, and wait where the source does not block; empty at its end, or after a failure."""
     try:
         while (data := source.read(_READ_SIZE)) is None:
             select.select([source], [], [])
     except OSError as exc:
-        failures.append(OSError(exc.errno, f"stdin cannot be read: {exc.strerror}"))
+        failures.append(StdinError(f"stdin cannot be read: {exc.strerror}"))
         return b""
     return data
 

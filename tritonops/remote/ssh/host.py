@@ -22,7 +22,7 @@ from tritonops.errors import (
     InputError,
     TritonOpsError,
 )
-from tritonops.remote.ssh.exchange import AfterMarker, Lines, Sink, exchange
+from tritonops.remote.ssh.exchange import AfterMarker, Lines, Sink, StdinError, exchange
 from tritonops.remote.ssh.master import Master
 from tritonops.remote.ssh.multiplex import (
     ControlSocket,
@@ -152,7 +152,7 @@ class Host:
         After `data` comes all of `stdin`, which has to be unbuffered. Raises ConnectionLostError and LoginShellError.
         """
         begin = f"echo {self._marker}; echo {self._marker} >&2; {{"
-        if data or stdin:
+        if data or stdin is not None:
             text = os.fsencode(f"{begin}\n{script}\n}}")
             # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes. Where
             # somebody else read some of them, the script has lost its beginning, and does not run.
@@ -165,7 +165,7 @@ class Host:
         session = self.session(command)
         try:
             code = exchange(session, text + data, stdin=stdin, stdout=output, stderr=errors)
-        except OSError as exc:
+        except StdinError as exc:
             raise TritonOpsError(f"{self._name}: {exc}") from exc
         finally:
             session.close()
