@@ -78,7 +78,7 @@ def apply(
 ) -> None:
     """Bring disk and server in line with models.toml."""
     from tasks.output.progress import download_progress
-    from tritonops.triton.apply import apply, raise_unless_applied
+    from tritonops.triton.apply import DOWNLOAD, apply, raise_unless_applied
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.plan.make_plan import make_plan
 
@@ -90,7 +90,7 @@ def apply(
         with download_progress(quiet=json) as progress, waiting("Triton", quiet=json, at_once=False) as shown:
 
             def on_step(message: str) -> None:
-                if not message.startswith("download "):  # which has its own progress, and comes first
+                if not message.startswith(DOWNLOAD):  # which has its own progress
                     progress.stop()
                     shown.begin()
                     shown.replace({"now": message})

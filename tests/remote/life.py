@@ -340,7 +340,8 @@ class Life:
             self._note_releases(name)
             self._check(step, name)
             self._count(step, name, [row for asker in askers for row in [*asker.asked] if row.ended >= begun])
-        self._let_reconnect(askers)
+        if step.restarts:  # without one, a client that has no answer is a failure of the next step
+            self._let_reconnect(askers)
         return step
 
     def _let_reconnect(self, askers: Sequence[Asker]) -> None:

@@ -178,6 +178,10 @@ class Fleet:
         with self.config.open("a") as file:
             file.write("\n".join(lines) + "\n")
 
+    def host(self, name: str) -> Host:
+        """A host as this person reaches it; nobody has logged in yet."""
+        return Host(name, ssh_config=self.config)
+
     def trust(self, server: Server) -> None:
         with self.known_hosts.open("a") as file:
             file.write(f"[127.0.0.1]:{server.port} {server.host_key}")

@@ -25,6 +25,8 @@ from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
 from tritonops.triton.smoke_after_load import affected
 from tritonops.triton.unload import unload_model
 
+DOWNLOAD = "download"
+"""The word that begins the step which `progress` shows; all others follow it."""
 _NOT_REMOVED = "was not taken out of service, since another model failed; to do it anyway: `inv models.disable`"
 
 
@@ -116,7 +118,7 @@ class _ApplyRun:
         from tritonops.models.download import download
 
         names = [model.name for model in models]
-        self.on_step(f"download {', '.join(names)}")
+        self.on_step(f"{DOWNLOAD} {', '.join(names)}")
         result = download(self.project, include=names, overwrite=True, progress=self.progress)
         for failure in result.failed:
             self.failed.setdefault(failure.model.rpartition("/")[0], failure.error)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.remote.sshd import Fleet, free_port, make_key
+from tests.remote.sshd import free_port, make_key
 from tritonops.errors import (
     ChangedHostKeyError,
     HostUnreachableError,
@@ -16,22 +16,17 @@ from tritonops.errors import (
     TritonOpsError,
     UnknownHostKeyError,
 )
-from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.login_errors import is_server_busy, login_error
 from tritonops.remote.ssh.login_log import LoginLog
 
 
-def log_in(fleet: Fleet, name: str) -> Host:
-    return Host(name, ssh_config=fleet.config)
-
-
 def test_a_host_that_nothing_knows_is_refused_and_the_hint_accepts_it(fleet):
     server = fleet.add("gpu-01", known=False)
-    with log_in(fleet, "gpu-01") as host, pytest.raises(UnknownHostKeyError, match="SHA256:") as caught:
+    with fleet.host("gpu-01") as host, pytest.raises(UnknownHostKeyError, match="SHA256:") as caught:
         host.run('touch "$HOME/logged-in"')
     assert not (server.home / "logged-in").exists()
     accept(caught.value)
-    with log_in(fleet, "gpu-01") as host:
+    with fleet.host("gpu-01") as host:
         assert host.run("echo in").stdout == "in\n"
 
 
@@ -44,7 +39,7 @@ def test_the_fingerprint_is_the_one_that_ssh_keygen_shows(fleet):
     command = ["ssh-keygen", "-lf", str(server.folder / "host_key.pub")]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
     with pytest.raises(UnknownHostKeyError) as caught:
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
     assert shown in str(caught.value)
 
 
@@ -54,23 +49,23 @@ def test_a_changed_host_key_is_refused_and_the_hint_removes_the_old_one(fleet):
     server.new_host_key()
     server.start()
     with pytest.raises(ChangedHostKeyError, match="has changed: it shows ssh-ed25519 SHA256") as caught:
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
     subprocess.run(shlex.split(str(caught.value.hint).partition("old key: ")[2]), check=True, capture_output=True)
     with pytest.raises(UnknownHostKeyError):
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
 
 
 def test_strict_checking_turned_off_in_ssh_config_is_not_obeyed(fleet):
     fleet.add("gpu-01", known=False, options="StrictHostKeyChecking no")
     with pytest.raises(UnknownHostKeyError):
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
 
 
 def test_a_key_that_the_host_does_not_have_is_refused_naming_the_keys_tried(fleet, tmp_path):
     make_key(tmp_path / "other")
     fleet.add("gpu-01", options=f"IdentityFile {tmp_path}/other")
     with pytest.raises(HostUnreachableError, match="refused our keys") as caught:
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
     assert f"{tmp_path}/other" in str(caught.value.hint)
 
 
@@ -82,7 +77,7 @@ def test_a_key_that_the_host_does_not_have_is_refused_naming_the_keys_tried(flee
 def test_a_host_that_cannot_be_reached_says_why(fleet, hostname, message, code):
     fleet.describe("gpu-01", port=free_port(), hostname=hostname)
     with pytest.raises(HostUnreachableError, match=message) as caught:
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
     assert caught.value.exit_code == code
 
 
@@ -92,34 +87,34 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up_after_the_connect_ti
         silent.listen()
         fleet.describe("gpu-01", port=silent.getsockname()[1], options="ConnectTimeout 1")
         with pytest.raises(HostUnreachableError, match="timed out"):
-            log_in(fleet, "gpu-01").open()
+            fleet.host("gpu-01").open()
 
 
 def test_a_configuration_that_ssh_refuses_is_shown_in_its_words(fleet):
     fleet.describe("gpu-01", port=1, options="Nonsense yes")
     with pytest.raises(InputError, match=r"(?s)cannot read its configuration for gpu-01.*nonsense"):
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
 
 
 def test_a_jump_host_is_gone_through_and_its_key_checked_too(fleet):
     jump = fleet.add("jump")
     server = fleet.add("gpu-01", options="ProxyJump jump")
-    with log_in(fleet, "gpu-01") as host:
+    with fleet.host("gpu-01") as host:
         assert host.run('echo "$HOME"').stdout == f"{server.home}\n"
     jump.stop()
     jump.new_host_key()
     jump.start()
     with pytest.raises(ChangedHostKeyError, match=f":{jump.port}"):
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
 
 
 def test_an_unknown_jump_host_is_the_one_that_the_hint_accepts(fleet):
     jump = fleet.add("jump", known=False, options="StrictHostKeyChecking no")
     server = fleet.add("gpu-01", options="ProxyJump jump")
     with pytest.raises(UnknownHostKeyError, match=f":{jump.port}") as caught:
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
     accept(caught.value)
-    with log_in(fleet, "gpu-01") as host:
+    with fleet.host("gpu-01") as host:
         assert host.run('echo "$HOME"').stdout == f"{server.home}\n"
 
 
@@ -128,7 +123,7 @@ def test_a_jump_host_that_refuses_our_keys_is_told_from_the_host_behind_it(fleet
     fleet.add("jump", options=f"IdentityFile {tmp_path}/other")
     fleet.add("gpu-01", options="ProxyJump jump")
     with pytest.raises(HostUnreachableError, match="Permission denied") as caught:
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
     assert f"{tmp_path}/other" in str(caught.value.hint)
 
 
@@ -136,7 +131,7 @@ def test_a_host_that_its_jump_host_cannot_reach_says_so(fleet):
     fleet.add("jump")
     fleet.describe("gpu-01", port=free_port(), options="ProxyJump jump")
     with pytest.raises(HostUnreachableError, match="Connection refused"):
-        log_in(fleet, "gpu-01").open()
+        fleet.host("gpu-01").open()
 
 
 BUSY = "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 10.0.0.1 port 22\n"
@@ -148,6 +143,26 @@ def test_a_server_that_closes_new_connections_is_busy_and_one_that_refuses_a_key
     assert is_server_busy(LoginLog("kex_exchange_identification: Connection closed by remote host\n", BUSY))
     assert not is_server_busy(LoginLog(DENIED, ""))
     assert not is_server_busy(LoginLog("kex_exchange_identification: Connection closed by remote host\n", DENIED))
+
+
+PIPE = "banner exchange: Connection to UNKNOWN port 65535: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_busy"),
+    [
+        (PIPE.format("Broken pipe"), True),
+        (PIPE.format("Connection reset by peer"), True),
+        (PIPE.format("invalid format"), True),
+        (PIPE.format("Connection timed out"), False),
+        ("Connection timed out during banner exchange\n", False),
+    ],
+)
+def test_a_connection_that_ends_before_the_banner_is_that_of_a_busy_server_and_silence_is_not(text, is_busy):
+    assert is_server_busy(LoginLog(text, "")) is is_busy
+    assert LoginLog(PIPE.format("Broken pipe"), "ann@bastion: Permission denied (publickey).\n").reason.startswith(
+        "ann@"
+    )
 
 
 def test_an_error_without_a_remedy_of_its_own_has_the_command_that_shows_it(tmp_path):

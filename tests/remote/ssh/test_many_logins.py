@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.remote.sshd import Fleet
 from tritonops.errors import HostUnreachableError
 from tritonops.remote.ssh import master
-from tritonops.remote.ssh.host import Host
 
 COUNT = 64
 
 
 @pytest.mark.slow
-def test_sixty_four_hosts_behind_one_jump_host_are_all_reached(fleet):
+def test_sixty_four_hosts_behind_one_jump_host_are_all_reached(fleet: Fleet):
     limits = {"MaxStartups": "10:30:100", "MaxSessions": "10"}
     fleet.add("bastion", settings=limits)
     server = fleet.add("gpu", settings={"MaxStartups": "200"})
@@ -23,7 +23,7 @@ def test_sixty_four_hosts_behind_one_jump_host_are_all_reached(fleet):
         fleet.describe(name, port=server.port, options="ProxyJump bastion")
 
     def greet(name: str) -> str:
-        with Host(name, ssh_config=fleet.config) as host:
+        with fleet.host(name) as host:
             return host.run(f"echo {name}").stdout.strip()
 
     with ThreadPoolExecutor(COUNT) as pool:
@@ -34,7 +34,7 @@ def test_a_server_that_closes_each_login_is_given_up_after_some_tries(fleet, mon
     monkeypatch.setattr(master, "_PAUSES", (0.01,) * 3)
     server = fleet.add("gpu-01", settings={"MaxStartups": "1:100:1"})
     with server.occupied(), pytest.raises(HostUnreachableError, match="exchange_identification") as caught:
-        Host("gpu-01", ssh_config=fleet.config).open()
+        fleet.host("gpu-01").open()
     assert "MaxStartups" in str(caught.value.hint)
-    with Host("gpu-01", ssh_config=fleet.config) as host:
+    with fleet.host("gpu-01") as host:
         assert host.run("echo in").stdout == "in\n"

@@ -32,7 +32,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 @contextmanager
 def logged_in(fleet: Fleet, name: str) -> Iterator[Host]:
-    with Host(name, ssh_config=fleet.config) as host:
+    with fleet.host(name) as host:
         host.open()
         yield host
 
@@ -213,7 +213,7 @@ def test_a_login_that_is_interrupted_leaves_nothing(fleet, tmp_path, monkeypatch
 
 def test_a_local_command_in_the_background_does_not_delay_the_login(fleet):
     fleet.add("gpu-01", options="PermitLocalCommand yes\nLocalCommand sleep 20 &")
-    with Host("gpu-01", ssh_config=fleet.config) as host:
+    with fleet.host("gpu-01") as host:
         assert seconds_of(host.open) < IN_TIME / 2
         assert host.run("echo in").stdout == "in\n"
 

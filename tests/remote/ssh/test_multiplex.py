@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.remote.sshd import Fleet, free_port
-from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.multiplex import (
     ControlSocket,
     MasterGoneError,
@@ -22,7 +21,7 @@ from tritonops.remote.ssh.multiplex import (
 @pytest.fixture
 def control_path(fleet: Fleet) -> Iterator[Path]:
     fleet.add("gpu-01")
-    with Host("gpu-01", ssh_config=fleet.config) as host:
+    with fleet.host("gpu-01") as host:
         yield host._control_path()
 
 

@@ -6,19 +6,14 @@ import socket
 
 import pytest
 
-from tests.remote.sshd import Fleet, commands_to, free_port
+from tests.remote.sshd import commands_to, free_port
 from tritonops.errors import ConnectionLostError, ForwardingRefusedError
-from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.tunnel import tunnel
-
-
-def log_in(fleet: Fleet, name: str) -> Host:
-    return Host(name, ssh_config=fleet.config)
 
 
 def test_a_tunnel_reaches_a_loopback_port_of_the_host_through_a_socket_of_ours_alone(fleet):
     fleet.add("gpu-01")
-    with socket.socket() as service, log_in(fleet, "gpu-01") as host, commands_to(host) as sent:
+    with socket.socket() as service, fleet.host("gpu-01") as host, commands_to(host) as sent:
         service.bind(("127.0.0.1", 0))
         service.listen()
         with tunnel(host, service.getsockname()[1]) as path, socket.socket(socket.AF_UNIX) as client:
@@ -37,7 +32,7 @@ def test_a_tunnel_reaches_a_loopback_port_of_the_host_through_a_socket_of_ours_a
 def test_a_tunnel_to_a_port_where_nothing_listens_closes_the_connection_for_no_reason_of_ssh(fleet):
     fleet.add("gpu-01")
     with (
-        log_in(fleet, "gpu-01") as host,
+        fleet.host("gpu-01") as host,
         tunnel(host, free_port()) as path,
         socket.socket(socket.AF_UNIX) as client,
     ):
@@ -52,7 +47,7 @@ def test_a_tunnel_to_a_port_where_nothing_listens_closes_the_connection_for_no_r
 def test_a_server_that_allows_no_forwarding_is_named_with_its_setting(fleet, setting, value):
     fleet.add("gpu-01", settings={setting: value})
     with (
-        log_in(fleet, "gpu-01") as host,
+        fleet.host("gpu-01") as host,
         tunnel(host, free_port()) as path,
         socket.socket(socket.AF_UNIX) as client,
     ):
@@ -65,7 +60,7 @@ def test_a_server_that_allows_no_forwarding_is_named_with_its_setting(fleet, set
 
 def test_a_tunnel_whose_connection_is_cut_says_so(fleet):
     server = fleet.add("gpu-01")
-    with socket.socket() as service, log_in(fleet, "gpu-01") as host:
+    with socket.socket() as service, fleet.host("gpu-01") as host:
         service.bind(("127.0.0.1", 0))
         service.listen()
         with tunnel(host, service.getsockname()[1]) as path, socket.socket(socket.AF_UNIX) as client:

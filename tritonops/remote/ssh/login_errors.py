@@ -19,7 +19,7 @@ from tritonops.remote.ssh.login_log import LoginLog
 
 _IS_BUSY = re.compile(
     r"(kex|ssh)_exchange_identification: |Exceeded MaxStartups|Not allowed at this time"
-    r"|banner exchange: Connection (to|from) .*: (invalid|Connection reset)"
+    r"|banner exchange: Connection (to|from) (?!.*timed out)"
 )
 _NO_SUCH_NAME = re.compile(
     r"Could not resolve hostname .*: (Name or service not known|nodename nor servname|No address associated|"

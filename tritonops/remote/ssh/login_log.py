@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _NOISE = re.compile(r"debug\d: |OpenSSH_|Authenticated to |@@@@|\s*$|Warning: Permanently added|Pseudo-terminal")
-_CLOSED = re.compile(r"^(kex|ssh)_exchange_identification: ", re.MULTILINE)
+_CLOSED = re.compile(r"^((kex|ssh)_exchange_identification|banner exchange): ", re.MULTILINE)
 _SHOWN_LINES = 3
 
 
