@@ -247,12 +247,15 @@ def check(
     from tritonops.models.check import Checked
     from tritonops.models.check import check as check_models
     from tritonops.models.rules.finding import raise_on_errors
+    from tritonops.models.rules.judged_server import count_gpus, server_of_image
+    from tritonops.triton_image import parse_image
 
     output = output_format(format, ("text", "json", "sarif", "github"), json=json)
     variants: tuple[Variant, ...] = ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu")
-    checked = Checked.of(project(), image=image, variants=variants)
+    server = server_of_image(parse_image(image) if image else project().image, gpus=count_gpus())
+    checked = Checked.of(project(), server=server, variants=variants)
     findings = check_models(checked, include=names(include))
-    if checked.image.release is None:
-        note(f"{checked.image.name} is not an NVIDIA release: backends and ONNX Runtime versions were not checked")
+    if server.release is None:
+        note(f"{server.name} is not an NVIDIA release: backends and ONNX Runtime versions were not checked")
     show_findings(findings, format=output, folder=PROJECT)
     raise_on_errors(findings)

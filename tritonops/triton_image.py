@@ -62,3 +62,13 @@ _ONNX_RUNTIMES: dict[Release, OnnxRuntime] = {
     (26, 2): OnnxRuntime("1.24.1", 13, 25),
     (26, 7): OnnxRuntime("1.27.0", 13, 26),
 }
+
+# What may be installed here and is in no image yet, tried in the same way.
+_NEWER_RUNTIMES = (OnnxRuntime("1.32.0", 14, 28),)
+
+
+def runtime_of(version: str) -> OnnxRuntime | None:
+    """Look up an installed ONNX Runtime by its version; patch releases load the same files. None for an unknown one."""
+    minor = version.split(".")[:2]
+    known = (*_ONNX_RUNTIMES.values(), *_NEWER_RUNTIMES)
+    return next((runtime for runtime in known if runtime.version.split(".")[:2] == minor), None)

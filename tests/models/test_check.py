@@ -7,11 +7,12 @@ from tests.onnx_models import affine, identity, write_model
 from tests.paths import PROJECT
 from tritonops.errors import TritonOpsError, UnknownModelError
 from tritonops.models.catalog.parsing import load_catalog
-from tritonops.models.check import Checked, check, count_gpus
+from tritonops.models.check import Checked, check
 from tritonops.models.config import copy_configs
 from tritonops.models.configs.pbtxt import parse_config
 from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.finding import raise_on_errors
+from tritonops.models.rules.judged_server import server_of_image
 from tritonops.project import Project
 from tritonops.triton_image import Image, OnnxRuntime, parse_image
 
@@ -30,13 +31,13 @@ def project(tmp_path):
     return tmp_path
 
 
-def run(folder, *, image="26.07", include=(), **options):
+def run(folder, *, image="26.07", gpus=None, include=(), **options):
     checked = Checked(
         load_catalog(folder / "models.toml"),
         Repository(folder / "triton"),
         folder / "triton-config",
         folder / "models.lock",
-        parse_image(image),
+        server_of_image(parse_image(image), gpus=gpus),
         **options,
     )
     return [finding for finding in check(checked, include=include) if finding.code != "not-locked"]
@@ -56,7 +57,7 @@ def test_of_the_eleven_open_food_facts_models_it_names_what_each_one_lacks(tmp_p
         Repository(tmp_path / "triton"),
         PROJECT / "triton-config",
         tmp_path / "models.lock",
-        parse_image("nvcr.io/nvidia/tritonserver:26.07-py3"),
+        server_of_image(parse_image("nvcr.io/nvidia/tritonserver:26.07-py3")),
     )
     findings = check(checked)
     errors = {(finding.model, finding.code) for finding in findings if finding.severity == "error"}
@@ -113,7 +114,7 @@ def test_a_lock_that_lacks_a_version_is_a_warning(project):
         Repository(project / "triton"),
         project / "triton-config",
         project / "models.lock",
-        parse_image("26.07"),
+        server_of_image(parse_image("26.07")),
     )
     (finding,) = check(checked)
     assert (finding.code, finding.severity, finding.what) == ("not-locked", "warning", "clip/1 is not locked")
@@ -191,12 +192,6 @@ def test_between_known_releases_the_older_one_counts():
     assert parse_image("24.01").onnxruntime is None
     assert "tensorflow" in (parse_image("25.02").backends or ())
     assert "tensorflow" not in (parse_image("25.03").backends or ())
-
-
-def test_gpus_are_counted_where_the_driver_says(tmp_path):
-    assert count_gpus(tmp_path / "absent") is None
-    (tmp_path / "0000:01:00.0").mkdir()
-    assert count_gpus(tmp_path) == 1
 
 
 ENSEMBLE = """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import onnxruntime
 import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
@@ -15,18 +14,11 @@ from tests.paths import PROJECT
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.check import Checked, check
 from tritonops.models.disk.repository import Repository
+from tritonops.models.rules.judged_server import embedded_server
 from tritonops.triton.startup.served import failure_reasons
-from tritonops.triton_image import Image, OnnxRuntime
 
 CASES = list(cases())
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.topic}:{case.name}")
-
-
-class Embedded(Image):
-    """The embedded Triton, as an image: two backends, and an ONNX Runtime newer than any image's."""
-
-    backends = frozenset({"onnxruntime", "python"})
-    onnxruntime = OnnxRuntime(onnxruntime.__version__, ir_version=50, opset=50)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +36,7 @@ def findings(repository):
         Repository(repository),
         repository.parent / "triton-config",
         repository.parent / "models.lock",
-        Embedded("embedded", None),
-        gpus=0,
+        embedded_server(),
     )
     found = {case.name: [] for case in CASES}  # type: ignore[var-annotated]
     for finding in check(checked):

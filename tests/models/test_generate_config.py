@@ -12,8 +12,8 @@ from tritonops.models.config import copy_configs
 from tritonops.models.configs.rendering import ConfigOptions
 from tritonops.models.disk.repository import Repository
 from tritonops.models.generate_config import generate_configs
+from tritonops.models.rules.judged_server import embedded_server
 from tritonops.project import Project as LoadedProject
-from tritonops.triton_image import parse_image
 
 F = TensorProto.FLOAT
 
@@ -79,7 +79,7 @@ def test_generated_configs_pass_the_check_and_load_on_a_real_triton(triton, tmp_
         project.generate(name, options=options)
     copy_configs(project.loaded, variant="cpu", include=generated)
     lock = project.folder / "generated.lock"
-    checked = Checked(project.catalog, project.repository, project.config_dir, lock, parse_image("26.07"))
+    checked = Checked(project.catalog, project.repository, project.config_dir, lock, embedded_server())
     assert [finding for finding in check(checked, include=generated) if finding.code != "not-locked"] == []
     client = InferenceServerClient(triton.grpc_url)
     for name in generated:

@@ -28,11 +28,11 @@ from tritonops.models.rules.files import absent, files_problems, layout_problems
 from tritonops.models.rules.finding import Finding, Problem, Subject
 from tritonops.models.rules.graph import graph_problems
 from tritonops.models.rules.hazards import HANGS, hazards
+from tritonops.models.rules.judged_server import JudgedServer, count_gpus, server_of_image
 from tritonops.models.rules.python import python_problems
 from tritonops.models.rules.warmup import warmup_problems
 from tritonops.models.sources.path_source import source_problems
 from tritonops.project import Project
-from tritonops.triton_image import Image, parse_image
 
 _CORE_RULES = (config_problems, ensemble_problems)
 _LOADING_RULES = (files_problems, graph_problems, warmup_problems, python_problems)
@@ -46,29 +46,23 @@ class Checked:
     repository: Repository
     config_dir: Path
     lock_path: Path
-    image: Image
-    gpus: int | None = None
-    """How many the machine has; None where nobody knows."""
+    server: JudgedServer
     variants: tuple[Variant, ...] = VARIANTS
 
     @classmethod
-    def of(cls, project: Project, *, image: str | None = None, variants: Sequence[Variant] = VARIANTS) -> Checked:
-        """A project, judged by TRITON_IMAGE, or by another image, and by the GPUs of this machine."""
+    def of(
+        cls, project: Project, *, server: JudgedServer | None = None, variants: Sequence[Variant] = VARIANTS
+    ) -> Checked:
+        """A project, judged for a server: by default TRITON_IMAGE on this machine."""
         settings = project.settings
-        judge = parse_image(image) if image else project.image
-        gpus = count_gpus()
+        server = server or server_of_image(project.image, gpus=count_gpus())
         variants = tuple(variants)
-        return cls(project.catalog, project.repository, settings.config_dir, settings.lock_path, judge, gpus, variants)
+        return cls(project.catalog, project.repository, settings.config_dir, settings.lock_path, server, variants)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Every model of models.toml, and of the disk."""
         return tuple(dict.fromkeys((*self.catalog.names, *self.repository.names())))
-
-
-def count_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> int | None:
-    """Count the GPUs of this machine; None where NVIDIA's driver does not say."""
-    return len(list(driver.iterdir())) if driver.is_dir() else None
 
 
 def check(checked: Checked, *, include: Sequence[str] = ()) -> tuple[Finding, ...]:
@@ -158,7 +152,7 @@ class _Model:
             self._early.append(_syntax(self._name, files, exc))
             return
         enabled = self._home is None or self._home.parent == checked.repository.root
-        subject = Subject(self._name, config, self._home, self._versions, checked.image, checked.gpus, enabled)
+        subject = Subject(self._name, config, self._home, self._versions, checked.server, enabled)
         self.subjects.append(subject)
         self._files.append(files)
 

@@ -4,6 +4,7 @@ from tests.models.corpus_cases import BASE_CONFIG
 from tests.onnx_models import affine
 from tritonops.models.configs.pbtxt import parse_config
 from tritonops.models.rules.finding import Subject
+from tritonops.models.rules.judged_server import server_of_image
 from tritonops.triton_image import parse_image
 
 
@@ -16,10 +17,11 @@ def config(*edits, append=""):
     return parse_config(text + append)
 
 
-def subject(*edits, append="", home=None, versions=(1,), image="26.07", name="clip", **options):
+def subject(*edits, append="", home=None, versions=(1,), image="26.07", name="clip", gpus=None, server=None, **options):
     """A subject of that config, without files unless a `home` is given."""
     judged = config(*edits, append=append)
-    return Subject(name, judged, home, versions if home else (), parse_image(image), **options)
+    server = server or server_of_image(parse_image(image), gpus=gpus)
+    return Subject(name, judged, home, versions if home else (), server, **options)
 
 
 def model_folder(tmp_path, name="clip"):

@@ -16,6 +16,7 @@ from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download, raise_unless_done
 from tritonops.models.lock import compare_lock, lock_models
+from tritonops.models.rules.judged_server import server_of_image
 from tritonops.models.sources.path_source import require_unchanged, source_problems
 from tritonops.models.transfer.progress import Progress
 from tritonops.project import Project
@@ -249,7 +250,11 @@ def test_the_listing_and_the_check_show_it(settings):
         "other/1": SourceMissingError,
     }
     checked = Checked(
-        catalog, Repository(settings.models_dir), settings.config_dir, settings.lock_path, parse_image("26.07")
+        catalog,
+        Repository(settings.models_dir),
+        settings.config_dir,
+        settings.lock_path,
+        server_of_image(parse_image("26.07")),
     )
     codes = {(each.model, each.code, each.severity) for each in check(checked) if each.code.startswith("source")}
     assert codes == {("digits", "source-changed", "error"), ("other", "source-unreadable", "warning")}

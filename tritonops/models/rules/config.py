@@ -91,7 +91,7 @@ def _backend(subject: Subject) -> Iterator[Problem]:
 
 
 def _missing_backend(subject: Subject, backend: str | None) -> Iterator[Problem]:
-    there = subject.image.backends
+    there = subject.server.backends
     if backend is None or there is None or backend in there or subject.config.runtime:
         return
     if backend == "tensorflow":
@@ -100,7 +100,7 @@ def _missing_backend(subject: Subject, backend: str | None) -> Iterator[Problem]
         fix = near_misses(backend, there, "backends")
     yield Problem(
         "unknown-backend",
-        f"{subject.image.name} has no backend {backend!r}",
+        f"{subject.server.name} has no backend {backend!r}",
         "Triton does not load the model: 'unable to find backend library'",
         fix,
     )
@@ -135,7 +135,7 @@ def _instances(subject: Subject) -> Iterator[Problem]:
                 "take `gpus` out, or write KIND_GPU",
             )
         if group.kind == group.KIND_GPU:
-            yield from _gpus(group, subject.gpus)
+            yield from _gpus(group, subject.server.gpus)
         if group.profile and effective_backend(subject) != "tensorrt":
             yield tensorrt_only("an instance group has a `profile`", subject.config)
 

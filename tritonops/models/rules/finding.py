@@ -9,7 +9,7 @@ from typing import Literal
 
 from tritonops.errors import TritonOpsError
 from tritonops.models.configs.pbtxt import ModelConfig
-from tritonops.triton_image import Image
+from tritonops.models.rules.judged_server import JudgedServer
 
 Severity = Literal["error", "warning"]
 
@@ -62,9 +62,7 @@ class Subject:
     """The model's folder; None where it is not on disk."""
     versions: tuple[int, ...]
     """On disk, lowest first."""
-    image: Image
-    gpus: int | None = None
-    """How many the machine has; None where nobody knows."""
+    server: JudgedServer
     enabled: bool = True
     """Whether Triton is shown the model."""
     others: Mapping[str, Subject] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.files import graph_file
 from tritonops.models.rules.finding import Problem, Subject
-from tritonops.triton_image import Image
+from tritonops.models.rules.judged_server import JudgedServer
 
 
 def graph_problems(subject: Subject) -> Iterator[Problem]:
@@ -42,20 +42,20 @@ def _version(subject: Subject, path: Path) -> Iterator[Problem]:
     except GraphError as exc:
         yield Problem("not-onnx", str(exc), "ONNX Runtime cannot load it", "download it again: `inv models.download`")
         return
-    yield from _runtime(graph, path, subject.image, subject.config)
+    yield from _runtime(graph, path, subject.server, subject.config)
     yield from _external_data(graph, path)
     yield from _inputs(subject.config, graph)
     yield from _outputs(subject.config, graph)
     yield from _states(subject.config, graph)
 
 
-def _runtime(graph: Graph, path: Path, image: Image, config: ModelConfig) -> Iterator[Problem]:
-    runtime = image.onnxruntime
+def _runtime(graph: Graph, path: Path, server: JudgedServer, config: ModelConfig) -> Iterator[Problem]:
+    runtime = server.onnxruntime
     export = "export the model again with an older version, or serve it with a newer TRITON_IMAGE"
     if runtime and graph.ir_version > runtime.ir_version:
         yield Problem(
             "ir-too-new",
-            f"{path} has IR version {graph.ir_version}; ONNX Runtime {runtime.version} of {image.name} reads "
+            f"{path} has IR version {graph.ir_version}; ONNX Runtime {runtime.version} of {server.name} reads "
             f"up to {runtime.ir_version}",
             "ONNX Runtime refuses it: 'Unsupported model IR version'",
             export,
@@ -64,7 +64,7 @@ def _runtime(graph: Graph, path: Path, image: Image, config: ModelConfig) -> Ite
     if runtime and opset > runtime.opset:
         yield Problem(
             "opset-too-new",
-            f"{path} has opset {opset}; ONNX Runtime {runtime.version} of {image.name} reads up to {runtime.opset}",
+            f"{path} has opset {opset}; ONNX Runtime {runtime.version} of {server.name} reads up to {runtime.opset}",
             "ONNX Runtime refuses it: 'only guarantees support for … official released opset versions'",
             export,
         )
