@@ -9,9 +9,9 @@ from invoke import Context
 
 from tasks.output.terminal import confirm, note, print_json
 from tasks.shared.checkout import project
-from tasks.shared.options import JSON, file_path, integer
+from tasks.shared.options import JSON, file_path, integer, names
 from tasks.shared.task import task
-from tritonops.errors import InputError
+from tritonops.errors import InputError, TritonOpsError
 
 if TYPE_CHECKING:
     from tritonops.models.configs.rendering import ConfigOptions
@@ -26,12 +26,17 @@ CONFIG_OPTIONS = {
 
 @task(
     name="generate-config",
-    help={"model": "Name of the model."} | CONFIG_OPTIONS | {"overwrite": "Overwrite existing configs."} | JSON,
-    positional=["model"],
+    help={"model": "Model name. Repeatable, or comma-separated.", "missing": "All models without a config."}
+    | CONFIG_OPTIONS
+    | {"overwrite": "Overwrite existing configs."}
+    | JSON,
+    iterable=["model"],
+    words="model",
 )
 def generate_config(
     c: Context,
-    model: str,
+    model: list[str],
+    missing: bool = False,
     max_batch_size: str | None = None,
     dynamic_batching: bool = False,
     warmup: bool = False,
@@ -39,21 +44,28 @@ def generate_config(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Generate configs from a model's ONNX graph."""
-    from tritonops.models.generate_config import generate_configs
+    """Generate configs from ONNX graphs on disk."""
+    from tritonops.models.generate_config import generate_configs, models_without_configs, raise_unless_generated
 
-    files = generate_configs(
-        project(),
-        model,
-        options=_config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup),
-        overwrite=overwrite,
-    )
+    chosen = list(names(model))
+    if bool(chosen) == missing:
+        raise InputError("expected names of models, or --missing" + (", not both" if missing else ""))
+    options = _config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup)
+    chosen = chosen or list(models_without_configs(project()))
+    results = generate_configs(project(), chosen, options=options, overwrite=overwrite)
     if json:
-        print_json({"configs": files})
-    else:
-        for file in files:
+        failed = [{"model": result.name, "error": str(result.error)} for result in results if result.error]
+        print_json({"configs": [file for result in results for file in result.files], "failed": failed})
+    for result in results:
+        for file in result.files if not json else ():
             print(file)
-    note(f"Review them, then: inv models.config {quote(model)}")
+        for line in result.notes:
+            note(f"{result.name}: {line}")
+    raise_unless_generated(results)
+    if results:
+        note(f"Review them, then: inv models.config {' '.join(map(quote, chosen)) if len(chosen) < 4 else ''}".rstrip())
+    else:
+        note("every model has a config")
 
 
 def _config_options(
@@ -137,12 +149,20 @@ def add(
         )
     if json:
         entry = added.entry
-        print_json({"model": entry.name, "version": entry.version, "configs": added.configs, "note": added.note})
+        print_json({"model": entry.name, "version": entry.version, "configs": added.configs, "note": added.problem})
     else:
         print(added.entry.label)
     for config in added.configs:
         note(f"generated from the graph: {config}")
-    note(added.note or f"`inv triton.load {quote(model)}` loads it into a running server.")
+    for line in added.notes:
+        note(line)
+    if added.problem:
+        raise TritonOpsError(
+            f"{added.entry.label} was added, and has no config that Triton can use: {added.problem}",
+            hint=f"Write {project().settings.config_dir / model}/{'cpu' if cpu else 'gpu'}.pbtxt by hand, "
+            f"or take the entry out again: inv models.remove {quote(model)} --files",
+        )
+    note(f"`inv triton.load {quote(model)}` loads it into a running server.")
 
 
 @task(

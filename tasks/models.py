@@ -244,8 +244,8 @@ def check(
 ) -> None:
     """Validate configs and models offline."""
     from tasks.output.findings import show_findings
-    from tritonops.models.check import Checked
     from tritonops.models.check import check as check_models
+    from tritonops.models.checked import Checked
     from tritonops.models.rules.finding import raise_on_errors
     from tritonops.models.rules.judged_server import count_gpus, server_of_image
     from tritonops.triton_image import parse_image

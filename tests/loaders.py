@@ -14,10 +14,10 @@ from tests.onnx_models import affine
 from tritonops.files import read_text
 from tritonops.models.catalog.lockfile import load_lock
 from tritonops.models.catalog.parsing import load_catalog
-from tritonops.models.configs.onnx_graph import read_graph
 from tritonops.models.configs.pbtxt import read_config
 from tritonops.models.configs.variants import MAX_LABELS
 from tritonops.models.disk.digest_cache import DigestCache
+from tritonops.models.graphs.onnx_graph import read_graph
 from tritonops.remote.audit import parse_audit_entry
 from tritonops.remote.client.inventory import load_inventory
 from tritonops.remote.layout.deploy_lock import parse_lock_owner

@@ -15,7 +15,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "models.enable": ("models.enable clip", "models.enable clip siglip"),
     "models.disable": ("models.disable clip", "models.disable clip siglip --yes"),
     "models.generate-config": (
-        "models.generate-config clip --overwrite",
+        "models.generate-config --missing",
         "models.generate-config clip --max-batch-size 4 --warmup --overwrite",
     ),
     "models.add": (

@@ -62,10 +62,18 @@ class AddedModel(TypedDict):
     note: str | None
 
 
+class ConfigFailure(TypedDict):
+    """A model for which no config was generated."""
+
+    model: str
+    error: str
+
+
 class GeneratedConfigs(TypedDict):
-    """The files that were written."""
+    """The files that were written, and the models that failed."""
 
     configs: list[Path]
+    failed: list[ConfigFailure]
 
 
 class CopiedConfig(TypedDict):

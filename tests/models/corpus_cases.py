@@ -19,6 +19,8 @@ from onnx import TensorProto, helper
 from tests.onnx_models import affine, external_weights, identity, model
 from tests.paths import PROJECT
 
+_FILES = Path(__file__).parent / "graphs" / "cases"
+"""Graphs as they were found, which the onnx package would not write like that."""
 BASE_CONFIG = """\
 backend: "onnxruntime"
 max_batch_size: 8
@@ -46,6 +48,11 @@ class Case:
     def is_served(self) -> bool:
         """Whether a real Triton serves it: as it stands where it is good, otherwise than meant where it is not."""
         return bool(not self.codes or self.data.get("triton") == "serves")
+
+    @property
+    def is_error(self) -> bool:
+        """Whether `check` has to call it an error: Triton refuses it, or serves it and answers wrongly."""
+        return not self.is_served or self.data.get("answers") == "wrongly"
 
     @property
     def says(self) -> str:
@@ -91,6 +98,8 @@ class Case:
         name = self.data.get("graph", "affine")
         if name == "external":
             external_weights([1.0, 2.0, 3.0], path)
+        elif name.endswith(".onnx"):
+            shutil.copyfile(_FILES / name, path)
         elif name:
             path.write_bytes(_GRAPHS[name]().SerializeToString())
 
@@ -166,6 +175,8 @@ _GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
         {"y": (TensorProto.STRING, ["n", 1])},
     ),
     "state": _with_state,
+    "softmax-over-rows": lambda: model([helper.make_node("Softmax", ["x"], ["y"], axis=0)], {"x": _ROW}, {"y": _ROW}),
+    "identity-bf16": lambda: identity(TensorProto.BFLOAT16),
 }
 
 BEGIN, END = "<!-- corpus -->\n", "<!-- /corpus -->\n"
@@ -177,6 +188,7 @@ def table() -> str:
     for case in cases():
         codes = ", ".join(f"`{code}`" for code in sorted(case.codes)) or "nothing"
         verdict = "serves" if not case.codes else "serves otherwise" if case.is_served else "refuses"
+        verdict = "answers wrongly" if case.is_served and case.is_error else verdict
         message = case.data.get("says", case.data.get("serves", ""))
         judge = f" NVIDIA: {case.data['nvidia']}" if "nvidia" in case.data else ""
         lines.append(f"| {case.topic}: {case.name} | {codes} | {verdict} | {_escaped(message + judge)} |")

@@ -13,7 +13,7 @@ from tritonops.models.configs.pbtxt import read_config
 
 def test_a_model_of_the_hub_is_pinned_downloaded_and_given_configs(house, clip):
     added = from_hub(house)
-    assert (added.entry.label, added.note) == ("clip/1", None)
+    assert (added.entry.label, added.problem) == ("clip/1", None)
     assert sorted(path.name for path in added.configs) == ["cpu.pbtxt", "gpu.pbtxt"]
     (entry,) = load_catalog(house.models_toml).versions
     assert isinstance(entry.source, HubSource)
@@ -27,7 +27,7 @@ def test_a_model_of_the_hub_is_pinned_downloaded_and_given_configs(house, clip):
 def test_the_next_version_of_a_model_is_served_beside_the_first(house, clip):
     from_hub(house)
     added = from_hub(house)
-    assert (added.entry.label, added.configs, added.note) == ("clip/2", (), None)
+    assert (added.entry.label, added.configs, added.problem) == ("clip/2", (), None)
     policy = read_config(house.models_dir / "clip" / "config.pbtxt").version_policy
     assert list(policy.specific.versions) == [1, 2]
 
@@ -37,7 +37,7 @@ def test_a_file_or_a_folder_of_this_machine_is_written_as_seen_from_models_toml(
     external_weights([1.0, 2.0], tmp_path / "folder")
     add(house, "single", path=str(tmp_path / "x.onnx"))
     added = add(house, "folder", path=str(tmp_path / "folder"), type="directory")
-    assert added.note is None
+    assert added.problem is None
     assert added.entry.source == PathSource(tmp_path / "folder")
     assert 'path = "../x.onnx"' in house.models_toml.read_text()
     assert (house.models_dir / "folder" / "1" / "model.onnx" / "model.onnx.data").exists()
@@ -68,8 +68,8 @@ def test_a_download_that_fails_takes_the_entry_out_again(house, tmp_path):
 def test_a_model_that_is_no_onnx_is_added_and_the_missing_config_is_said(house, tmp_path):
     (tmp_path / "model.plan").write_bytes(b"plan")
     added = add(house, path=str(tmp_path / "model.plan"), local_name="model.plan")
-    assert added.note is not None
-    assert "is not an ONNX file" in added.note
+    assert added.problem is not None
+    assert "is not an ONNX file" in added.problem
     assert (house.models_dir / "clip" / "1" / "model.plan").exists()
 
 

@@ -7,7 +7,8 @@ from tests.onnx_models import affine, identity, write_model
 from tests.paths import PROJECT
 from tritonops.errors import TritonOpsError, UnknownModelError
 from tritonops.models.catalog.parsing import load_catalog
-from tritonops.models.check import Checked, check
+from tritonops.models.check import check
+from tritonops.models.checked import Checked
 from tritonops.models.config import copy_configs
 from tritonops.models.configs.pbtxt import parse_config
 from tritonops.models.disk.repository import Repository

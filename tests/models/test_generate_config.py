@@ -5,13 +5,14 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import InferenceServerClient
 
 from tests.onnx_models import CONFIG_TYPES, affine, external_weights, identity, model
-from tritonops.errors import InputError, UnknownModelError
+from tritonops.errors import InputError, PartialFailureError, UnknownModelError
 from tritonops.models.catalog.parsing import load_catalog
-from tritonops.models.check import Checked, check
+from tritonops.models.check import check
+from tritonops.models.checked import Checked
 from tritonops.models.config import copy_configs
 from tritonops.models.configs.rendering import ConfigOptions
 from tritonops.models.disk.repository import Repository
-from tritonops.models.generate_config import generate_configs
+from tritonops.models.generate_config import generate_configs, models_without_configs, raise_unless_generated
 from tritonops.models.rules.judged_server import embedded_server
 from tritonops.project import Project as LoadedProject
 
@@ -44,7 +45,9 @@ class Project:
         return load_catalog(path)
 
     def generate(self, name, **options):
-        return generate_configs(self.loaded, name, **options)
+        results = generate_configs(self.loaded, [name], **options)
+        raise_unless_generated(results)
+        return results[0].files
 
     @property
     def loaded(self):
@@ -79,7 +82,8 @@ def test_generated_configs_pass_the_check_and_load_on_a_real_triton(triton, tmp_
         project.generate(name, options=options)
     copy_configs(project.loaded, variant="cpu", include=generated)
     lock = project.folder / "generated.lock"
-    checked = Checked(project.catalog, project.repository, project.config_dir, lock, embedded_server())
+    places = (project.catalog, project.repository, project.config_dir, lock)
+    checked = Checked(*places, embedded_server(), variants=("cpu",))
     assert [finding for finding in check(checked, include=generated) if finding.code != "not-locked"] == []
     client = InferenceServerClient(triton.grpc_url)
     for name in generated:
@@ -116,3 +120,26 @@ def test_a_model_that_is_nowhere_not_there_yet_or_no_onnx_is_an_error(project):
     with pytest.raises(InputError, match="is not an ONNX file"):
         project.generate("saved")
     assert not project.config_dir.exists()
+
+
+def test_of_several_models_each_is_done_or_named_and_missing_ones_are_found(project):
+    project.put("siglip", affine(2, 1))
+    project.put("weights", affine(), file="model.plan")
+    (project.repository.root / "siglip/1/model.onnx").write_text("<html>")
+    project.put("good", affine(3, 1))
+    assert models_without_configs(project.loaded) == ("clip", "siglip", "weights", "good")
+    results = generate_configs(project.loaded, ["clip", "siglip", "weights", "good"])
+    assert [len(result.files) for result in results] == [2, 0, 0, 2]
+    with pytest.raises(PartialFailureError, match="2 of 4 configs were not generated"):
+        raise_unless_generated(results)
+    assert models_without_configs(project.loaded) == ("siglip", "weights")
+
+
+def test_a_folder_whose_graph_has_another_name_is_told_from_one_without_a_graph(project):
+    project.put("folder", affine())
+    home = project.repository.root / "folder/1"
+    (home / "model.onnx").rename(home / "other")
+    (home / "model.onnx").mkdir()
+    (home / "other").rename(home / "model.onnx/model_fp16.onnx")
+    with pytest.raises(InputError, match=r"contains model_fp16\.onnx, and Triton reads model\.onnx in it"):
+        project.generate("folder")

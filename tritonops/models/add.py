@@ -6,17 +6,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from tritonops.errors import SourceError, StoreError, TritonOpsError
-from tritonops.models.catalog.catalog import ModelVersion
+from tritonops.errors import GraphError, SourceError, StoreError, TritonOpsError
+from tritonops.models.catalog.catalog import ModelVersion, PathSource, UrlSource
 from tritonops.models.catalog.commit import Commits
 from tritonops.models.catalog.editing import with_entry, without_labels
 from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.catalog.parsing import parse_catalog, read_catalog_text
 from tritonops.models.config import copy_configs, raise_unless_done
-from tritonops.models.configs.rendering import LABELS, ConfigOptions, config_texts
+from tritonops.models.configs.rendering import LABELS, ConfigOptions, render_configs
 from tritonops.models.configs.variants import Variant, source_path
 from tritonops.models.generate_config import graph_file
+from tritonops.models.graphs.examine import examine_graph
+from tritonops.models.graphs.onnx_graph import Graph, missing_data, read_graph
 from tritonops.models.install.small_files import match_small_files
 from tritonops.models.install.staging import staged, staged_version
 from tritonops.models.install.state import adopt_installed, install_state
@@ -34,8 +37,10 @@ class Added:
     entry: ModelVersion
     configs: tuple[Path, ...]
     """Those generated from the graph; none where there were configs, or the model is not ONNX."""
-    note: str | None
-    """Why no config was written, where one is needed."""
+    problem: str | None
+    """Why the model has no config that Triton can use; None where it has one."""
+    notes: tuple[str, ...] = ()
+    """What the reader of generated configs has to know."""
 
 
 def add_model(
@@ -59,7 +64,8 @@ def add_model(
     addition = _Addition(project, name, values, progress, variant, options)
     addition.preview()  # wrong input ends before any wait
     entry = addition.add()
-    return Added(entry, addition.written, addition.note or _copy_config(settings, entry, variant))
+    problem = addition.problem or _copy_config(settings, entry, variant)
+    return Added(entry, addition.written, problem, addition.notes)
 
 
 class _Addition:
@@ -78,8 +84,9 @@ class _Addition:
         self._variant, self._config_options = variant, options
         self.written: tuple[Path, ...] = ()
         """The configs that were generated from the graph."""
-        self.note: str | None = None
+        self.problem: str | None = None
         """Why none could be."""
+        self.notes: tuple[str, ...] = ()
         self._commits = Commits(project.settings.models_toml, on_wait=progress.waiting)
         self._store, self._repository = project.store, project.repository
 
@@ -137,6 +144,7 @@ class _Addition:
                 f"{entry.label} was not added: {folder} contains other files", hint="Move them away first."
             )
         with staged(self._store, pin, self._repository) as swap:
+            _refuse_what_is_no_model(entry, staged_version(pin, self._repository) / entry.local_name)
             texts = self._config_texts(pin, entry)  # trying batches takes seconds, and is done before the commit
             return self._commit_staged(entry, pin, texts, None if found == "installed" else swap)
 
@@ -161,29 +169,31 @@ class _Addition:
         return entry
 
     def _config_texts(self, pin: LockedVersion, entry: ModelVersion) -> Mapping[Path, str]:
-        """Work out the configs from the graph, unless there are some; `note` says why that was not possible."""
-        self.note = None
+        """Work out the configs from the graph, unless there are some; `problem` says why that was not possible."""
+        self.problem, self.notes = None, ()
         if source_path(self._settings.config_dir, entry.name, self._variant).exists():
             return {}
-        model_file = staged_version(pin, self._repository) / entry.local_name
+        options = self._config_options or ConfigOptions()
         try:
-            graph = graph_file(entry.name, model_file)
-            return config_texts(
-                graph, entry.local_name, self._settings.config_dir / entry.name, options=self._config_options
-            )
+            graph = graph_file(entry.name, staged_version(pin, self._repository) / entry.local_name)
+            examined = examine_graph(graph, batches=options.max_batch_size != 0)
+            folder = self._settings.config_dir / entry.name
+            rendered = render_configs(examined, entry.local_name, folder, options=options)
         except TritonOpsError as exc:
-            self.note = str(exc)
+            self.problem = str(exc)
             return {}
+        self.notes = rendered.notes
+        return rendered.texts
 
     def _write_configs(self, texts: Mapping[Path, str]) -> None:
         if present := [str(path) for path in texts if path.exists() and path.name != LABELS]:
-            self.note = f"not overwritten: {', '.join(present)}"
+            self.problem = f"not overwritten: {', '.join(present)}"
             return
         try:
             for path, text in texts.items():
                 self._repository.write_source(path, text)
         except (TritonOpsError, OSError) as exc:
-            self.note = str(exc)
+            self.problem = str(exc)
             return
         self.written = tuple(path for path in texts if path.name != LABELS)
 
@@ -192,6 +202,46 @@ class _Addition:
             self._commits.pin({pin.label: pin}, before=self._commits.pins)
         except OSError as exc:
             self._progress.warned(f"cannot write {self._settings.lock_path} ({exc.strerror}): nothing is pinned")
+
+
+def _refuse_what_is_no_model(entry: ModelVersion, path: Path) -> None:
+    """Raise SourceError for a file that would be installed as ONNX and is none, and for a graph without its weights."""
+    graph_path = path / "model.onnx" if path.is_dir() else path
+    if not entry.local_name.endswith(".onnx") or not graph_path.is_file():
+        return
+    try:
+        graph = read_graph(graph_path)
+    except GraphError as exc:
+        name = _source_name(entry)
+        reason = str(exc).removeprefix(f"{graph_path}: ")
+        hint = f"Install it under its own name: --local-name {name}" if name and not name.endswith(".onnx") else None
+        raise SourceError(
+            f"{entry.label} was not added: {name or 'the file'} would be installed as {entry.local_name} and {reason}",
+            hint=hint,
+        ) from exc
+    _refuse_missing_weights(entry, graph, graph_path)
+
+
+def _refuse_missing_weights(entry: ModelVersion, graph: Graph, path: Path) -> None:
+    missing = [data.location for data in missing_data(graph, path)]
+    if missing:
+        raise SourceError(
+            f"{entry.label} was not added: its weights lie in {', '.join(dict.fromkeys(missing))}, "
+            "which is not among what is fetched, or is cut short",
+            hint="Add the folder with graph and weights (--subfolder, or --path of a folder); "
+            "Triton reads the graph that is called model.onnx in it.",
+        )
+
+
+def _source_name(entry: ModelVersion) -> str:
+    """Give the name of the file at its source."""
+    match entry.source:
+        case UrlSource(url=url):
+            return Path(urlsplit(url).path).name
+        case PathSource(path=path):
+            return path.name
+        case _:
+            return Path(entry.path).name
 
 
 def _copy_config(settings: Settings, entry: ModelVersion, variant: Variant) -> str | None:

@@ -2,87 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tritonops.errors import (
-    ConfigError,
-    RepositoryError,
-    SourceChangedError,
-    TritonOpsError,
-    UnknownModelError,
-    near_misses,
-)
-from tritonops.models.catalog.catalog import Catalog
-from tritonops.models.catalog.lockfile import differences, load_lock
+from tritonops.errors import ConfigError, RepositoryError, UnknownModelError, near_misses
+from tritonops.models.catalog_findings import catalog_findings, source_findings
+from tritonops.models.checked import Checked
 from tritonops.models.configs.declared import declared_text
 from tritonops.models.configs.pbtxt import parse_config, read_text
-from tritonops.models.configs.variants import VARIANTS, Variant, source_path
+from tritonops.models.configs.variants import source_path
 from tritonops.models.disk.digest_cache import DigestCache
-from tritonops.models.disk.repository import Repository
+from tritonops.models.graphs.trial import Trial, TrialRequest
+from tritonops.models.graphs.trial_cache import TrialCache
 from tritonops.models.rules.config import config_problems
 from tritonops.models.rules.ensembles import ensemble_problems
-from tritonops.models.rules.files import absent, files_problems, layout_problems
-from tritonops.models.rules.finding import Finding, Problem, Subject
-from tritonops.models.rules.graph import graph_problems
+from tritonops.models.rules.files import files_problems, layout_problems
+from tritonops.models.rules.finding import Finding, Problem, Subject, finding_of
 from tritonops.models.rules.hazards import HANGS, hazards
-from tritonops.models.rules.judged_server import JudgedServer, count_gpus, server_of_image
+from tritonops.models.rules.onnx.graph import graph_problems
+from tritonops.models.rules.onnx.trials import needed_trials
 from tritonops.models.rules.python import python_problems
 from tritonops.models.rules.warmup import warmup_problems
-from tritonops.models.sources.path_source import source_problems
-from tritonops.project import Project
 
 _CORE_RULES = (config_problems, ensemble_problems)
 _LOADING_RULES = (files_problems, graph_problems, warmup_problems, python_problems)
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What is checked, and against what."""
-
-    catalog: Catalog
-    repository: Repository
-    config_dir: Path
-    lock_path: Path
-    server: JudgedServer
-    variants: tuple[Variant, ...] = VARIANTS
-
-    @classmethod
-    def of(
-        cls, project: Project, *, server: JudgedServer | None = None, variants: Sequence[Variant] = VARIANTS
-    ) -> Checked:
-        """A project, judged for a server: by default TRITON_IMAGE on this machine."""
-        settings = project.settings
-        server = server or server_of_image(project.image, gpus=count_gpus())
-        variants = tuple(variants)
-        return cls(project.catalog, project.repository, settings.config_dir, settings.lock_path, server, variants)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Every model of models.toml, and of the disk."""
-        return tuple(dict.fromkeys((*self.catalog.names, *self.repository.names())))
-
-
-def check(checked: Checked, *, include: Sequence[str] = ()) -> tuple[Finding, ...]:
+def check(
+    checked: Checked,
+    *,
+    include: Sequence[str] = (),
+    on_trial: Callable[[TrialRequest], object] = lambda _: None,
+) -> tuple[Finding, ...]:
     """Check the models in `include`, or all of models.toml, of triton-config/ and of the disk.
 
-    Raises UnknownModelError for a name that is nowhere.
+    `on_trial` is called before each trial on ONNX Runtime. Raises UnknownModelError for a name that is nowhere.
     """
     for name in include:
         if name not in checked.names:
             raise UnknownModelError(name, checked.names, where=str(checked.catalog.path))
     models = {name: _Model(checked, name) for name in checked.names}
     others = {name: model.subjects[0] for name, model in models.items() if model.subjects}
-    findings = [
-        finding
-        for name, model in models.items()
-        if not include or name in include
-        for finding in _merged(model.findings(others))
-    ]
-    sources = [finding for finding in _sources(checked) if not include or finding.model in include]
-    return (*findings, *sources, *([] if include else _general(checked)))
+    chosen = [model for name, model in models.items() if not include or name in include]
+    trials = _try(checked, [subject for model in chosen for subject in model.subjects], on_trial)
+    findings = [finding for model in chosen for finding in _merged(model.findings(others, trials))]
+    sources = [finding for finding in source_findings(checked) if not include or finding.model in include]
+    return (*findings, *sources, *([] if include else catalog_findings(checked)))
+
+
+def _try(
+    checked: Checked, subjects: Sequence[Subject], on_trial: Callable[[TrialRequest], object]
+) -> Mapping[TrialRequest, Trial]:
+    if checked.trials == "none":
+        return {}
+    load_all = checked.trials == "all"
+    requests = [request for subject in subjects for request in needed_trials(subject, load_all=load_all)]
+    work_dir = checked.repository.work_dir
+    digests = DigestCache(work_dir / "digests.json")
+    trials = TrialCache(work_dir / "trials.json", digests).try_graphs(requests, on_start=on_trial)
+    digests.save()
+    return trials
 
 
 def _problems(subject: Subject) -> Iterator[Problem]:
@@ -107,23 +87,25 @@ class _Model:
             self._home = checked.repository.home(name)
         except RepositoryError as exc:
             self._early.append(
-                _finding(name, (), Problem("two-places", str(exc), "Triton serves one of them", exc.hint or ""))
+                finding_of(name, (), Problem("two-places", str(exc), "Triton serves one of them", exc.hint or ""))
             )
         for text, files in self._texts().items():
             self._add(text, files)
 
-    def findings(self, others: dict[str, Subject]) -> Iterator[Finding]:
-        """Find what is wrong, with the other models at hand."""
+    def findings(self, others: dict[str, Subject], trials: Mapping[TrialRequest, Trial]) -> Iterator[Finding]:
+        """Find what is wrong, with the other models and the trials at hand."""
         yield from self._early
         yield from self._missing_configs()
         yield from self._missing_files()
         yield from self._unknown_callees()
         for subject, files in zip(self.subjects, self._files, strict=True):
-            for problem in _problems(replace(subject, others=others)):
-                yield _finding(self._name, files, problem)
+            is_load_tried = self._checked.trials == "all"
+            subject = replace(subject, others=others, trials=trials, is_load_tried=is_load_tried)
+            for problem in _problems(subject):
+                yield finding_of(self._name, files, problem)
         if self._home:
             for problem in (*_hazard_problems(self._home), *layout_problems(self._home, self._versions)):
-                yield _finding(self._name, (self._home,), problem)
+                yield finding_of(self._name, (self._home,), problem)
 
     @property
     def _versions(self) -> tuple[int, ...]:
@@ -164,7 +146,7 @@ class _Model:
             absent = [] if on_disk else [(self._home or Path(self._name)) / "config.pbtxt"]
         if absent:
             has_none = len(absent) == len(sources) and not on_disk
-            yield _finding(
+            yield finding_of(
                 self._name,
                 tuple(absent),
                 Problem(
@@ -180,7 +162,7 @@ class _Model:
         for entry in self._checked.catalog.versions_of(self._name):
             folder = (self._home or self._checked.repository.root / self._name) / str(entry.version)
             if not (folder / entry.local_name).exists():
-                yield _finding(
+                yield finding_of(
                     self._name,
                     (folder / entry.local_name,),
                     Problem(
@@ -196,7 +178,7 @@ class _Model:
         checked = self._checked
         for name in dict.fromkeys(name for each in checked.catalog.versions_of(self._name) for name in each.depends_on):
             if name not in checked.names or name == self._name:
-                yield _finding(
+                yield finding_of(
                     self._name,
                     (checked.catalog.path,),
                     Problem(
@@ -214,64 +196,10 @@ def _hazard_problems(home: Path) -> Iterator[Problem]:
         yield Problem(code, found.what, found.consequence, "move it away, or put the right thing in its place")
 
 
-def _general(checked: Checked) -> Iterator[Finding]:
-    """Find what belongs to no one model: the lock, configs of models that are nowhere, and links to nothing."""
-    for path in _dangling(checked.repository.root):
-        why = "Triton lists no model, good ones neither: 'failed to stat file'"
-        yield _finding(path.name, (path,), Problem("dangling-link", absent(path), why, "remove the link"))
-    if not checked.lock_path.exists():
-        yield _lock_finding(checked, checked.lock_path.name, "there is no such file, so nothing is pinned")
-    else:
-        for label, what in differences(checked.catalog, load_lock(checked.lock_path)).items():
-            yield _lock_finding(checked, label.rpartition("/")[0], f"{label} {what}")
-    folders = sorted(path for path in checked.config_dir.glob("*") if path.is_dir())
-    for folder in (folder for folder in folders if folder.name not in checked.names):
-        problem = Problem(
-            "config-without-model",
-            "models.toml has no such model",
-            "nothing copies the config anywhere",
-            f"add the model to {checked.catalog.path.name}, or remove the folder",
-            "warning",
-        )
-        yield _finding(folder.name, (folder,), problem)
-
-
-def _dangling(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_symlink() and not path.exists())
-
-
-def _lock_finding(checked: Checked, model: str, what: str) -> Finding:
-    why = "a download takes what the source has on that day"
-    return _finding(model, (checked.lock_path,), Problem("not-locked", what, why, "`inv models.lock`", "warning"))
-
-
-def _sources(checked: Checked) -> Iterator[Finding]:
-    """Compare the files of this machine that models.toml names with their pins."""
-    digests = DigestCache(checked.repository.work_dir / "digests.json")
-    for label, error in source_problems(checked.catalog, load_lock(checked.lock_path), digests).items():
-        yield _source_finding(checked, label, error)
-
-
-def _source_finding(checked: Checked, label: str, error: TritonOpsError) -> Finding:
-    is_changed = isinstance(error, SourceChangedError)
-    problem = Problem(
-        "source-changed" if is_changed else "source-unreadable",
-        f"{label}: {error}",
-        "what was locked goes on being served" if is_changed else "nobody knows whether it is what was locked",
-        error.hint or f"see whether {checked.catalog.path.name} names the right path",
-        "error" if is_changed else "warning",
-    )
-    return _finding(label.rpartition("/")[0], (checked.lock_path,), problem)
-
-
 def _syntax(name: str, files: tuple[Path, ...], error: ConfigError) -> Finding:
     why = "Triton cannot read it: the model is not served, and a server with --exit-on-error does not start"
-    found = _finding(name, files, Problem("config-syntax", str(error), why, "fix the line"))
+    found = finding_of(name, files, Problem("config-syntax", str(error), why, "fix the line"))
     return replace(found, line=error.line)
-
-
-def _finding(model: str, files: tuple[Path, ...], problem: Problem) -> Finding:
-    return Finding(model, problem.code, problem.severity, files, problem.what, problem.why, problem.fix)
 
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:

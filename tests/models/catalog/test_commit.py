@@ -17,10 +17,10 @@ from tritonops.models.catalog.commit import Commits
 from tritonops.models.catalog.lockfile import load_lock
 from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.config import copy_configs
-from tritonops.models.configs.onnx_graph import read_graph
 from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download
 from tritonops.models.generate_config import generate_configs
+from tritonops.models.graphs.onnx_graph import read_graph
 from tritonops.models.lock import lock_models
 from tritonops.models.remove import plan_removal, remove_model
 from tritonops.models.transfer.progress import Progress
@@ -270,9 +270,9 @@ def test_no_config_is_generated_for_a_model_that_was_removed_meanwhile(hub, two,
         remove(two, "a")
         return graph
 
-    monkeypatch.setattr("tritonops.models.configs.rendering.read_graph", read_and_remove)
+    monkeypatch.setattr("tritonops.models.graphs.examine.read_graph", read_and_remove)
     with pytest.raises(UnknownModelError):
-        generate_configs(Project(two), "a")
+        generate_configs(Project(two), ["a"])
     assert not (two.config_dir / "a").exists()
 
 
@@ -336,7 +336,7 @@ def test_a_read_only_models_toml_is_downloaded_from_and_edits_say_why_they_canno
     assert sorted(download(Project(read_only_catalog), progress=progress).downloaded) == ["a/1", "b/1"]
     assert {message.rpartition(": ")[2] for message in progress.messages} == {"nothing is pinned"}
     before = files_below(read_only_catalog.project)
-    (tmp_path / "x.onnx").write_bytes(b"x")
+    (tmp_path / "x.onnx").write_bytes(affine().SerializeToString())
     with pytest.raises(TritonOpsError, match=r"cannot write .*catalog/models.toml: ") as caught:
         add_model(Project(read_only_catalog), "c", {"path": str(tmp_path / "x.onnx")}, variant="cpu")
     assert "MODELS_TOML" in str(caught.value.hint)

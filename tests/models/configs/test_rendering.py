@@ -1,17 +1,13 @@
 """config.pbtxt rendered from a graph: batches, tensors, options."""
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from tests.onnx_models import affine, identity, model
 from tritonops.errors import GraphError, InputError
-from tritonops.models.configs.batch_trial import PROVED, BatchTrial, try_batches
-from tritonops.models.configs.onnx_graph import Graph, GraphTensor
 from tritonops.models.configs.pbtxt import parse_config
-from tritonops.models.configs.rendering import ConfigOptions, render_config, why_not_batched
-
-F = TensorProto.FLOAT
+from tritonops.models.configs.rendering import ConfigOptions, render_config, render_configs
+from tritonops.models.graphs.examine import ExaminedGraph
+from tritonops.models.graphs.onnx_graph import Graph, GraphTensor
+from tritonops.models.graphs.trial import PROVED, BatchTrial
 
 
 def tensor(*shape, datatype="TYPE_FP32", name="x"):
@@ -20,76 +16,6 @@ def tensor(*shape, datatype="TYPE_FP32", name="x"):
 
 def graph(inputs, outputs, optional=()):
     return Graph(8, {"": 17}, tuple(inputs), tuple(optional), tuple(outputs), (), {})
-
-
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "reason"),
-    [
-        ([("batch", 3)], [("batch", 5)], None),
-        ([("N", "seq")], [("N", "seq", 3)], None),
-        ([("unk__1", 3)], [("unk__2", 4)], None),
-        ([("batch",)], [("batch",)], None),
-        ([("", 3)], [("batch", 5)], "the first dimension of 'x' has no name"),
-        ([("batch", 3)], [("", 5)], "the first dimension of 'y' has no name"),
-        ([("samples",)], [("samples",)], "every tensor is a vector, and 'samples' its length"),
-        ([(1, 3, 640, 640)], [(1, 5, 8400)], "the first dimension of 'x' is fixed at 1"),
-        ([("batch", 3)], [(1, 5)], "the first dimension of 'y' is fixed at 1"),
-        ([()], [("batch", 4)], "'x' is a scalar"),
-        ([], [], "it has no input"),
-    ],
-)
-def test_a_graph_may_take_batches_where_every_first_dimension_varies_under_a_name(inputs, outputs, reason):
-    made = graph([tensor(*shape) for shape in inputs], [tensor(*shape, name="y") for shape in outputs])
-    found = why_not_batched(made)
-    assert found is None if reason is None else reason in (found or "")
-
-
-def softmax_over_rows():
-    node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
-    return model([node], {"x": (F, ["seq_len", 3])}, {"y": (F, ["seq_len", 3])})
-
-
-def other_names():
-    return model([helper.make_node("Relu", ["x"], ["y"])], {"x": (F, ["unk__1", 3])}, {"y": (F, ["unk__2", 3])})
-
-
-def rows_chosen():
-    """The rows of x that are not all zero, under a name of their own: not the batch, for one row in two."""
-    nodes = [
-        helper.make_node("ReduceMax", ["x"], ["most"], axes=[1], keepdims=0),
-        helper.make_node("Greater", ["most", "limit"], ["keep"]),
-        helper.make_node("Compress", ["x", "keep"], ["y"], axis=0),
-    ]
-    limit = helper.make_tensor("limit", F, [], [0.7])
-    return model(nodes, {"x": (F, ["batch", 3])}, {"y": (F, ["chosen", 3])}, [limit])
-
-
-@pytest.mark.parametrize(
-    ("made", "verdict", "reason"),
-    [
-        (affine(2, 1), "proved", ""),
-        (identity(TensorProto.STRING), "proved", ""),
-        (identity(TensorProto.INT8), "proved", ""),
-        (other_names(), "proved", ""),
-        (softmax_over_rows(), "refuted", "output 'y' is another for a row in company"),
-        (rows_chosen(), "refuted", "output 'y' has the shape"),
-        (identity(TensorProto.BFLOAT16), "unknown", "input 'x' is of type tensor(bfloat16)"),
-    ],
-)
-def test_a_trial_tells_batches_from_what_only_looks_like_them(tmp_path, made, verdict, reason):
-    onnx.save_model(made, tmp_path / "model.onnx")
-    found = try_batches(tmp_path / "model.onnx")
-    assert found.verdict == verdict
-    assert reason in found.reason
-
-
-def test_a_trial_that_takes_too_long_or_ends_badly_proves_nothing(tmp_path):
-    onnx.save_model(affine(), tmp_path / "model.onnx")
-    assert try_batches(tmp_path / "model.onnx", timeout=0.01) == BatchTrial(
-        "unknown", "the trial took longer than 0.01 s"
-    )
-    (tmp_path / "model.onnx").write_bytes(b"no graph")
-    assert try_batches(tmp_path / "model.onnx").verdict == "unknown"
 
 
 REFUTED = BatchTrial("refuted", "output 'y' is another for a row in company: rows depend on each other")
@@ -102,14 +28,18 @@ UNTRIED = BatchTrial("unknown", "onnxruntime is not installed")
     ("names", "trial", "options", "expected"),
     [
         (("batch", "batch"), PROVED, ConfigOptions(), 8),
-        (("batch", "batch"), UNTRIED, ConfigOptions(), 8),
+        (("batch", "batch"), UNTRIED, ConfigOptions(), 0),
+        (("batch", "batch"), UNTRIED, ConfigOptions(max_batch_size=4), 4),
+        (("seq_len", "seq_len"), PROVED, ConfigOptions(), 0),
+        (("seq_len", "seq_len"), PROVED, ConfigOptions(max_batch_size=16), 16),
         (("seq_len", "seq_len"), REFUTED, ConfigOptions(), 0),
         (("unk__1", "unk__2"), PROVED, ConfigOptions(), 8),
         (("unk__1", "unk__2"), UNTRIED, ConfigOptions(), 0),
         (("unk__1", "unk__2"), UNTRIED, ConfigOptions(max_batch_size=4), 4),
         (("batch", "batch"), PROVED, ConfigOptions(max_batch_size=0), 0),
         (("seq_len", "seq_len"), REFUTED, ConfigOptions(max_batch_size=4), "takes no batches: output 'y' is another"),
-        (("batch", ""), PROVED, ConfigOptions(max_batch_size=4), "the first dimension of 'y' has no name"),
+        (("batch", ""), PROVED, ConfigOptions(max_batch_size=4), 4),
+        (("", ""), PROVED, ConfigOptions(dynamic_batching=True), 8),
         (
             ("batch", "batch"),
             UNTRIED,
@@ -123,14 +53,14 @@ def test_batches_are_what_is_proved_and_a_wish_against_it_is_refused(names, tria
     made = graph([tensor(names[0], 3)], [tensor(names[1], 3, name="y")])
     if isinstance(expected, str):
         with pytest.raises(InputError, match=expected):
-            render_config(made, "cpu", options, trial=trial)
+            render_config(made, "cpu", options, batches=trial)
     else:
-        assert parse_config(render_config(made, "cpu", options, trial=trial)).max_batch_size == expected
+        assert parse_config(render_config(made, "cpu", options, batches=trial)).max_batch_size == expected
 
 
 def test_the_config_leaves_the_batch_out_of_the_dims():
     made = graph([tensor("n", 3, "h", "w")], [tensor("n", 6, name="y"), tensor("n", name="z")])
-    config = parse_config(render_config(made, "gpu", ConfigOptions()))
+    config = parse_config(render_config(made, "gpu", ConfigOptions(), batches=PROVED))
     assert (config.backend, config.max_batch_size) == ("onnxruntime", 8)
     assert list(config.input[0].dims) == [3, -1, -1]
     assert list(config.output[1].dims) == [1]
@@ -149,7 +79,7 @@ def test_a_fixed_batch_is_part_of_the_dims_and_an_optional_input_rules_batches_o
 def test_wishes_become_batches_batching_warmup_and_labels(tmp_path):
     made = graph([tensor("n", "w", datatype="TYPE_INT64")], [tensor("n", 2, name="y")])
     options = ConfigOptions(32, dynamic_batching=True, warmup=True, labels=tmp_path / "classes")
-    config = parse_config(render_config(made, "cpu", options, trial=PROVED))
+    config = parse_config(render_config(made, "cpu", options, batches=PROVED))
     assert config.max_batch_size == 32
     assert config.HasField("dynamic_batching")
     assert list(config.model_warmup[0].inputs["x"].dims) == [1]
@@ -159,10 +89,37 @@ def test_wishes_become_batches_batching_warmup_and_labels(tmp_path):
 @pytest.mark.parametrize("options", [ConfigOptions(max_batch_size=4), ConfigOptions(dynamic_batching=True)])
 def test_batches_of_a_graph_that_takes_none_are_refused(options):
     with pytest.raises(InputError):
-        render_config(graph([tensor(1, 3)], [tensor(1, 3, name="y")]), "cpu", options)
+        render_config(graph([tensor(1, 3)], [tensor(1, 3, name="y")]), "cpu", options, batches=REFUTED)
 
 
 def test_a_tensor_of_a_type_that_triton_lacks_is_refused():
     with pytest.raises(GraphError, match="output 'y' is no tensor") as caught:
         render_config(graph([tensor("n", 3)], [GraphTensor("y", None, None)]), "cpu", ConfigOptions())
     assert "zipmap=False" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"), [(None, "the shape of input 'x' is unknown"), ((2, 0), "Triton has no dimension of 0")]
+)
+def test_a_shape_that_nobody_knows_or_triton_lacks_is_refused(shape, reason):
+    with pytest.raises(GraphError, match=reason):
+        render_config(graph([GraphTensor("x", "TYPE_FP32", shape)], [tensor(2, name="y")]), "cpu", ConfigOptions())
+
+
+@pytest.mark.parametrize("name", ['x"y', "x\ny", "x\\y", "é/日:0", "x\ty'"])
+def test_any_name_comes_back_from_the_config(name):
+    made = graph([tensor(2, name=name)], [tensor(2, name="y")])
+    config = parse_config(render_config(made, "cpu", ConfigOptions(warmup=True)))
+    assert config.input[0].name == name
+    assert list(config.model_warmup[0].inputs) == [name]
+
+
+def test_notes_say_why_there_are_no_batches_and_what_only_one_backend_serves(tmp_path):
+    made = graph([tensor("n", 3, datatype="TYPE_BF16")], [tensor("n", 3, name="y")])
+    rendered = render_configs(ExaminedGraph(made, UNTRIED, "no kernel"), "model.onnx", tmp_path / "clip")
+    assert sorted(path.name for path in rendered.texts) == ["cpu.pbtxt", "gpu.pbtxt"]
+    assert rendered.notes == (
+        "the ONNX Runtime of this machine does not load it: no kernel",
+        "no batches: onnxruntime is not installed",
+        "NVIDIA's ONNX Runtime backend does not serve TYPE_BF16; the embedded Triton does",
+    )

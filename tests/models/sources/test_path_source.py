@@ -11,7 +11,8 @@ from tritonops.errors import PartialFailureError, SourceChangedError, SourceErro
 from tritonops.models.catalog.catalog import PathSource
 from tritonops.models.catalog.lockfile import load_lock
 from tritonops.models.catalog.parsing import load_catalog
-from tritonops.models.check import Checked, check
+from tritonops.models.check import check
+from tritonops.models.checked import Checked
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
 from tritonops.models.download import download, raise_unless_done

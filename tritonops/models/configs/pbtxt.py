@@ -70,6 +70,13 @@ def _problem(message: str) -> str:
     return clip(re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL), 300)
 
 
+def escaped(text: str) -> str:
+    """Escape a text for a string of protobuf's text format: quotes, newlines, backslashes."""
+    from google.protobuf.text_encoding import CEscape
+
+    return str(CEscape(text, as_utf8=True))  # type: ignore[arg-type]  # it takes both, and its stub says bytes
+
+
 def type_name(tensor: _Typed) -> str:
     """Write the data type of a part of a config as its text does: "TYPE_FP32"."""
     kind = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import GraphError, InputError
-from tritonops.models.configs.batch_trial import BatchTrial, try_batches
-from tritonops.models.configs.onnx_graph import Graph, GraphTensor, read_graph
+from tritonops.models.configs.pbtxt import escaped
 from tritonops.models.configs.variants import VARIANTS, Variant, read_labels, source_path
+from tritonops.models.graphs.batches import looks_like_length
+from tritonops.models.graphs.examine import ExaminedGraph
+from tritonops.models.graphs.onnx_graph import Graph, GraphTensor
+from tritonops.models.graphs.trial import NOT_TRIED, BatchTrial
 
 LABELS = "labels.txt"
 _DEFAULT_BATCH = 8
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ConfigOptions:
     """Options of a config that its graph does not determine."""
 
     max_batch_size: int | None = None
-    """None: 8 where the graph takes batches, else 0."""
+    """None: 8 where batches are proved, else 0."""
     dynamic_batching: bool = False
     """Enable dynamic batching."""
     warmup: bool = False
@@ -31,62 +32,57 @@ class ConfigOptions:
     """A file of class names, one a line, for the first output."""
 
 
-def config_texts(
-    graph_path: Path, default_name: str, folder: Path, *, options: ConfigOptions | None = None
-) -> dict[Path, str]:
-    """Render a model's files in triton-config/ from its graph, on which batches are tried. Nothing is written.
+@dataclass(frozen=True)
+class RenderedConfigs:
+    """A model's files in triton-config/."""
+
+    texts: dict[Path, str]
+    notes: tuple[str, ...]
+    """What its reader has to know: why there are no batches, what ONNX Runtime says of the graph."""
+
+
+def render_configs(
+    examined: ExaminedGraph, default_name: str, folder: Path, *, options: ConfigOptions | None = None
+) -> RenderedConfigs:
+    """Render a model's files in triton-config/. Nothing is written.
 
     `default_name` is the model file's name below its version. Raises InputError and GraphError.
     """
     options = options or ConfigOptions()
-    graph = read_graph(graph_path)
-    trial = None if why_not_batched(graph) or options.max_batch_size == 0 else try_batches(graph_path)
     texts = {
-        source_path(folder.parent, folder.name, variant): render_config(graph, variant, options, default_name, trial)
+        source_path(folder.parent, folder.name, variant): render_config(
+            examined.graph, variant, options, default_name, examined.batches
+        )
         for variant in VARIANTS
     }
-    return texts | ({folder / LABELS: read_labels(options.labels)} if options.labels else {})
+    labels = {folder / LABELS: read_labels(options.labels)} if options.labels else {}
+    return RenderedConfigs(texts | labels, tuple(_notes(examined, options)))
 
 
-def why_not_batched(graph: Graph) -> str | None:
-    """Say why the first dimension of the tensors cannot be a batch; None where it may be one."""
-    tensors = (*graph.inputs, *graph.outputs)
-    if graph.optional_inputs:
-        return f"input {graph.optional_inputs[0].name!r} is optional"
-    if not graph.inputs or not graph.outputs:
-        return "it has no input, or no output"
-    for tensor in tensors:
-        first = tensor.shape[0] if tensor.shape else None
-        if not isinstance(first, str):
-            fixed = f"the first dimension of {tensor.name!r} is fixed at {first}"
-            return fixed if first is not None else f"{tensor.name!r} is a scalar, or of unknown rank"
-        if not first:
-            return f"the first dimension of {tensor.name!r} has no name, and may be any"
-    if all(len(tensor.shape or ()) == 1 and "batch" not in str(tensor.shape).lower() for tensor in tensors):
-        return f"every tensor is a vector, and {_firsts(graph)[0]!r} its length"
-    return None
+def _notes(examined: ExaminedGraph, options: ConfigOptions) -> Iterator[str]:
+    if examined.failure:
+        yield f"the ONNX Runtime of this machine does not load it: {examined.failure}"
+    if options.max_batch_size is None and (reason := _why_none(examined.graph, examined.batches)):
+        yield f"no batches: {reason}"
+    elif options.max_batch_size and examined.batches.verdict == "unknown":
+        yield f"max_batch_size is {options.max_batch_size} as asked, and was not proved: {examined.batches.reason}"
+    tensors = (*examined.graph.inputs, *examined.graph.optional_inputs, *examined.graph.outputs)
+    if any(tensor.datatype == "TYPE_BF16" for tensor in tensors):
+        yield "NVIDIA's ONNX Runtime backend does not serve TYPE_BF16; the embedded Triton does"
 
 
-def _firsts(graph: Graph) -> list[str]:
-    """The names of the first dimensions, each once."""
-    return sorted({str(tensor.shape[0]) for tensor in (*graph.inputs, *graph.outputs) if tensor.shape})
+def _why_none(graph: Graph, batches: BatchTrial) -> str | None:
+    """Say why there are no batches by default: not possible, not proved, or not meant."""
+    return looks_like_length(graph) if batches.verdict == "proved" else batches.reason
 
 
-def _largest_batch(graph: Graph, options: ConfigOptions, trial: BatchTrial | None) -> int:
+def _largest_batch(graph: Graph, options: ConfigOptions, batches: BatchTrial) -> int:
     """Choose max_batch_size. Raises InputError where the graph does not support the options."""
-    if options.max_batch_size == 0:
-        return 0
-    trial = trial or BatchTrial("unknown", "it was not tried")
-    reason = why_not_batched(graph) or (trial.reason if trial.verdict == "refuted" else None)
-    if reason is None and trial.verdict == "unknown" and len(_firsts(graph)) > 1:
-        names = ", ".join(map(repr, _firsts(graph)))
-        reason = f"the first dimensions have different names ({names}), and a trial was not possible: {trial.reason}"
-        if options.max_batch_size:
-            _log.warning("max_batch_size is %d as asked, but %s", options.max_batch_size, reason)
-            return options.max_batch_size
-    if reason and (options.max_batch_size or options.dynamic_batching):
-        raise InputError(f"the graph takes no batches: {reason}")
-    return 0 if reason else options.max_batch_size or _DEFAULT_BATCH
+    if options.max_batch_size is None and not options.dynamic_batching:
+        return 0 if _why_none(graph, batches) else _DEFAULT_BATCH
+    if options.max_batch_size != 0 and batches.verdict == "refuted":
+        raise InputError(f"the graph takes no batches: {batches.reason}")
+    return _DEFAULT_BATCH if options.max_batch_size is None else options.max_batch_size
 
 
 def render_config(
@@ -94,23 +90,22 @@ def render_config(
     variant: Variant,
     options: ConfigOptions,
     default_name: str = "model.onnx",
-    trial: BatchTrial | None = None,
+    batches: BatchTrial = NOT_TRIED,
 ) -> str:
-    """Write a config for a graph; `trial` says what is known of its batches.
+    """Write a config for a graph; `batches` says what is known of its batches.
 
-    Raises GraphError for a tensor that Triton has no type for, and InputError for batches that it does not take.
+    Raises GraphError for a tensor that Triton cannot serve, and InputError for batches that it does not take.
     """
-    largest = _largest_batch(graph, options, trial)
+    largest = _largest_batch(graph, options, batches)
     if options.dynamic_batching and not largest:
         raise InputError("dynamic batching needs batches, and max_batch_size is 0")
-    if options.dynamic_batching and (trial is None or trial.verdict != "proved"):
-        reason = trial.reason if trial else "it was not tried"
+    if options.dynamic_batching and batches.verdict != "proved":
         raise InputError(
-            f"dynamic batching was not proved to give each request its own answer: {reason}",
+            f"dynamic batching was not proved to give each request its own answer: {batches.reason}",
             hint="Write dynamic_batching { } into the config by hand where you know that it does.",
         )
     lines = ['backend: "onnxruntime"', f"max_batch_size: {largest}"]
-    lines += [f'default_model_filename: "{default_name}"'] if default_name != "model.onnx" else []
+    lines += [f'default_model_filename: "{escaped(default_name)}"'] if default_name != "model.onnx" else []
     lines += _tensors("input", graph.inputs, graph.optional_inputs, batches=largest > 0)
     lines += _tensors("output", graph.outputs, (), batches=largest > 0, labels=options.labels is not None)
     lines += ["instance_group [", "  {", "    count: 1", f"    kind: KIND_{variant.upper()}"]
@@ -147,7 +142,17 @@ def _tensor(kind: str, tensor: GraphTensor, *, batches: bool) -> Iterator[str]:
             f"{kind} {tensor.name!r} is no tensor of a type that Triton has",
             hint="Export the model with plain tensors (for scikit-learn: zipmap=False).",
         )
-    yield f'    name: "{_quoted(tensor.name)}"'
+    if tensor.shape is None:
+        raise GraphError(
+            f"the shape of {kind} {tensor.name!r} is unknown: the file has none, and ONNX Runtime infers none",
+            hint="Export the model with shapes; Triton would take such a tensor for a scalar.",
+        )
+    if 0 in tensor.shape:
+        raise GraphError(
+            f"{kind} {tensor.name!r} has the shape {list(tensor.shape)}: Triton has no dimension of 0",
+            hint="Export the model without that tensor, or with a dimension that varies.",
+        )
+    yield f'    name: "{escaped(tensor.name)}"'
     yield f"    data_type: {tensor.datatype}"
     dims = _dims(tensor, batches=batches)
     yield f"    dims: [ {', '.join(map(str, dims or (1,)))} ]"
@@ -159,10 +164,6 @@ def _dims(tensor: GraphTensor, *, batches: bool) -> tuple[int, ...]:
     return tensor.dims[1:] if batches else tensor.dims
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
 def _warmup(graph: Graph, *, batches: bool) -> Iterator[str]:
     yield "model_warmup ["
     yield "  {"
@@ -171,7 +172,7 @@ def _warmup(graph: Graph, *, batches: bool) -> Iterator[str]:
     for tensor in (*graph.inputs, *graph.optional_inputs):
         dims = [abs(dim) for dim in _dims(tensor, batches=batches)] or [1]
         yield "    inputs {"
-        yield f'      key: "{_quoted(tensor.name)}"'
+        yield f'      key: "{escaped(tensor.name)}"'
         yield f"      value: {{ data_type: {tensor.datatype} dims: [ {', '.join(map(str, dims))} ] zero_data: true }}"
         yield "    }"
     yield "  }"

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tritonops.errors import TritonOpsError
 from tritonops.models.configs.pbtxt import ModelConfig
+from tritonops.models.graphs.trial import Trial, TrialRequest
 from tritonops.models.rules.judged_server import JudgedServer
 
 Severity = Literal["error", "warning"]
@@ -41,6 +42,11 @@ class Finding:
     """In the first file, where it is known."""
 
 
+def finding_of(model: str, files: tuple[Path, ...], problem: Problem) -> Finding:
+    """Place a problem in the files where it stands."""
+    return Finding(model, problem.code, problem.severity, files, problem.what, problem.why, problem.fix)
+
+
 def raise_on_errors(findings: Sequence[Finding]) -> None:
     """Raise TritonOpsError where one of the findings is an error; warnings pass."""
     errors = sum(finding.severity == "error" for finding in findings)
@@ -67,6 +73,10 @@ class Subject:
     """Whether Triton is shown the model."""
     others: Mapping[str, Subject] = field(default_factory=dict)
     """The other models of the repository, by name, for ensembles."""
+    trials: Mapping[TrialRequest, Trial] = field(default_factory=dict)
+    """What was tried on the ONNX Runtime of this machine."""
+    is_load_tried: bool = False
+    """Whether every graph was to be loaded, so that one which could not be is a finding."""
 
     @property
     def is_ensemble(self) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from tritonops.errors import PartialFailureError, TritonOpsError
 from tritonops.models import config, download
 from tritonops.models.catalog.catalog import Catalog
-from tritonops.models.check import Checked, check
+from tritonops.models.check import check
+from tritonops.models.checked import Checked
 from tritonops.models.configs.variants import Variant
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store, file_sha256

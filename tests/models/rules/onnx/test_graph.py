@@ -4,7 +4,7 @@ import pytest
 
 from tests.models.rules.subjects import codes, model_folder, subject
 from tests.onnx_models import external_weights
-from tritonops.models.rules.graph import graph_problems
+from tritonops.models.rules.onnx.graph import graph_problems
 
 X = '"x" data_type: TYPE_FP32 dims: [ 3 ]'
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from tests.onnx_models import CONFIG_TYPES, affine, external_weights, identity, model
 from tritonops.errors import GraphError
-from tritonops.models.configs.onnx_graph import ExternalData, GraphTensor, read_graph
+from tritonops.models.graphs.onnx_graph import ExternalData, GraphTensor, read_graph
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import GraphError, UnreadableFileError
 from tritonops.files import open_regular
+from tritonops.models.graphs.wire import Content, Message, malformed
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,22 @@ def read_graph(path: Path) -> Graph:
         with open_regular(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with content:
-            return _model(_Message(_File(content), 0, len(content)))
+            return _model(Message(Content(content), 0, len(content)))
     except UnreadableFileError as exc:
         raise GraphError(str(exc)) from exc
     except ValueError as exc:
         raise GraphError(f"{path}: {_what_instead(path) or exc}") from exc
     except OSError as exc:
         raise GraphError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def missing_data(graph: Graph, path: Path) -> list[ExternalData]:
+    """List the weights outside of the file that are not there, or are cut short."""
+    return [data for data in graph.external_data if not _is_whole(path.parent / data.location, data.end)]
+
+
+def _is_whole(file: Path, end: int | None) -> bool:
+    return file.is_file() and file.stat().st_size >= (end or 0)
 
 
 def _what_instead(path: Path) -> str | None:
@@ -80,122 +91,28 @@ def _what_instead(path: Path) -> str | None:
         return "is empty"
     if head.startswith(b"version https://git-lfs"):
         return "is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`"
+    if _TEXT_FORMAT.match(head):
+        return "is ONNX in a text format, which ONNX Runtime does not read: save it with onnx.save"
     if head.startswith(b"<"):
         return "is a web page, not a model"
     return None
 
 
-class _File:
-    """The bytes, and how much of them may still be looked at: no graph that can be served comes near these bounds."""
-
-    def __init__(self, data: mmap.mmap) -> None:
-        self.data = data
-        self.fields_left = 2_000_000
-        self.kept_left = 100_000
+_TEXT_FORMAT = re.compile(rb"(?:<\s*)?(?:ir_version|opset_import|producer_name|graph)\s*[:{]")
+"""How onnx.printer's text and protobuf's text format of a model begin."""
 
 
-class _Message:
-    """One protobuf message: a stretch of the file, whose fields are found without copying their bytes."""
-
-    def __init__(self, file: _File, start: int, end: int) -> None:
-        self._file, self._start, self._end = file, start, end
-
-    def number(self, field: int) -> int:
-        return self.number_if_any(field) or 0
-
-    def number_if_any(self, field: int) -> int | None:
-        value = None
-        for number, start, end in self._fields():
-            if number == field:
-                if end >= 0:
-                    raise _malformed()
-                value = start
-        return value
-
-    def text(self, field: int) -> str:
-        last = (0, 0)
-        for number, start, end in self._fields():
-            if number == field:
-                last = (start, _checked(end))
-        try:
-            return self._file.data[last[0] : last[1]].decode()
-        except UnicodeDecodeError as exc:
-            raise _malformed() from exc
-
-    def messages(self, *fields: int) -> Iterator[_Message]:
-        return (_Message(self._file, start, _checked(end)) for number, start, end in self._fields() if number in fields)
-
-    def kept(self, *fields: int) -> Iterator[_Message]:
-        """The same, for messages of which something is kept in memory."""
-        for message in self.messages(*fields):
-            self._file.kept_left -= 1
-            if self._file.kept_left < 0:
-                raise ValueError("has too many inputs, outputs or properties for an ONNX model")
-            yield message
-
-    def contains(self, data: bytes) -> bool:
-        """Whether these bytes are anywhere in it: faster by far than to look at each field."""
-        return self._file.data.find(data, self._start, self._end) >= 0
-
-    def _fields(self) -> Iterator[tuple[int, int, int]]:
-        """Give the number of each field with the start and end of its bytes; a varint's value with the end -1.
-
-        The wire format: https://protobuf.dev/programming-guides/encoding/.
-        """
-        file, data, at, end = self._file, self._file.data, self._start, self._end
-        while at < end:
-            file.fields_left -= 1
-            if file.fields_left < 0:
-                raise ValueError("has too many fields for an ONNX model")
-            tag, at = (data[at], at + 1) if data[at] < 0x80 else _varint(data, at, end)
-            number, wire = tag >> 3, tag & 7
-            if wire == 0:
-                value, at = _varint(data, at, end)
-                yield number, value, -1
-                continue
-            size = 8 if wire == 1 else 4 if wire == 5 else 0
-            if wire == 2:
-                size, at = _varint(data, at, end)
-            if not number or wire not in (1, 2, 5) or at + size > end:
-                raise _malformed()
-            yield number, at, at + size
-            at += size
-
-
-def _malformed() -> ValueError:
-    return ValueError("is not an ONNX file, or is cut short")
-
-
-def _checked(end: int) -> int:
-    if end < 0:
-        raise _malformed()
-    return end
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end and shift < 70:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-    raise _malformed()
-
-
-def _model(model: _Message) -> Graph:
+def _model(model: Message) -> Graph:
     graphs = list(itertools.islice(model.messages(7), 2))
     if len(graphs) != 1:
-        raise _malformed()
+        raise malformed()
     graph = graphs[0]
     inputs = [_tensor(value) for value in graph.kept(11)]
-    names = {tensor.name for tensor in inputs}
-    defaults = set[str]()
-    for tensor in graph.messages(5):
-        if names and (name := tensor.text(8)) in names:
-            defaults.add(name)
+    defaults, ir_version = _defaults(graph, {tensor.name for tensor in inputs}), model.number(1)
+    if ir_version < _IR_OF_DEFAULTS:
+        inputs = [tensor for tensor in inputs if tensor.name not in defaults]
     return Graph(
-        ir_version=model.number(1),
+        ir_version=ir_version,
         opsets={"" if opset.text(1) == "ai.onnx" else opset.text(1): opset.number(2) for opset in model.kept(8)},
         inputs=tuple(tensor for tensor in inputs if tensor.name not in defaults),
         optional_inputs=tuple(tensor for tensor in inputs if tensor.name in defaults),
@@ -203,6 +120,19 @@ def _model(model: _Message) -> Graph:
         external_data=tuple(dict.fromkeys(_external_data(graph, _MAX_DEPTH))),
         metadata={entry.text(1): entry.text(2) for entry in model.kept(14)},
     )
+
+
+_IR_OF_DEFAULTS = 4
+"""Before it, every initializer is listed among the inputs, and is a constant (docs/IR.md of onnx/onnx)."""
+
+
+def _defaults(graph: Message, names: set[str]) -> set[str]:
+    """Tell which of the inputs have a default: an initializer, or a sparse one, which is named by its values."""
+    if not names:
+        return set()
+    found = {name for tensor in graph.messages(5) if (name := tensor.text(8)) in names}
+    sparse = (values for tensor in graph.messages(15) for values in tensor.messages(1))
+    return found | {name for values in sparse if (name := values.text(8)) in names}
 
 
 _TYPES = {
@@ -227,7 +157,7 @@ _MAX_DEPTH = 33
 """Graphs in graphs: protobuf reads a hundred messages in messages, and each graph stands in a node's attribute."""
 
 
-def _tensor(value: _Message) -> GraphTensor:
+def _tensor(value: Message) -> GraphTensor:
     """Read a ValueInfoProto; a sequence, a map and an optional have no type in Triton."""
     kind = next(value.messages(2), None)
     tensor = next(kind.messages(1), None) if kind else None
@@ -238,13 +168,13 @@ def _tensor(value: _Message) -> GraphTensor:
     return GraphTensor(value.text(1), _TYPES.get(tensor.number(1)), dims)
 
 
-def _dims(shape: _Message) -> Iterator[int | str]:
+def _dims(shape: Message) -> Iterator[int | str]:
     for dim in shape.kept(1):
         size = dim.number_if_any(1)
         yield dim.text(2) if size is None or size >= 1 << 63 else size
 
 
-def _external_data(graph: _Message, depth: int) -> Iterator[ExternalData]:
+def _external_data(graph: Message, depth: int) -> Iterator[ExternalData]:
     """Look for weights outside of the file: among the initializers, and in the attributes of nodes."""
     if not depth:
         raise ValueError("has graphs nested too deeply for protobuf, and so for ONNX Runtime")
@@ -267,7 +197,7 @@ _LOCATION = b"\x0a\x08location"
 """The key of an entry of `external_data` as protobuf writes it."""
 
 
-def _location_of(tensor: _Message) -> Iterator[ExternalData]:
+def _location_of(tensor: Message) -> Iterator[ExternalData]:
     if tensor.number(14) == 1:
         yield _external({entry.text(1): entry.text(2) for entry in tensor.kept(13)})
 
@@ -278,4 +208,4 @@ def _external(entry: dict[str, str]) -> ExternalData:
         end = None if length is None else int(entry.get("offset", 0)) + length
         return ExternalData(entry["location"], end)
     except (KeyError, ValueError) as exc:
-        raise _malformed() from exc
+        raise malformed() from exc

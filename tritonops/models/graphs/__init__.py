@@ -1,0 +1,1 @@
+"""ONNX files: their signature and operators, read without ONNX Runtime, and trials on it."""
