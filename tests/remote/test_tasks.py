@@ -371,18 +371,21 @@ def test_the_documents_of_hosts_are_what_docs_json_says(site, inv):
 
 def test_ctrl_c_ends_a_task_on_the_host(site):
     command = [str(site.clone.folder / "inv"), "remote.run", *HOST, "--", "server.logs", "--follow", "--lines", "1"]
-    marker = str(site.servers["gpu-01"].root / "current").encode()
+    marker = str(site.servers["gpu-01"].root / "releases").encode()
 
     def running() -> list[Path]:
         return [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_log_task(path, marker)]
 
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=site.clone.environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
-        wait_until(running, "the task on the host")
-        assert process.stdout
-        process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        try:
+            wait_until(running, "the task on the host")
+            assert process.stdout
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert b"Traceback" not in errors
     wait_until(lambda: not running(), "the end of the task on the host")
