@@ -47,10 +47,10 @@ def generate_config(
     """Generate configs from ONNX graphs on disk."""
     from tritonops.models.generate_config import generate_configs, models_without_configs, raise_unless_generated
 
+    options = _config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup)
     chosen = list(names(model))
     if bool(chosen) == missing:
         raise InputError("expected names of models, or --missing" + (", not both" if missing else ""))
-    options = _config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup)
     chosen = chosen or list(models_without_configs(project()))
     results = generate_configs(project(), chosen, options=options, overwrite=overwrite)
     if json:

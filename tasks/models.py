@@ -225,7 +225,10 @@ def _show(outcome: ConfigResult) -> None:
     | {
         "cpu": "Check the CPU configs only (default: both).",
         "gpu": "Check the GPU configs only (default: both).",
+        "load": "Load every ONNX graph on this machine's ONNX Runtime, with limits of time and memory.",
         "image": "Image to check against, or its tag (default: TRITON_IMAGE, or NVIDIA's current image).",
+        "embedded": "Check against the embedded Triton.",
+        "host": "Check against what this host has: image, options, GPUs.",
         "format": "text, json, sarif (for code scanning) or github (annotations of a workflow) (default: text).",
     }
     | JSON,
@@ -238,24 +241,27 @@ def check(
     include: list[str],
     cpu: bool = False,
     gpu: bool = False,
+    load: bool = False,
     image: str | None = None,
+    embedded: bool = False,
+    host: str | None = None,
     format: str | None = None,
     json: bool = False,
 ) -> None:
     """Validate configs and models offline."""
     from tasks.output.findings import show_findings
+    from tasks.shared.judged_server import chosen_server, note_server, progress_of_trials
     from tritonops.models.check import check as check_models
     from tritonops.models.checked import Checked
     from tritonops.models.rules.finding import raise_on_errors
-    from tritonops.models.rules.judged_server import count_gpus, server_of_image
-    from tritonops.triton_image import parse_image
 
     output = output_format(format, ("text", "json", "sarif", "github"), json=json)
+    server = chosen_server(image=image, embedded=embedded, host=host)
+    cpu = cpu or (server.is_embedded and not gpu)  # it has no GPU
     variants: tuple[Variant, ...] = ("cpu",) if cpu and not gpu else ("gpu",) if gpu and not cpu else ("gpu", "cpu")
-    server = server_of_image(parse_image(image) if image else project().image, gpus=count_gpus())
-    checked = Checked.of(project(), server=server, variants=variants)
-    findings = check_models(checked, include=names(include))
-    if server.release is None:
-        note(f"{server.name} is not an NVIDIA release: backends and ONNX Runtime versions were not checked")
+    checked = Checked.of(project(), server=server, trials="all" if load else "doubtful", variants=variants)
+    with progress_of_trials(quiet=output != "text") as on_trial:
+        findings = check_models(checked, include=names(include), on_trial=on_trial)
+    note_server(server)
     show_findings(findings, format=output, folder=PROJECT)
     raise_on_errors(findings)

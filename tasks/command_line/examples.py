@@ -11,7 +11,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "models.lock": ("models.lock", "models.lock --check"),
     "models.prune": ("models.prune --yes", "models.prune --yes --json"),
     "models.config": ("models.config --cpu", "models.config clip --cpu --overwrite"),
-    "models.check": ("models.check", "models.check clip --cpu"),
+    "models.check": ("models.check clip --cpu", "models.check --embedded --load"),
     "models.enable": ("models.enable clip", "models.enable clip siglip"),
     "models.disable": ("models.disable clip", "models.disable clip siglip --yes"),
     "models.generate-config": (

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tritonops.compose.definition import Definition, replicas
+from tritonops.compose.definition import Definition, completes_configs, replicas, statements
 from tritonops.errors import InputError
+from tritonops.settings import load_settings
 
 
 def definition(**service):
@@ -72,3 +73,15 @@ def test_the_models_of_a_remote_deploy_lie_below_its_root(tmp_path):
     (tmp_path / "releases").mkdir()
     assert definition(volumes=[mount]).host_root == tmp_path
     assert definition(volumes=[{"target": "/models", "type": "volume"}]).models_source is None
+
+
+def test_comments_and_files_that_are_not_there_say_nothing(tmp_path):
+    (tmp_path / "ml.yml").write_text("# one\n\na: 1\n  # two\nb: 2\n")
+    assert list(statements([tmp_path / "ml.yml", tmp_path / "absent.yml"])) == ["a: 1", "b: 2"]
+
+
+def test_a_server_completes_configs_unless_one_of_its_files_says_otherwise(tmp_path):
+    (tmp_path / "ml.yml").write_text("command: [tritonserver] # --disable-nothing\n")
+    (tmp_path / "mine.yml").write_text("command: [--disable-auto-complete-config]\n")
+    assert completes_configs(load_settings(tmp_path, environ={}, cwd=tmp_path))
+    assert not completes_configs(load_settings(tmp_path, environ={"COMPOSE_FILE": "mine.yml"}, cwd=tmp_path))

@@ -1,6 +1,7 @@
 """The preview of a deploy, from the answers of a host."""
 
 import base64
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.remote import fakes
 from tests.remote.client.repository import HERE, Repository
 from tests.remote.fakes import DONE, FakeHost, inspection
+from tritonops.project import Project
 from tritonops.remote import plan as use_case
 from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.client.inventory import Inventory
@@ -83,3 +85,22 @@ def test_a_model_that_another_command_loaded_is_a_difference(checkout):
     state = inspection("loaded_since\talpha", release=record, activation=replace(DONE, loads={"alpha": {}}))
     found = plan(FakeHost(state, listing(checkout), ""), PROJECT, checkout)
     assert HostChange("server", "alpha", "was loaded by another command since the deploy") in found
+
+
+def test_where_the_image_changes_the_configs_are_judged_again(checkout, monkeypatch, tmp_path):
+    config = tmp_path / "configs" / "alpha"
+    config.mkdir(parents=True)
+    (config / "gpu.pbtxt").write_text('backend: "tensorflow"\n')
+    environ = {"TRITON_CONFIG_DIR": str(tmp_path / "configs"), "TRITON_MODELS_DIR": str(tmp_path / "triton")}
+    project: Any = Project.load(checkout.project, environ=environ, cwd=tmp_path)
+    here = replace(HERE, runtime="compose", config="gpu")
+    project.__dict__["hosts"] = Inventory({here.name: here})
+    monkeypatch.setattr(use_case, "changed_files", lambda *of_the_host: [])
+    running = json.dumps({"parts": {"runtime": "compose", "image": "nvcr.io/nvidia/tritonserver:25.02-py3"}})
+    state = inspection(f"started\t{running}", env="TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.07-py3\n")
+    found = plan(FakeHost(state, ""), project, checkout)
+    (verdict,) = [change for change in found if change.what == "check"]
+    assert (verdict.name, verdict.is_difference) == ("alpha", True)
+    assert "26.07-py3 has no backend 'tensorflow'" in verdict.change
+    same = inspection(f"started\t{running}", env="TRITON_IMAGE=nvcr.io/nvidia/tritonserver:25.02-py3\n")
+    assert [change for change in plan(FakeHost(same, ""), project, checkout) if change.what == "check"] == []

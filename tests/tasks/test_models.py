@@ -1,9 +1,10 @@
 import json
+import shutil
 
 import onnx
 import pytest
 
-from tests.onnx_models import affine, write_model
+from tests.onnx_models import affine, external_weights, write_model
 from tests.triton.projects import ENSEMBLE
 
 CATALOG = """\
@@ -124,7 +125,7 @@ def test_check_names_each_finding_with_its_files_and_exits_1_on_errors(inv, proj
     code, out, err = inv("models.check", "--include", "bare", "--cpu")
     assert code == 1
     assert f"error: bare: there is no config [no-config]\n    in {project}/configs/bare/cpu.pbtxt\n" in out
-    assert err.startswith("error: 1 error, 1 warning")
+    assert "\nerror: 1 error, 1 warning" in err
 
 
 def test_check_is_one_json_document_for_scripts(inv, project):
@@ -132,6 +133,45 @@ def test_check_is_one_json_document_for_scripts(inv, project):
     assert code == 1
     assert {finding["code"] for finding in json.loads(out)} == {"no-config", "not-downloaded"}
     assert sorted(json.loads(out)[0]) == ["code", "files", "fix", "line", "model", "severity", "what", "why"]
+
+
+@pytest.mark.parametrize(
+    ("options", "judged"),
+    [
+        ((), "judged for nvcr.io/nvidia/tritonserver:26.07-py3 (completes configs, "),
+        (("--image", "25.02"), "judged for 25.02 (completes configs, "),
+        (("--embedded",), "judged for the embedded Triton (completes no configs, GPUs: 0)"),
+    ],
+)
+def test_check_says_for_which_server_it_judged(inv, project, options, judged):
+    _, out, err = inv("models.check", "clip", *options)
+    assert judged in err
+    assert "judged" not in out
+
+
+def test_check_reads_the_options_of_the_server_from_the_compose_files(inv, project, monkeypatch):
+    monkeypatch.setenv("COMPOSE_FILE", str(project / "mine.yml"))
+    (project / "mine.yml").write_text("services:\n  triton:\n    command: [--disable-auto-complete-config]\n")
+    assert "(completes no configs, " in inv("models.check", "clip")[2]
+
+
+def test_check_judges_for_one_server_at_a_time(inv, project):
+    code, _, err = inv("models.check", "--embedded", "--image", "25.02")
+    assert (code, "exclude each other" in err) == (2, True)
+
+
+def test_check_loads_graphs_on_request_and_says_which_could_not_be(inv, project):
+    shutil.rmtree(project / "triton" / "clip")
+    home = write_model(project / "triton", "clip")
+    shutil.copyfile(home / "config.pbtxt", project / "configs" / "clip" / "cpu.pbtxt")
+    graph, config = home / "1" / "model.onnx", home / "config.pbtxt"
+    assert inv("models.check", "clip", "--cpu", "--load")[0] == 0
+    library = 'model_operations { op_library_filename: "/opt/absent.so" }'
+    config.write_text(f"{config.read_text()}\n{library}\n")
+    assert inv("models.check", "clip", "--cpu")[0] == 0
+    code, out, _ = inv("models.check", "clip", "--cpu", "--load")
+    assert code == 1
+    assert f"{graph} was not loaded: its library of operators /opt/absent.so is not on this machine" in out
 
 
 def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
@@ -165,6 +205,8 @@ def test_a_model_is_added_checked_and_removed_with_what_it_left(inv, project):
         (["models.add", "new", "--path", "x", "--labels", "absent.txt"], "--labels absent.txt: no such file"),
         (["models.remove", "clop"], "Did you mean 'clip'?"),
         (["models.generate-config", "bare"], "bare is not on disk"),
+        (["models.generate-config"], "expected names of models, or --missing"),
+        (["models.generate-config", "clip", "--missing"], "expected names of models, or --missing, not both"),
         (
             ["models.generate-config", "clip", "--max-batch-size", "x"],
             "--max-batch-size: expected an integer of at least 0, got 'x'",
@@ -218,3 +260,36 @@ def test_the_folder_of_one_model_is_not_taken_for_that_of_all(inv, project, monk
     assert (code, out) == (2, "")
     assert "TRITON_MODELS_DIR is one level too deep" in err
     assert [path.name for path in (project / "triton" / "clip").iterdir()] == ["1"]
+
+
+def test_what_is_no_model_is_not_added_and_what_has_no_config_is_said(inv, project):
+    before = (project / "models.toml").read_text()
+    (project / "model.py").write_text("class TritonPythonModel: ...\n")
+    code, out, err = inv("models.add", "new", "--path", str(project / "model.py"), "--cpu")
+    assert (code, out) == (1, "")
+    assert "new/1 was not added: model.py would be installed as model.onnx and is not an ONNX file" in err
+    assert "--local-name model.py" in err
+    assert (project / "models.toml").read_text() == before
+    code, out, err = inv("models.add", "new", "--path", str(project / "model.py"), "--local-name", "model.py", "--cpu")
+    assert (code, out) == (1, "new/1\n")
+    assert "new/1 was added, and has no config that Triton can use" in err
+    assert "[[models.new]]" in (project / "models.toml").read_text()
+
+
+def test_a_graph_whose_weights_lie_elsewhere_is_not_added(inv, project):
+    external_weights([1.0, 2.0], project / "folder")
+    code, _, err = inv("models.add", "new", "--path", str(project / "folder" / "model.onnx"), "--cpu")
+    assert code == 1
+    assert "its weights lie in model.onnx.data, which is not among what is fetched" in err
+    assert inv("models.add", "new", "--path", str(project / "folder"), "--cpu")[0] == 0
+
+
+def test_configs_are_generated_for_every_model_without_one(inv, project):
+    onnx.save_model(affine(), project / "a.onnx")
+    for name in ("one", "two"):
+        inv("models.add", name, "--path", str(project / "a.onnx"), "--cpu")
+        shutil.rmtree(project / "configs" / name)
+    code, out, err = inv("models.generate-config", "--missing")
+    generated = [f"{project}/configs/{name}/{variant}.pbtxt" for name in ("one", "two") for variant in ("gpu", "cpu")]
+    assert sorted(out.split()) == sorted(generated)
+    assert (code, "bare is not on disk" in err) == (1, True)

@@ -1,14 +1,16 @@
-"""One service of the merged Compose files."""
+"""One service of the Compose files: merged by Compose, or read as text, without Docker."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tritonops.compose.commands import CPU_FILE, GPU_FILE
 from tritonops.compose.engine.machine import reachable_address
 from tritonops.errors import InputError, near_misses
+from tritonops.settings import Settings
 
 _GRPC_PORT = 8001
 
@@ -120,3 +122,17 @@ def replicas(service: Mapping[str, Any]) -> int:
     """Give the number of containers of a service."""
     deploy = service.get("deploy") or {}
     return next((int(count) for count in (service.get("scale"), deploy.get("replicas")) if count is not None), 1)
+
+
+def statements(files: Iterable[Path]) -> Iterator[str]:
+    """List the lines of those files that exist, without comments."""
+    for path in files:
+        if path.is_file():
+            lines = path.read_text("utf-8", errors="replace").splitlines()
+            yield from (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def completes_configs(settings: Settings) -> bool:
+    """Whether Triton completes configs in this project's service, as it does unless it is started with this option."""
+    files = [settings.project / CPU_FILE, settings.project / GPU_FILE, *settings.environment.compose_files]
+    return not any("--disable-auto-complete-config" in line for line in statements(files))

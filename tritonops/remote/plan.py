@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonops.compose.definition import completes_configs
 from tritonops.models.catalog.lockfile import LockedVersion, load_lock
 from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.check import check
+from tritonops.models.checked import Checked
+from tritonops.models.configs.variants import Variant
 from tritonops.models.disk.replaced_files import displayed
+from tritonops.models.rules.judged_server import server_of_image
 from tritonops.project import Project
 from tritonops.remote.client.checkout import GitCheckout
 from tritonops.remote.client.endpoint import serves_recorded
@@ -20,8 +25,11 @@ from tritonops.remote.deploy import is_up_to_date
 from tritonops.remote.layout.definition import runtime_definition
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
+from tritonops.triton_image import parse_image
 
 NOT_LISTED = "not in models.toml"
+_OF_THIS_DISK = {"two-places", "source-changed", "dangling-link", "no-version", "load-hangs", "triton-crashes"}
+"""Findings about the models on this machine, of which a deploy sends none."""
 _PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"
 
 
@@ -30,7 +38,7 @@ class HostChange:
     """One difference between the checkout and a host."""
 
     what: str
-    """ "release", "model", "file", "restart", "server", "disk", "env"."""
+    """ "release", "model", "file", "restart", "check", "server", "disk", "env"."""
     name: str
     change: str
 
@@ -47,12 +55,14 @@ def plan(host: Host, project: Project, checkout: GitCheckout, *, prune_models: b
     if is_up_to_date(host, state, checkout.fingerprint(host_settings)):
         return by_hand
     files = changed_files(host, state, checkout, host_settings)
+    definition = _definition(state, checkout, host_settings)
     return [
         *by_hand,
         _release(state, checkout),
         *_models(_current_pins(host, state), checkout, host_settings),
         *(HostChange("file", displayed(name), "differs") for name in files),
-        *_restart(state, checkout, host_settings),
+        *_restart(state, definition),
+        *_verdicts(state, definition, project, host_settings),
         *_since_the_deploy(host, state),
     ]
 
@@ -76,16 +86,34 @@ def _models(
     ]
 
 
-def _restart(state: HostState, checkout: GitCheckout, host_settings: HostSettings) -> list[HostChange]:
+def _definition(state: HostState, checkout: GitCheckout, host_settings: HostSettings) -> dict[str, str]:
+    env = {name: value for name, value in state.env_values.items() if value}
+    record = checkout.release_record(host_settings, release="", at="")
+    return runtime_definition(checkout.project, record, env)
+
+
+def _restart(state: HostState, definition: Mapping[str, str]) -> list[HostChange]:
     """List the differences from the definition that Triton was started with."""
     if state.started is None:
         return []
-    env = {name: value for name, value in state.env_values.items() if value}
-    record = checkout.release_record(host_settings, release="", at="")
     gap = f", {state.started.gap:g} s at its last restart" if state.started.gap is not None else ""
     change = f"Triton restarts: no answers until its models are loaded{gap}"
-    reasons = state.started.reasons(runtime_definition(checkout.project, record, env))
-    return [HostChange("restart", reason, change) for reason in reasons]
+    return [HostChange("restart", reason, change) for reason in state.started.reasons(definition)]
+
+
+def _verdicts(
+    state: HostState, definition: Mapping[str, str], project: Project, host_settings: HostSettings
+) -> list[HostChange]:
+    """Judge the configs again where the image changes: what the new one refuses, a deploy would not serve."""
+    running, image = state.started.parts.get("image") if state.started else None, definition.get("image")
+    if image is None or running in (None, image):
+        return []
+    server = server_of_image(parse_image(image), completes_configs=completes_configs(project.settings))
+    variant: Variant = "cpu" if host_settings.config == "cpu" else "gpu"
+    served = {version.name for version in project.catalog.versions if host_settings.serves(version.hosts)}
+    findings = check(Checked.of(project, server=server, trials="none", variants=(variant,)), include=sorted(served))
+    errors = [finding for finding in findings if finding.severity == "error" and finding.code not in _OF_THIS_DISK]
+    return [HostChange("check", finding.model, f"{finding.what} [{finding.code}]") for finding in errors]
 
 
 def _is_replaced(before: LockedVersion | None, after: LockedVersion | None) -> bool:

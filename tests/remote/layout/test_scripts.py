@@ -350,6 +350,22 @@ def test_preflight_answers_what_it_is_asked(home):
     assert "engine" not in found
 
 
+@pytest.mark.parametrize(
+    ("command", "completes"),
+    [("- tritonserver", None), ("- --disable-auto-complete-config", "no"), ("# --disable-auto-complete-config", None)],
+)
+def test_a_verdict_depends_on_the_options_of_the_current_release_and_on_the_gpus(home, tmp_path, command, completes):
+    (home / "tritonops/current/project").mkdir(parents=True)
+    (home / "tritonops/current/project/ml.yml").write_text(f"services:\n  {command}\n")
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'GPU 0: H200'; echo 'GPU 1: H200'\n")
+    smi.chmod(0o755)
+    program = f"PATH={smi.parent}:$PATH\n" + script("answer", "judge", root="tritonops")
+    found = dict(answers(program, home=home))
+    assert (found["gpus"], found.get("completes")) == ("2", completes)
+
+
 def activation(home, body):
     """Start an activation by an inv with this body, and follow it."""
     release = home / "tritonops/releases/r1"

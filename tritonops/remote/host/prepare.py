@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
+from tritonops.compose.definition import completes_configs
 from tritonops.errors import PartialFailureError, TritonOpsError
 from tritonops.models import config, download
 from tritonops.models.catalog.catalog import Catalog
@@ -14,6 +15,7 @@ from tritonops.models.configs.variants import Variant
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store, file_sha256
 from tritonops.models.rules.finding import Finding
+from tritonops.models.rules.judged_server import count_gpus, embedded_server, server_of_image
 from tritonops.project import Project
 from tritonops.remote.host.by_hand import save_listed
 from tritonops.remote.host.mirror import mirror
@@ -45,10 +47,18 @@ def prepare(layout: Layout, release: Release, *, on_step: OnStep) -> None:
     results = config.copy_configs(project, variant=variant, overwrite=True)
     config.raise_unless_done(results)
     on_step("check the models")
-    checked = Checked.of(project, variants=(variant,))
-    _raise_on_errors(check(checked))
+    _raise_on_errors(check(_checked(project, release, variant)))
     tests = find_smoke_tests(settings.config_dir)
     check_smoke_tests({name: path for name, path in tests.items() if name in catalog.names})
+
+
+def _checked(project: Project, release: Release, variant: Variant) -> Checked:
+    """Judge for the server of this host; where that is the embedded one, each graph is loaded as it would load it."""
+    if release.record.runtime == "embedded":
+        return Checked.of(project, server=embedded_server(), trials="all", variants=(variant,))
+    completes = completes_configs(project.settings)
+    server = server_of_image(project.image, gpus=count_gpus(), completes_configs=completes)
+    return Checked.of(project, server=server, trials="none", variants=(variant,))
 
 
 def _raise_on_errors(findings: Sequence[Finding]) -> None:

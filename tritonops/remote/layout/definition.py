@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE
+from tritonops.compose.definition import statements
 from tritonops.documents import parse_record
 from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.triton_image import DEFAULT_IMAGE
@@ -75,20 +76,16 @@ def _compose(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> di
         for name, value in env.items()
         if value and name not in ("TRITON_TOKEN", "TRITON_IMAGE") and not name.startswith("HF_")
     }
-    text = "\n".join(_statements(project, env))
+    text = "\n".join(statements(_compose_files(project, env)))
     usual = _IMAGE.search(text)
     image = env.get("TRITON_IMAGE") or (usual[1] if usual else DEFAULT_IMAGE)
     return {"config": record.config, "Compose files": _digest(text), "image": image, **others}
 
 
-def _statements(project: Path, env: Mapping[str, str]) -> Iterator[str]:
-    """List the lines of the Compose files, without comments."""
+def _compose_files(project: Path, env: Mapping[str, str]) -> list[Path]:
+    """List the Compose files of a release, those of COMPOSE_FILE too."""
     named = (env.get("COMPOSE_FILE") or "").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
-    for name in dict.fromkeys((CPU_FILE, GPU_FILE, *filter(None, named))):
-        path = project / name
-        if path.is_file():
-            lines = path.read_text("utf-8", errors="replace").splitlines()
-            yield from (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return [project / name for name in dict.fromkeys((CPU_FILE, GPU_FILE, *filter(None, named)))]
 
 
 def _described(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
