@@ -50,6 +50,11 @@ class Case:
         return bool(not self.codes or self.data.get("triton") == "serves")
 
     @property
+    def is_by_source(self) -> bool:
+        """Whether only NVIDIA's image could tell, and its source code does."""
+        return "source" in self.data
+
+    @property
     def is_error(self) -> bool:
         """Whether `check` has to call it an error: Triton refuses it, or serves it and answers wrongly."""
         return not self.is_served or self.data.get("answers") == "wrongly"

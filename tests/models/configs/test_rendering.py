@@ -40,6 +40,8 @@ UNTRIED = BatchTrial("unknown", "onnxruntime is not installed")
         (("seq_len", "seq_len"), REFUTED, ConfigOptions(max_batch_size=4), "takes no batches: output 'y' is another"),
         (("batch", ""), PROVED, ConfigOptions(max_batch_size=4), 4),
         (("", ""), PROVED, ConfigOptions(dynamic_batching=True), 8),
+        (("seq_len", "seq_len"), PROVED, ConfigOptions(dynamic_batching=True), "which is a length"),
+        (("seq_len", "seq_len"), PROVED, ConfigOptions(16, dynamic_batching=True), 16),
         (
             ("batch", "batch"),
             UNTRIED,

@@ -82,7 +82,11 @@ def _largest_batch(graph: Graph, options: ConfigOptions, batches: BatchTrial) ->
         return 0 if _why_none(graph, batches) else _DEFAULT_BATCH
     if options.max_batch_size != 0 and batches.verdict == "refuted":
         raise InputError(f"the graph takes no batches: {batches.reason}")
-    return _DEFAULT_BATCH if options.max_batch_size is None else options.max_batch_size
+    if options.max_batch_size is not None:
+        return options.max_batch_size
+    if batches.verdict == "proved" and (reason := looks_like_length(graph)):
+        raise InputError(f"the graph takes no batches: {reason}", hint="--max-batch-size makes a batch of it.")
+    return _DEFAULT_BATCH
 
 
 def render_config(
