@@ -16,11 +16,15 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import _timing  # noqa: F401  (puts the project on the path)
+
 from tests.models.corpus_cases import cases
 from tests.models.live_suite import configure_and_judge
 from tests.models.onnx_suite import suite
 from tests.paths import PROJECT
 from tritonops.models.graphs.examine import examine_graphs
+
+_TESTS = (("LIVE", "ONNX_SUITE", "test_onnx_suite"), ("REAL_MODELS", "REAL_MODELS", "test_real_models"))
 
 
 def main() -> None:
@@ -30,7 +34,7 @@ def main() -> None:
         sources = sum(case.topic == topic and case.is_by_source for case in cases())
         print(f"  {topic:<18} {count:>4} {count - sources:>4} {sources:>4}")
     wrong = _suite()
-    for variable, given, name in (("ONNX_SUITE", "LIVE", "test_onnx_suite"), ("REAL_MODELS",) * 2 + ("test_real_models",)):
+    for given, variable, name in _TESTS:
         if value := os.environ.get(given):
             command = [sys.executable, "-m", "pytest", "-q", "-s", f"tests/models/{name}.py"]
             wrong += subprocess.run(command, cwd=PROJECT, env={**os.environ, variable: value}, check=False).returncode
