@@ -1,4 +1,4 @@
-"""The backends and the ONNX Runtime of a Triton image."""
+"""What a Triton image has: its backends, its repository agents and its ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -26,32 +26,84 @@ class Image:
 
     name: str
     release: Release | None
+    variant: str = "py3"
+    """What follows the release in NVIDIA's tag: "py3", "vllm-python-py3"."""
 
     @property
     def onnxruntime(self) -> OnnxRuntime | None:
         """Its oldest possible ONNX Runtime: that of the last known release up to this one."""
+        if self.backends is None or "onnxruntime" not in self.backends:
+            return None
         known = [release for release in _ONNX_RUNTIMES if self.release and release <= self.release]
         return _ONNX_RUNTIMES[max(known)] if known else None
 
     @property
     def backends(self) -> frozenset[str] | None:
         """Its backends; None if the tag does not tell."""
-        if self.release is None:
+        backends = _BACKENDS.get(self.variant)
+        if self.release is None or backends is None:
             return None
-        return _BACKENDS | {"tensorflow"} if self.release <= LAST_WITH_TENSORFLOW else _BACKENDS
+        return backends - {"tensorflow"} if self.release > LAST_WITH_TENSORFLOW else backends
+
+    @property
+    def agents(self) -> frozenset[str] | None:
+        """Its repository agents; None if the tag does not tell."""
+        return frozenset({"checksum"}) if self.release and self.variant == "py3" else None
+
+    @property
+    def contents(self) -> str | None:
+        """What an image has that cannot serve a model; None for one that can, or that nobody knows."""
+        return _NO_SERVERS.get(self.variant.removeprefix("py3-igpu-").removeprefix("py3-")) if self.release else None
 
 
 def parse_image(name: str) -> Image:
     """Parse an image's name (`nvcr.io/nvidia/tritonserver:26.07-py3`), or a tag alone."""
-    match = re.search(r"(?:^|:)(\d\d)\.(\d\d)(?:-py3.*)?$", name)
+    match = re.search(r"(?:^|:)(\d\d)\.(\d\d)(?:-([a-z0-9-]+))?$", name)
     is_ours = ":" not in name or "nvidia/tritonserver:" in name
-    return Image(name, (int(match[1]), int(match[2])) if match and is_ours else None)
+    if not match or not is_ours:
+        return Image(name, None)
+    return Image(name, (int(match[1]), int(match[2])), match[3] or "py3")
 
+
+def image_with(backend: str, release: Release | None) -> str | None:
+    """Name an image of NVIDIA's with a backend, of this release or the last that had it; None where none has it."""
+    variant = next((variant for variant, backends in _BACKENDS.items() if backend in backends), None)
+    if variant is None:
+        return None
+    release = release or parse_image(DEFAULT_IMAGE).release or LAST_WITH_TENSORFLOW
+    year, month = min(release, LAST_WITH_TENSORFLOW) if backend == "tensorflow" else release
+    return f"{REPOSITORY}:{year:02}.{month:02}-{variant}"
+
+
+def known_backends() -> frozenset[str]:
+    """Give the backends that any image of NVIDIA's has."""
+    return frozenset[str]().union(*_BACKENDS.values())
+
+
+REPOSITORY = "nvcr.io/nvidia/tritonserver"
 
 # https://docs.nvidia.com/deeplearning/triton-inference-server/release-notes/
 LAST_WITH_TENSORFLOW: Release = (25, 2)
 
-_BACKENDS = frozenset({"onnxruntime", "tensorrt", "pytorch", "python", "openvino", "dali", "fil", "identity"})
+# Of py3: "Supported Backends" in triton-inference-server/tutorials, Triton_Inference_Server_Python_API/README.md. Of
+# the others: their descriptions in NVIDIA's catalog, and what server's compose.py copies. Nobody lists py3-igpu.
+_BACKENDS = {
+    "py3": frozenset(
+        (
+            *("dali", "fil", "identity", "onnxruntime", "openvino", "python", "pytorch", "repeat", "square"),
+            *("tensorflow", "tensorrt"),
+        )
+    ),
+    "vllm-python-py3": frozenset({"python", "vllm"}),
+    "trtllm-python-py3": frozenset({"python", "tensorrtllm"}),
+    "pyt-python-py3": frozenset({"python", "pytorch"}),
+    "tf2-python-py3": frozenset({"python", "tensorflow"}),
+    **{f"py3-{name}": frozenset[str]() for name in ("min", "sdk", "igpu-min", "igpu-sdk")},
+}
+_NO_SERVERS = {
+    "min": "what images are built from: neither the server nor a backend",
+    "sdk": "clients alone: neither the server nor a backend",
+}
 
 # The runtime of each image is in its release notes. The versions that a runtime loads were tried with its wheel, on a
 # graph of one Identity node.

@@ -15,7 +15,7 @@ from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.finding import raise_on_errors
 from tritonops.models.rules.judged_server import server_of_image
 from tritonops.project import Project
-from tritonops.triton_image import Image, OnnxRuntime, parse_image
+from tritonops.triton_image import OnnxRuntime, parse_image
 
 ENTRY = '[[models.clip]]\npath = "clip.onnx"\ntriton_version = 1\n'
 
@@ -185,7 +185,7 @@ def test_errors_fail_and_warnings_pass(project):
     ],
 )
 def test_an_image_is_known_by_its_tag(name, release):
-    assert parse_image(name) == Image(name, release)
+    assert parse_image(name).release == release
 
 
 def test_between_known_releases_the_older_one_counts():
