@@ -10,6 +10,7 @@ from tritonops import files
 from tritonops.display_text import clip
 from tritonops.errors import ConfigError, UnreadableFileError
 from tritonops.models.configs.generated import generated
+from tritonops.models.configs.text_format import as_python_reads, differences
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import (
@@ -34,16 +35,21 @@ _BLANK = re.compile(r"[^\S\n]{20000}")
 
 
 def parse_config(text: str, *, where: str = "config.pbtxt") -> ModelConfig:
-    """Parse a config. Raises ConfigError with `where`, line and column."""
+    """Parse a config as Triton does. Raises ConfigError with `where`, line and column."""
     from google.protobuf import text_format
 
     if blank := _BLANK.search(text):
         line = text.count("\n", 0, blank.start()) + 1
         raise ConfigError(where, line, None, "has 20,000 characters of white space in a row")
+    for difference in differences(text):
+        line, column = _place(text, difference.position)
+        raise ConfigError(where, line, column, difference.problem)
     try:
-        return text_format.Parse(text, message_class()())
+        return text_format.Parse(as_python_reads(text), message_class()())
     except text_format.ParseError as exc:
         raise ConfigError(where, exc.GetLine(), exc.GetColumn(), _problem(str(exc))) from exc
+    except ValueError as exc:  # of a number that an enumeration cannot take
+        raise ConfigError(where, None, None, str(exc)) from exc
 
 
 def message_class() -> type[ModelConfig]:
@@ -65,6 +71,10 @@ def read_text(path: Path) -> str:
         raise ConfigError(str(path), exc.line, None, exc.problem) from exc
 
 
+def _place(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
 def _problem(message: str) -> str:
     """Drop the position and the repeated line that text_format puts in front of the reason."""
     return clip(re.sub(r"^\d+:\d+ : (?:'.*': )?(?=[A-Z])", "", message, flags=re.DOTALL), 300)
@@ -78,7 +88,8 @@ def escaped(text: str) -> str:
 
 
 def type_name(tensor: _Typed) -> str:
-    """Write the data type of a part of a config as its text does: "TYPE_FP32"."""
+    """Write the data type of a part of a config as its text does: "TYPE_FP32", or a number that stands for none."""
     kind = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type
     assert kind is not None
-    return str(kind.values_by_number[tensor.data_type].name)
+    value = kind.values_by_number.get(tensor.data_type)
+    return str(tensor.data_type) if value is None else str(value.name)
