@@ -18,6 +18,8 @@ from onnx import TensorProto, helper
 
 from tests.onnx_models import affine, external_weights, identity, model
 from tests.paths import PROJECT
+from tritonops.models.rules.judged_server import JudgedServer, embedded_server, server_of_image
+from tritonops.triton_image import parse_image
 
 _FILES = Path(__file__).parent / "graphs" / "cases"
 """Graphs as they were found, which the onnx package would not write like that."""
@@ -43,6 +45,18 @@ class Case:
         """The findings that `check` has to have, and no others."""
         codes = self.data.get("finding", [])
         return {codes} if isinstance(codes, str) else set(codes)
+
+    @property
+    def source(self) -> str:
+        """Where the verdict stands, if only NVIDIA's image can tell: such a case is not asked of the real server."""
+        return str(self.data.get("source", ""))
+
+    @property
+    def server(self) -> JudgedServer:
+        """What it is judged for: the embedded Triton, or the image of the case with that many GPUs."""
+        if "image" not in self.data:
+            return embedded_server()
+        return server_of_image(parse_image(self.data["image"]), gpus=self.data.get("gpus"))
 
     @property
     def is_served(self) -> bool:
@@ -195,6 +209,9 @@ def table() -> str:
         verdict = "serves" if not case.codes else "serves otherwise" if case.is_served else "refuses"
         verdict = "answers wrongly" if case.is_served and case.is_error else verdict
         message = case.data.get("says", case.data.get("serves", ""))
+        if case.source:
+            judge = f" of {case.data['image']}" if "image" in case.data else ""
+            message = f"{message} By source{judge}: {case.source}".strip()
         judge = f" NVIDIA: {case.data['nvidia']}" if "nvidia" in case.data else ""
         lines.append(f"| {case.topic}: {case.name} | {codes} | {verdict} | {_escaped(message + judge)} |")
     return "\n".join(lines) + "\n"

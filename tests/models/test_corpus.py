@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.check import check
 from tritonops.models.checked import Checked
 from tritonops.models.disk.repository import Repository
-from tritonops.models.rules.judged_server import embedded_server
 from tritonops.triton.startup.served import failure_reasons
 
 CASES = list(cases())
+ASKED = [case for case in CASES if not case.source]
+"""Of the real server."""
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.topic}:{case.name}")
 
 
@@ -32,16 +34,17 @@ def repository(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def findings(repository):
-    checked = Checked(
-        Catalog(repository.parent / "models.toml", ()),
-        Repository(repository),
-        repository.parent / "triton-config",
-        repository.parent / "models.lock",
-        embedded_server(),
-    )
     found = {case.name: [] for case in CASES}  # type: ignore[var-annotated]
-    for finding in check(checked):
-        found.setdefault(finding.model, []).append(finding)
+    for server in dict.fromkeys(case.server for case in CASES):
+        checked = Checked(
+            Catalog(repository.parent / "models.toml", ()),
+            Repository(repository),
+            repository.parent / "triton-config",
+            repository.parent / "models.lock",
+            server,
+        )
+        for finding in check(checked, include=[case.name for case in CASES if case.server == server]):
+            found.setdefault(finding.model, []).append(finding)
     return found
 
 
@@ -49,14 +52,14 @@ def findings(repository):
 def verdicts(tmp_path_factory, start_module_triton):
     """Whether a real Triton serves each model, and what it says if not."""
     root = tmp_path_factory.mktemp("judged") / "triton"
-    for case in CASES:
+    for case in ASKED:
         if not is_bad_ensemble(case):
             case.write(root)
     server = start_module_triton(root, timeout=300)
     client = InferenceServerClient(server.grpc_url)
     reasons = failure_reasons(server.log.read_text(encoding="utf-8", errors="replace"))
-    verdicts = {case.name: (client.is_model_ready(case.name), reasons.get(case.name, "")) for case in CASES}
-    return verdicts | {case.name: _judge(client, case, root, server.log) for case in CASES if is_bad_ensemble(case)}
+    verdicts = {case.name: (client.is_model_ready(case.name), reasons.get(case.name, "")) for case in ASKED}
+    return verdicts | {case.name: _judge(client, case, root, server.log) for case in ASKED if is_bad_ensemble(case)}
 
 
 def is_bad_ensemble(case: Case) -> bool:
@@ -86,7 +89,14 @@ def test_check_finds_what_is_expected_as_an_error_only_where_triton_refuses(case
 
 def test_a_real_triton_confirms_every_case(verdicts):
     """One test, so that one server is asked."""
-    assert {case.name: verdicts[case.name] for case in CASES if not agrees(case, *verdicts[case.name])} == {}
+    assert {case.name: verdicts[case.name] for case in ASKED if not agrees(case, *verdicts[case.name])} == {}
+
+
+def test_a_case_for_an_image_cites_a_source_and_one_with_a_source_names_file_and_release():
+    assert [case.name for case in CASES if "image" in case.data and not case.source] == []
+    patterns = r"\w\.(cc|h|md|py|html|proto|sdk)\b", r"\b[rv]?\d\d\.\d\d\b"
+    vague = [case.name for case in CASES if case.source and not all(re.search(each, case.source) for each in patterns)]
+    assert vague == []
 
 
 def agrees(case: Case, is_served: bool, reason: str) -> bool:

@@ -104,7 +104,8 @@ class _Model:
             for problem in _problems(subject):
                 yield finding_of(self._name, files, problem)
         if self._home:
-            for problem in (*_hazard_problems(self._home), *layout_problems(self._home, self._versions)):
+            configs = [subject.config for subject in self.subjects]
+            for problem in (*_hazard_problems(self._home), *layout_problems(self._home, self._versions, configs)):
                 yield finding_of(self._name, (self._home,), problem)
 
     @property

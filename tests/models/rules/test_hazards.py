@@ -30,6 +30,11 @@ def break_python(home):
     (home / "config.pbtxt").write_text(text)
 
 
+def break_batch_output(home):
+    scatter = 'batch_output [ { kind: BATCH_SCATTER_WITH_INPUT_SHAPE source_input: "x" } ]'
+    (home / "config.pbtxt").write_text(BASE_CONFIG + scatter)
+
+
 def break_by_pipe(home):
     (home / "config.pbtxt").unlink()
     os.mkfifo(home / "config.pbtxt")
@@ -37,7 +42,13 @@ def break_by_pipe(home):
 
 @pytest.mark.parametrize(
     ("break_it", "consequence"),
-    [(break_config, CRASHES), (break_version, CRASHES), (break_python, HANGS), (break_by_pipe, HANGS)],
+    [
+        (break_config, CRASHES),
+        (break_version, CRASHES),
+        (break_batch_output, CRASHES),
+        (break_python, HANGS),
+        (break_by_pipe, HANGS),
+    ],
 )
 def test_what_hangs_or_crashes_is_found_with_its_consequence(home, break_it, consequence):
     assert hazard(home) is None

@@ -17,21 +17,6 @@ X = '"x" data_type: TYPE_FP32 dims: [ 3 ]'
         (((X, '"x" data_type: TYPE_FP32'),), "", {"tensor-without-dims"}),
         (((X, '"x" data_type: TYPE_FP32 dims: [ 0 ]'),), "", {"bad-dimension"}),
         (((X, '"x" data_type: TYPE_FP32 dims: [ -2 ]'),), "", {"bad-dimension"}),
-        (
-            (),
-            'batch_input [ { kind: BATCH_ELEMENT_COUNT target_name: "n" data_type: TYPE_FP32 }]',
-            {"batch-tensor-source"},
-        ),
-        (
-            (),
-            'batch_input [ { kind: BATCH_ELEMENT_COUNT target_name: "n" data_type: TYPE_FP64 source_input: "x" } ]',
-            {"batch-tensor-type"},
-        ),
-        (
-            (),
-            'batch_output [ { target_name: "z" kind: BATCH_SCATTER_WITH_INPUT_SHAPE source_input: "x" } ]',
-            {"batch-tensor-target"},
-        ),
     ],
 )
 def test_a_declaration_that_triton_refuses_is_found(edits, append, expected):

@@ -6,57 +6,37 @@ The rules, and the words in quotes, are those of the core's model_config_utils.c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from tritonops.errors import near_misses
 from tritonops.models.configs.pbtxt import ModelConfig
-from tritonops.models.configs.version_policy import VersionPolicy
+from tritonops.models.rules.core.backend import backend_problems
+from tritonops.models.rules.core.batch_tensors import batch_tensor_problems
+from tritonops.models.rules.core.effective import effective_backend, served_versions
+from tritonops.models.rules.core.instance_groups import instance_group_problems
+from tritonops.models.rules.core.model_metrics import model_metrics_problems
+from tritonops.models.rules.core.release_fields import release_field_problems
+from tritonops.models.rules.core.tensorrt import tensorrt_problems
 from tritonops.models.rules.finding import Problem, Subject
 from tritonops.models.rules.scheduling import scheduling_problems
-from tritonops.models.rules.tensors import tensor_problems, tensorrt_only
+from tritonops.models.rules.tensors import tensor_problems
+from tritonops.triton_image import parse_image
 
-_PLATFORMS = {
-    "onnxruntime": ("onnxruntime_onnx",),
-    "tensorflow": ("tensorflow_savedmodel", "tensorflow_graphdef"),
-    "tensorrt": ("tensorrt_plan",),
-    "pytorch": ("pytorch_libtorch", "pytorch_aoti", "torch_aoti"),
-}
-# Where neither `backend` nor `platform` is set, the name of the file decides.
-BACKEND_OF_FILE = {
-    "model.savedmodel": "tensorflow",
-    "model.graphdef": "tensorflow",
-    "model.plan": "tensorrt",
-    "model.onnx": "onnxruntime",
-    "model.xml": "openvino",
-    "model.pt": "pytorch",
-    "model.py": "python",
-}
+__all__ = ["config_problems", "effective_backend", "served_versions"]
 
 
 def config_problems(subject: Subject) -> Iterator[Problem]:
     """Find what is wrong with a config, whatever its model looks like."""
+    if unread := list(release_field_problems(subject)):
+        yield from unread
+        return
     yield from _name(subject)
-    yield from _backend(subject)
+    yield from backend_problems(subject)
     yield from _batching(subject)
-    for rule in (tensor_problems, scheduling_problems, _cache, _agents):
+    yield from _latest(subject.config)
+    for rule in (tensor_problems, batch_tensor_problems, scheduling_problems, model_metrics_problems, _cache):
         yield from rule(subject.config)
-    if not subject.is_ensemble:
-        yield from _instances(subject)
-
-
-def effective_backend(subject: Subject) -> str | None:
-    """Tell which backend serves the model, as Triton does; None where nothing says so."""
-    config = subject.config
-    if config.backend:
-        return str(config.backend)
-    if config.platform:
-        return next((backend for backend, names in _PLATFORMS.items() if config.platform in names), None)
-    if config.default_model_filename:
-        return BACKEND_OF_FILE.get(config.default_model_filename)
-    if subject.home and subject.versions:
-        files = {path.name for path in (subject.home / str(subject.versions[0])).iterdir()}
-        return next((backend for name, backend in BACKEND_OF_FILE.items() if name in files), None)
-    return None
+    yield from tensorrt_problems(subject)
+    yield from instance_group_problems(subject)
+    yield from _agents(subject)
 
 
 def _name(subject: Subject) -> Iterator[Problem]:
@@ -67,43 +47,6 @@ def _name(subject: Subject) -> Iterator[Problem]:
             "Triton refuses it: 'directory name must equal model name'",
             "leave `name` out, or make it the folder's",
         )
-
-
-def _backend(subject: Subject) -> Iterator[Problem]:
-    config, backend = subject.config, effective_backend(subject)
-    if subject.is_ensemble:
-        return
-    if backend is None and (config.platform or subject.home):
-        yield Problem(
-            "no-backend",
-            f"`platform` is {config.platform!r} and `backend` is not set" if config.platform else "no `backend` is set",
-            "Triton refuses it: 'unexpected platform type', or 'could not determine backend'",
-            'write backend: "onnxruntime", or the one that the model needs',
-        )
-    elif backend and config.platform and config.platform not in _PLATFORMS.get(backend, (config.platform,)):
-        yield Problem(
-            "platform-differs",
-            f"`platform` {config.platform!r} does not belong to `backend` {backend!r}",
-            "Triton refuses it: 'unexpected platform and backend pair'",
-            f"leave `platform` out, or write {_PLATFORMS[backend][0]!r}",
-        )
-    yield from _missing_backend(subject, backend)
-
-
-def _missing_backend(subject: Subject, backend: str | None) -> Iterator[Problem]:
-    there = subject.server.backends
-    if backend is None or there is None or backend in there or subject.config.runtime:
-        return
-    if backend == "tensorflow":
-        fix = "serve it with TRITON_IMAGE=nvcr.io/nvidia/tritonserver:25.02-py3, or export the model to ONNX"
-    else:
-        fix = near_misses(backend, there, "backends")
-    yield Problem(
-        "unknown-backend",
-        f"{subject.server.name} has no backend {backend!r}",
-        "Triton does not load the model: 'unable to find backend library'",
-        fix,
-    )
 
 
 def _batching(subject: Subject) -> Iterator[Problem]:
@@ -125,31 +68,13 @@ def _batching(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def _instances(subject: Subject) -> Iterator[Problem]:
-    for group in subject.config.instance_group:
-        if group.kind in (group.KIND_CPU, group.KIND_MODEL) and group.gpus:
-            yield Problem(
-                "gpus-without-gpu-kind",
-                f"an instance group of {group.Kind.Name(group.kind)} names `gpus`",
-                "Triton refuses it: the kind 'specifies one or more GPUs'",
-                "take `gpus` out, or write KIND_GPU",
-            )
-        if group.kind == group.KIND_GPU:
-            yield from _gpus(group, subject.server.gpus)
-        if group.profile and effective_backend(subject) != "tensorrt":
-            yield tensorrt_only("an instance group has a `profile`", subject.config)
-
-
-def _gpus(group: Any, there: int | None) -> Iterator[Problem]:
-    if there is None:
-        return
-    absent = [gpu for gpu in group.gpus if gpu >= there]
-    if absent or there == 0:
+def _latest(config: ModelConfig) -> Iterator[Problem]:
+    if config.version_policy.HasField("latest") and config.version_policy.latest.num_versions == 0:
         yield Problem(
-            "no-such-gpu",
-            f"an instance group wants GPU {', '.join(map(str, absent)) or 'instances'}; this machine has {there} GPUs",
-            "Triton refuses it: 'specifies invalid or unsupported gpu id', or 'no GPUs are available'",
-            "name only GPUs that are there, or use the CPU config: `inv models.config --cpu`",
+            "no-versions-listed",
+            "`version_policy` serves the latest 0 versions",
+            "Triton does not load it: 'at least one version must be available under the version policy'",
+            "write how many: version_policy: { latest: { num_versions: 1 } }",
         )
 
 
@@ -173,17 +98,15 @@ def _cache(config: ModelConfig) -> Iterator[Problem]:
         )
 
 
-def _agents(config: ModelConfig) -> Iterator[Problem]:
-    for agent in config.model_repository_agents.agents:
-        if agent.name != "checksum":
+def _agents(subject: Subject) -> Iterator[Problem]:
+    server = subject.server
+    there = frozenset[str]() if server.is_embedded else parse_image(server.name).agents
+    for agent in subject.config.model_repository_agents.agents:
+        if there is not None and agent.name not in there:
+            listed = ", ".join(map(repr, there)) or "none"
             yield Problem(
                 "unknown-agent",
-                f"`model_repository_agents` names {agent.name!r}; NVIDIA's images have the agent 'checksum' alone",
+                f"`model_repository_agents` names {agent.name!r}; {server.name} has {listed}",
                 "Triton refuses it: it is 'unable to find' the agent's library",
                 "take it out, or use an image that has it",
             )
-
-
-def served_versions(subject: Subject) -> tuple[int, ...]:
-    """Tell which versions on disk Triton would serve."""
-    return (VersionPolicy.of(subject.config) or VersionPolicy("latest")).served(subject.versions)

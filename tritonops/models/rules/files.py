@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.configs.version_policy import VersionPolicy
-from tritonops.models.rules.config import effective_backend, served_versions
+from tritonops.models.rules.core.effective import default_file, effective_backend, served_versions
 from tritonops.models.rules.finding import Problem, Subject
 from tritonops.models.rules.warmup_data import warmup_data_problems
+from tritonops.triton_image import Release
 
-DEFAULT_FILES = {
-    "onnxruntime": "model.onnx",
-    "tensorrt": "model.plan",
-    "pytorch": "model.pt",
-    "python": "model.py",
-    "openvino": "model.xml",
-}
+LABELS_STAY_INSIDE: Release = (26, 5)
+"""The first release whose core refuses labels outside of the model's folder (model.cc, Model::Init)."""
 
 
 def files_problems(subject: Subject) -> Iterator[Problem]:
     """Compare a config with the files of its model."""
     if subject.home is None:
         return
-    yield from _labels(subject.config, subject.home)
+    yield from _labels(subject, subject.home)
     yield from _warmup(subject.config, subject.home)
     yield from _policy(subject)
     yield from _model_files(subject, subject.home)
+    yield from _python_name(subject)
 
 
 def absent(path: Path) -> str:
@@ -39,8 +37,8 @@ def absent(path: Path) -> str:
     )
 
 
-def layout_problems(home: Path, versions: tuple[int, ...]) -> Iterator[Problem]:
-    """Find what is wrong with the folders of a model, whatever its config says."""
+def layout_problems(home: Path, versions: tuple[int, ...], configs: Collection[ModelConfig] = ()) -> Iterator[Problem]:
+    """Find what is wrong with the folders of a model; of its configs, only the folders that they name count."""
     links = [path for path in sorted(home.iterdir()) if path.is_symlink() and not path.exists()]
     for path in links:
         yield Problem(
@@ -56,8 +54,11 @@ def layout_problems(home: Path, versions: tuple[int, ...]) -> Iterator[Problem]:
             "Triton does not load it: 'at least one version must be available'",
             "download it: `inv models.download`; for an ensemble, an empty folder 1 will do",
         )
+    used = {"warmup", "configs", "initial_state"} | {part for config in configs for part in _parts(config)}
+    is_python = any(config.backend == "python" for config in configs)  # model.py may use any folder
     for folder in sorted(path.name for path in home.iterdir() if path.is_dir()):
-        if folder in ("warmup", "configs") or folder.startswith(".") or re.fullmatch("[1-9][0-9]*", folder):
+        is_number = re.fullmatch("[1-9][0-9]*", folder) is not None
+        if is_number or folder in used or folder.startswith(".") or (is_python and not re.match("v?[0-9]", folder)):
             continue
         yield Problem(
             "version-name",
@@ -68,9 +69,20 @@ def layout_problems(home: Path, versions: tuple[int, ...]) -> Iterator[Problem]:
         )
 
 
+def _parts(message: Any) -> Iterator[str]:
+    """Split every text of a config where a path has slashes: labels, libraries, environments lie in folders."""
+    for field, value in message.ListFields():
+        values = value.values() if hasattr(value, "values") else value if field.is_repeated else (value,)
+        for each in values:
+            if isinstance(each, str):
+                yield from each.split("/")
+            elif hasattr(each, "ListFields"):
+                yield from _parts(each)
+
+
 def model_file(subject: Subject, version: int) -> Path | None:
     """Find where Triton looks for the model file of a version; None where only its backend knows."""
-    name = subject.config.default_model_filename or DEFAULT_FILES.get(effective_backend(subject) or "")
+    name = default_file(subject)
     return subject.home / str(version) / name if subject.home and name else None
 
 
@@ -96,6 +108,17 @@ def _model_files(subject: Subject, home: Path) -> Iterator[Problem]:
             )
 
 
+def _python_name(subject: Subject) -> Iterator[Problem]:
+    name = default_file(subject)
+    if effective_backend(subject) == "python" and name and not name.endswith(".py"):
+        yield Problem(
+            "python-file-name",
+            f"the Python model is to be in {name!r}",
+            "Triton does not load it: \"Model name must end with '.py'\"",
+            'name it model.py, write backend: "python", and leave `default_model_filename` out',
+        )
+
+
 def _policy(subject: Subject) -> Iterator[Problem]:
     policy = VersionPolicy.of(subject.config)
     if subject.is_ensemble or policy is None or policy.kind != "specific" or not subject.versions:
@@ -118,15 +141,26 @@ def _policy(subject: Subject) -> Iterator[Problem]:
         )
 
 
-def _labels(config: ModelConfig, home: Path) -> Iterator[Problem]:
-    for output in config.output:
-        path = home / output.label_filename
+def _labels(subject: Subject, home: Path) -> Iterator[Problem]:
+    for output in subject.config.output:
+        path = home / output.label_filename.lstrip("/")  # as Triton joins it
+        names = f"output {output.name!r} names its labels in {output.label_filename!r}"
         if output.label_filename and not path.exists():
             yield Problem(
                 "label-file-missing",
-                f"output {output.name!r} names its labels in {output.label_filename!r}: {absent(path)}",
+                f"{names}: {absent(path)}",
                 "Triton does not load the model: 'failed to open text file'",
                 "put the file there, or take `label_filename` out",
+            )
+        elif not path.resolve().is_relative_to(home.resolve()):
+            release = subject.server.release
+            year, month = LABELS_STAY_INSIDE
+            yield Problem(
+                "label-file-outside",
+                f"{names}, outside of the model's folder",
+                f"Triton {year}.{month:02} and later refuses it: it 'is outside model directory'",
+                f"put the file into {home}",
+                "error" if release is not None and release >= LABELS_STAY_INSIDE else "warning",
             )
 
 

@@ -1,7 +1,8 @@
 """What makes a load hang for ever, or the whole server crash: found on disk, before Triton is asked.
 
 Each was tried on Triton 2.51. A Python model without its file stays LOADING (triton-inference-server/server#8766); a
-folder where Triton reads a text file aborts it with std::length_error (server#6521).
+folder where Triton reads a text file aborts it with std::length_error (server#6521). Backends take the first target
+of a batch output without looking whether it has one (backend_common.cc, BatchOutput::ParseFromModelConfig).
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def hazards(model: Path) -> Iterator[Hazard]:
     yield from _warmup_strings(config, model)
     if config.instance_group and all(group.passive for group in config.instance_group):
         yield Hazard(f"every instance_group of {path} is passive", CRASHES_LATER)
+    if config.output and any(not tensor.target_name for tensor in config.batch_output):
+        yield Hazard(f"a batch_output of {path} has no target_name", CRASHES)
     if config.backend == "python":
         yield from _python_files(config, model)
 
@@ -116,7 +119,7 @@ def _entries(folder: Path) -> list[Path]:
 def _text_files(config: ModelConfig, model: Path) -> Iterator[Path]:
     for output in config.output:
         if output.label_filename:
-            yield model / output.label_filename
+            yield model / output.label_filename.lstrip("/")  # as Triton joins it
     for sample in config.model_warmup:
         for data in sample.inputs.values():
             if data.input_data_file:

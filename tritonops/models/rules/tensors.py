@@ -1,4 +1,4 @@
-"""The tensors that a config declares, by themselves: names, types, dims, reshapes, batch tensors."""
+"""The tensors that a config declares, by themselves: names, types, dims, reshapes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from tritonops.models.configs.pbtxt import ModelConfig, type_name
+from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.finding import Problem
 
 
 def tensor_problems(config: ModelConfig) -> Iterator[Problem]:
     """Find what Triton's core refuses about the declared tensors."""
-    yield from _tensors(config)
-    yield from _batch_tensors(config)
-
-
-def _tensors(config: ModelConfig) -> Iterator[Problem]:
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             yield from _tensor(kind, tensor, config)
@@ -68,8 +63,6 @@ def _tensor(kind: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
         )
     elif tensor.HasField("reshape"):
         yield from _reshape(where, tensor, config)
-    if tensor.is_shape_tensor or tensor.is_non_linear_format_io:
-        yield tensorrt_only(f"{where} is a shape tensor, or of a non-linear format", config)
     if kind == "input" and tensor.format and len(tensor.dims) != 3:
         yield Problem(
             "format-dims",
@@ -81,16 +74,6 @@ def _tensor(kind: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
 
 def _must(what: str) -> str:
     return f"Triton refuses it: it 'must {what}'"
-
-
-def tensorrt_only(what: str, config: ModelConfig) -> Problem:
-    """Word what only a TensorRT model may have."""
-    return Problem(
-        "tensorrt-only",
-        what,
-        f"Triton refuses it: that is 'only supported for TensorRT', and this is {config.backend or config.platform!r}",
-        "take it out",
-    )
 
 
 def _reshape(where: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
@@ -115,34 +98,3 @@ def _pieces(shape: list[int]) -> list[int]:
     """Count the elements between the dimensions that vary: [2, 4, -1, 6] → [8, 6]."""
     cuts = [-1, *(i for i, dim in enumerate(shape) if dim == -1), len(shape)]
     return [prod(shape[start + 1 : end]) for start, end in pairwise(cuts)]
-
-
-def _batch_tensors(config: ModelConfig) -> Iterator[Problem]:
-    inputs = {tensor.name for tensor in config.input}
-    outputs = {tensor.name for tensor in config.output}
-    sources = [list(tensor.source_input) for tensor in config.batch_input]
-    sources += [list(tensor.source_input) for tensor in config.batch_output]
-    for source in sources:
-        if not set(source) <= inputs or len(source) != 1:
-            yield Problem(
-                "batch-tensor-source",
-                f"a batch tensor has the sources {source}",
-                "Triton refuses it: 'unknown source input name', or 'expects 1 source input'",
-                "name one of the inputs",
-            )
-    for tensor in config.batch_input:
-        if type_name(tensor) not in ("TYPE_INT32", "TYPE_FP32"):
-            yield Problem(
-                "batch-tensor-type",
-                f"batch input {', '.join(tensor.target_name)!r} is of another type than INT32 and FP32",
-                "Triton refuses it: 'batch input data type must be TYPE_INT32 or TYPE_FP32'",
-                "write one of the two",
-            )
-    for output in config.batch_output:
-        if not set(output.target_name) <= outputs:
-            yield Problem(
-                "batch-tensor-target",
-                f"a batch output has the targets {list(output.target_name)}",
-                "Triton refuses it: 'unknown target output name'",
-                "name one of the outputs",
-            )

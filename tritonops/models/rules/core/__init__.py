@@ -1,0 +1,1 @@
+"""What Triton's core refuses or completes before a backend sees a model."""
