@@ -22,11 +22,12 @@ from tritonops.models.rules.finding import Finding, Problem, Subject, finding_of
 from tritonops.models.rules.hazards import HANGS, hazards
 from tritonops.models.rules.onnx.graph import graph_problems
 from tritonops.models.rules.onnx.trials import needed_trials
+from tritonops.models.rules.onnx_backend.parameters import onnx_backend_problems
 from tritonops.models.rules.python import python_problems
 from tritonops.models.rules.warmup import warmup_problems
 
 _CORE_RULES = (config_problems, ensemble_problems)
-_LOADING_RULES = (files_problems, graph_problems, warmup_problems, python_problems)
+_LOADING_RULES = (files_problems, onnx_backend_problems, graph_problems, warmup_problems, python_problems)
 
 
 def check(

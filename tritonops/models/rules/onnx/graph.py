@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritonops.errors import GraphError
-from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.graphs.onnx_graph import Graph, missing_data, read_graph
 from tritonops.models.graphs.operators import read_operators
 from tritonops.models.graphs.trial import Trial
@@ -23,7 +22,6 @@ def graph_problems(subject: Subject) -> Iterator[Problem]:
     """Compare a config with the graph of each version that Triton would serve."""
     if subject.is_ensemble or effective_backend(subject) != "onnxruntime":
         return
-    yield from _parameters(subject.config)
     found = {
         version: list(_version(subject, path))
         for version in served_versions(subject)
@@ -64,15 +62,3 @@ def _external_data(graph: Graph, path: Path) -> Iterator[Problem]:
             "ONNX Runtime cannot load the model without its weights",
             'make the entry in models.toml a directory (type = "directory"), so that all files come',
         )
-
-
-def _parameters(config: ModelConfig) -> Iterator[Problem]:
-    for name in ("intra_op_thread_count", "inter_op_thread_count", "execution_mode"):
-        value = config.parameters[name].string_value if name in config.parameters else "0"
-        if not value.lstrip("-").isdigit() or (name == "execution_mode" and value not in ("0", "1")):
-            yield Problem(
-                "bad-parameter",
-                f"parameter {name!r} is {value!r}",
-                "the backend refuses it: 'failed to convert', or 'invalid configuration value'",
-                "write 0 or 1" if name == "execution_mode" else "write a whole number; 0 lets ONNX Runtime choose",
-            )

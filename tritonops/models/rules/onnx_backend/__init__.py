@@ -1,0 +1,1 @@
+"""What NVIDIA's ONNX Runtime backend reads of a config besides its tensors."""
