@@ -84,13 +84,13 @@ CONFIG_TYPES: dict[int, str] = {
 
 
 def config_pbtxt(made: onnx.ModelProto, *, max_batch_size: int = 8, extra: str = "") -> str:
-    """The configuration that fits a model, with `extra` lines at its end; a symbolic dimension is -1."""
+    """The configuration that fits a model, with `extra` lines at its end; a symbolic dimension is -1, a scalar [1]."""
     lines = ['backend: "onnxruntime"', f"max_batch_size: {max_batch_size}"]
     for field, values in (("input", made.graph.input), ("output", made.graph.output)):
         for value in values:
             tensor = value.type.tensor_type
             dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
-            shape = dims[1:] if max_batch_size else dims
+            shape = (dims[1:] if max_batch_size else dims) if dims else [1]
             lines.append(
                 f'{field} [{{ name: "{value.name}" data_type: {CONFIG_TYPES[tensor.elem_type]} dims: {shape} }}]'
             )

@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 from graph_checks import RefusedError, SessionTensor, check, format_shape, read_tensors
+from ort_values import BFLOAT16, bfloat16_tensor, bfloat16_value, read_bfloat16, to_array, to_value
 
 _TRIALS = 3
 """The number of times that joined requests are also run one by one, to compare the outputs."""
@@ -42,12 +43,12 @@ class TritonPythonModel:
         self._joins = self._trials > 0
         self._inputs = {**inputs, **optional}
         self._outputs = [outputs[output["name"]] for output in config["output"]]
-        self._dims = {tensor["name"]: tensor["dims"] for tensor in config["output"]}
-        self._has_bfloat16 = "TYPE_BF16" in {tensor.datatype for tensor in (*self._inputs.values(), *self._outputs)}
+        self._dims: dict[str, list[int]] = {tensor["name"]: tensor["dims"] for tensor in config["output"]}
+        self._has_bfloat16_outputs = BFLOAT16 in {output.datatype for output in self._outputs}
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer the requests of Triton's dynamic batcher, in one run if the graph allows that."""
-        if len(requests) > 1 and self._joins and not self._has_bfloat16:
+        if len(requests) > 1 and self._joins:
             try:
                 return self._answer_together(requests)
             except Exception:  # noqa: S110 (run one by one, each request gets its own output or error)
@@ -61,7 +62,7 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(exc)))
 
     def _values(self, request: Any) -> list[Any]:
-        values = self._run_bfloat16(request) if self._has_bfloat16 else self._run([request])
+        values = self._run([request])
         if self._batching:
             self._require_rows(values, _rows([request])[0])
         return values
@@ -93,7 +94,7 @@ class TritonPythonModel:
     def _require_rows(self, values: list[Any], rows: int) -> None:
         """Raise ValueError for an output without one row for each of the batch, which cannot be split."""
         for output, value in zip(self._outputs, values, strict=True):
-            shape = tuple(value.shape() if callable(value.shape) else value.shape)
+            shape = np.shape(value)
             if shape[:1] != (rows,):
                 raise ValueError(
                     f"output '{output.name}' has the shape {format_shape(shape)} for a batch of {rows}: "
@@ -101,37 +102,34 @@ class TritonPythonModel:
                 )
 
     def _run(self, requests: list[Any]) -> list[Any]:
-        feeds = [
-            {tensor.name(): _to_runtime(tensor.as_numpy(), self._inputs[tensor.name()]) for tensor in request.inputs()}
-            for request in requests
-        ]
-        joined = feeds[0] if len(feeds) == 1 else {name: np.concatenate([f[name] for f in feeds]) for name in feeds[0]}
-        values: list[Any] = self._session.run([output.name for output in self._outputs], joined)
-        return values
+        given = [{tensor.name(): self._read(tensor) for tensor in request.inputs()} for request in requests]
+        joined = given[0] if len(given) == 1 else {name: np.concatenate([g[name] for g in given]) for name in given[0]}
+        feeds = {name: _to_runtime(array, self._inputs[name]) for name, array in joined.items()}
+        names = [output.name for output in self._outputs]
+        if not self._has_bfloat16_outputs:
+            return list(self._session.run(names, feeds))
+        values = {name: feed if self._is_bfloat16(name) else to_value(feed) for name, feed in feeds.items()}
+        return [to_array(value) for value in self._session.run_with_ort_values(names, values)]
 
-    def _run_bfloat16(self, request: Any) -> list[Any]:
-        """Run with DLPack tensors, because numpy has no bfloat16."""
-        feeds = {tensor.name(): self._to_value(tensor) for tensor in request.inputs()}
-        values = self._session.run_with_ort_values([output.name for output in self._outputs], feeds)
-        return [
-            value if output.datatype == "TYPE_BF16" else value.numpy()
-            for output, value in zip(self._outputs, values, strict=True)
-        ]
+    def _read(self, tensor: Any) -> Any:
+        return read_bfloat16(tensor) if self._is_bfloat16(tensor.name()) else tensor.as_numpy()
 
-    def _to_value(self, tensor: Any) -> Any:
-        expected = self._inputs[tensor.name()]
-        if expected.datatype == "TYPE_BF16":
-            return onnxruntime.OrtValue.from_dlpack(tensor)
-        return onnxruntime.OrtValue.ortvalue_from_numpy(_to_runtime(tensor.as_numpy(), expected))
+    def _is_bfloat16(self, name: str) -> bool:
+        return bool(self._inputs[name].datatype == BFLOAT16)
 
     def _respond(self, values: Iterable[Any]) -> list[Any]:
         return [self._to_tensor(output, value) for output, value in zip(self._outputs, values, strict=True)]
 
     def _to_tensor(self, output: SessionTensor, value: Any) -> Any:
         """Make an output tensor; a scalar gets the dimensions of the configuration, all 1."""
-        if output.datatype == "TYPE_BF16":
-            return pb_utils.Tensor.from_dlpack(output.name, value)
-        return pb_utils.Tensor(output.name, value if output.shape else np.reshape(value, self._dims[output.name]))
+        array = value if np.ndim(value) else np.reshape(value, self._scalar_dims(output))
+        make = bfloat16_tensor if output.datatype == BFLOAT16 else pb_utils.Tensor
+        return make(output.name, array)
+
+    def _scalar_dims(self, output: SessionTensor) -> list[int]:
+        if output.shape:
+            raise ValueError(f"output '{output.name}' is a scalar, but {format_shape(output.shape)} in the graph")
+        return self._dims[output.name]
 
 
 def _rows(requests: list[Any]) -> list[int]:
@@ -146,7 +144,7 @@ def _has_one_batch(session: Any) -> bool:
 
 
 def _is_close(ours: Any, theirs: Any) -> bool:
-    """Whether two arrays are equal, except for the rounding of another order of additions."""
+    """Whether two arrays are equal, except for the rounding of another order of additions; bfloat16 is in bits."""
     if ours.shape != theirs.shape or ours.dtype.kind not in "fc":
         return bool(np.array_equal(ours, theirs))
     scale = float(np.max(np.abs(ours), initial=1.0, where=np.isfinite(ours)))
@@ -155,10 +153,20 @@ def _is_close(ours: Any, theirs: Any) -> bool:
 
 
 def _to_runtime(array: Any, tensor: SessionTensor) -> Any:
-    """Convert Triton's bytes to ONNX's text, and its arrays of one element to scalars."""
+    """Convert an input to what the session takes: text, bfloat16, a scalar without dimensions."""
     if tensor.datatype == "TYPE_STRING":
         array = np.array([_text(item, tensor.name) for item in array.ravel()], dtype=object).reshape(array.shape)
-    return array if tensor.shape else array.reshape(())
+    array = array if tensor.shape else _to_scalar(array, tensor.name)
+    return bfloat16_value(array) if tensor.datatype == BFLOAT16 else array
+
+
+def _to_scalar(array: Any, name: str) -> Any:
+    """Drop the dimensions, all 1; a batch of 2 and more has the scalar once for each row."""
+    items = array.ravel()
+    values = set((items if items.dtype == object else items.view(f"V{items.itemsize}")).tolist())
+    if len(values) != 1:
+        raise ValueError(f"input '{name}' is a scalar in the graph, and has {len(values)} values in this batch")
+    return items[:1].reshape(())
 
 
 def _text(item: bytes | str, name: str) -> str:
