@@ -14,6 +14,7 @@ from tasks.shared.server import (
     timeout_of,
 )
 from tasks.shared.task import task
+from tritonops.errors import InputError
 
 MODEL = {"model": "Name of the model."}
 VERSION = {"version": "Version of the model (default: the one that Triton chooses)."}
@@ -23,17 +24,20 @@ VERSION = {"version": "Version of the model (default: the one that Triton choose
     help=MODEL
     | VERSION
     | {"input": "A .json or .npz file of inputs by name (default: zeros)."}
+    | {"shape": "Sizes of an input that gets zeros, with the batch: x=1,512. Repeatable."}
     | {"timeout": "Timeout in seconds (default: 60)."}
     | {"top": "Show only the N largest values of each output, with labels."}
     | {"max-responses": "Stop after N responses of a decoupled model (default: 100)."}
     | SERVER
     | JSON,
     positional=["model"],
+    iterable=["shape"],
     read_only=True,
 )
 def infer(
     c: Context,
     model: str,
+    shape: list[str],
     version: str | None = None,
     input: str | None = None,
     timeout: str | None = None,
@@ -45,13 +49,19 @@ def infer(
 ) -> None:
     """Run an inference."""
     from tritonops.triton.infer import INFER_TIMEOUT, MAX_RESPONSES, infer
+    from tritonops.triton.inputs.zeros import parse_shapes
 
+    if shape and input:
+        raise InputError("--shape and --input: give one of them", hint="A file's values have shapes of their own.")
+    shapes = parse_shapes(shape)
     with connect(url, host) as client:
         answer = infer(
             client,
             model,
             version=integer("--version", version, at_least=1),
             inputs=file_path("--input", input),
+            shapes=shapes,
+            on_zeros=lambda zeros: note(f"no --input: sending {zeros}"),
             timeout=timeout_of(timeout, INFER_TIMEOUT),
             max_responses=integer("--max-responses", max_responses, at_least=1) or MAX_RESPONSES,
             top=integer("--top", top, at_least=1),

@@ -26,7 +26,7 @@ from tritonops.remote.layout.records import SwitchRecord
 from tritonops.server import embedded
 from tritonops.settings import load_settings
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
-from tritonops.triton.infer import read_inputs
+from tritonops.triton.inputs.input_files import read_inputs
 from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.smoke import read_smoke_test
 

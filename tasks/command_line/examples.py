@@ -30,7 +30,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "triton.config": ("triton.config clip", "triton.config clip --json"),
     "triton.ready": ("triton.ready", "triton.ready --wait 30"),
     "triton.stats": ("triton.stats", "triton.stats clip --json"),
-    "triton.infer": ("triton.infer clip", "triton.infer clip --input input.json --top 3"),
+    "triton.infer": ("triton.infer clip --shape x=2,3", "triton.infer clip --input input.json --top 3"),
     "triton.smoke": ("triton.smoke", "triton.smoke clip --json"),
     "triton.plan": ("triton.plan", "triton.plan clip --cpu"),
     "triton.apply": ("triton.apply --cpu", "triton.apply clip --cpu --prune --yes"),

@@ -41,6 +41,7 @@ VALUE_NAMES = {
     "select": "EXPRESSION",
     "service": "SERVICE",
     "sha256": "DIGEST",
+    "shape": "NAME=SIZES",
     "shell": "SHELL",
     "since": "TIME",
     "subfolder": "PATH",

@@ -21,7 +21,8 @@ def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, 
     assert ["from_the_shell", "1", "READY", "-"] in [line.split() for line in out.splitlines()]
     code, out, _ = inv("triton.infer", "from_the_shell", "--input", str(tmp_path / "input.json"))
     assert (code, out) == (0, "y FP32 [1, 3]\n[[2. 4. 6.]]\n")
-    code, out, _ = inv("triton.infer", "--model", "from_the_shell", "--json")
+    code, out, err = inv("triton.infer", "--model", "from_the_shell", "--shape", "x=1,3", "--json")
+    assert err == "no --input: sending zeros for x FP32 [1, 3] (declared [-1, 3])\n"
     assert json.loads(out)["outputs"] == [{"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [[0, 0, 0]]}]
     code, out, _ = inv("triton.config", "from_the_shell")
     assert json.loads(out)["max_batch_size"] == 8
@@ -61,6 +62,8 @@ def test_versions_are_chosen_on_the_disk_of_this_machine(triton, inv, monkeypatc
             "error: --url http://localhost:8001: expected host:port",
         ),
         (["triton.ready", "--wait", "soon"], 2, "error: --wait: expected a number of seconds, got 'soon'"),
+        (["triton.infer", "clip", "--shape", "x=1,-1"], 2, "error: --shape: expected NAME=SIZES, such as x=1,512, got"),
+        (["triton.infer", "clip", "--shape", "x=1", "--input", "x.json"], 2, "error: --shape and --input: give one"),
         (["triton.infer", "clip", "--version", "0"], 2, "error: --version: expected a positive integer, got '0'"),
         (["triton.serve", "clip"], 2, "error: triton.serve needs --versions"),
         (
@@ -87,6 +90,18 @@ def test_a_model_that_the_server_does_not_have_is_wrong_input_for_every_task(tri
     arguments = [*(["--model"] if task == "stats" else []), f"shell_knwon_{task}", "--url", triton.grpc_url]
     code, _, err = inv(f"triton.{task}", *arguments)
     assert (code, f"has no model 'shell_knwon_{task}'" in err, f"'shell_known_{task}'" in err) == (2, True, True)
+
+
+def test_sizes_of_zeros_that_a_model_does_not_take_are_wrong_input(triton, inv):
+    write_model(triton.models_dir, "shell_sizes")
+    assert inv("triton.load", "shell_sizes", "--url", triton.grpc_url)[0] == 0
+    arguments = ("triton.infer", "shell_sizes", "--url", triton.grpc_url, "--shape")
+    code, _, err = inv(*arguments, "x=1,4")
+    assert (code, err) == (2, "error: --shape x=1,4: shell_sizes takes x FP32 [-1, 3], whose size 2 is 3\n")
+    code, _, err = inv(*arguments, "xx=1,3")
+    assert (code, err) == (2, "error: --shape: shell_sizes has no input 'xx'\nhint: Did you mean 'x'?\n")
+    code, _, err = inv(*arguments, "x=9,3")
+    assert (code, "batch-size must be <= 8" in err, "hint: --input FILE gives values." in err) == (1, True, True)
 
 
 def test_a_model_that_is_not_loaded_is_not_called_unknown(triton, inv):

@@ -3,14 +3,13 @@ import json
 import ml_dtypes
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from tests.onnx_models import affine, identity, write_model
-from tritonops.errors import InputError, TritonError
-from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
+from tests.onnx_models import Signature, affine, identity, model, write_model
+from tritonops.errors import TritonError
 from tritonops.triton.client.client import connect
 from tritonops.triton.client.response import OutputTensor
-from tritonops.triton.infer import as_array, as_tensors, infer, read_inputs, zeros
+from tritonops.triton.infer import infer
 from tritonops.triton.load import load_model
 
 TYPES = {
@@ -89,53 +88,47 @@ def test_one_version_of_several_can_be_asked(triton, client):
         infer(client, name, version=9)
 
 
-METADATA = ModelMetadata("clip", (1,), (TensorSpec("x", "UINT8", (-1, 2)),), ())
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"x": [[1, 2]', "delimiter"),
-        ("[1, 2]", "expected an object of input names"),
-        ('{"y": [[1, 2]]}', "clip has no input 'y'"),
-        ('{"x": [[1, 300]]}', "does not fit in UINT8"),
-        ('{"x": [[1, 1.5]]}', "does not fit in UINT8"),
-        ('{"x": [["a", "b"]]}', "x: expected a number, not 'a'"),
-        ('{"x": [[1], [2, 3]]}', "expected lists of equal length"),
-    ],
-)
-def test_a_file_of_wrong_inputs_is_an_error_that_says_what_the_model_takes(tmp_path, content, message):
-    path = tmp_path / "input.json"
-    path.write_text(content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_inputs(path, METADATA)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["missing.json", "broken.npz"])
-def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path, name):
-    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(InputError, match=f"cannot read the inputs of clip from .*{name}"):
-        read_inputs(tmp_path / name, METADATA)
-
-
-def test_lists_of_different_lengths_make_no_tensor_of_strings():
-    with pytest.raises(ValueError, match="expected lists of equal length"):
-        as_array([["a"], ["b", "c"]], "BYTES")
-
-
 def test_numbers_that_json_lacks_are_written_as_protobuf_writes_them():
     output = OutputTensor("y", "FP32", np.array([np.nan, np.inf, -np.inf, 1], np.float32))
     assert output.as_json()["data"] == ["NaN", "Infinity", "-Infinity", 1.0]
 
 
-def test_zeros_have_the_declared_shape_and_one_where_it_varies():
-    (array,) = zeros(METADATA).values()
-    assert array.tolist() == [[0, 0]]
-    assert array.dtype == np.uint8
+def pool_of_five():
+    """A graph that takes no size below 5."""
+    node = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[5, 5])
+    images: Signature = {"x": (TensorProto.FLOAT, ["batch", 1, "h", "w"])}
+    return model([node], images, {"y": (TensorProto.FLOAT, ["batch", 1, "rows", "columns"])})
 
 
-def test_the_hint_names_what_the_model_takes():
-    with pytest.raises(InputError) as caught:
-        as_tensors({"z": 1}, METADATA, where="smoke.json")
-    assert caught.value.hint == "clip takes: x UINT8 [-1, 2]."
+def counted():
+    """The numbers from a to n, in steps of d: no scalar may be 0."""
+    node = helper.make_node("Range", ["a", "n", "d"], ["y"])
+    return model([node], {name: (TensorProto.INT64, []) for name in "and"}, {"y": (TensorProto.INT64, ["count"])})
+
+
+def test_a_graph_that_takes_no_size_of_1_fails_with_its_words_and_the_option_for_sizes(triton, client):
+    name = loaded(triton, client, "pool_of_five", {1: pool_of_five()})
+    told: list[str] = []
+    with pytest.raises(TritonError, match="Calculated output dimension is negative") as caught:
+        infer(client, name, on_zeros=told.append)
+    assert told == ["zeros for x FP32 [1, 1, 1, 1] (declared [-1, 1, -1, -1])"]
+    assert caught.value.hint == "--shape x=N,1,N,N gives sizes, which were 1; --input FILE gives values."
+    ((output,),) = infer(client, name, shapes={"x": (2, 1, 5, 6)}, on_zeros=told.append).responses
+    assert output.array.shape == (2, 1, 1, 2)
+    assert told[1:] == ["zeros for x FP32 [2, 1, 5, 6] (declared [-1, 1, -1, -1])"]
+
+
+def test_scalars_are_single_values_and_those_that_were_made_up_are_told(triton, client, tmp_path):
+    name = loaded(triton, client, "counted", {1: counted()}, max_batch_size=0)
+    told: list[str] = []
+    with pytest.raises(TritonError, match="delta in Range operator can not be zero") as caught:
+        infer(client, name, on_zeros=told.append)
+    assert told == ["zeros for a INT64 [1], n INT64 [1], d INT64 [1]"]
+    assert caught.value.hint == "--input FILE gives values."
+    (tmp_path / "input.json").write_text('{"a": 1, "n": 6, "d": [2]}')
+    ((output,),) = infer(client, name, inputs=tmp_path / "input.json", on_zeros=told.append).responses
+    assert (output.array.tolist(), len(told)) == ([1, 3, 5], 1)
+    (tmp_path / "input.json").write_text('{"a": [[1]], "n": 6, "d": 2}')
+    with pytest.raises(TritonError, match=r"input 'a' .* Expected \[1\], got \[1,1\]") as caught:
+        infer(client, name, inputs=tmp_path / "input.json")
+    assert caught.value.hint is None

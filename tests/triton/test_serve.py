@@ -8,7 +8,8 @@ from tests.onnx_models import affine, write_model
 from tritonops.errors import InputError, LoadError, TritonError
 from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.triton.client.client import connect
-from tritonops.triton.infer import infer, infer_tensors, zeros
+from tritonops.triton.infer import infer, infer_tensors
+from tritonops.triton.inputs.zeros import zeros
 from tritonops.triton.load import load_model
 from tritonops.triton.serve import load_version, serve, unload_version
 

@@ -3,9 +3,9 @@ import shutil
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from tests.onnx_models import affine, identity, write_model
+from tests.onnx_models import Signature, affine, identity, model, write_model
 from tests.paths import PROJECT
 from tritonops.errors import InputError, PartialFailureError
 from tritonops.triton.client.client import connect
@@ -60,12 +60,67 @@ def test_a_number_may_differ_by_the_tolerance_and_no_more(doubles, ask):
     )
 
 
+@pytest.fixture(scope="module")
+def copies(triton):
+    """A model for each of these types that answers its input."""
+    types = {"FP16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16, "FP32": TensorProto.FLOAT}
+    names = {datatype: f"smoke_{datatype}" for datatype in (*types, "INT64")}
+    with connect(triton.grpc_url) as client:
+        for datatype, name in names.items():
+            made = identity(types.get(datatype, TensorProto.INT64))
+            write_model(triton.models_dir, name, {1: made})
+            load_model(client, name)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("datatype", "passing", "failing"),
+    [
+        ("FP32", [[100.0005, 1.00001, 0.000009]], [[100, 1, 0.00002]]),
+        ("FP16", [[100.25, 1.004, 0.0009]], [[100, 1, 0.002]]),
+        ("BF16", [[102, 1.03, 0.007]], [[100, 1.0625, 0]]),
+        ("INT64", [[100, 1, 0]], [[101, 1, 0]]),
+    ],
+)
+def test_each_type_has_a_tolerance_of_its_own(copies, ask, datatype, passing, failing):
+    inputs = {"x": [[100, 1, 0]]}
+    assert ask(copies[datatype], inputs=inputs, outputs={"y": passing}) == ()
+    (problem,) = ask(copies[datatype], inputs=inputs, outputs={"y": failing})
+    assert problem.endswith("; 1 of 3 values differ")
+    assert ask(copies[datatype], inputs=inputs, outputs={"y": failing}, tolerance=1) == ()
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16"])
+def test_a_tolerance_that_is_given_counts_for_all_types(copies, ask, datatype):
+    inputs, expected = {"x": [[1, 2, 3]]}, {"y": [[1, 2, 3.015625]]}
+    assert ask(copies[datatype], inputs=inputs, outputs=expected, tolerance=0.01) == ()
+    assert ask(copies[datatype], inputs=inputs, outputs=expected, tolerance=0) != ()
+
+
+def test_large_whole_numbers_have_to_be_equal(copies, ask):
+    (problem,) = ask(copies["INT64"], inputs={"x": [[2**60, 0, 0]]}, outputs={"y": [[2**60 + 1, 0, 0]]})
+    assert problem.startswith("y[0, 0] is 1152921504606846976, expected 1152921504606846977")
+
+
+def test_scalars_are_single_values(triton, client, ask):
+    scalar: Signature = {"x": (TensorProto.FLOAT, [])}
+    made = model([helper.make_node("Neg", ["x"], ["y"])], scalar, {"y": scalar["x"]})
+    write_model(triton.models_dir, "smoke_scalar", {1: made}, max_batch_size=0)
+    load_model(client, "smoke_scalar")
+    assert ask("smoke_scalar", inputs={"x": 2}, outputs={"y": -2}) == ()
+    (problem,) = ask("smoke_scalar", inputs={"x": [2]}, outputs={"y": 2})
+    assert problem == "y[0] is -2.0, expected 2.0; 1 of 1 values differ"
+    (problem,) = ask("smoke_scalar", inputs={"x": 2}, outputs={"y": [[-2]]})
+    assert problem == "y has the shape [1], expected [1, 1]"
+
+
 @pytest.mark.parametrize(
     ("expected", "problem"),
     [
         ({"outputs": {"z": [1]}}, "no output z; outputs: y"),
         ({"shapes": {"y": [1, 4]}}, "y has the shape [1, 3], expected [1, 4]"),
         ({"outputs": {"y": [[0, 0]]}}, "y has the shape [1, 3], expected [1, 2]"),
+        ({"outputs": {"y": 0}}, "y has the shape [1, 3], expected []"),
         ({"outputs": {"y": [["a", "b", "c"]]}}, "y: the expected values are not FP32"),
         ({"outputs": {"y": [[0, 0, 0]]}, "inputs": {"w": [1]}}, "has no input 'w'"),
     ],

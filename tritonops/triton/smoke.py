@@ -5,7 +5,7 @@ Its keys:
 - `inputs`: values by name, or a .json or .npz file in the same folder (default: zeros)
 - `outputs`: expected values by name
 - `shapes`: expected shapes by name
-- `tolerance`: the allowed difference, absolute and relative (default: 1e-5)
+- `tolerance`: the allowed difference, absolute and relative, of all outputs (default: by their type)
 - `responses`: the number of responses of a decoupled model, of which the first is compared
 """
 
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonops.display_text import clip
 from tritonops.documents import abbreviate, read_json
@@ -23,18 +23,21 @@ from tritonops.errors import InputError, PartialFailureError, TritonOpsError
 from tritonops.triton.client.api_types import ModelMetadata
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.response import InferenceResult, OutputTensor
-from tritonops.triton.infer import (
-    INFER_TIMEOUT,
-    as_array,
-    as_tensors,
-    infer_tensors,
-    read_input_file,
-    read_inputs,
-    zeros,
-)
+from tritonops.triton.infer import INFER_TIMEOUT, infer_tensors
+from tritonops.triton.inputs.arrays import as_array, scalar_as_declared
+from tritonops.triton.inputs.input_files import as_tensors, read_input_file, read_inputs
+from tritonops.triton.inputs.zeros import zeros
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMOKE_NAME = "smoke.json"
 _KEYS = {"inputs": (dict, str), "outputs": (dict,), "shapes": (dict,), "tolerance": (int, float), "responses": (int,)}
+_TOLERANCES = {"FP64": (1e-5, 1e-5), "FP32": (1e-5, 1e-5), "FP16": (1e-3, 4e-3), "BF16": (8e-3, 3e-2)}
+"""The default absolute and relative difference; all other types have to be equal.
+
+FP16 and BF16 may differ by their epsilon (2**-10 and 2**-7), and by four times that of a value's size.
+"""
 _MOST_RESPONSES = 10_000
 """The most responses of a decoupled model that are read."""
 
@@ -47,7 +50,8 @@ class SmokeTest:
     inputs: Mapping[str, Any] | str | None
     outputs: Mapping[str, Any]
     shapes: Mapping[str, Sequence[int]]
-    tolerance: float
+    tolerance: float | None
+    """The allowed difference; None for the default of each output's type."""
     responses: int | None = None
     """The expected number of a decoupled model; None for any."""
 
@@ -87,7 +91,7 @@ def run_smoke_test(client: TritonClient, name: str, path: Path, *, timeout: floa
             client, metadata, _inputs(test, metadata), timeout=timeout, max_responses=_MOST_RESPONSES
         )
         first = result.responses[0] if result.responses else ()
-        problems = (*_wrong_count(test, result), *_problems(test, {output.name: output for output in first}))
+        problems = (*_wrong_count(test, result), *_problems(test, metadata, {output.name: output for output in first}))
     except TritonOpsError as exc:
         problems = (str(exc),)
     return SmokeResult(name, problems, round(time.monotonic() - started, 3))
@@ -134,7 +138,7 @@ def read_smoke_test(path: Path) -> SmokeTest:
         values.get("inputs"),
         values.get("outputs", {}),
         values.get("shapes", {}),
-        _tolerance(path, values.get("tolerance", 1e-5)),
+        _tolerance(path, values["tolerance"]) if "tolerance" in values else None,
         values.get("responses"),
     )
 
@@ -160,7 +164,8 @@ def _wrong_count(test: SmokeTest, result: InferenceResult) -> Iterator[str]:
         yield f"sent {count} responses, expected {test.responses}"
 
 
-def _problems(test: SmokeTest, outputs: Mapping[str, OutputTensor]) -> Iterator[str]:
+def _problems(test: SmokeTest, metadata: ModelMetadata, outputs: Mapping[str, OutputTensor]) -> Iterator[str]:
+    declared = {spec.name: spec.shape for spec in metadata.outputs}
     for name in {**test.outputs, **test.shapes}:
         if name not in outputs:
             yield f"no output {name}; outputs: {', '.join(outputs)}"
@@ -168,29 +173,35 @@ def _problems(test: SmokeTest, outputs: Mapping[str, OutputTensor]) -> Iterator[
         if name in outputs and list(outputs[name].array.shape) != list(shape):
             yield f"{name} has the shape {list(outputs[name].array.shape)}, expected {list(shape)}"
     for name, expected in test.outputs.items():
-        if name in outputs and (problem := _mismatch(outputs[name], expected, test.tolerance)):
+        if name in outputs and (problem := _mismatch(outputs[name], expected, declared[name], test.tolerance)):
             yield f"{name}{problem}"
 
 
-def _mismatch(output: OutputTensor, expected: object, tolerance: float) -> str | None:
+def _mismatch(output: OutputTensor, expected: object, declared: Sequence[int], tolerance: float | None) -> str | None:
     """Describe the first value that is not the expected one; None if all are."""
     import numpy as np
 
     try:
-        expected_array = as_array(expected, output.datatype)
+        expected_array = scalar_as_declared(as_array(expected, output.datatype), declared)
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
         return f": the expected values are not {output.datatype}: {clip(str(exc), 300)}"
     if expected_array.shape != output.array.shape:
         return f" has the shape {list(output.array.shape)}, expected {list(expected_array.shape)}"
-    if output.datatype == "BYTES":
-        same = output.array == expected_array
-    else:
-        actual, reference = (array.astype("float64") for array in (output.array, expected_array))
-        same = np.isclose(actual, reference, rtol=tolerance, atol=tolerance, equal_nan=True)
+    same = _is_close(output, expected_array, tolerance)
     if np.all(same):
         return None
-    where = tuple(np.argwhere(~np.asarray(same))[0])
+    where = tuple(np.argwhere(~same)[0])
     position = ", ".join(map(str, where))
     count = int(np.size(same) - np.count_nonzero(same))
     difference = f"{count} of {np.size(same)} values differ"
     return f"[{position}] is {output.array[where]}, expected {expected_array[where]}; {difference}"
+
+
+def _is_close(output: OutputTensor, expected: NDArray[Any], tolerance: float | None) -> NDArray[Any]:
+    import numpy as np
+
+    allowed = (tolerance, tolerance) if tolerance is not None else _TOLERANCES.get(output.datatype)
+    if output.datatype == "BYTES" or not allowed:
+        return np.asarray(output.array == expected)
+    actual, reference = (array.astype("float64") for array in (output.array, expected))
+    return np.isclose(actual, reference, rtol=allowed[1], atol=allowed[0], equal_nan=True)

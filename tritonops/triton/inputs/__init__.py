@@ -1,0 +1,1 @@
+"""Inputs of an inference: values from a file, or zeros."""
