@@ -35,10 +35,10 @@ def bfloat16_tensor(name: str, bits: Any) -> Any:
     """Make a bfloat16 tensor of a response."""
     # Memory of its own: Triton reads a response after the run, and DLPack does not keep NumPy's alive.
     value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(bits.shape, _ONNX_BFLOAT16)
-    ctypes.memmove(value.data_ptr(), np.asarray(bits, order="C").ctypes.data, bits.nbytes)
+    ctypes.memmove(value.data_ptr(), bits.tobytes(), bits.nbytes)
     capsule = value.__dlpack__()
     if not bits.size:
-        # The stub takes no strides of an empty tensor for contiguous ones, and needs none.
+        # The stub takes the strides of an empty tensor for those of one that is not contiguous. It needs none.
         ctypes.c_void_p.from_address(_capsule_pointer(capsule, b"dltensor") + _STRIDES_OFFSET).value = None
     return pb_utils.Tensor.from_dlpack(name, capsule)
 
