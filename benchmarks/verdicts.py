@@ -1,4 +1,4 @@
-"""How the verdicts of `models.check` are known, and how they fare on graphs that others wrote.
+"""How the verdicts of `models.check` are known, and whether they are right on graphs that others wrote.
 
     ./inv bench verdicts                 # the corpus by class, and the ONNX project's backend tests without a server
     LIVE=500 ./inv bench verdicts        # and so many of these tests on a real Triton (five minutes)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _suite() -> int:
-    """Judge all graphs of the ONNX project without a server: what ONNX Runtime refuses is said, and nothing else is."""
+    """Judge all graphs of the ONNX project without a server: what ONNX Runtime refuses is an error, and nothing else."""
     models = suite()
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         staged = Path(temporary) / "staged"
@@ -54,8 +54,8 @@ def _suite() -> int:
     configured = {name for name, reason in unservable.items() if not reason}
     silent, alarms = (failures & configured) - errors.keys(), errors.keys() - failures
     print(f"onnx backend tests: {len(models)}; no config, with the reason: {len(models) - len(configured)}")
-    print(f"  refused by ONNX Runtime: {len(failures & configured)}, said: {len(errors)}")
-    print(f"  not said: {sorted(silent)}; false alarms: {sorted(alarms)}")
+    print(f"  refused by ONNX Runtime: {len(failures & configured)}, reported: {len(errors)}")
+    print(f"  not reported: {sorted(silent)}; false alarms: {sorted(alarms)}")
     return len(silent) + len(alarms)
 
 

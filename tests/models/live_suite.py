@@ -32,22 +32,22 @@ _LARGEST_BATCH = 8
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was said of a model before, and what a real Triton did."""
+    """What was reported of a model before, and what a real Triton did."""
 
     model: str
     unservable: str | None = None
     """Why it gets no config."""
-    said: str | None = None
+    reported: str | None = None
     """What `models.check --load` calls an error."""
     refused: str | None = None
-    """What Triton said at the load."""
+    """What Triton reported at the load."""
     wrong: str | None = None
     """How an answer differs from ONNX Runtime's."""
 
     @property
     def is_right(self) -> bool:
-        """Whether Triton answered rightly, or refused what was said to be refused."""
-        return self.wrong is None and (self.said is None) == (self.refused is None)
+        """Whether Triton answered rightly, or refused what was reported to be refused."""
+        return self.wrong is None and (self.reported is None) == (self.refused is None)
 
 
 def judge_and_serve(
@@ -108,13 +108,13 @@ def _errors(repository: Path) -> dict[str, str]:
     return {found.model: found.what for found in check(checked) if found.severity == "error"}
 
 
-def _serve(model: SuiteModel, home: Path, client: InferenceServerClient, said: str | None) -> Verdict:
+def _serve(model: SuiteModel, home: Path, client: InferenceServerClient, reported: str | None) -> Verdict:
     try:
         client.load_model(model.name, client_timeout=120)
     except InferenceServerException as exc:
-        return Verdict(model.name, said=said, refused=str(exc.message()))
+        return Verdict(model.name, reported=reported, refused=str(exc.message()))
     try:
-        return Verdict(model.name, said=said, wrong=_difference(model, home, client))
+        return Verdict(model.name, reported=reported, wrong=_difference(model, home, client))
     finally:
         client.unload_model(model.name)
 

@@ -1,4 +1,4 @@
-"""The ONNX project's backend tests: generated configs are served and answer rightly, and refusals are said before."""
+"""The ONNX project's backend tests: generated configs are served and right, and refusals are reported before."""
 
 import os
 

@@ -21,8 +21,8 @@ from tritonops.models.rules.files import files_problems, layout_problems
 from tritonops.models.rules.finding import Finding, Problem, Subject, finding_of
 from tritonops.models.rules.hazards import HANGS, hazards
 from tritonops.models.rules.onnx.graph import graph_problems
+from tritonops.models.rules.onnx.parameters import onnx_backend_problems
 from tritonops.models.rules.onnx.trials import needed_trials
-from tritonops.models.rules.onnx_backend.parameters import onnx_backend_problems
 from tritonops.models.rules.python import python_problems
 from tritonops.models.rules.warmup import warmup_problems
 

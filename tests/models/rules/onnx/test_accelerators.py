@@ -4,7 +4,7 @@ import pytest
 
 from tests.models.rules.subjects import subject
 from tritonops.models.rules.judged_server import embedded_server
-from tritonops.models.rules.onnx_backend.accelerators import accelerator_problems
+from tritonops.models.rules.onnx.accelerators import accelerator_problems
 
 GPU = ("kind: KIND_CPU", "kind: KIND_GPU")
 

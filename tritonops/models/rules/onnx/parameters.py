@@ -13,7 +13,7 @@ from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.core.effective import effective_backend
 from tritonops.models.rules.core.instance_groups import may_use_gpus
 from tritonops.models.rules.finding import Problem, Severity, Subject
-from tritonops.models.rules.onnx_backend.accelerators import TRUTHS, accelerator_problems
+from tritonops.models.rules.onnx.accelerators import TRUTHS, accelerator_problems
 
 _CHOICES = {"execution_mode": ("0", "1")}
 _GPU_CHOICES = {"cudnn_conv_algo_search": ("0", "1", "2"), "arena_extend_strategy": ("0", "1")}

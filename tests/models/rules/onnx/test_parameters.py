@@ -4,7 +4,7 @@ import pytest
 
 from tests.models.rules.subjects import codes, subject
 from tritonops.models.rules.judged_server import embedded_server
-from tritonops.models.rules.onnx_backend.parameters import onnx_backend_problems
+from tritonops.models.rules.onnx.parameters import onnx_backend_problems
 
 
 def parameter(name, value):

@@ -1,1 +1,0 @@
-"""What NVIDIA's ONNX Runtime backend reads of a config besides its tensors."""
