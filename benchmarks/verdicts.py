@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _suite() -> int:
-    """Judge all graphs of the ONNX project without a server: what ONNX Runtime refuses is an error, and nothing else."""
+    """Judge all graphs of the ONNX project without a server: an error is what ONNX Runtime refuses, nothing else."""
     models = suite()
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         staged = Path(temporary) / "staged"

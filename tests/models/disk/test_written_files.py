@@ -1,5 +1,8 @@
 """Which text files are as tritonops wrote them."""
 
+import hashlib
+import json
+
 import pytest
 
 from tritonops.models.disk.written_files import WrittenFiles
@@ -35,3 +38,42 @@ def test_a_record_that_is_none_is_empty_and_is_written_again(record, tmp_path, t
     assert not record.is_current("file", tmp_path / "file")
     record.add("file", "a")
     assert record.is_current("file", tmp_path / "file")
+
+
+def test_the_record_of_an_earlier_version_is_read_and_written_again(record, tmp_path):
+    digest = hashlib.sha256(b"a").hexdigest()
+    (tmp_path / "written.json").write_text(json.dumps({"file": digest, "other": digest}, indent=1))
+    (tmp_path / "file").write_text("a")
+    assert record.is_current("file", tmp_path / "file")
+    record.add("more", "b")
+    assert WrittenFiles(tmp_path / "written.json").is_current("file", tmp_path / "file")
+
+
+def test_each_addition_is_one_line_until_there_are_too_many_stale_ones(record, tmp_path):
+    path = tmp_path / "written.json"
+    record.add("clip", "0")
+    size = path.stat().st_size
+    record.add("clip", "1")
+    assert path.stat().st_size == 2 * size
+    for number in range(2000):
+        record.add("clip", str(number))
+    assert path.stat().st_size < 1100 * size
+    (tmp_path / "file").write_text("1999")
+    assert record.is_current("clip", tmp_path / "file")
+
+
+def test_what_another_process_added_is_seen_and_a_line_cut_short_is_left_out(record, tmp_path):
+    record.add("a", "1")
+    other = WrittenFiles(tmp_path / "written.json")
+    other.add("b", "2")
+    (tmp_path / "file").write_text("2")
+    assert record.is_current("b", tmp_path / "file")
+    with (tmp_path / "written.json").open("a") as file:
+        file.write('["c", "12')
+    assert record.is_current("b", tmp_path / "file")
+    record.add("d", "4")
+    fresh = WrittenFiles(tmp_path / "written.json")
+    (tmp_path / "file").write_text("4")
+    assert fresh.is_current("d", tmp_path / "file")
+    (tmp_path / "file").write_text("2")
+    assert fresh.is_current("b", tmp_path / "file")
