@@ -4,12 +4,16 @@ import hashlib
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from tritonops.errors import PartialFailureError, TritonOpsError
+from tritonops.models.check import check
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store
 from tritonops.models.rules.finding import Finding, Severity
+from tritonops.project import Project
 from tritonops.remote.host import prepare
 from tritonops.remote.host.prepare import accept_pushed_files, remove_unlisted
 from tritonops.remote.layout.paths import Layout
@@ -62,3 +66,37 @@ def test_the_errors_of_the_checks_are_one_failure_for_each_model():
     with pytest.raises(PartialFailureError, match=r"alpha: one \(fix: edit it\); three \(fix: edit it\)"):
         prepare._raise_on_errors(findings)
     prepare._raise_on_errors(findings[1:2])
+
+
+@pytest.mark.parametrize(
+    ("runtime", "name", "trials"),
+    [("embedded", "the embedded Triton", "all"), ("compose", "nvcr.io/nvidia/tritonserver:26.07-py3", "none")],
+)
+def test_configs_are_judged_for_the_server_of_the_host_and_the_embedded_one_loads_each_graph(
+    tmp_path, runtime, name, trials
+):
+    project = Project.load(tmp_path, environ={}, cwd=tmp_path)
+    (tmp_path / "models.toml").write_text("")
+    release: Any = SimpleNamespace(record=SimpleNamespace(runtime=runtime))
+    checked = prepare._checked(project, release, "cpu")
+    assert (checked.server.name, checked.trials, checked.variants) == (name, trials, ("cpu",))
+
+
+def test_a_graph_that_onnx_runtime_does_not_load_stops_an_embedded_host_before_it_serves(tmp_path):
+    node = helper.make_node("ImageDecoder", ["x"], ["y"])
+    values = {"x": (TensorProto.UINT8, ["n"]), "y": (TensorProto.UINT8, ["h", "w", 3])}
+    tensors = [helper.make_tensor_value_info(key, *value) for key, value in values.items()]
+    graph = helper.make_graph([node], "g", tensors[:1], tensors[1:])
+    home = tmp_path / "triton" / "pictures"
+    (home / "1").mkdir(parents=True)
+    opset = [helper.make_opsetid("", 20)]
+    onnx.save_model(helper.make_model(graph, ir_version=8, opset_imports=opset), home / "1" / "model.onnx")
+    (home / "config.pbtxt").write_text(
+        'backend: "onnxruntime" input { name: "x" data_type: TYPE_UINT8 dims: [ -1 ] } '
+        'output { name: "y" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] } instance_group { kind: KIND_CPU }'
+    )
+    (tmp_path / "models.toml").write_text("")
+    project = Project.load(tmp_path, environ={}, cwd=tmp_path)
+    release: Any = SimpleNamespace(record=SimpleNamespace(runtime="embedded"))
+    with pytest.raises(PartialFailureError, match=r"does not load .*Could not find an implementation for ImageDecoder"):
+        prepare._raise_on_errors(check(prepare._checked(project, release, "cpu")))
