@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,9 @@ class Case:
 
     @property
     def server(self) -> JudgedServer:
-        """What it is judged for: the embedded Triton, or the image of the case with that many GPUs."""
+        """What it is judged for: the embedded Triton, which may complete configs, or an image with that many GPUs."""
         if "image" not in self.data:
-            return embedded_server()
+            return replace(embedded_server(), completes_configs=bool(self.data.get("completes")))
         return server_of_image(parse_image(self.data["image"]), gpus=self.data.get("gpus"))
 
     @property
@@ -66,7 +66,7 @@ class Case:
     @property
     def is_by_source(self) -> bool:
         """Whether only NVIDIA's image could tell, and its source code does."""
-        return "source" in self.data
+        return bool(self.source)
 
     @property
     def is_error(self) -> bool:
@@ -170,6 +170,11 @@ def _with_state() -> onnx.ModelProto:
     return model(adds, {"x": _ROW, "before": _ROW}, {"y": _ROW, "after": _ROW})
 
 
+def _with_control(width: int) -> onnx.ModelProto:
+    nodes = [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Identity", ["start"], ["started"])]
+    return model(nodes, {"x": _ROW, "start": (TensorProto.INT32, ["n", width])}, {"y": _ROW})
+
+
 _ROW: tuple[int, list[int | str]] = (_F, ["n", 3])
 _GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
     "affine": affine,
@@ -196,6 +201,8 @@ _GRAPHS: dict[str, Callable[[], onnx.ModelProto]] = {
     "state": _with_state,
     "softmax-over-rows": lambda: model([helper.make_node("Softmax", ["x"], ["y"], axis=0)], {"x": _ROW}, {"y": _ROW}),
     "identity-bf16": lambda: identity(TensorProto.BFLOAT16),
+    "sequence-controls": lambda: _with_control(1),
+    "sequence-wide-control": lambda: _with_control(2),
 }
 
 BEGIN, END = "<!-- corpus -->\n", "<!-- /corpus -->\n"
@@ -208,6 +215,7 @@ def table() -> str:
         codes = ", ".join(f"`{code}`" for code in sorted(case.codes)) or "nothing"
         verdict = "serves" if not case.codes else "serves otherwise" if case.is_served else "refuses"
         verdict = "answers wrongly" if case.is_served and case.is_error else verdict
+        verdict += ", with auto-complete" if case.server.completes_configs else ""
         message = case.data.get("says", case.data.get("serves", ""))
         if case.source:
             judge = f" of {case.data['image']}" if "image" in case.data else ""

@@ -32,13 +32,13 @@ def project(tmp_path):
     return tmp_path
 
 
-def run(folder, *, image="26.07", gpus=None, include=(), **options):
+def run(folder, *, image="26.07", gpus=None, server=None, include=(), **options):
     checked = Checked(
         load_catalog(folder / "models.toml"),
         Repository(folder / "triton"),
         folder / "triton-config",
         folder / "models.lock",
-        server_of_image(parse_image(image), gpus=gpus),
+        server or server_of_image(parse_image(image), gpus=gpus),
         **options,
     )
     return [finding for finding in check(checked, include=include) if finding.code != "not-locked"]
@@ -97,6 +97,31 @@ def test_a_missing_config_is_an_error_and_one_of_two_a_warning(project):
     assert codes(project) == [("clip", "warning", "no-config")]
     (project / "triton" / "clip" / "config.pbtxt").unlink()
     assert codes(project) == [("clip", "error", "no-config")]
+
+
+@pytest.mark.parametrize(
+    ("completes", "expected"),
+    [(True, {("by-hand", "warning", "no-config"), ("by-hand", "warning", "batch-guessed")}), (False, None)],
+)
+def test_a_model_that_was_put_there_by_hand_needs_no_config_where_the_server_completes_it(project, completes, expected):
+    (write_model(project / "triton", "by-hand") / "config.pbtxt").unlink()
+    server = server_of_image(parse_image("26.07"), completes_configs=completes)
+    found = set(codes(project, server=server))
+    assert found == (expected or {("by-hand", "error", "no-config")})
+
+
+def test_a_step_whose_config_does_not_parse_is_not_called_unknown(project):
+    step = 'model_name: "clip" model_version: -1 input_map { key: "x" value: "a" } output_map { key: "y" value: "b" }'
+    tensors = " ".join(
+        f'{kind} {{ name: "{name}" data_type: TYPE_FP32 dims: 3 }}' for kind, name in (("input", "a"), ("output", "b"))
+    )
+    (project / "triton/ens/1").mkdir(parents=True)
+    config = f'platform: "ensemble" max_batch_size: 8 {tensors} ensemble_scheduling {{ step {{ {step} }} }}'
+    (project / "triton/ens/config.pbtxt").write_text(config)
+    assert codes(project) == []
+    for path in (*project.glob("triton-config/clip/*.pbtxt"), project / "triton/clip/config.pbtxt"):
+        path.write_text("oops")
+    assert {model for model, _, _ in codes(project)} == {"clip"}
 
 
 def test_a_config_whose_model_is_nowhere_is_a_warning(project):

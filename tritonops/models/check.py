@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tritonops.errors import ConfigError, RepositoryError, UnknownModelError, near_misses
+from tritonops.errors import ConfigError, RepositoryError, UnknownModelError
 from tritonops.models.catalog_findings import catalog_findings, source_findings
 from tritonops.models.checked import Checked
 from tritonops.models.configs.declared import declared_text
-from tritonops.models.configs.pbtxt import parse_config, read_text
+from tritonops.models.configs.pbtxt import ModelConfig, parse_config, read_text
 from tritonops.models.configs.variants import source_path
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.graphs.trial import Trial, TrialRequest
 from tritonops.models.graphs.trial_cache import TrialCache
+from tritonops.models.rules.completion.missing_config import missing_config_problem
+from tritonops.models.rules.completion.problems import completed_warmup_problems, completion_problems
 from tritonops.models.rules.config import config_problems
-from tritonops.models.rules.ensembles import ensemble_problems
+from tritonops.models.rules.embedded import embedded_problems
+from tritonops.models.rules.ensembles.ensemble import ensemble_problems
+from tritonops.models.rules.entries import callee_problems, missing_file_problem
 from tritonops.models.rules.files import files_problems, layout_problems
 from tritonops.models.rules.finding import Finding, Problem, Subject, finding_of
 from tritonops.models.rules.hazards import HANGS, hazards
@@ -24,10 +29,13 @@ from tritonops.models.rules.onnx.graph import graph_problems
 from tritonops.models.rules.onnx.parameters import onnx_backend_problems
 from tritonops.models.rules.onnx.trials import needed_trials
 from tritonops.models.rules.python import python_problems
-from tritonops.models.rules.warmup import warmup_problems
+from tritonops.models.rules.sequences.state_files import state_file_problems
 
-_CORE_RULES = (config_problems, ensemble_problems)
-_LOADING_RULES = (files_problems, onnx_backend_problems, graph_problems, warmup_problems, python_problems)
+_CORE_RULES = (config_problems, completion_problems, ensemble_problems)
+_LOADING_RULES = (
+    *(files_problems, state_file_problems, embedded_problems, onnx_backend_problems),
+    *(graph_problems, completed_warmup_problems, python_problems),
+)
 
 
 def check(
@@ -47,7 +55,8 @@ def check(
     others = {name: model.subjects[0] for name, model in models.items() if model.subjects}
     chosen = [model for name, model in models.items() if not include or name in include]
     trials = _try(checked, [subject for model in chosen for subject in model.subjects], on_trial)
-    findings = [finding for model in chosen for finding in _merged(model.findings(others, trials))]
+    shared = {"others": others, "unreadable": frozenset(models) - others.keys(), "trials": trials}
+    findings = [finding for model in chosen for finding in _merged(model.findings(shared))]
     sources = [finding for finding in source_findings(checked) if not include or finding.model in include]
     return (*findings, *sources, *([] if include else catalog_findings(checked)))
 
@@ -92,22 +101,36 @@ class _Model:
             )
         for text, files in self._texts().items():
             self._add(text, files)
+        is_bare = not self._early and not self.subjects and self._home and not self._config_on_disk.exists()
+        if is_bare and self._without_config.severity == "warning":
+            self._add("", (self._config_on_disk,))
 
-    def findings(self, others: dict[str, Subject], trials: Mapping[TrialRequest, Trial]) -> Iterator[Finding]:
-        """Find what is wrong, with the other models and the trials at hand."""
+    def findings(self, shared: Mapping[str, Any]) -> Iterator[Finding]:
+        """Find what is wrong, with what all subjects share at hand: other models, trials."""
         yield from self._early
         yield from self._missing_configs()
         yield from self._missing_files()
         yield from self._unknown_callees()
         for subject, files in zip(self.subjects, self._files, strict=True):
             is_load_tried = self._checked.trials == "all"
-            subject = replace(subject, others=others, trials=trials, is_load_tried=is_load_tried)
-            for problem in _problems(subject):
+            for problem in _problems(replace(subject, is_load_tried=is_load_tried, **shared)):
                 yield finding_of(self._name, files, problem)
         if self._home:
             configs = [subject.config for subject in self.subjects]
             for problem in (*_hazard_problems(self._home), *layout_problems(self._home, self._versions, configs)):
                 yield finding_of(self._name, (self._home,), problem)
+
+    @property
+    def _is_declared(self) -> bool:
+        return self._name in self._checked.catalog.names
+
+    @property
+    def _without_config(self) -> Problem:
+        return missing_config_problem(self._subject(parse_config("")), is_declared=self._is_declared)
+
+    @property
+    def _config_on_disk(self) -> Path:
+        return (self._home or self._checked.repository.root / self._name) / "config.pbtxt"
 
     @property
     def _versions(self) -> tuple[int, ...]:
@@ -117,79 +140,61 @@ class _Model:
         """Give every config of the model: of triton-config/ as it would be copied, and of the disk as it is."""
         checked, texts = self._checked, dict[str, tuple[Path, ...]]()
         sources = [source_path(checked.config_dir, self._name, variant) for variant in checked.variants]
-        on_disk = [] if self._home is None else [self._home / "config.pbtxt"]
-        for path in (path for path in (*on_disk, *sources) if path.is_file()):
+        on_disk = self._config_on_disk
+        for path in (path for path in (on_disk, *sources) if path.is_file()):
             try:
                 text = read_text(path)
             except ConfigError as exc:
                 self._early.append(_syntax(self._name, (path,), exc))
                 continue
-            declared = text if path in on_disk else declared_text(checked.catalog, self._name, text)
+            declared = text if path == on_disk else declared_text(checked.catalog, self._name, text)
             texts[declared] = (*texts.get(declared, ()), path)
         return texts
 
     def _add(self, text: str, files: tuple[Path, ...]) -> None:
-        checked = self._checked
         try:
             config = parse_config(text, where=str(files[0]))
         except ConfigError as exc:
             self._early.append(_syntax(self._name, files, exc))
             return
-        enabled = self._home is None or self._home.parent == checked.repository.root
-        subject = Subject(self._name, config, self._home, self._versions, checked.server, enabled)
-        self.subjects.append(subject)
+        self.subjects.append(self._subject(config))
         self._files.append(files)
+
+    def _subject(self, config: ModelConfig) -> Subject:
+        checked = self._checked
+        enabled = self._home is None or self._home.parent == checked.repository.root
+        return Subject(self._name, config, self._home, self._versions, checked.server, enabled)
 
     def _missing_configs(self) -> Iterator[Finding]:
         sources = [source_path(self._checked.config_dir, self._name, variant) for variant in self._checked.variants]
-        on_disk = self._home is not None and (self._home / "config.pbtxt").exists()  # a folder is a hazard
+        on_disk = self._config_on_disk.exists()  # a folder is a hazard
         absent = [path for path in sources if not path.is_file()]
-        if self._name not in self._checked.catalog.names:
-            absent = [] if on_disk else [(self._home or Path(self._name)) / "config.pbtxt"]
-        if absent:
-            has_none = len(absent) == len(sources) and not on_disk
-            yield finding_of(
-                self._name,
-                tuple(absent),
-                Problem(
-                    "no-config",
-                    "there is no config" if has_none else f"there is no {', '.join(path.name for path in absent)}",
-                    "the embedded Triton refuses a model without one; others guess the batch and the instances",
-                    f"write it, or let `inv models.generate-config {self._name}` do it",
-                    "error" if has_none or self._name not in self._checked.catalog.names else "warning",
-                ),
+        if not self._is_declared:
+            absent = [] if on_disk else [self._config_on_disk]
+        if not absent:
+            return
+        if not on_disk and (len(absent) == len(sources) or not self._is_declared):
+            problem = self._without_config
+        else:
+            problem = Problem(
+                "no-config",
+                f"there is no {', '.join(path.name for path in absent)}",
+                "`inv models.config` has none to copy for such a server",
+                f"write it; of an ONNX model, `inv models.generate-config {self._name} --overwrite` writes both",
+                "warning",
             )
+        yield finding_of(self._name, tuple(absent), problem)
 
     def _missing_files(self) -> Iterator[Finding]:
         for entry in self._checked.catalog.versions_of(self._name):
-            folder = (self._home or self._checked.repository.root / self._name) / str(entry.version)
-            if not (folder / entry.local_name).exists():
-                yield finding_of(
-                    self._name,
-                    (folder / entry.local_name,),
-                    Problem(
-                        "not-downloaded",
-                        f"version {entry.version} is not on disk, so its config was not compared with its graph",
-                        "Triton serves what is on disk",
-                        f"`inv models.download --include {self._name}`",
-                        "warning",
-                    ),
-                )
+            path = self._config_on_disk.parent / str(entry.version) / entry.local_name
+            if problem := missing_file_problem(entry, path):
+                yield finding_of(self._name, (path,), problem)
 
     def _unknown_callees(self) -> Iterator[Finding]:
-        checked = self._checked
-        for name in dict.fromkeys(name for each in checked.catalog.versions_of(self._name) for name in each.depends_on):
-            if name not in checked.names or name == self._name:
-                yield finding_of(
-                    self._name,
-                    (checked.catalog.path,),
-                    Problem(
-                        "depends-on-unknown",
-                        f"`depends_on` names {name!r}, which is no other model of models.toml or of the disk",
-                        "nothing would be kept in service for this model",
-                        near_misses(name, checked.names, "models") or "add it to models.toml",
-                    ),
-                )
+        catalog = self._checked.catalog
+        for problem in callee_problems(self._name, catalog.versions_of(self._name), self._checked.names):
+            yield finding_of(self._name, (catalog.path,), problem)
 
 
 def _hazard_problems(home: Path) -> Iterator[Problem]:

@@ -84,8 +84,8 @@ def test_configs_are_judged_for_the_server_of_the_host_and_the_embedded_one_load
 
 def test_a_graph_that_onnx_runtime_does_not_load_stops_an_embedded_host_before_it_serves(tmp_path):
     node = helper.make_node("ImageDecoder", ["x"], ["y"])
-    values = {"x": (TensorProto.UINT8, ["n"]), "y": (TensorProto.UINT8, ["h", "w", 3])}
-    tensors = [helper.make_tensor_value_info(key, *value) for key, value in values.items()]
+    shapes: dict[str, list[str | int]] = {"x": ["n"], "y": ["h", "w", 3]}
+    tensors = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in shapes.items()]
     graph = helper.make_graph([node], "g", tensors[:1], tensors[1:])
     home = tmp_path / "triton" / "pictures"
     (home / "1").mkdir(parents=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.core.backend import backend_problems
-from tritonops.models.rules.core.batch_tensors import batch_tensor_problems
 from tritonops.models.rules.core.effective import effective_backend, served_versions
 from tritonops.models.rules.core.instance_groups import instance_group_problems
 from tritonops.models.rules.core.model_metrics import model_metrics_problems
@@ -17,7 +16,6 @@ from tritonops.models.rules.core.release_fields import release_field_problems
 from tritonops.models.rules.core.tensorrt import tensorrt_problems
 from tritonops.models.rules.finding import Problem, Subject
 from tritonops.models.rules.scheduling import scheduling_problems
-from tritonops.models.rules.tensors import tensor_problems
 from tritonops.triton_image import parse_image
 
 __all__ = ["config_problems", "effective_backend", "served_versions"]
@@ -32,7 +30,7 @@ def config_problems(subject: Subject) -> Iterator[Problem]:
     yield from backend_problems(subject)
     yield from _batching(subject)
     yield from _latest(subject.config)
-    for rule in (tensor_problems, batch_tensor_problems, scheduling_problems, model_metrics_problems, _cache):
+    for rule in (scheduling_problems, model_metrics_problems, _cache):
         yield from rule(subject.config)
     yield from tensorrt_problems(subject)
     yield from instance_group_problems(subject)
@@ -57,14 +55,6 @@ def _batching(subject: Subject) -> Iterator[Problem]:
             f"`max_batch_size` is {config.max_batch_size}",
             "Triton refuses it: it 'must be non-negative'",
             "write the largest batch, or 0 where the model takes none",
-        )
-    if config.HasField("dynamic_batching") and config.max_batch_size == 0:
-        yield Problem(
-            "batching-without-batches",
-            "`dynamic_batching` with a `max_batch_size` of 0",
-            "Triton serves the model and batches nothing: 0 means that it takes no batches",
-            "give `max_batch_size`, or take `dynamic_batching` out",
-            "warning",
         )
 
 

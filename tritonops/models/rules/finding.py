@@ -77,6 +77,8 @@ class Subject:
     """What was tried on the ONNX Runtime of this machine."""
     is_load_tried: bool = False
     """Whether every graph was to be loaded, so that one which could not be is a finding."""
+    unreadable: frozenset[str] = frozenset()
+    """Other models, whose configs are missing or do not parse: nothing is known of them."""
 
     @property
     def is_ensemble(self) -> bool:

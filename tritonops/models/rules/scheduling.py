@@ -1,18 +1,21 @@
-"""How a config has requests put together: dynamic batching, priorities, sequences."""
+"""How a config has requests put together: dynamic batching and priorities; sequences have a folder of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from tritonops.models.configs.pbtxt import ModelConfig, type_name
+from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.finding import Problem
+from tritonops.models.rules.sequences.sequence import sequence_problems
 
 
 def scheduling_problems(config: ModelConfig) -> Iterator[Problem]:
     """Find what Triton's core refuses about batching and sequences."""
     yield from _dynamic_batching(config)
-    yield from _sequence_batching(config)
+    if config.HasField("sequence_batching"):
+        yield from _preferred(config.sequence_batching.oldest.preferred_batch_size, config.max_batch_size)
+        yield from sequence_problems(config)
 
 
 def _dynamic_batching(config: ModelConfig) -> Iterator[Problem]:
@@ -51,42 +54,4 @@ def _preferred(sizes: Any, largest: int) -> Iterator[Problem]:
             f"`preferred_batch_size` contains {bad[0]}, and `max_batch_size` is {largest}",
             "Triton refuses it: it 'must be positive' and '<= max batch size'",
             f"write sizes from 1 to {largest}, or leave `preferred_batch_size` out",
-        )
-
-
-def _sequence_batching(config: ModelConfig) -> Iterator[Problem]:
-    batching = config.sequence_batching
-    yield from _preferred(batching.oldest.preferred_batch_size, config.max_batch_size)
-    if not 0 <= batching.direct.minimum_slot_utilization <= 1:
-        yield Problem(
-            "slot-utilization",
-            f"`minimum_slot_utilization` is {batching.direct.minimum_slot_utilization}",
-            "Triton refuses it: it 'must be in range (0.0, 1.0]'",
-            "write a share, as in 0.5",
-        )
-    for tensor in batching.control_input:
-        for control in tensor.control:
-            yield from _control(tensor.name, control)
-
-
-_ID_TYPES = ("TYPE_UINT32", "TYPE_UINT64", "TYPE_INT32", "TYPE_INT64", "TYPE_STRING")
-
-
-def _control(name: str, control: Any) -> Iterator[Problem]:
-    is_id = control.kind == control.CONTROL_SEQUENCE_CORRID
-    values = (control.int32_false_true, control.fp32_false_true, control.bool_false_true)
-    kind = control.Kind.Name(control.kind)
-    if is_id and type_name(control) not in _ID_TYPES:
-        yield Problem(
-            "sequence-control",
-            f"{kind} {name!r} is not of a whole number's type, nor a string",
-            "Triton refuses it: 'unexpected data type for control'",
-            "write data_type: TYPE_UINT64, or what the model takes",
-        )
-    if not is_id and not any(values):
-        yield Problem(
-            "sequence-control",
-            f"{kind} {name!r} does not say which values mean false and true",
-            "Triton refuses it: it 'must specify int32_false_true, fp32_false_true or bool_false_true'",
-            "write int32_false_true: [ 0, 1 ]",
         )

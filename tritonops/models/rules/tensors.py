@@ -12,47 +12,51 @@ from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.finding import Problem
 
 
-def tensor_problems(config: ModelConfig) -> Iterator[Problem]:
-    """Find what Triton's core refuses about the declared tensors."""
+def tensor_problems(config: ModelConfig, *, batching: bool | None = None) -> Iterator[Problem]:
+    """Find what Triton's core refuses about declared tensors, but for what they lack.
+
+    `batching` says whether the model takes batches once the config is complete.
+    """
+    batching = config.max_batch_size > 0 if batching is None else batching
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
-            yield from _tensor(kind, tensor, config)
-        for name, count in Counter(tensor.name for tensor in tensors).items():
-            if count > 1:
-                yield Problem(
-                    "tensor-twice",
-                    f"{kind} {name!r} stands there {count} times",
-                    "an input counts twice, and the model is refused; of an output one counts and the other is ignored",
-                    "take one of them out",
-                    "error" if kind == "input" else "warning",
-                )
-    if not config.output:
-        yield Problem(
-            "no-outputs",
-            "no `output` is declared",
-            "Triton serves the model, and its responses have no tensors",
-            "declare the outputs; `inv models.generate-config` writes them",
-            "warning",
-        )
+            yield from _tensor(kind, tensor, config, batching=batching)
+        yield from _twice(kind, tensors)
 
 
-def _tensor(kind: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
+def incomplete_tensors(config: ModelConfig, *, why: str = "", leave_out: str = "") -> Iterator[Problem]:
+    """Find what is missing in declared tensors; `why` says why nobody adds it, `leave_out` is another way to fix it."""
+    for kind, tensors in (("input", config.input), ("output", config.output)):
+        for tensor in tensors:
+            where = f"{kind} {tensor.name!r}" if tensor.name else f"an {kind}"
+            fix = leave_out.format(kind=kind)
+            if not tensor.name:
+                yield _lacks(where, "name", "name it as the model does", "")
+            if not tensor.data_type:
+                yield _lacks(where, "data_type", f"give it, as in TYPE_FP32{fix}", why)
+            if not tensor.dims:
+                yield _lacks(where, "dims", f"give them, as in [ 3 ]{fix}", why)
+
+
+def _lacks(where: str, field: str, fix: str, why: str) -> Problem:
+    code = f"tensor-without-{field.removeprefix('data_')}"
+    return Problem(code, f"{where} has no `{field}`", f"Triton refuses it: it 'must specify {field!r}'{why}", fix)
+
+
+def _twice(kind: str, tensors: Any) -> Iterator[Problem]:
+    for name, count in Counter(tensor.name for tensor in tensors).items():
+        if count > 1:
+            yield Problem(
+                "tensor-twice",
+                f"{kind} {name!r} stands there {count} times",
+                "an input counts twice, and the model is refused; of an output one counts and the other is ignored",
+                "take one of them out",
+                "error" if kind == "input" else "warning",
+            )
+
+
+def _tensor(kind: str, tensor: Any, config: ModelConfig, *, batching: bool) -> Iterator[Problem]:
     where = f"{kind} {tensor.name!r}" if tensor.name else f"an {kind}"
-    if not tensor.name:
-        yield Problem(
-            "tensor-without-name", f"{where} has no `name`", _must("specify 'name'"), "name it as the model does"
-        )
-    if not tensor.data_type:
-        yield Problem(
-            "tensor-without-type",
-            f"{where} has no `data_type`",
-            _must("specify 'data_type'"),
-            "give it, as in TYPE_FP32",
-        )
-    if not tensor.dims:
-        yield Problem(
-            "tensor-without-dims", f"{where} has no `dims`", _must("specify 'dims'"), "give them, as in [ 3 ]"
-        )
     shapes = [*tensor.dims, *(tensor.reshape.shape if tensor.HasField("reshape") else ())]
     if bad := [dim for dim in shapes if dim < 1 and dim != -1]:
         yield Problem(
@@ -62,7 +66,7 @@ def _tensor(kind: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
             "write the size, or -1 where it varies",
         )
     elif tensor.HasField("reshape"):
-        yield from _reshape(where, tensor, config)
+        yield from _reshape(where, tensor, batching=batching)
     if kind == "input" and tensor.format and len(tensor.dims) != 3:
         yield Problem(
             "format-dims",
@@ -72,13 +76,9 @@ def _tensor(kind: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
         )
 
 
-def _must(what: str) -> str:
-    return f"Triton refuses it: it 'must {what}'"
-
-
-def _reshape(where: str, tensor: Any, config: ModelConfig) -> Iterator[Problem]:
+def _reshape(where: str, tensor: Any, *, batching: bool) -> Iterator[Problem]:
     dims, shape = list(tensor.dims), list(tensor.reshape.shape)
-    if not shape and config.max_batch_size == 0:
+    if not shape and not batching:
         yield Problem(
             "empty-reshape",
             f"{where} is reshaped to nothing, and the model takes no batches",

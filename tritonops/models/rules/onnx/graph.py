@@ -10,12 +10,14 @@ from tritonops.errors import GraphError
 from tritonops.models.graphs.onnx_graph import Graph, missing_data, read_graph
 from tritonops.models.graphs.operators import read_operators
 from tritonops.models.graphs.trial import Trial
+from tritonops.models.rules.completion.completed import complete_version
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.files import graph_file
 from tritonops.models.rules.finding import Problem, Subject
 from tritonops.models.rules.onnx.runtime import runtime_problems
 from tritonops.models.rules.onnx.tensors import input_problems, output_problems, state_problems
 from tritonops.models.rules.onnx.trials import batch_problems, load_problems, trial_request
+from tritonops.models.rules.sequences.in_graph import control_problems
 
 
 def graph_problems(subject: Subject) -> Iterator[Problem]:
@@ -39,15 +41,19 @@ def _version(subject: Subject, path: Path) -> Iterator[Problem]:
     except GraphError as exc:
         yield Problem("not-onnx", str(exc), "ONNX Runtime cannot load it", "download it again: `inv models.download`")
         return
-    config = subject.config
+    config, refused = complete_version(subject, graph)
     trial = subject.trials.get(trial_request(config, path, graph), Trial("unknown"))
     failures = [*runtime_problems(graph, operators, path, subject), *_external_data(graph, path)]
     yield from failures or load_problems(subject, trial, path)
+    if refused:
+        yield from refused
+        return
     if is_inferred := trial.state == "loaded":
         graph = replace(graph, inputs=trial.inputs, optional_inputs=trial.optional_inputs, outputs=trial.outputs)
     yield from input_problems(config, graph, is_inferred=is_inferred)
     yield from output_problems(config, graph.outputs, is_inferred=is_inferred)
     yield from state_problems(config, graph)
+    yield from control_problems(config, graph)
     yield from batch_problems(config, graph, operators, trial)
 
 

@@ -12,6 +12,7 @@ from tritonops.models.graphs.batches import is_worth_a_trial
 from tritonops.models.graphs.onnx_graph import Graph, read_graph
 from tritonops.models.graphs.operators import Operators
 from tritonops.models.graphs.trial import BatchTrial, Trial, TrialRequest
+from tritonops.models.rules.completion.completed import complete_version
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.files import graph_file
 from tritonops.models.rules.finding import Problem, Subject
@@ -33,8 +34,10 @@ def needed_trials(subject: Subject, *, load_all: bool) -> Iterator[TrialRequest]
             graph = read_graph(path) if path and path.is_file() else None
         except GraphError:
             continue
-        if path and graph and (load_all or _is_needed(subject.config, graph)):
-            yield trial_request(subject.config, path, graph)
+        if path and graph:
+            config, _ = complete_version(subject, graph)
+            if load_all or _is_needed(config, graph):
+                yield trial_request(config, path, graph)
 
 
 def _is_needed(config: ModelConfig, graph: Graph) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.models.rules.subjects import codes, model_folder, subject
 from tritonops.models.configs.pbtxt import parse_config
-from tritonops.models.rules.ensembles import ensemble_problems
+from tritonops.models.rules.ensembles.ensemble import ensemble_problems
 
 STEP = 'model_name: "clip" model_version: -1 input_map { key: "x" value: "a" } output_map { key: "y" value: "b" }'
 

@@ -1,0 +1,1 @@
+"""Ensembles: their wiring, their steps, and the tensors between these."""

@@ -1,0 +1,1 @@
+"""Sequence batching: what a config says of it, alone, with its files, and with the graph."""
