@@ -26,7 +26,10 @@ CONFIG_OPTIONS = {
 
 @task(
     name="generate-config",
-    help={"model": "Model name. Repeatable, or comma-separated.", "missing": "All models without a config."}
+    help={
+        "model": "Model name. Repeatable, or comma-separated.",
+        "missing": "All models without a config; one that is not on disk is a failure.",
+    }
     | CONFIG_OPTIONS
     | {"overwrite": "Overwrite existing configs."}
     | JSON,
@@ -63,7 +66,8 @@ def generate_config(
             note(f"{result.name}: {line}")
     raise_unless_generated(results)
     if results:
-        note(f"Review them, then: inv models.config {' '.join(map(quote, chosen)) if len(chosen) < 4 else ''}".rstrip())
+        listed = "".join(f" {quote(name)}" for name in chosen) if len(chosen) < 4 else ""
+        note(f"Review them, then: inv models.config{listed} (--cpu on a machine without GPUs)")
     else:
         note("every model has a config")
 

@@ -85,7 +85,8 @@ def run(c: Context, host: list[str], group: list[str], json: bool = False, paral
 @task(
     help=HOSTS
     | {
-        "from_": "File of KEY=VALUE lines; an empty value removes the key (default: stdin).",
+        "from_": "File of KEY=VALUE lines, as in TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.07-py3; an empty value "
+        "removes the key (default: stdin).",
         "names": "Only list the keys that are set.",
     }
     | JSON,
@@ -103,7 +104,8 @@ def env(
     """Set secrets and settings of each host.
 
     They are read from stdin or a file, so no process list has them, and are never shown.
-    They are in the env file of the host, and take effect at the next deploy.
+    They are in the env file of the host, and take effect at the next deploy; remote.plan shows it.
+    Keys that are not given stay as they are.
     """
     from tritonops.remote import env as use_case
 

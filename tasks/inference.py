@@ -24,7 +24,7 @@ VERSION = {"version": "Version of the model (default: the one that Triton choose
     help=MODEL
     | VERSION
     | {"input": "A .json or .npz file of inputs by name (default: zeros)."}
-    | {"shape": "Sizes of an input that gets zeros, with the batch: x=1,512. Repeatable."}
+    | {"shape": "Sizes of an input that gets zeros, with the batch: x=1,512 (names: triton.config). Repeatable."}
     | {"timeout": "Timeout in seconds (default: 60)."}
     | {"top": "Show only the N largest values of each output, with labels."}
     | {"max-responses": "Stop after N responses of a decoupled model (default: 100)."}

@@ -229,7 +229,8 @@ def _show(outcome: ConfigResult) -> None:
         "image": "Image to check against, or its tag (default: TRITON_IMAGE, or NVIDIA's current image).",
         "embedded": "Check against the embedded Triton.",
         "host": "Check against what this host has: image, options, GPUs.",
-        "format": "text, json, sarif (for code scanning) or github (annotations of a workflow) (default: text).",
+        "format": "text, json, sarif (for code scanning; its upload: docs/check.md) or github (annotations of a "
+        "workflow) (default: text).",
     }
     | JSON,
     iterable=["include"],
@@ -248,7 +249,11 @@ def check(
     format: str | None = None,
     json: bool = False,
 ) -> None:
-    """Validate configs and models offline."""
+    """Validate configs and models offline.
+
+    Graphs are tried on this machine's ONNX Runtime where a verdict needs it: whether a max_batch_size
+    above 0 is right, and which shapes outputs have; with --load, every graph.
+    """
     from tasks.output.findings import show_findings
     from tasks.shared.judged_server import chosen_server, note_server, progress_of_trials
     from tritonops.models.check import check as check_models

@@ -57,7 +57,10 @@ def deploy(
     json: bool = False,
     parallel: str | None = None,
 ) -> None:
-    """Deploy this checkout; a failed host is rolled back."""
+    """Deploy this checkout; a failed host is rolled back.
+
+    Afterwards: remote.status, remote.audit (who deployed what, when), remote.rollback.
+    """
     if dry_run:
         _plan(selected_hosts(host, group, parallel), prune=prune, format="json" if json else "text")
         return
@@ -91,7 +94,10 @@ def plan(
     json: bool = False,
     parallel: str | None = None,
 ) -> None:
-    """Preview a deploy (exit 4 if there are changes)."""
+    """Preview a deploy (exit 4 if there are changes).
+
+    Settings that remote.env changed count too: they take effect at the deploy.
+    """
     hosts = selected_hosts(host, group, parallel)
     _plan(hosts, prune=prune, format=output_format(format, ("text", "json", "markdown"), json=json))
 
@@ -108,7 +114,10 @@ def rollback(
     json: bool = False,
     parallel: str | None = None,
 ) -> None:
-    """Roll back to an earlier release."""
+    """Roll back to an earlier release.
+
+    It does not ask. remote.releases lists what there is.
+    """
     from tritonops.remote.rollback import roll_back_host
 
     def work(host: Host, on_step: OnStep) -> DeployResult:
@@ -206,7 +215,10 @@ def lock(
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
 def audit(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
-    """List what was done on each host, and by whom."""
+    """List what was done on each host, and by whom.
+
+    Each entry has the time, the person, the release and its result, oldest first.
+    """
     from tritonops.remote import audit as use_case
 
     def rows(host: Host) -> list[dict[str, Any]]:

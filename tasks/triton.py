@@ -46,7 +46,10 @@ def list_(
     host: str | None = None,
     json: bool = False,
 ) -> None:
-    """List model versions with state and reason."""
+    """List model versions with state and reason.
+
+    Models that are not loaded have no state. Exit code 3: no answer; 2: no host of that name.
+    """
     from tritonops.triton.list import list_models
 
     with connect(url, host) as client:

@@ -135,7 +135,8 @@ class PortTakenError(TritonOpsError):
         self.protocol, self.port = protocol, port
         super().__init__(
             f"port {port} ({protocol}) is taken" + (f" by {process}" if process else ""),
-            hint=f"Set TRITON_EXPOSE_{protocol.upper()} to another port, here or in .env.",
+            hint=f"Set TRITON_EXPOSE_{protocol.upper()} to another port, here or in .env; or end what listens there: "
+            "inv server.down, or inv quickstart --stop.",
         )
 
 

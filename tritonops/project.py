@@ -84,7 +84,7 @@ class Project:
         """What TRITON_IMAGE, or the default image, can serve."""
         from tritonops.triton_image import DEFAULT_IMAGE, parse_image
 
-        return parse_image(self.settings.triton_image or DEFAULT_IMAGE)
+        return parse_image(self.settings.triton_image or DEFAULT_IMAGE, may_be_tag=False)
 
     @cached_property
     def hosts(self) -> Inventory:

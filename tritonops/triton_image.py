@@ -56,10 +56,10 @@ class Image:
         return _NO_SERVERS.get(self.variant.removeprefix("py3-igpu-").removeprefix("py3-")) if self.release else None
 
 
-def parse_image(name: str) -> Image:
-    """Parse an image's name (`nvcr.io/nvidia/tritonserver:26.07-py3`), or a tag alone."""
+def parse_image(name: str, *, may_be_tag: bool = True) -> Image:
+    """Parse an image's name (`nvcr.io/nvidia/tritonserver:26.07-py3`), or a tag alone, unless Docker would read it."""
     match = re.search(r"(?:^|:)(\d\d)\.(\d\d)(?:-([a-z0-9-]+))?$", name)
-    is_ours = ":" not in name or "nvidia/tritonserver:" in name
+    is_ours = (may_be_tag and ":" not in name) or "nvidia/tritonserver:" in name
     if not match or not is_ours:
         return Image(name, None)
     return Image(name, (int(match[1]), int(match[2])), match[3] or "py3")

@@ -62,6 +62,26 @@ class AddedModel(TypedDict):
     note: str | None
 
 
+class AuditEntry(TypedDict, total=False):
+    """What was done on a host: when (ISO 8601, UTC), by whom, with which release and result.
+
+    Entries of other versions may have fewer keys, or more.
+    """
+
+    host: str
+    at: str
+    by: str
+    what: str
+    release: str | None
+    digest: str
+    result: str | None
+    changed: list[str]
+    seconds: float | None
+    restarted: list[str]
+    gap: float | None
+    message: str
+
+
 class ConfigFailure(TypedDict):
     """A model for which no config was generated."""
 
@@ -234,7 +254,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "remote.run": list[HostOutput],
     "remote.doctor": list[CheckRow],
     "remote.lock": list[LockRow],
-    "remote.audit": list[dict[str, Any]],
+    "remote.audit": list[AuditEntry],
     "remote.env": list[EnvRow],
 }
 """The type of each task's document."""

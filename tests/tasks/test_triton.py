@@ -97,7 +97,7 @@ def test_sizes_of_zeros_that_a_model_does_not_take_are_wrong_input(triton, inv):
     assert inv("triton.load", "shell_sizes", "--url", triton.grpc_url)[0] == 0
     arguments = ("triton.infer", "shell_sizes", "--url", triton.grpc_url, "--shape")
     code, _, err = inv(*arguments, "x=1,4")
-    assert (code, err) == (2, "error: --shape x=1,4: shell_sizes takes x FP32 [-1, 3], whose size 2 is 3\n")
+    assert (code, err) == (2, "error: --shape x=1,4: shell_sizes takes x FP32 [-1, 3], whose sizes are [any, 3]\n")
     code, _, err = inv(*arguments, "xx=1,3")
     assert (code, err) == (2, "error: --shape: shell_sizes has no input 'xx'\nhint: Did you mean 'x'?\n")
     code, _, err = inv(*arguments, "x=9,3")

@@ -83,9 +83,9 @@ def _require_fitting(metadata: ModelMetadata, shapes: Shapes) -> None:
         given, takes = f"--shape {name}={','.join(map(str, shape))}", f"{metadata.name} takes {describe(specs[name])}"
         if len(shape) != len(specs[name].shape):
             raise InputError(f"{given}: {takes}, {len(specs[name].shape)} sizes")
-        for position, (size, declared) in enumerate(zip(shape, specs[name].shape, strict=True), start=1):
-            if declared not in (-1, size):
-                raise InputError(f"{given}: {takes}, whose size {position} is {declared}")
+        if any(declared not in (-1, size) for size, declared in zip(shape, specs[name].shape, strict=True)):
+            sizes = ", ".join("any" if size == -1 else str(size) for size in specs[name].shape)
+            raise InputError(f"{given}: {takes}, whose sizes are [{sizes}]")
 
 
 def _require_sendable(metadata: ModelMetadata, sizes: Shapes) -> None:
