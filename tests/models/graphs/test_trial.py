@@ -1,5 +1,9 @@
 """Trials on a real ONNX Runtime: loads, inferred shapes, batches; limits of time and memory."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -7,10 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.onnx_models import affine, identity, model
+from tests.remote.sshd import descendants, wait_until
 from tritonops.models.graphs.onnx_graph import GraphTensor
 from tritonops.models.graphs.trial import BatchTrial, Trial, TrialRequest, try_graph, try_graphs
 
-F, INT64 = TensorProto.FLOAT, TensorProto.INT64
+F, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 CASES = Path(__file__).with_name("cases")
 
 
@@ -114,6 +119,44 @@ def test_a_refusal_has_onnx_runtime_s_reason_without_its_code_and_the_path(name,
     assert str(CASES) not in trial.reason
 
 
+def random():
+    return model([helper.make_node("RandomNormalLike", ["x"], ["y"])], {"x": (F, ["n", 3])}, {"y": (F, ["n", 3])})
+
+
+def large_rows():
+    """A row takes 450 MB on the way, so that five need more than a trial may have."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["count"], end=1),
+        helper.make_node("Concat", ["count", "size"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["large"], value=helper.make_tensor("v", UINT8, [1], [0])),
+        helper.make_node("Gather", ["large", "first"], ["little"], axis=1),
+        helper.make_node("Cast", ["little"], ["number"], to=F),
+        helper.make_node("Add", ["x", "number"], ["y"]),
+    ]
+    constants = [helper.make_tensor("size", INT64, [1], [450_000_000]), helper.make_tensor("first", INT64, [1], [0])]
+    return model(nodes, {"x": (F, ["n", 3])}, {"y": (F, ["n", 3])}, constants)
+
+
+def wide():
+    """An input too large to be made up."""
+    node = helper.make_node("Relu", ["x"], ["y"])
+    return model([node], {"x": (F, ["n", 1 << 40])}, {"y": (F, ["n", 1 << 40])})
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (random(), "output 'y' is another each time it runs, as with random numbers"),
+        (large_rows(), "5 rows need more memory than a trial has"),
+        (wide(), "it does not run with made-up inputs: they would be too large"),
+    ],
+)
+def test_what_a_trial_cannot_tell_is_no_proof_and_no_refutation(tmp_path, made, reason):
+    onnx.save_model(made, tmp_path / "model.onnx")
+    trial = try_graph(TrialRequest(tmp_path / "model.onnx", batches=True))
+    assert (trial.state, trial.batches) == ("loaded", BatchTrial("unknown", reason))
+
+
 def slow():
     """A loop of a thousand million steps."""
     step = helper.make_graph(
@@ -146,11 +189,28 @@ def test_what_takes_too_long_or_too_much_memory_is_unknown_and_the_others_are_tr
     (tmp_path / "none.onnx").write_bytes(b"no graph")
     requests = {path.stem: TrialRequest(path, batches=True) for path in tmp_path.glob("*.onnx")}
     trials = try_graphs(requests.values(), timeout=2)
-    assert trials[requests["slow"]].reason == "it took longer than 2 s"
+    assert trials[requests["slow"]].state == "loaded"
+    assert trials[requests["slow"]].outputs == (GraphTensor("y", "TYPE_FP32", ("n", 3)),)
+    assert trials[requests["slow"]].batches == BatchTrial("unknown", "it took longer than 2 s")
     assert trials[requests["good"]].batches == BatchTrial("proved")
     assert trials[requests["none"]].state == "refused"
     greedy_trial = trials[requests["greedy"]]
     assert greedy_trial.batches.verdict == "unknown", greedy_trial
+
+
+def test_ctrl_c_ends_the_trial_and_the_graph_that_runs(tmp_path):
+    onnx.save_model(slow(), tmp_path / "model.onnx")
+    program = f"""
+from pathlib import Path
+from tritonops.models.graphs.trial import TrialRequest, try_graph
+try_graph(TrialRequest(Path({str(tmp_path / "model.onnx")!r}), batches=True))
+"""
+    trial = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_until(lambda: len([*descendants(trial.pid)]) == 2, "a graph runs")
+    started = [*descendants(trial.pid)]
+    os.killpg(trial.pid, signal.SIGINT)
+    assert trial.wait(10) != 0
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "nothing is left")
 
 
 def test_a_library_of_operators_that_is_elsewhere_leaves_the_graph_unknown():

@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -91,12 +92,14 @@ def try_graphs(
     waiting: queue.SimpleQueue[TrialRequest] = queue.SimpleQueue()
     for request in requested:
         waiting.put(request)
-    workers = min(len(requested), len(os.sched_getaffinity(0)))
-    with ThreadPoolExecutor(workers) as pool:
+    programs = [_TrialProgram() for _ in range(min(len(requested), len(os.sched_getaffinity(0))))]
+    with ThreadPoolExecutor(len(programs)) as pool:
         try:
-            found = list(pool.map(lambda _: _try_waiting(waiting, timeout, on_start), range(workers)))
+            found = list(pool.map(lambda program: _try_waiting(program, waiting, timeout, on_start), programs))
         except BaseException:
             _drain(waiting)  # after Ctrl-C, no other graph is begun
+            for program in programs:
+                program.kill()
             raise
     return {request: trial for part in found for request, trial in part.items()}
 
@@ -108,10 +111,12 @@ def _drain(waiting: queue.SimpleQueue[TrialRequest]) -> None:
 
 
 def _try_waiting(
-    waiting: queue.SimpleQueue[TrialRequest], timeout: float, on_start: Callable[[TrialRequest], object]
+    program: _TrialProgram,
+    waiting: queue.SimpleQueue[TrialRequest],
+    timeout: float,
+    on_start: Callable[[TrialRequest], object],
 ) -> dict[TrialRequest, Trial]:
     found: dict[TrialRequest, Trial] = {}
-    program = _TrialProgram()
     try:
         while True:
             request = waiting.get_nowait()
@@ -142,7 +147,7 @@ class _TrialProgram:
                 line = pool.submit(process.stdout.readline).result(timeout + _GRACE)
                 return _parsed(json.loads(line))
             except (OSError, TimeoutError, ValueError) as exc:
-                process.kill()
+                self.kill()
                 self.close()
                 return _unknown(f"the trial ended without an answer: {exc!r}")
 
@@ -155,8 +160,15 @@ class _TrialProgram:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
+                start_new_session=True,  # Ctrl-C would end it, and not the graph that runs in its child
             )
         return self._process
+
+    def kill(self) -> None:
+        """End the program and the graph that it tries."""
+        if self._process is not None and self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         if self._process is not None:
@@ -184,10 +196,15 @@ def _parsed(answer: Mapping[str, Any]) -> Trial:
         inputs=_tensors(answer["inputs"]),
         optional_inputs=_tensors(answer["optional_inputs"]),
         outputs=_tensors(answer["outputs"]),
-        batches=BatchTrial(**answer["batches"]) if "batches" in answer else NOT_TRIED,
+        batches=_batches(answer["batches"]) if "batches" in answer else NOT_TRIED,
     )
 
 
+def _batches(values: Mapping[str, Any]) -> BatchTrial:
+    return BatchTrial(values["verdict"], _ERROR_CODE.sub("", values["reason"]), values["cause"])
+
+
+_ERROR_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _PREAMBLE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .* failed:)?(?:/\S+ )?")
 
 

@@ -66,54 +66,58 @@ def in_process_of_its_own(request: dict[str, Any]) -> dict[str, Any]:
     if not child:
         os.close(reader)
         with os.fdopen(writer, "w") as pipe:
-            pipe.write(json.dumps(tried(request)))
+            for answer in tried(request):
+                print(json.dumps(answer), file=pipe, flush=True)
         os._exit(0)
     os.close(writer)
     output, timed_out = _read(reader, request["timeout"])
     if timed_out:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    if timed_out:
-        return _unknown(f"it took longer than {request['timeout']:g} s")
-    if os.WIFSIGNALED(status):
-        return {"state": "crashed", "reason": f"ONNX Runtime ends with {signal.Signals(os.WTERMSIG(status)).name}"}
-    answer: dict[str, Any] = json.loads(output) if output else _unknown("the trial ended without an answer")
-    return answer
+    answers = [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
+    if not (timed_out or os.WIFSIGNALED(status)):
+        return answers[-1] if answers else _unknown("the trial ended without an answer")
+    reason = f"ONNX Runtime ends with {signal.Signals(os.WTERMSIG(status)).name}"
+    reason = f"it took longer than {request['timeout']:g} s" if timed_out else reason
+    if answers:  # it was loaded, and did not get through the batches
+        return {**answers[0], "batches": {"verdict": "unknown", "cause": "", "reason": reason}}
+    return _unknown(reason) if timed_out else {"state": "crashed", "reason": reason}
 
 
 def _read(reader: int, timeout: float) -> tuple[bytes, bool]:
-    """Read to the end, or to the deadline."""
+    """Read to the end, or to the deadline, and say whether that was it."""
     output, deadline = b"", time.monotonic() + timeout
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             if not (data := pipe.read(1 << 16)):
                 return output, False
             output += data
-    return b"", True
+    return output, True
 
 
 def _unknown(reason: str) -> dict[str, Any]:
     return {"state": "unknown", "reason": reason}
 
 
-def tried(request: dict[str, Any]) -> dict[str, Any]:
-    """Load the graph, give its tensors as ONNX Runtime infers them, and try batches where that is asked for."""
+def tried(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Load the graph and give its tensors as ONNX Runtime infers them; then, where that is asked for, try batches."""
     path = Path(request["path"])
     limit = _FIXED_MEMORY + 3 * _size(path.parent)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         session = onnxruntime.InferenceSession(str(path), _options(request), providers=["CPUExecutionProvider"])
     except Exception as exc:
-        if _is_out_of_memory(exc):
-            return _unknown(f"it needs more than {limit >> 20:,} MB of memory")
-        return {"state": "refused", "reason": _reason(exc), "kind": type(exc).__name__}
+        too_large = _unknown(f"it needs more than {limit >> 20:,} MB of memory")
+        refused = {"state": "refused", "reason": _reason(exc), "kind": type(exc).__name__}
+        yield too_large if _is_out_of_memory(exc) else refused
+        return
     answer: dict[str, Any] = {"state": "loaded", "reason": ""}
     answer["inputs"] = [_signature(node) for node in session.get_inputs()]
     answer["optional_inputs"] = [_signature(node) for node in session.get_overridable_initializers()]
     answer["outputs"] = [_signature(node) for node in session.get_outputs()]
+    yield answer
     if request["batches"]:
-        answer["batches"] = _batches(session, request["rows"], request["sizes"])
-    return answer
+        yield {**answer, "batches": _batches(session, request["rows"], request["sizes"])}
 
 
 def _size(folder: Path) -> int:
@@ -155,6 +159,7 @@ def _batches(session: Any, count: int, sizes: dict[str, list[int]]) -> dict[str,
         for seed in _SCALES:
             rows = _inputs(session, seed, count, sizes)
             together = _run(session, rows)
+            _require_repeatable(session, rows, together)
             for split in _splits(count):
                 _compare(session, rows, together, split)
     except RowsDiffer as exc:
@@ -177,7 +182,7 @@ def _splits(count: int) -> list[tuple[int, ...]]:
 
 def _inputs(session: Any, seed: int, count: int, sizes: dict[str, list[int]]) -> dict[str, Any]:
     """Make up rows with each of which the graph runs: small sizes and integers suit most graphs, and not all."""
-    nodes, reason = session.get_inputs(), "it has no inputs"
+    nodes, reason = session.get_inputs(), "they would be too large"
     for shapes, greatest in _candidates(nodes, count, sizes):
         if any(math.prod(shape) > _MOST_ELEMENTS for shape in shapes.values()):
             continue
@@ -241,6 +246,8 @@ def _run(session: Any, rows: dict[str, Any]) -> list[Any]:
     try:
         values = session.run(None, rows)
     except Exception as exc:
+        if _is_out_of_memory(exc):
+            raise NotTried(f"{count} rows need more memory than a trial has") from exc
         raise RowsDiffer(f"it does not run with {count} rows: {_reason(exc)[:200]}") from exc
     for node, value in zip(session.get_outputs(), values, strict=True):
         if not isinstance(value, np.ndarray):
@@ -248,6 +255,13 @@ def _run(session: Any, rows: dict[str, Any]) -> list[Any]:
         if value.shape[:1] != (count,):
             raise RowsDiffer(f"output {node.name!r} has the shape {list(value.shape)} for {count} rows")
     return list(values)
+
+
+def _require_repeatable(session: Any, rows: dict[str, Any], values: list[Any]) -> None:
+    """Raise NotTried where the same rows give another output: a comparison with the parts would say nothing."""
+    for node, value, again in zip(session.get_outputs(), values, _run(session, rows), strict=True):
+        if value.shape != again.shape or not _is_close(value, again):
+            raise NotTried(f"output {node.name!r} is another each time it runs, as with random numbers")
 
 
 def _compare(session: Any, rows: dict[str, Any], together: list[Any], split: tuple[int, ...]) -> None:
