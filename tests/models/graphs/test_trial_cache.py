@@ -43,6 +43,20 @@ def test_changed_weights_outside_of_the_file_are_tried_again(tmp_path, tried):
     assert tried(request)[1] == [request]
 
 
+def test_a_link_to_weights_elsewhere_is_not_taken_for_the_weights(tmp_path, tried):
+    external_weights([1.0, 2.0], tmp_path / "elsewhere")
+    external_weights([1.0, 2.0], tmp_path / "model")
+    weights = tmp_path / "model" / "model.onnx.data"
+    weights.unlink()
+    weights.symlink_to(tmp_path / "elsewhere" / "model.onnx.data")
+    linked, copied = (TrialRequest(tmp_path / name / "model.onnx") for name in ("model", "elsewhere"))
+    assert tried(linked)[0][linked].state == "refused"
+    assert tried(copied)[0][copied].state == "loaded"
+    weights.unlink()
+    weights.write_bytes((tmp_path / "elsewhere" / "model.onnx.data").read_bytes())
+    assert tried(linked) == ({linked: tried(copied)[0][copied]}, [])
+
+
 def test_what_is_unknown_is_tried_again_and_a_spoiled_cache_is_none(tmp_path, tried):
     onnx.save_model(affine(), tmp_path / "a.onnx")
     known, unknown = TrialRequest(tmp_path / "a.onnx"), TrialRequest(tmp_path / "a.onnx", libraries=("/absent.so",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -49,6 +50,7 @@ class TrialCache:
             graph = read_graph(request.path)
             data = sorted({request.path.parent / each.location for each in graph.external_data})
             contents = [self._digests.sha256(path) for path in (request.path, *data, *map(Path, request.libraries))]
+            contents += _links((request.path, *data)) if data else []
         except (OSError, GraphError):
             return ""
         values = [*contents, _runtime_version(), _program_digest(), asdict(replace(request, path=Path(), libraries=()))]
@@ -71,6 +73,11 @@ class TrialCache:
             return {key: _trial(values) for key, values in saved.items()}
         except (InputError, ValueError, TypeError, KeyError, AttributeError):
             return {}  # written by nobody, or by something else
+
+
+def _links(paths: Iterable[Path]) -> list[str]:
+    """Say where the files lie, links followed: ONNX Runtime refuses weights outside of the graph's folder."""
+    return [os.path.relpath(path.resolve(), path.parent.resolve()) for path in paths]
 
 
 def _trial(values: Mapping[str, Any]) -> Trial:
