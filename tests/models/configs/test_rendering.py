@@ -125,3 +125,23 @@ def test_notes_say_why_there_are_no_batches_and_what_only_one_backend_serves(tmp
         "no batches: onnxruntime is not installed",
         "NVIDIA's ONNX Runtime backend does not serve TYPE_BF16; the embedded Triton does",
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({}, "the file has none that fits, ONNX Runtime infers none"),
+        ({"untried": "onnxruntime is not installed"}, "ONNX Runtime was not asked: onnxruntime is not installed"),
+        ({"failure": "no kernel"}, "ONNX Runtime does not load the graph: no kernel"),
+    ],
+)
+def test_the_reason_for_an_unknown_shape_is_true(tmp_path, known, message):
+    made = graph([tensor(2, 3)], [GraphTensor("y", "TYPE_FP32", None)])
+    with pytest.raises(GraphError, match=message):
+        render_configs(ExaminedGraph(made, UNTRIED, **known), "model.onnx", tmp_path)
+
+
+def test_shapes_that_nobody_inferred_are_noted(tmp_path):
+    made = graph([tensor(2, 3)], [tensor("n", 3, name="y")])
+    examined = ExaminedGraph(made, UNTRIED, untried="onnxruntime is not installed")
+    assert "the shapes are those of the file" in render_configs(examined, "model.onnx", tmp_path).notes[0]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
-from tests.onnx_models import affine
+from tests.onnx_models import affine, model
 from tritonops.errors import GraphError
 from tritonops.models.graphs.examine import ExaminedGraph, examine_graph, examine_graphs
 
@@ -36,6 +37,23 @@ def test_graphs_are_examined_together_and_what_is_no_graph_has_its_error(tmp_pat
 )
 def test_shapes_are_inferred_and_what_nobody_knows_stays_unknown(name, outputs):
     assert [tensor.shape for tensor in examine_graph(CASES / f"{name}.onnx").graph.outputs] == outputs
+
+
+@pytest.mark.parametrize(("declared", "shape"), [(["n", 3, 1], None), ([5], None), ([1], (1,)), ([], ())])
+def test_a_declared_shape_that_the_graph_cannot_have_is_unknown_unless_it_is_a_scalar_s(tmp_path, declared, shape):
+    node = helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)
+    made = model([node], {"x": (TensorProto.FLOAT, ["n", 3])}, {"y": (TensorProto.FLOAT, declared)})
+    onnx.save_model(made, tmp_path / "model.onnx")
+    found = examine_graph(tmp_path / "model.onnx")
+    assert [tensor.shape or shape for tensor in found.graph.outputs] == [shape]
+    assert ("rank of 'y' is unknown" in found.batches.reason) == (shape is None)
+
+
+def test_without_onnxruntime_the_shapes_are_the_file_s_own(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = examine_graph(CASES / "output_symbolic_but_inferred_fixed.onnx")
+    assert (found.failure, found.untried) == (None, "onnxruntime is not installed")
+    assert [tensor.dims for tensor in found.graph.outputs] == [(-1, 3)]
 
 
 @pytest.mark.parametrize(

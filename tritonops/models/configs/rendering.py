@@ -49,6 +49,7 @@ def render_configs(
     `default_name` is the model file's name below its version. Raises InputError and GraphError.
     """
     options = options or ConfigOptions()
+    _require_shapes(examined)
     texts = {
         source_path(folder.parent, folder.name, variant): render_config(
             examined.graph, variant, options, default_name, examined.batches
@@ -59,9 +60,26 @@ def render_configs(
     return RenderedConfigs(texts | labels, tuple(_notes(examined, options)))
 
 
+def _require_shapes(examined: ExaminedGraph) -> None:
+    graph, reason = examined.graph, examined.untried or examined.failure
+    unknown = [each for each in (*graph.inputs, *graph.outputs) if each.shape is None and each.datatype]
+    if unknown and reason:
+        raise GraphError(
+            f"the shape of {unknown[0].name!r} is unknown: the file has none, and ONNX Runtime was not asked: {reason}"
+            if examined.untried
+            else f"the shape of {unknown[0].name!r} is unknown, and ONNX Runtime does not load the graph: {reason}",
+            hint=_WITH_SHAPES,
+        )
+
+
+_WITH_SHAPES = "Export the model with shapes; Triton would take such a tensor for a scalar."
+
+
 def _notes(examined: ExaminedGraph, options: ConfigOptions) -> Iterator[str]:
     if examined.failure:
         yield f"the ONNX Runtime of this machine does not load it: {examined.failure}"
+    if examined.untried:
+        yield f"the shapes are those of the file, which ONNX Runtime may know better: {examined.untried}"
     if options.max_batch_size is None and (reason := _why_none(examined.graph, examined.batches)):
         yield f"no batches: {reason}"
     elif options.max_batch_size and examined.batches.verdict == "unknown":
@@ -148,8 +166,8 @@ def _tensor(kind: str, tensor: GraphTensor, *, batches: bool) -> Iterator[str]:
         )
     if tensor.shape is None:
         raise GraphError(
-            f"the shape of {kind} {tensor.name!r} is unknown: the file has none, and ONNX Runtime infers none",
-            hint="Export the model with shapes; Triton would take such a tensor for a scalar.",
+            f"the shape of {kind} {tensor.name!r} is unknown: the file has none that fits, ONNX Runtime infers none",
+            hint=_WITH_SHAPES,
         )
     if 0 in tensor.shape:
         raise GraphError(

@@ -21,6 +21,8 @@ class ExaminedGraph:
     batches: BatchTrial
     failure: str | None = None
     """Why ONNX Runtime does not load it; None where it does, or nobody knows."""
+    untried: str | None = None
+    """Why nobody knows, so that the shapes are the file's own; None where ONNX Runtime loads it, or does not."""
 
 
 def examine_graphs(paths: Collection[Path], *, batches: bool = True) -> dict[Path, ExaminedGraph | GraphError]:
@@ -56,18 +58,22 @@ def _graph_or_error(path: Path) -> Graph | GraphError:
 def _examined(path: Path, graph: Graph, trial: Trial) -> ExaminedGraph | GraphError:
     inferred = with_inferred(graph, trial)
     failure = trial.reason if trial.state in ("refused", "crashed") else None
+    untried = trial.reason if trial.state == "unknown" else None
     try:
-        return ExaminedGraph(inferred, conclude(inferred, read_operators(path), trial.batches), failure)
+        return ExaminedGraph(inferred, conclude(inferred, read_operators(path), trial.batches), failure, untried)
     except GraphError as exc:
         return exc
 
 
 def with_inferred(graph: Graph, trial: Trial) -> Graph:
-    """Give the graph with the tensors of a trial. A shape that neither the file nor ONNX Runtime knows stays None."""
+    """Give the graph with the tensors of a trial. A shape that neither the file nor ONNX Runtime knows is None.
+
+    ONNX Runtime gives () for it, as for a scalar: for one that the file does not have, or has as the graph cannot.
+    """
     if trial.state != "loaded":
         return graph
     all_tensors = (*graph.inputs, *graph.optional_inputs, *graph.outputs)
-    unknown = {tensor.name for tensor in all_tensors if tensor.shape is None}
+    unknown = {tensor.name for tensor in all_tensors if tensor.shape is None or set(tensor.shape) - {1}}
 
     def known(tensors: tuple[GraphTensor, ...]) -> tuple[GraphTensor, ...]:
         return tuple(
