@@ -56,36 +56,6 @@ def test_operators_of_subgraphs_are_found_also_beside_a_tree_of_a_million_number
     assert found.used == {("ai.onnx.ml", "TreeEnsembleRegressor"), ("", "Loop"), ("", "If"), ("com.microsoft", "Gelu")}
 
 
-AXIS = helper.make_tensor("axis", TensorProto.INT64, [1], [0])
-SQUEEZED = [node("NonZero", ["v"], ["f"]), node("Squeeze", ["f", "axis"], ["s"])]
-FOUND = [node("NonZero", ["v"], ["found"]), node("Transpose", ["found"], ["rows"])]
-
-
-@pytest.mark.parametrize(
-    ("nodes", "selected"),
-    [
-        ([node("Compress", ["x", "keep"], axis=0)], "Compress"),
-        ([node("Compress", ["x", "keep"])], "Compress"),
-        ([node("Compress", ["x", "keep"], axis=1)], None),
-        ([node("Unique", ["x"], axis=0)], "Unique"),
-        ([node("NonZero", ["x"])], None),
-        ([node("NonZero", ["x"], ["f"]), node("Transpose", ["f"])], "NonZero"),
-        ([node("NonZero", ["x"], ["f"]), node("Transpose", ["f"], perm=[1, 0])], "NonZero"),
-        ([*FOUND, node("GatherND", ["x", "rows"])], "NonZero"),
-        ([*FOUND, node("Cast", ["rows"], ["c"], to=F), node("Relu", ["c"])], "NonZero"),
-        ([*SQUEEZED, node("Gather", ["x", "s"])], "NonZero"),
-        ([*SQUEEZED, node("Gather", ["x", "s"], axis=1)], None),
-        ([node("Relu", ["x"])], None),
-        ([node("Compress", ["x", "keep"], domain="own")], None),
-    ],
-)
-def test_rows_are_followed_back_to_what_selects_them(read, nodes, selected):
-    inputs = [helper.make_tensor_value_info("x", F, ["n", 3]), helper.make_tensor_value_info("v", F, ["n"])]
-    outputs = [helper.make_tensor_value_info("y", F, None)]
-    graph = helper.make_graph(nodes, "g", inputs, outputs, [AXIS])
-    assert dict(read(helper.make_model(graph)).selected_rows) == ({"y": selected} if selected else {})
-
-
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x08"])
 def test_what_is_no_graph_is_an_error(tmp_path, content):
     (tmp_path / "model.onnx").write_bytes(content)

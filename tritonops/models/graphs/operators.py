@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tritonops.errors import GraphError, UnreadableFileError
 from tritonops.files import open_regular
+from tritonops.models.graphs.selected_rows import SELECTORS, selected_rows
 from tritonops.models.graphs.wire import Content, Message
 
 Operator = tuple[str, str]
@@ -47,31 +48,6 @@ _SMALL = 4096
 
 
 @dataclass
-class _Node:
-    """One node of the main graph, as far as the rows of its outputs depend on it."""
-
-    operator: Operator
-    inputs: list[str]
-    attributes: Message
-
-    def number(self, name: str, default: int | None = None) -> int | None:
-        for attribute in self.attributes.messages(5):
-            if attribute.text(1) == name:
-                return _signed(attribute.number(3))
-        return default
-
-    def numbers(self, name: str) -> list[int]:
-        for attribute in self.attributes.messages(5):
-            if attribute.text(1) == name:
-                return list(attribute.numbers(8))
-        return []
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >= 1 << 63 else number
-
-
-@dataclass
 class _Walk:
     """What is found on the way through a graph, its subgraphs and the functions that it calls."""
 
@@ -100,9 +76,7 @@ def _operators(model: Message) -> Operators:
     if graph is None:
         raise ValueError("is not an ONNX file, or is cut short")
     walk.graph(graph, 1, _MAX_DEPTH)
-    producers = _producers(graph) if walk.used & _SELECTORS else {}
-    found = {value.text(1): _selector(value.text(1), producers) for value in graph.messages(12)}
-    return Operators(frozenset(walk.used), {name: type_ for name, type_ in found.items() if type_})
+    return Operators(frozenset(walk.used), selected_rows(graph) if walk.used & SELECTORS else {})
 
 
 def _operator(node: Message) -> Operator:
@@ -120,62 +94,3 @@ def _subgraphs(node: Message) -> Iterator[Message]:
     for attribute in node.messages(5):
         if attribute.size <= _SMALL or any(attribute.contains(mark) for mark in _IS_GRAPH):
             yield from attribute.messages(6, 11)
-
-
-_SELECTORS = {("", "NonMaxSuppression"), ("", "Compress"), ("", "Unique"), ("", "NonZero")}
-_SAME_ROWS = {
-    *("Identity", "Cast", "Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Log", "Sqrt", "Floor", "Ceil", "Round"),
-    *("Not", "Clip", "Softmax", "LogSoftmax", "LayerNormalization", "LeakyRelu", "Elu", "Gelu", "Erf"),
-}
-
-
-def _producers(graph: Message) -> dict[str, _Node]:
-    found = {}
-    for node in graph.messages(1):
-        made = _Node(_operator(node), list(node.texts(1)), node)
-        found.update(dict.fromkeys(node.texts(2), made))
-    return found
-
-
-def _selector(name: str, producers: Mapping[str, _Node], steps: int = 100) -> str | None:
-    """Follow the first dimension of a tensor back to an operator that selects rows by value; None where none is met."""
-    node = producers.get(name)
-    if node is None or not steps or node.operator[0]:
-        return None
-    match node.operator[1]:
-        case "NonMaxSuppression":
-            return "NonMaxSuppression"
-        case "Compress" | "Unique" as type_:
-            axis = node.number("axis")
-            return type_ if not axis else _selector(node.inputs[0], producers, steps - 1)
-        case "Transpose":
-            return _transposed(node, producers, steps)
-        case "Gather":
-            source = 1 if node.number("axis", 0) == 0 else 0
-            return _selector(node.inputs[source], producers, steps - 1)
-        case "GatherND":
-            source = 0 if node.number("batch_dims", 0) else 1
-            return _selector(node.inputs[source], producers, steps - 1)
-        case "Squeeze":
-            return _squeezed(node, producers)
-        case type_ if type_ in _SAME_ROWS:
-            return _selector(node.inputs[0], producers, steps - 1)
-    return None
-
-
-def _transposed(node: _Node, producers: Mapping[str, _Node], steps: int) -> str | None:
-    """NonZero has a row for each dimension and a column for each element found: transposed, it has those rows."""
-    perm = node.numbers("perm")
-    if _is_nonzero(node.inputs[0], producers):
-        return "NonZero" if not perm or perm[0] == 1 else None
-    return _selector(node.inputs[0], producers, steps - 1) if perm and perm[0] == 0 else None
-
-
-def _squeezed(node: _Node, producers: Mapping[str, _Node]) -> str | None:
-    """Squeeze of a NonZero of one dimension: one element for each that was found."""
-    return "NonZero" if _is_nonzero(node.inputs[0], producers) else None
-
-
-def _is_nonzero(name: str, producers: Mapping[str, _Node]) -> bool:
-    node = producers.get(name)
-    return node is not None and node.operator == ("", "NonZero")
