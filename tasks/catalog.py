@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from tasks.output.terminal import confirm, note, print_json
 from tasks.shared.checkout import project
 from tasks.shared.options import JSON, file_path, integer, names
 from tasks.shared.task import task
-from tritonops.errors import InputError, TritonOpsError
+from tritonops.display_text import one_line
+from tritonops.errors import InputError, TritonOpsError, listed
 
 if TYPE_CHECKING:
     from tritonops.models.configs.rendering import ConfigOptions
@@ -63,13 +65,24 @@ def generate_config(
         for file in result.files if not json else ():
             print(file)
         for line in result.notes:
-            note(f"{result.name}: {line}")
+            note(one_line(f"{result.name}: {line}"))
     raise_unless_generated(results)
-    if results:
-        listed = "".join(f" {quote(name)}" for name in chosen) if len(chosen) < 4 else ""
-        note(f"Review them, then: inv models.config{listed} (--cpu on a machine without GPUs)")
-    else:
+    if not results:
         note("every model has a config")
+    _note_how_to_copy([result.name for result in results])
+
+
+def _note_how_to_copy(names: Sequence[str]) -> None:
+    """Say how generated configs get to where Triton reads; `models.config` copies those of models.toml."""
+    declared = [name for name in names if name in project().catalog.names]
+    others = [name for name in names if name not in declared]
+    if declared:
+        words = " ".join(map(quote, declared)) if len(names) < 4 else ""
+        command = f"inv models.config {words}".rstrip()
+        note(f"Review them, then: {command} (--cpu on a machine without GPUs)")
+    if others:
+        toml, target = project().settings.models_toml.name, project().repository.config_path(others[0])
+        note(one_line(f"not in {toml}, so that you copy their configs yourself, to {target}: {listed(others)}"))
 
 
 def _config_options(
@@ -159,7 +172,7 @@ def add(
     for config in added.configs:
         note(f"generated from the graph: {config}")
     for line in added.notes:
-        note(line)
+        note(one_line(line))
     if added.problem:
         raise TritonOpsError(
             f"{added.entry.label} was added, and has no config that Triton can use: {added.problem}",

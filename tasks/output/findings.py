@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from tasks.output.terminal import count, note, print_json
 from tritonops import __version__
+from tritonops.display_text import clip, one_line
 
 if TYPE_CHECKING:
     from tritonops.models.rules.finding import Finding
@@ -29,15 +30,23 @@ def show_findings(findings: Sequence[Finding], *, format: str, folder: Path) -> 
 
 def _show_text(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        print(f"{finding.severity}: {finding.model}: {finding.what} [{finding.code}]")
+        print(f"{finding.severity}: {_safe(finding.model)}: {_safe(finding.what)} [{finding.code}]")
         for file in finding.files:
-            print(f"    in {file}")
-        print(f"    {finding.why}\n    fix: {finding.fix}")
+            print(f"    in {_safe(str(file))}")
+        print(f"    {_safe(finding.why)}\n    fix: {_safe(finding.fix)}")
     errors = sum(finding.severity == "error" for finding in findings)
     if not findings:
         note("nothing found")
     elif not errors:
         note(count(len(findings), "warning"))
+
+
+def _safe(text: str) -> str:
+    """Make one line of it that a terminal can show: names come from graphs and folders."""
+    return clip(one_line(text), _MAX_TEXT)
+
+
+_MAX_TEXT = 2000
 
 
 def _annotation(finding: Finding, folder: Path) -> str:

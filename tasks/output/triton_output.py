@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.output.terminal import count, note, note_at_terminal, print_json, print_table
-from tritonops.display_text import shorten
+from tritonops.display_text import one_line, shorten
 
 if TYPE_CHECKING:
     from tritonops.triton.apply import ApplyResult
@@ -98,10 +98,11 @@ def show_answer(model: str, answer: InferenceResult, *, json: bool) -> None:
 
 
 def _show_output(output: OutputTensor) -> None:
+    name = one_line(output.name)
     if not output.top:
-        print(f"{output.name} {output.datatype} {list(output.array.shape)}")
+        print(f"{name} {output.datatype} {list(output.array.shape)}")
         print(output.array)
         return
     for number, row in enumerate(output.top):
-        print(output.name if len(output.top) == 1 else f"{output.name}[{number}]")
+        print(name if len(output.top) == 1 else f"{name}[{number}]")
         print_table(["index", "label", "value"], [[found.index, found.label, found.value] for found in row])

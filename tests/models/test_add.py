@@ -69,7 +69,7 @@ def test_a_model_that_is_no_onnx_is_added_and_the_missing_config_is_said(house, 
     (tmp_path / "model.plan").write_bytes(b"plan")
     added = add(house, path=str(tmp_path / "model.plan"), local_name="model.plan")
     assert added.problem is not None
-    assert "is not an ONNX file" in added.problem
+    assert added.problem == f"clip: {house.models_dir / 'clip' / '1' / 'model.plan'} is not an ONNX file"
     assert (house.models_dir / "clip" / "1" / "model.plan").exists()
 
 

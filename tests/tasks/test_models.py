@@ -293,3 +293,14 @@ def test_configs_are_generated_for_every_model_without_one(inv, project):
     generated = [f"{project}/configs/{name}/{variant}.pbtxt" for name in ("one", "two") for variant in ("gpu", "cpu")]
     assert sorted(out.split()) == sorted(generated)
     assert (code, "bare is not on disk" in err) == (1, True)
+
+
+def test_a_config_for_a_model_that_models_toml_lacks_is_not_said_to_be_copied(inv, project):
+    (project / "triton" / "own one" / "1").mkdir(parents=True)
+    onnx.save_model(affine(), project / "triton" / "own one" / "1" / "model.onnx")
+    _, out, _ = inv("models.check", "own one")
+    assert "copy one of those that `inv models.generate-config 'own one'` writes" in out
+    code, _, err = inv("models.generate-config", "own one")
+    assert code == 0
+    assert "inv models.config" not in err
+    assert f"you copy their configs yourself, to {project}/triton/own one/config.pbtxt" in err

@@ -180,7 +180,8 @@ class _Addition:
             folder = self._settings.config_dir / entry.name
             rendered = render_configs(examined, entry.local_name, folder, options=options)
         except TritonOpsError as exc:
-            self.problem = str(exc)
+            staging, target = staged_version(pin, self._repository), self._repository.version_dir(pin.name, pin.version)
+            self.problem = str(exc).replace(str(staging), str(target))
             return {}
         self.notes = rendered.notes
         return rendered.texts

@@ -136,7 +136,7 @@ def graph_file(name: str, path: Path) -> Path:
     if others:
         raise InputError(
             f"{name}: {path} contains {', '.join(others)}, and Triton reads model.onnx in it",
-            hint="Rename it where it comes from, or add the file alone: `inv models.add … --file`.",
+            hint="Rename it where it comes from, or add the file alone: `inv models.add` with --file or --path.",
         )
     raise InputError(f"{name}: {graph} is not an ONNX file", hint="Other backends' configs are written by hand.")
 

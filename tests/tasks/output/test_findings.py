@@ -32,6 +32,18 @@ def test_github_gets_a_line_for_each_finding_with_line_breaks_and_separators_esc
     ]
 
 
+def test_what_a_graph_or_a_folder_is_called_does_not_reach_the_terminal_as_it_is(capfd):
+    strange, long = "a\x1b[31m\nb", "b" * 1_000_000
+    show_findings([Finding("a", "x", "error", (), long, long, long)], format="text", folder=FOLDER)
+    assert len(capfd.readouterr().out) < 10_000
+    show_findings(
+        [Finding(strange, "no-config", "error", (FOLDER / strange,), strange, strange, strange)],
+        format="text",
+        folder=FOLDER,
+    )
+    assert capfd.readouterr().out == (f"error: a b: a b [no-config]\n    in {FOLDER}/a b\n    a b\n    fix: a b\n")
+
+
 def test_a_format_that_is_none_is_named(inv):
     code, _, err = inv("models.check", "--format", "xml")
     assert (code, err) == (2, "error: --format: expected text, json, sarif or github, got 'xml'\n")

@@ -5,6 +5,8 @@ The rules are those of ModelRepositoryManager::InitializeModelInfo and Model::In
 
 from __future__ import annotations
 
+from shlex import quote
+
 from tritonops.models.rules.completion.backends import SETS_NO_CONFIG, why_not_completed
 from tritonops.models.rules.config import effective_backend
 from tritonops.models.rules.finding import Problem, Subject
@@ -15,7 +17,7 @@ def missing_config_problem(subject: Subject, *, is_declared: bool) -> Problem:
 
     An entry of models.toml needs one in any case: `inv triton.apply` loads none without.
     """
-    fix = _fix(subject)
+    fix = _fix(subject, is_declared=is_declared)
     refusal = _refusal(subject)
     if refusal or is_declared:
         why = refusal or "`inv triton.apply` loads no model of models.toml without one"
@@ -24,11 +26,16 @@ def missing_config_problem(subject: Subject, *, is_declared: bool) -> Problem:
     return Problem("no-config", "there is no config", why, fix, "warning")
 
 
-def _fix(subject: Subject) -> str:
-    generate = f"`inv models.generate-config {subject.name}`"
+def _fix(subject: Subject, *, is_declared: bool) -> str:
+    name = quote(subject.name)
+    generate = f"`inv models.generate-config {name}`"
     if subject.home is None:
-        return f"write it, or run `inv models.download --include {subject.name}` and, for an ONNX model, {generate}"
-    return f"write it, or let {generate} do it" if effective_backend(subject) == "onnxruntime" else "write it"
+        return f"write it, or run `inv models.download --include {name}` and, for an ONNX model, {generate}"
+    if effective_backend(subject) != "onnxruntime":
+        return "write it"
+    if not is_declared:  # `inv models.config` copies none, and says that it is not in models.toml
+        return f"write it, or copy one of those that {generate} writes, or add the model: `inv models.add`"
+    return f"write it, or let {generate} do it, and `inv models.config {name}`"
 
 
 def _refusal(subject: Subject) -> str | None:
