@@ -40,7 +40,9 @@ class TrialCache:
         """Give the trial of each graph; only those that are not known are run."""
         keys = {request: self._key(request) for request in requests}
         found = {request: self._saved[key] for request, key in keys.items() if key in self._saved}
-        tried = try_graphs((request for request in keys if request not in found), timeout=timeout, on_start=on_start)
+        first = {keys[request] or request: request for request in keys if request not in found}  # of equal content
+        tried = try_graphs(first.values(), timeout=timeout, on_start=on_start)
+        tried |= {request: tried[first[key or request]] for request, key in keys.items() if request not in found}
         self._save({keys[request]: trial for request, trial in tried.items() if trial.state in ("loaded", "refused")})
         return found | tried
 

@@ -67,9 +67,22 @@ def test_sequences_and_ragged_batches_are_more_than_rows_and_are_not_tried(tmp_p
     ],
 )
 def test_a_trial_that_failed_is_a_finding_and_one_that_nobody_made_only_on_request(tmp_path, trial, load, found):
-    problems = list(judged(tmp_path, trial, is_load_tried=load))
+    problems = list(judged(tmp_path, trial, is_load_tried=load, server=embedded_server()))
     assert codes(problems) == found
     assert all(problem.severity == "error" for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "image", "severity"),
+    [
+        ("Fail", "26.07", "warning"),
+        ("NotImplemented", "26.07", "error"),
+        ("Fail", "mine:1", "error"),
+    ],
+)
+def test_what_is_refused_here_may_load_in_another_release_unless_a_kernel_lacks(tmp_path, kind, image, severity):
+    (problem,) = judged(tmp_path, Trial("refused", "a bad node", kind), image=image)
+    assert problem.severity == severity
 
 
 @pytest.mark.parametrize(

@@ -78,13 +78,15 @@ def load_problems(subject: Subject, trial: Trial, path: Path) -> Iterator[Proble
             "load it where it is served, or make room for the trial; without --load, it is not tried",
         )
     elif trial.state in ("refused", "crashed"):
-        on_gpu_only = trial.kind == "NotImplemented" and _wants_gpu(subject)
+        why, is_certain = _consequence(subject, trial)
         yield Problem(
             "load-refused",
             f"ONNX Runtime {_installed_version()} does not load {path}: {trial.reason}",
-            "its CPU provider lacks a kernel, which that of a GPU may have" if on_gpu_only else _then(subject),
-            "export the model for this runtime, or serve it with a backend that has these operators",
-            "warning" if on_gpu_only else "error",
+            why,
+            "put the weights beside the graph, as files and not as links"
+            if "external data" in trial.reason.lower()
+            else "export the model for this runtime, or serve it with a backend that has these operators",
+            "error" if is_certain else "warning",
         )
 
 
@@ -94,10 +96,17 @@ def _wants_gpu(subject: Subject) -> bool:
     return any(kind in (0, 1) for kind in kinds) and subject.server.gpus != 0  # KIND_AUTO, KIND_GPU
 
 
-def _then(subject: Subject) -> str:
-    runtime = subject.server.onnxruntime
-    judged = f", with ONNX Runtime {runtime.version}," if runtime and runtime.version != _installed_version() else ""
-    return f"{subject.server.name}{judged} would not load it either"
+def _consequence(subject: Subject, trial: Trial) -> tuple[str, bool]:
+    """Say what the refusal here means for the judged server, and whether that is certain.
+
+    No release has lost a kernel that an earlier one had; what else is refused may be new.
+    """
+    if trial.kind == "NotImplemented" and _wants_gpu(subject):
+        return "its CPU provider lacks a kernel, which that of a GPU may have", False
+    runtime, server = subject.server.onnxruntime, subject.server.name
+    if runtime is None or runtime.version == _installed_version() or trial.kind == "NotImplemented":
+        return f"{server} would not load it either", True
+    return f"{server} has ONNX Runtime {runtime.version}, which may load it", False
 
 
 def _installed_version() -> str:
