@@ -225,7 +225,7 @@ def test_a_model_that_does_not_load_is_refused_with_tritons_words(site, scale):
     before = site.answers()
     site.serve(alpha=scale)
     with broken(site, lambda text: f"{text}{REFUSED}"):
-        with pytest.raises(DeployError, match="sequence batching"):
+        with pytest.raises(DeployError, match="canonical path"):
             site.deploy()
         failed = failed_release(site)
         assert site.answers() == before
@@ -251,11 +251,9 @@ def test_a_model_that_answers_wrong_is_refused(site, scale):
     site.clone.commit("no smoke test")
 
 
-# What `models.check` has no objection to, and the embedded ONNX backend does not do.
+# What `models.check` has no objection to, since only the embedded ONNX backend is one in Python, with an environment.
 REFUSED = """
-sequence_batching {
-  control_input [{ name: "START" control [{ kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] }] }]
-}
+parameters { key: "EXECUTION_ENV_PATH" value: { string_value: "/nonexistent/env.tar.gz" } }
 """
 
 

@@ -16,11 +16,9 @@ from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.settings import load_settings
 
-# What `models.check` has no objection to, and the embedded ONNX backend does not do.
+# What `models.check` has no objection to, since only the embedded ONNX backend is one in Python, with an environment.
 REFUSED = """
-sequence_batching {
-  control_input [{ name: "START" control [{ kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] }] }]
-}
+parameters { key: "EXECUTION_ENV_PATH" value: { string_value: "/nonexistent/env.tar.gz" } }
 """
 
 
@@ -65,7 +63,7 @@ def test_a_model_that_does_not_load_fails_no_live_request(site):
         site.serve(alpha=before["alpha"] + 1)
         config.write_text(f"{good}{REFUSED}")
         site.clone.commit("beta is broken")
-        with pytest.raises(DeployError, match="sequence batching") as caught:
+        with pytest.raises(DeployError, match="canonical path") as caught:
             site.deploy()
     config.write_text(good)
     site.clone.commit("beta is fixed")
