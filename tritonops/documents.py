@@ -64,6 +64,16 @@ def parse_toml(text: str, where: object) -> dict[str, Any]:
         raise _error(where, _deep_line(text), "nested too deeply") from exc
 
 
+def toml_string(value: str) -> str:
+    """Write a string as TOML does: a JSON string is a basic string of TOML, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def toml_key(name: str) -> str:
+    """Write a key as TOML does: bare where that is possible."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_string(name)
+
+
 def read_json(path: Path, *, pipe_timeout: float | None = None) -> Any:
     """Read and parse a JSON file. Raises UnreadableFileError, and InputError with line and column."""
     return parse_json(read_text(path, MAX_JSON, pipe_timeout=pipe_timeout), path)

@@ -5,14 +5,14 @@ import pytest
 
 from tests.onnx_models import affine, identity, write_model
 from tests.paths import PROJECT
-from tritonops.errors import TritonOpsError, UnknownModelError
+from tritonops.errors import PartialFailureError, TritonOpsError, UnknownModelError
 from tritonops.models.catalog.parsing import load_catalog
-from tritonops.models.check import check
+from tritonops.models.check import check, require_servable
 from tritonops.models.checked import Checked
 from tritonops.models.config import copy_configs
 from tritonops.models.configs.pbtxt import parse_config
 from tritonops.models.disk.repository import Repository
-from tritonops.models.rules.finding import raise_on_errors
+from tritonops.models.rules.finding import Finding, Severity, raise_on_errors
 from tritonops.models.rules.judged_server import server_of_image
 from tritonops.project import Project
 from tritonops.triton_image import OnnxRuntime, parse_image
@@ -332,3 +332,13 @@ def test_junk_beside_models_is_no_model(project, name):
     (project / "triton" / name / "1").mkdir(parents=True)
     assert run(project) == []
     assert Repository(project / "triton").names() == ("clip",)
+
+
+PROBLEMS: tuple[tuple[Severity, str], ...] = (("error", "one"), ("warning", "two"), ("error", "three"))
+
+
+def test_the_errors_of_the_checks_are_one_failure_for_each_model():
+    findings = [Finding("alpha", "code", severity, (), what, "", "edit it") for severity, what in PROBLEMS]
+    with pytest.raises(PartialFailureError, match=r"alpha: one \(fix: edit it\); three \(fix: edit it\)"):
+        require_servable(findings)
+    require_servable(findings[1:2])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tritonops.errors import ConfigError, RepositoryError, UnknownModelError
+from tritonops.errors import ConfigError, PartialFailureError, RepositoryError, UnknownModelError
 from tritonops.models.catalog_findings import catalog_findings, source_findings
 from tritonops.models.checked import Checked
 from tritonops.models.configs.declared import declared_text
@@ -59,6 +59,19 @@ def check(
     findings = [finding for model in chosen for finding in _merged(model.findings(shared))]
     sources = [finding for finding in source_findings(checked) if not include or finding.model in include]
     return (*findings, *sources, *([] if include else catalog_findings(checked)))
+
+
+def require_servable(findings: Sequence[Finding]) -> None:
+    """Raise PartialFailureError with the errors of each model; warnings pass."""
+    errors: dict[str, str] = {}
+    for finding in findings:
+        if finding.severity == "error":
+            before = f"{errors[finding.model]}; " if finding.model in errors else ""
+            errors[finding.model] = f"{before}{finding.what} (fix: {finding.fix})"
+    if errors:
+        raise PartialFailureError(
+            "Triton would refuse these models, or serve them wrong", errors, hint="inv models.check"
+        )
 
 
 def _try(

@@ -9,10 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from tritonops.errors import PartialFailureError, TritonOpsError
-from tritonops.models.check import check
+from tritonops.models.check import check, require_servable
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store
-from tritonops.models.rules.finding import Finding, Severity
 from tritonops.project import Project
 from tritonops.remote.host import prepare
 from tritonops.remote.host.prepare import accept_pushed_files, remove_unlisted
@@ -58,16 +57,6 @@ def test_models_and_versions_that_are_not_listed_are_removed(tmp_path):
     assert left == ["alpha", "alpha/2"]
 
 
-PROBLEMS: tuple[tuple[Severity, str], ...] = (("error", "one"), ("warning", "two"), ("error", "three"))
-
-
-def test_the_errors_of_the_checks_are_one_failure_for_each_model():
-    findings = [Finding("alpha", "code", severity, (), what, "", "edit it") for severity, what in PROBLEMS]
-    with pytest.raises(PartialFailureError, match=r"alpha: one \(fix: edit it\); three \(fix: edit it\)"):
-        prepare._raise_on_errors(findings)
-    prepare._raise_on_errors(findings[1:2])
-
-
 @pytest.mark.parametrize(
     ("runtime", "name", "trials"),
     [("embedded", "the embedded Triton", "all"), ("compose", "nvcr.io/nvidia/tritonserver:26.07-py3", "none")],
@@ -99,4 +88,4 @@ def test_a_graph_that_onnx_runtime_does_not_load_stops_an_embedded_host_before_i
     project = Project.load(tmp_path, environ={}, cwd=tmp_path)
     release: Any = SimpleNamespace(record=SimpleNamespace(runtime="embedded"))
     with pytest.raises(PartialFailureError, match=r"does not load .*Could not find an implementation for ImageDecoder"):
-        prepare._raise_on_errors(check(prepare._checked(project, release, "cpu")))
+        require_servable(check(prepare._checked(project, release, "cpu")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonops.display_text import clip
-from tritonops.documents import abbreviate, parse_toml
+from tritonops.documents import abbreviate, parse_toml, toml_key, toml_string
 from tritonops.errors import InputError
 from tritonops.files import read_text_if_present
 from tritonops.models.catalog import rules
@@ -226,19 +225,10 @@ def format_lock(pins: Iterable[LockedVersion]) -> str:
 
 
 def _written(pin: LockedVersion) -> str:
-    lines = [f"[models.{_key(pin.name)}.{pin.version}]", f"source = {_text(pin.source)}"]
-    lines += [f"commit = {_text(pin.commit)}"] if pin.commit else []
+    lines = [f"[models.{toml_key(pin.name)}.{pin.version}]", f"source = {toml_string(pin.source)}"]
+    lines += [f"commit = {toml_string(pin.commit)}"] if pin.commit else []
     files = [
-        f'    {{ path = {_text(file.path)}, size = {file.size}, sha256 = "{file.sha256}" }},'
+        f'    {{ path = {toml_string(file.path)}, size = {file.size}, sha256 = "{file.sha256}" }},'
         for file in sorted(pin.files, key=lambda file: file.path)
     ]
     return "\n".join([*lines, "files = [", *files, "]", ""])
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
-
-
-def _text(value: str) -> str:
-    # A JSON string is a TOML basic string, but for DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 
 from tritonops.compose.definition import completes_configs
-from tritonops.errors import PartialFailureError, TritonOpsError
+from tritonops.errors import TritonOpsError
 from tritonops.models import config, download
 from tritonops.models.catalog.catalog import Catalog
-from tritonops.models.check import check
+from tritonops.models.check import check, require_servable
 from tritonops.models.checked import Checked
 from tritonops.models.configs.variants import Variant
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store, file_sha256
-from tritonops.models.rules.finding import Finding
 from tritonops.models.rules.judged_server import count_gpus, embedded_server, server_of_image
 from tritonops.project import Project
 from tritonops.remote.host.by_hand import save_listed
@@ -47,7 +45,7 @@ def prepare(layout: Layout, release: Release, *, on_step: OnStep) -> None:
     results = config.copy_configs(project, variant=variant, overwrite=True)
     config.raise_unless_done(results)
     on_step("check the models")
-    _raise_on_errors(check(_checked(project, release, variant)))
+    require_servable(check(_checked(project, release, variant)))
     tests = find_smoke_tests(settings.config_dir)
     check_smoke_tests({name: path for name, path in tests.items() if name in catalog.names})
 
@@ -59,18 +57,6 @@ def _checked(project: Project, release: Release, variant: Variant) -> Checked:
     completes = completes_configs(project.settings)
     server = server_of_image(project.image, gpus=count_gpus(), completes_configs=completes)
     return Checked.of(project, server=server, trials="none", variants=(variant,))
-
-
-def _raise_on_errors(findings: Sequence[Finding]) -> None:
-    errors: dict[str, str] = {}
-    for finding in findings:
-        if finding.severity == "error":
-            before = f"{errors[finding.model]}; " if finding.model in errors else ""
-            errors[finding.model] = f"{before}{finding.what} (fix: {finding.fix})"
-    if errors:
-        raise PartialFailureError(
-            "Triton would refuse these models, or serve them wrong", errors, hint="inv models.check"
-        )
 
 
 def accept_pushed_files(layout: Layout, *, on_step: OnStep) -> None:
