@@ -9,7 +9,7 @@ __path__ = [str(Path(__file__).with_suffix(""))]
 
 from invoke import Collection
 
-from tasks import completion, compose, dev, models, quickstart, remote, server, triton
+from tasks import completion, compose, dev, kubernetes, models, quickstart, remote, server, triton
 
 ns = Collection(
     quickstart.quickstart,
@@ -25,5 +25,6 @@ ns = Collection(
     Collection.from_module(server),
     Collection.from_module(triton),
     Collection.from_module(compose),
+    Collection.from_module(kubernetes),
     Collection("dev", dev.relock, dev.engine, dev.docs),
 )

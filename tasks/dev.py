@@ -37,7 +37,7 @@ def lint(c: Context) -> None:
     """Check style, shell programs and import contracts."""
     _run([sys.executable, "-m", "ruff", "check"], "ruff found something", hint="./inv format fixes most of it.")
     _run([sys.executable, "-m", "ruff", "format", "--check"], "not formatted", hint="Run ./inv format.")
-    programs = [*(PROJECT / "tritonops/remote").rglob("*.sh"), PROJECT / "inv", *(PROJECT / ".ci").iterdir()]
+    programs = [*(PROJECT / "tritonops").rglob("*.sh"), PROJECT / "inv", *(PROJECT / ".ci").iterdir()]
     _run([_script("shellcheck"), *map(str, sorted(programs))], "shellcheck found something")
     _run([_script("lint-imports"), "--no-cache", "--no-logo"], "an import runs against the order of the layers")
 

@@ -118,6 +118,8 @@ FORBIDDEN = {
     "tritonops/triton/client/client.py": "tritonops.triton.load",
     "tritonops/compose/engine/docker.py": "tritonops.compose.service",
     "tritonops/remote/host/mirror.py": "tritonops.remote.ssh.host",
+    "tritonops/kubernetes/render.py": "tritonops.remote.plan",
+    "tritonops/kubernetes/manifests/names.py": "tritonops.project",
 }
 
 

@@ -42,7 +42,8 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── DependentError                 a change with which an ensemble could not be served any more
 │   ├── UnknownModelError              a name that is not there, with the near misses
 │   ├── UnknownReleaseError            a release that the host does not have
-│   └── UnknownHostError               a host or group that hosts.toml does not have
+│   ├── UnknownHostError               a host or group that hosts.toml does not have
+│   └── UnknownTargetError             a target that kubernetes.toml does not have
 ├── UnreachableError                3  the server, or every host, cannot be reached
 │   ├── ServerDownError                no embedded Triton runs for this models directory
 │   ├── ServerStartingError            it runs, and is still loading models
@@ -329,6 +330,10 @@ class UnknownReleaseError(InputError):
 
 class UnknownHostError(InputError):
     """A host or a group that hosts.toml does not have."""
+
+
+class UnknownTargetError(InputError):
+    """A target that kubernetes.toml does not have."""
 
 
 class UnreachableError(TritonOpsError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tritonops.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from tritonops.kubernetes.targets.parsing import Targets
     from tritonops.models.catalog.catalog import Catalog
     from tritonops.models.catalog.lockfile import Lock
     from tritonops.models.disk.repository import Repository
@@ -92,6 +93,13 @@ class Project:
         from tritonops.remote.client.inventory import load_inventory
 
         return load_inventory(self.settings.project / "hosts.toml")
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The clusters of kubernetes.toml. Raises InputError."""
+        from tritonops.kubernetes.targets.parsing import load_targets
+
+        return load_targets(self.settings.project / "kubernetes.toml")
 
     def connect(self, url: str | None = None) -> AbstractContextManager[TritonClient]:
         """Connect to the Triton at `url` (host:port), or at TRITON_URL. Nothing is sent before the first call."""

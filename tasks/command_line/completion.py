@@ -198,6 +198,10 @@ def _groups(line: _Line, argument: Argument) -> Sequence[str]:
     return sorted(_project().hosts.groups)
 
 
+def _targets(line: _Line, argument: Argument) -> Sequence[str]:
+    return sorted(_project().targets.by_name)
+
+
 def _releases(line: _Line, argument: Argument) -> Sequence[str]:
     from tasks.shared.release_cache import cached_releases
 
@@ -245,6 +249,7 @@ _VALUES: Mapping[str, Callable[[_Line, Argument], Sequence[str]]] = {
     "VERSION": _versions,
     "HOST": _hosts,
     "GROUP": _groups,
+    "TARGET": _targets,
     "RELEASE": _releases,
     "SERVICE": _services,
     "TASK": _tasks,

@@ -46,6 +46,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "compose.down": ("compose.down --cpu", "compose.down --cpu --json"),
     "compose.pull": ("compose.pull", "compose.pull --cpu --timeout 600"),
     "compose.build-cpu": ("compose.build-cpu", "compose.build-cpu --tag localhost/triton-cpu"),
+    "kubernetes.render": (
+        "kubernetes.render --target production --kubernetes-version 1.34",
+        "kubernetes.render --kubernetes-version 1.34 --output manifests",
+    ),
     "remote.deploy": ("remote.deploy --host gpu-01", "remote.deploy --host gpu-01,gpu-02 --canary"),
     "remote.plan": ("remote.plan --host gpu-01", "remote.plan --host gpu-01 --json"),
     "remote.rollback": ("remote.rollback --host gpu-01", "remote.rollback --host gpu-01 --json"),

@@ -50,6 +50,7 @@ HEADINGS = {
     "server": "The embedded Triton, without Docker",
     "compose": "Triton in Docker Compose",
     "remote": "GPU servers over SSH",
+    "kubernetes": "Kubernetes",
     "dev": "Development",
 }
 """Of each group of tasks, in the order of the list; a group without one comes last."""
@@ -71,6 +72,7 @@ ENVIRONMENT = {
     "server": ("TRITON_MODELS_DIR", *_PORTS, "TRITON_TOKEN"),
     "compose": ("COMPOSE_FILE", "TRITON_IMAGE", "TRITON_MODELS_DIR", "TRITON_BIND", *_PORTS, "TRITON_TOKEN"),
     "remote": ("TRITON_SSH_CONFIG", "TRITON_REMOTE_DIR"),
+    "kubernetes": ("MODELS_TOML", "TRITON_CONFIG_DIR"),
 }
 """The variables that change what a task does, by its name, or else by its group."""
 

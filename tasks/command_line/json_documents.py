@@ -207,6 +207,22 @@ class ImageName(TypedDict):
     image: str | None
 
 
+class RenderedManifests(TypedDict):
+    """A target's objects in their order, the digest of its release, and what the version of Kubernetes does not know.
+
+    With --output also the folder, and whether anything in it changed.
+    """
+
+    target: str
+    context: str
+    namespace: str
+    release: str
+    folder: Path | None
+    changed: bool
+    left_out: list[str]
+    objects: list[dict[str, Any]]
+
+
 DOCUMENTS: Mapping[str, Any] = {
     "quickstart": Prediction,
     "doctor": list[DoctorResult],
@@ -244,6 +260,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "compose.down": RemovedContainers,
     "compose.pull": ImageName,
     "compose.build-cpu": ImageName,
+    "kubernetes.render": list[RenderedManifests],
     "remote.deploy": list[DeployRow] | list[ChangeRow],
     "remote.plan": list[ChangeRow],
     "remote.rollback": list[DeployRow],

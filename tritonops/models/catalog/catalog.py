@@ -55,7 +55,7 @@ class ModelVersion:
     place: Entry
     """Where it stands in models.toml."""
     hosts: tuple[str, ...] = ()
-    """The hosts and groups of hosts.toml that serve it; all where it is empty."""
+    """The hosts, targets and groups of hosts.toml and kubernetes.toml that serve it; all where it is empty."""
     depends_on: tuple[str, ...] = ()
     """The models that it calls by itself (BLS), which no config shows."""
 

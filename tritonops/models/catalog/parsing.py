@@ -186,7 +186,7 @@ def _depends_on(entry: _Entry) -> tuple[str, ...]:
 def _hosts(entry: _Entry) -> tuple[str, ...]:
     hosts = entry.values.get("hosts", [])
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise entry.error("hosts", f"expected a list of hosts and groups of hosts.toml, got {abbreviate(hosts)}")
+        raise entry.error("hosts", f"expected a list of hosts, targets and groups, got {abbreviate(hosts)}")
     return tuple(hosts)
 
 

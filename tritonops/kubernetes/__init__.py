@@ -1,0 +1,1 @@
+"""Kubernetes: the same catalogue on a cluster."""

@@ -1,0 +1,151 @@
+"""The two containers of a pod: the one that prepares the models, and Triton."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tritonops.kubernetes.manifests import scripts
+from tritonops.kubernetes.manifests.names import Manifest
+from tritonops.kubernetes.manifests.timing import CONNECTION_AGE, PROBE_PERIOD, Timing
+from tritonops.kubernetes.manifests.versions import ClusterVersion
+from tritonops.kubernetes.release.release import FOLDER, Release
+from tritonops.kubernetes.targets.target import Key, Target
+
+VOLUME = "/volume"
+"""Where the init container finds the volume of models: one filesystem, so that its files can be linked."""
+MODELS = "/models"
+"""Where Triton finds the models of its release."""
+CA_FOLDER = "/etc/tritonops-ca"
+HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
+_NO_RIGHTS = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_PROBES_A_SECOND = 200
+"""Versions that a startup probe certainly asks for in a second; a real Triton answers 5,000."""
+
+
+def init_container(target: Target, release: Release) -> Manifest:
+    """Write the container that downloads, verifies and checks the models, and ends."""
+    command = ["python3", "-m", "tritonops.kubernetes.prepare", f"--release={FOLDER}", f"--volume={VOLUME}"]
+    command += [f"--digest={release.digest}", f"--config={target.variant}", f"--image={target.image}"]
+    mounts: list[Manifest] = [
+        {"name": "models", "mountPath": VOLUME},
+        {"name": "release", "mountPath": str(FOLDER), "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 (the container's own)
+    ]
+    if target.downloads.ca:
+        mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
+    return {
+        "name": "prepare",
+        "image": target.init_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*command, f"--gpus={target.gpus}"],
+        "env": _init_environment(target),
+        **_resources(target, gpus=False),
+        "volumeMounts": mounts,
+        # The last lines of its output are the reason that `kubectl describe pod` shows.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": _NO_RIGHTS,
+    }
+
+
+def triton_container(target: Target, release: Release, timing: Timing, version: ClusterVersion) -> Manifest:
+    """Write Triton's container: it serves its release, all of it, and nothing else until it ends."""
+    return {
+        "name": "triton",
+        "image": target.image,
+        "imagePullPolicy": "IfNotPresent",
+        # Arguments, so that the entry point of NVIDIA's image goes on checking the driver.
+        "args": ["sh", f"{scripts.FOLDER}/{scripts.SERVE}", *_flags(timing)],
+        "env": [_value("HOME", "/tmp"), *_secret("TRITON_TOKEN", target.secrets.triton_token)],  # noqa: S108
+        "ports": [
+            {"name": name, "containerPort": port}
+            for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT), ("metrics", METRICS_PORT))
+        ],
+        **_resources(target, gpus=True),
+        **_probes(release, timing),
+        "lifecycle": {"preStop": _pre_stop(timing, version)},
+        "volumeMounts": [
+            {"name": "models", "mountPath": MODELS, "subPath": f"releases/{release.digest}/triton", "readOnly": True},
+            {"name": "scripts", "mountPath": scripts.FOLDER, "readOnly": True},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        ],
+        "securityContext": _NO_RIGHTS,
+    }
+
+
+def _flags(timing: Timing) -> list[str]:
+    """A pod serves its release whole or is not ready, and no client can change what it serves."""
+    return [
+        f"--model-repository={MODELS}",
+        "--model-control-mode=none",
+        "--exit-on-error=false",
+        "--disable-auto-complete-config",
+        "--strict-readiness=true",
+        f"--exit-timeout-secs={timing.exit_timeout}",
+        f"--grpc-max-connection-age={CONNECTION_AGE * 1000}",
+        f"--grpc-max-connection-age-grace={timing.connection_grace * 1000}",
+    ]
+
+
+def _probes(release: Release, timing: Timing) -> Manifest:
+    health = {"path": "/v2/health/ready", "port": "http"}
+    return {
+        "startupProbe": {
+            "exec": {"command": ["bash", f"{scripts.FOLDER}/{scripts.STARTED}"]},
+            "periodSeconds": PROBE_PERIOD,
+            "timeoutSeconds": max(PROBE_PERIOD, len(release.expected) // _PROBES_A_SECOND),
+            "failureThreshold": timing.start_failures,
+        },
+        "readinessProbe": {"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 1},
+        # It asks whether the process answers: a long load must not be killed.
+        "livenessProbe": {
+            "httpGet": {**health, "path": "/v2/health/live"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+    }
+
+
+def _pre_stop(timing: Timing, version: ClusterVersion) -> Manifest:
+    if version.has((1, 34), "the sleep action of preStop, in whose place the container runs `sleep`"):
+        return {"sleep": {"seconds": timing.pre_stop}}
+    return {"exec": {"command": ["sleep", str(timing.pre_stop)]}}
+
+
+def _resources(target: Target, *, gpus: bool) -> Manifest:
+    """The same for both containers, which never run at once: a pod asks for the larger of the two."""
+    memory = {"memory": target.memory} if target.memory else {}
+    requests = {**({"cpu": target.cpu} if target.cpu else {}), **memory}
+    limits: dict[str, Any] = {**memory, **({target.gpu_resource: target.gpus} if gpus and target.gpus else {})}
+    found = {name: values for name, values in (("requests", requests), ("limits", limits)) if values}
+    return {"resources": found} if found else {}
+
+
+def _init_environment(target: Target) -> list[Manifest]:
+    downloads = target.downloads
+    values: Mapping[str, str | None] = {
+        "HOME": "/tmp",  # noqa: S108
+        "HF_ENDPOINT": downloads.hf_endpoint,
+        "HTTPS_PROXY": downloads.https_proxy,
+        "HTTP_PROXY": downloads.http_proxy,
+        "NO_PROXY": downloads.no_proxy,
+        "SSL_CERT_FILE": f"{CA_FOLDER}/{downloads.ca.key}" if downloads.ca else None,
+    }
+    given = [_value(name, value) for name, value in values.items() if value is not None]
+    return [*given, *_secret("HF_TOKEN", target.secrets.hf_token)]
+
+
+def _value(name: str, value: str) -> Manifest:
+    return {"name": name, "value": value}
+
+
+def _secret(name: str, key: Key | None) -> list[Manifest]:
+    if key is None:
+        return []
+    return [{"name": name, "valueFrom": {"secretKeyRef": {"name": key.name, "key": key.key}}}]

@@ -1,0 +1,15 @@
+"""How Prometheus finds the pods, where its operator runs."""
+
+from __future__ import annotations
+
+from tritonops.kubernetes.manifests.names import Manifest, main_name, manifest, metadata, selector
+from tritonops.kubernetes.targets.target import Target
+
+
+def pod_monitor(target: Target) -> list[Manifest]:
+    """Write the PodMonitor; none where the target asks for none."""
+    if not target.pod_monitor:
+        return []
+    endpoint = {"port": "metrics", "path": "/metrics", "interval": "15s"}
+    spec = {"selector": {"matchLabels": selector(target)}, "podMetricsEndpoints": [endpoint]}
+    return [manifest("monitoring.coreos.com/v1", "PodMonitor", metadata(target, main_name(target)), spec=spec)]

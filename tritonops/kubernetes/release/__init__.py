@@ -1,0 +1,1 @@
+"""What the pods of a target get: models.toml, its lock, configs and small sources."""

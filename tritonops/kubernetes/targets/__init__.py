@@ -1,0 +1,1 @@
+"""kubernetes.toml: the targets, checked at the door."""
