@@ -114,6 +114,7 @@ def relock(c: Context, upgrade: bool = False) -> None:
     for target, options in {
         "dev": ["pyproject.toml", "--extra", "embedded", "--group", "dev"],
         "runtime": ["pyproject.toml", "--extra", "embedded", "--constraint", str(folder / "dev.txt")],
+        "kubernetes": ["pyproject.toml", "--constraint", str(folder / "dev.txt")],
         "uv": [str(folder / "uv.in")],
         "triton-cpu": [str(folder / "triton-cpu.in"), "--no-deps", "--constraint", str(folder / "dev.txt")],
     }.items():

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 from tasks.output.terminal import note, print_json, print_table
-from tasks.shared.checkout import project
+from tasks.output.waiting import waiting
+from tasks.shared.checkout import PROJECT, project, uv
 from tasks.shared.options import JSON, file_path
 from tasks.shared.task import task
 
@@ -57,6 +58,27 @@ def render(
         _show_folders(results)
     else:
         sys.stdout.write(stream)
+
+
+@task(
+    help={
+        "base-image": "Slim Python 3.11 to 3.13 image to build on (default: the one in docker/tritonops/Dockerfile).",
+        "tag": "Name of the image (default: localhost/tritonops).",
+    }
+    | JSON
+)
+def build(c: Context, base_image: str | None = None, tag: str | None = None, json: bool = False) -> None:
+    """Build the init container's image."""
+    from tritonops.compose.engine.docker import Docker
+    from tritonops.kubernetes.build import INIT_IMAGE, InitImageSource
+    from tritonops.kubernetes.build import build as build_image
+
+    image, source = tag or INIT_IMAGE, InitImageSource(PROJECT)
+    with waiting(f"building {image}", quiet=json):
+        build_image(Docker(PROJECT), source, uv=uv(), watch=note, tag=image, base_image=base_image)
+    print_json({"image": image}) if json else print(image)
+    if not image.startswith("localhost/"):
+        note(f"`docker push {image}` prints the digest that kubernetes.toml names it by, as init_image.")
 
 
 def _show_notes(rendered: list[RenderedTarget]) -> None:

@@ -46,6 +46,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "compose.down": ("compose.down --cpu", "compose.down --cpu --json"),
     "compose.pull": ("compose.pull", "compose.pull --cpu --timeout 600"),
     "compose.build-cpu": ("compose.build-cpu", "compose.build-cpu --tag localhost/triton-cpu"),
+    "kubernetes.build": ("kubernetes.build", "kubernetes.build --tag registry.example.com/tritonops:1"),
     "kubernetes.render": (
         "kubernetes.render --target production --kubernetes-version 1.34",
         "kubernetes.render --kubernetes-version 1.34 --output manifests",

@@ -260,6 +260,7 @@ DOCUMENTS: Mapping[str, Any] = {
     "compose.down": RemovedContainers,
     "compose.pull": ImageName,
     "compose.build-cpu": ImageName,
+    "kubernetes.build": ImageName,
     "kubernetes.render": list[RenderedManifests],
     "remote.deploy": list[DeployRow] | list[ChangeRow],
     "remote.plan": list[ChangeRow],
