@@ -1,8 +1,11 @@
 import time
+import tomllib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tritonops.documents import parse_toml
+from tritonops.documents import parse_toml, toml_key, toml_string
 from tritonops.errors import InputError
 
 
@@ -31,3 +34,8 @@ def test_the_look_for_long_keys_takes_no_time_that_grows_with_the_square_of_a_li
     with pytest.raises(InputError):
         parse_toml(line, "models.toml")
     assert time.process_time() - started < 2
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_string_and_a_key_are_written_so_that_they_read_back(text):
+    assert tomllib.loads(f"{toml_key(text)} = {toml_string(text)}") == {text: text}

@@ -85,6 +85,12 @@ def test_every_object_is_what_the_api_of_the_version_knows(checkout, name, versi
     assert [*yaml.safe_load_all(stream([found]))] == json.loads(json.dumps(found.objects))
 
 
+def test_the_schemas_refuse_a_misspelt_field_so_they_are_strict(checkout):
+    objects = copy.deepcopy(rendered(checkout).objects)
+    next(each for each in objects if each["kind"] == "Deployment")["spec"]["replicsa"] = 2
+    assert len(invalid(objects, CURRENT[0])) == 1
+
+
 def test_the_same_checkout_gives_the_same_bytes(checkout, tmp_path):
     for folder in ("one", "two"):
         write(rendered(checkout, **ALL), tmp_path / folder)

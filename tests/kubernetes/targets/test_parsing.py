@@ -7,6 +7,7 @@ import pytest
 from tests.kubernetes.projects import IMAGE, INIT_IMAGE
 from tests.paths import PROJECT
 from tritonops.errors import InputError, UnknownTargetError
+from tritonops.kubernetes.targets import parsing
 from tritonops.kubernetes.targets.parsing import load_targets
 from tritonops.kubernetes.targets.target import Autoscaling, Downloads, Key, Secrets, Target, Toleration
 
@@ -277,3 +278,16 @@ def test_the_commented_example_of_the_project_is_right(read, tmp_path):
     )
     assert staging.autoscaling == Autoscaling("keda", 1, 4, "http://prometheus.monitoring:9090")
     assert load_targets(PROJECT / "kubernetes.toml").by_name == {}
+
+
+def test_the_docs_name_every_key_and_their_examples_are_right(read, tmp_path):
+    text = (PROJECT / "docs/kubernetes.md").read_text()
+    first, scaled = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert read(first).by_name["production"].replicas == 2
+    assert read(f"{HEAD}{scaled}").by_name["production"].autoscaling == Autoscaling(
+        "keda", 1, 4, "http://prometheus.monitoring:9090"
+    )
+    table = text.partition("## kubernetes.toml")[2].partition("\n## ")[0]
+    for key in parsing._KEYS - {"autoscaling", "secrets", "downloads"}:
+        assert f"`{key}`" in table
+        assert re.search(rf"^# {key} = ", (PROJECT / "kubernetes.toml").read_text(), re.MULTILINE) or key == "claim"
