@@ -96,6 +96,7 @@ def write_served(repository):
     write_model(repository, "fixed", {1: fixed_batch()}, max_batch_size=0)
     write_model(repository, "batched", {1: affine(2, 1, width="n")}, extra=DYNAMIC)
     write_model(repository, "two", {1: affine(2, 1)}, extra=COUNT_2)
+    write_config(repository, "silent", affine(), 'input [{ name: "x" data_type: TYPE_FP32 dims: [3] }]')
     write_model(repository, "threads_1", extra=threads(1))
     write_model(repository, "threads_4", extra=threads(4))
     write_config(
@@ -161,6 +162,10 @@ REFUSED = {
     ),
     "ragged": (PLAIN.replace('"x"', '"x" allow_ragged_batch: true'), "allow_ragged_batch is not supported"),
     "sequences": (PLAIN + "sequence_batching {}", "sequence batching is not supported by the embedded Triton"),
+    "decoupled": (
+        PLAIN + "model_transaction_policy { decoupled: true }",
+        "decoupled is not supported by the embedded Triton",
+    ),
 }
 
 
@@ -225,6 +230,10 @@ def test_a_string_that_is_not_utf8_is_an_error_of_its_request(client):
 def test_a_model_without_batching_answers(client):
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.testing.assert_array_equal(infer(client, "fixed", x=x)["y"], -x)
+
+
+def test_a_configuration_without_outputs_is_answered_with_none(client):
+    assert infer(client, "silent", x=np.ones((2, 3), np.float32)) == {}
 
 
 def test_a_graph_with_scalars_answers(client):

@@ -4,6 +4,7 @@ import pytest
 
 from tests.models.rules.subjects import codes, model_folder, subject
 from tritonops.models.rules.config import config_problems, effective_backend, served_versions
+from tritonops.models.rules.judged_server import embedded_server
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,14 @@ def test_gpus_that_the_machine_does_not_have_are_named():
     found = [*config_problems(subject(group, gpus=2))]
     assert [("3" in problem.what, "2 GPUs" in problem.what) for problem in found] == [(True, True)]
     assert codes(config_problems(subject(group, gpus=4))) == []
+
+
+def test_a_batching_library_may_be_in_an_image_and_a_relative_one_anywhere():
+    def found(path, **options):
+        strategy = f'parameters {{ key: "TRITON_BATCH_STRATEGY_PATH" value {{ string_value: "{path}" }} }}'
+        return [(each.code, each.severity) for each in config_problems(subject(append=strategy, **options))]
+
+    assert found("/nowhere/libbatching.so") == [("batch-strategy", "warning")]
+    assert found("/nowhere/libbatching.so", server=embedded_server()) == [("batch-strategy", "error")]
+    assert found("models/clip/libbatching.so") == []
+    assert found("/etc/passwd") == []

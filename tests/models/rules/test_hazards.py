@@ -35,6 +35,17 @@ def break_batch_output(home):
     (home / "config.pbtxt").write_text(BASE_CONFIG + scatter)
 
 
+def break_agents(home):
+    (home / "config.pbtxt").write_text(BASE_CONFIG + "model_repository_agents { }")
+
+
+def break_warmup(home):
+    """A file without a name is the folder of all of them."""
+    (home / "warmup").mkdir()
+    data = 'inputs { key: "x" value: { data_type: TYPE_FP32 dims: [ 3 ] input_data_file: "" } }'
+    (home / "config.pbtxt").write_text(f'{BASE_CONFIG}model_warmup [ {{ name: "w" batch_size: 1 {data} }} ]')
+
+
 def break_by_pipe(home):
     (home / "config.pbtxt").unlink()
     os.mkfifo(home / "config.pbtxt")
@@ -46,6 +57,8 @@ def break_by_pipe(home):
         (break_config, CRASHES),
         (break_version, CRASHES),
         (break_batch_output, CRASHES),
+        (break_agents, CRASHES),
+        (break_warmup, CRASHES),
         (break_python, HANGS),
         (break_by_pipe, HANGS),
     ],
@@ -55,6 +68,21 @@ def test_what_hangs_or_crashes_is_found_with_its_consequence(home, break_it, con
     break_it(home)
     assert [found.consequence for found in hazards(home)] == [consequence]
     assert consequence in str(hazard(home))
+
+
+def test_a_warmup_without_a_batch_size_reads_no_file(home):
+    break_warmup(home)
+    config = home / "config.pbtxt"
+    config.write_text(config.read_text().replace("batch_size: 1", ""))
+    assert hazard(home) is None
+
+
+def test_a_python_file_is_looked_for_below_its_version_whatever_its_name_begins_with(home):
+    break_python(home)
+    (home / "1" / "code.py").write_text("class TritonPythonModel: ...")
+    with (home / "config.pbtxt").open("a") as config:
+        config.write('default_model_filename: "/code.py"')
+    assert hazard(home) is None
 
 
 def test_an_ensemble_of_a_hazardous_step_is_one_too(home):

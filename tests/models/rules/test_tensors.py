@@ -39,3 +39,15 @@ def test_the_reason_and_the_way_out_are_said_of_each_tensor_that_lacks_something
         ("tensor-without-type", "; nobody does", ", or leave out `input`"),
         ("tensor-without-dims", "; nobody does", ", or leave out `input`"),
     ]
+
+
+def test_what_a_server_may_complete_is_not_compared_with_a_format_or_a_reshape():
+    unknown = (X, '"x" data_type: TYPE_FP32 format: FORMAT_NCHW reshape { shape: [ 3, 1 ] }')
+    assert codes(tensor_problems(config(unknown))) == []
+    assert codes(tensor_problems(config((X, '"x" data_type: TYPE_FP32 format: 99 dims: [ 3 ]')))) == []
+
+
+def test_an_input_that_stands_there_twice_is_refused_only_where_the_inputs_are_counted():
+    twice = config(append='input [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]')
+    assert [each.severity for each in tensor_problems(twice)] == ["error"]
+    assert [each.severity for each in tensor_problems(twice, counts_inputs=False)] == ["warning"]

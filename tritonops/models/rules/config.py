@@ -6,6 +6,7 @@ The rules, and the words in quotes, are those of the core's model_config_utils.c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.core.backend import backend_problems
@@ -16,6 +17,7 @@ from tritonops.models.rules.core.release_fields import release_field_problems
 from tritonops.models.rules.core.tensorrt import tensorrt_problems
 from tritonops.models.rules.finding import Problem, Subject
 from tritonops.models.rules.scheduling import scheduling_problems
+from tritonops.models.rules.sequences.sequence import BATCH_STRATEGY
 from tritonops.triton_image import parse_image
 
 __all__ = ["config_problems", "effective_backend", "served_versions"]
@@ -30,6 +32,7 @@ def config_problems(subject: Subject) -> Iterator[Problem]:
     yield from backend_problems(subject)
     yield from _batching(subject)
     yield from _latest(subject.config)
+    yield from _strategy(subject)
     for rule in (scheduling_problems, model_metrics_problems, _cache):
         yield from rule(subject.config)
     yield from tensorrt_problems(subject)
@@ -65,6 +68,23 @@ def _latest(config: ModelConfig) -> Iterator[Problem]:
             "`version_policy` serves the latest 0 versions",
             "Triton does not load it: 'at least one version must be available under the version policy'",
             "write how many: version_policy: { latest: { num_versions: 1 } }",
+        )
+
+
+def _strategy(subject: Subject) -> Iterator[Problem]:
+    """Find a batching library that is not there; a relative path begins where the server was started."""
+    config = subject.config
+    if subject.is_ensemble or config.HasField("sequence_batching") or BATCH_STRATEGY not in config.parameters:
+        return
+    value = config.parameters[BATCH_STRATEGY].string_value
+    if not value or (Path(value).is_absolute() and not Path(value).exists()):
+        is_certain = not value or subject.server.is_embedded
+        yield Problem(
+            "batch-strategy",
+            f"parameter {BATCH_STRATEGY}: " + (f"there is no {value} on this machine" if value else "it is empty"),
+            "Triton does not load the model: 'Batching library path not found'",
+            "put the library there, or take the parameter out",
+            "error" if is_certain else "warning",  # an image may have it
         )
 
 

@@ -18,6 +18,7 @@ def embedded_problems(subject: Subject) -> Iterator[Problem]:
         "batch_input": bool(config.batch_input),
         "batch_output": bool(config.batch_output),
         "allow_ragged_batch": any(tensor.allow_ragged_batch for tensor in config.input),
+        "decoupled": config.model_transaction_policy.decoupled,
     }
     for feature in (feature for feature, is_requested in requested.items() if is_requested):
         yield Problem(

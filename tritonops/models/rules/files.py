@@ -83,7 +83,7 @@ def _parts(message: Any) -> Iterator[str]:
 def model_file(subject: Subject, version: int) -> Path | None:
     """Find where Triton looks for the model file of a version; None where only its backend knows."""
     name = default_file(subject)
-    return subject.home / str(version) / name if subject.home and name else None
+    return subject.home / str(version) / name.lstrip("/") if subject.home and name else None  # as Triton joins it
 
 
 def graph_file(subject: Subject, version: int) -> Path | None:
@@ -121,7 +121,7 @@ def _python_name(subject: Subject) -> Iterator[Problem]:
 
 def _policy(subject: Subject) -> Iterator[Problem]:
     policy = VersionPolicy.of(subject.config)
-    if subject.is_ensemble or policy is None or policy.kind != "specific" or not subject.versions:
+    if policy is None or policy.kind != "specific" or not subject.versions:
         return
     missing = [version for version in policy.versions if version not in subject.versions]
     if not policy.versions:
@@ -136,7 +136,9 @@ def _policy(subject: Subject) -> Iterator[Problem]:
             "version-missing",
             f"`version_policy` lists version {', '.join(map(str, missing))}, which {subject.home} does not have",
             "Triton serves the versions that are there, and nothing where none is",
-            "download it: `inv models.download`; or choose with `inv triton.serve`",
+            "name the ensemble's folder"
+            if subject.is_ensemble
+            else "download it: `inv models.download`; or choose with `inv triton.serve`",
             "error" if len(missing) == len(policy.versions) else "warning",
         )
 
@@ -165,16 +167,17 @@ def _labels(subject: Subject, home: Path) -> Iterator[Problem]:
 
 
 def _warmup(config: ModelConfig, home: Path) -> Iterator[Problem]:
-    for sample in config.model_warmup:
+    for sample in (sample for sample in config.model_warmup if sample.batch_size):
         for name, data in sample.inputs.items():
             path = home / "warmup" / data.input_data_file
-            if data.input_data_file and not path.exists():
+            is_read = data.WhichOneof("input_data_type") == "input_data_file"
+            if is_read and not path.exists():
                 yield Problem(
                     "warmup-file-missing",
                     f"warmup {sample.name!r}: {absent(path)}, for input {name!r}",
                     "Triton does not load the model: 'failed to open text file'",
                     "put the file there, or write random_data: true",
                 )
-            elif data.input_data_file and path.is_file():
+            elif is_read and path.is_file():
                 for problem in warmup_data_problems(data, path):
                     yield replace(problem, what=f"warmup {sample.name!r}, input {name!r}: {problem.what}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tritonops.errors import TritonOpsError, UnreadableFileError
 from tritonops.files import open_regular, read_bytes
@@ -77,6 +77,8 @@ def hazards(model: Path) -> Iterator[Hazard]:
     yield from _warmup_strings(config, model)
     if config.instance_group and all(group.passive for group in config.instance_group):
         yield Hazard(f"every instance_group of {path} is passive", CRASHES_LATER)
+    if config.HasField("model_repository_agents") and not config.model_repository_agents.agents:
+        yield Hazard(f"the model_repository_agents of {path} are empty", CRASHES)
     if config.output and any(not tensor.target_name for tensor in config.batch_output):
         yield Hazard(f"a batch_output of {path} has no target_name", CRASHES)
     if config.backend == "python":
@@ -120,22 +122,25 @@ def _text_files(config: ModelConfig, model: Path) -> Iterator[Path]:
     for output in config.output:
         if output.label_filename:
             yield model / output.label_filename.lstrip("/")  # as Triton joins it
-    for sample in config.model_warmup:
-        for data in sample.inputs.values():
-            if data.input_data_file:
-                yield model / "warmup" / data.input_data_file
+    for data in _warmup_inputs(config):
+        yield model / "warmup" / data.input_data_file
+
+
+def _warmup_inputs(config: ModelConfig) -> Iterator[Any]:
+    """Give the inputs whose data Triton reads from files; a sample without a batch size is skipped."""
+    for sample in (sample for sample in config.model_warmup if sample.batch_size):
+        yield from (data for data in sample.inputs.values() if data.WhichOneof("input_data_type") == "input_data_file")
 
 
 def _warmup_strings(config: ModelConfig, model: Path) -> Iterator[Hazard]:
-    for sample in config.model_warmup:
-        for data in sample.inputs.values():
-            path = model / "warmup" / data.input_data_file
-            if data.input_data_file and type_name(data) == "TYPE_STRING" and path.is_file():
-                from tritonops.models.rules.warmup_data import MAX_STRINGS, ends_inside_a_string
+    for data in _warmup_inputs(config):
+        path = model / "warmup" / data.input_data_file
+        if type_name(data) == "TYPE_STRING" and path.is_file():
+            from tritonops.models.rules.warmup_data import MAX_STRINGS, ends_inside_a_string
 
-                with suppress(UnreadableFileError):
-                    if ends_inside_a_string(read_bytes(path, MAX_STRINGS)):
-                        yield Hazard(f"{path} does not contain strings behind their lengths, 4 bytes each", MAY_CRASH)
+            with suppress(UnreadableFileError):
+                if ends_inside_a_string(read_bytes(path, MAX_STRINGS)):
+                    yield Hazard(f"{path} does not contain strings behind their lengths, 4 bytes each", MAY_CRASH)
 
 
 def _python_files(config: ModelConfig, model: Path) -> Iterator[Hazard]:
@@ -143,7 +148,7 @@ def _python_files(config: ModelConfig, model: Path) -> Iterator[Hazard]:
     versions = tuple(sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]{0,18}", name)))
     policy = VersionPolicy.of(config) or VersionPolicy("latest")
     for version in policy.served(versions):
-        file = model / str(version) / (config.default_model_filename or "model.py")
+        file = model / str(version) / (config.default_model_filename.lstrip("/") or "model.py")  # as Triton joins it
         if not file.is_file():
             target = f"is a link to {file.readlink()}, which does not exist" if file.is_symlink() else "is missing"
             yield Hazard(f"{file} {'is a folder' if file.is_dir() else target}", HANGS)

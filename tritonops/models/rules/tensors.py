@@ -11,17 +11,23 @@ from typing import Any
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.finding import Problem
 
+_FORMATS_OF_THREE = (1, 2)
+"""FORMAT_NHWC and FORMAT_NCHW."""
 
-def tensor_problems(config: ModelConfig, *, batching: bool | None = None) -> Iterator[Problem]:
+
+def tensor_problems(
+    config: ModelConfig, *, batching: bool | None = None, counts_inputs: bool = True
+) -> Iterator[Problem]:
     """Find what Triton's core refuses about declared tensors, but for what they lack.
 
-    `batching` says whether the model takes batches once the config is complete.
+    `batching` says whether the model takes batches once the config is complete, `counts_inputs` whether its backend
+    compares the number of inputs with the model's.
     """
     batching = config.max_batch_size > 0 if batching is None else batching
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             yield from _tensor(kind, tensor, config, batching=batching)
-        yield from _twice(kind, tensors)
+        yield from _twice(kind, tensors, is_refused=kind == "input" and counts_inputs)
 
 
 def incomplete_tensors(config: ModelConfig, *, why: str = "", leave_out: str = "") -> Iterator[Problem]:
@@ -43,15 +49,15 @@ def _lacks(where: str, field: str, fix: str, why: str) -> Problem:
     return Problem(code, f"{where} has no `{field}`", f"Triton refuses it: it 'must specify {field!r}'{why}", fix)
 
 
-def _twice(kind: str, tensors: Any) -> Iterator[Problem]:
+def _twice(kind: str, tensors: Any, *, is_refused: bool) -> Iterator[Problem]:
     for name, count in Counter(tensor.name for tensor in tensors).items():
         if count > 1:
             yield Problem(
                 "tensor-twice",
                 f"{kind} {name!r} stands there {count} times",
-                "an input counts twice, and the model is refused; of an output one counts and the other is ignored",
+                "an input counts twice, and the model is refused" if is_refused else "Triton serves one of the two",
                 "take one of them out",
-                "error" if kind == "input" else "warning",
+                "error" if is_refused else "warning",
             )
 
 
@@ -65,9 +71,9 @@ def _tensor(kind: str, tensor: Any, config: ModelConfig, *, batching: bool) -> I
             "Triton refuses it: a dimension 'must be integer >= 1, or -1'",
             "write the size, or -1 where it varies",
         )
-    elif tensor.HasField("reshape"):
+    elif tensor.HasField("reshape") and tensor.dims:
         yield from _reshape(where, tensor, batching=batching)
-    if kind == "input" and tensor.format and len(tensor.dims) != 3:
+    if kind == "input" and tensor.format in _FORMATS_OF_THREE and tensor.dims and len(tensor.dims) != 3:
         yield Problem(
             "format-dims",
             f"{where} has a `format` and {len(tensor.dims)} dims",

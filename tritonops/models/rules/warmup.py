@@ -1,4 +1,7 @@
-"""The warmup samples of a config: each is an inference at load time, and a model whose sample fails is not served."""
+"""The warmup samples of a config: each is an inference at load time, and a model whose sample fails is not served.
+
+A sample without a batch size is skipped: GenerateWarmupData in the core's backend_model_instance.cc.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,15 @@ def warmup_problems(subject: Subject) -> Iterator[Problem]:
     """Find samples that do not fit the declared inputs."""
     inputs = {tensor.name: tensor for tensor in subject.config.input}
     for sample in subject.config.model_warmup:
+        if not sample.batch_size:
+            yield Problem(
+                "warmup-skipped",
+                f"warmup {sample.name!r} has no `batch_size`, or 0",
+                "Triton skips it: the first requests warm the model up",
+                "write batch_size: 1",
+                "warning",
+            )
+            continue
         if sample.batch_size > max(1, subject.config.max_batch_size):
             yield Problem(
                 "warmup-batch",

@@ -18,6 +18,8 @@ SETS_NO_CONFIG = frozenset({"identity"})
 """These refuse a model without config.pbtxt: nobody gives the core a config (Model::Init)."""
 NEEDS_TENSORS = frozenset({"pytorch"})
 """These refuse a model without inputs, or without outputs (ValidateInputs and ValidateOutputs of pytorch)."""
+COUNTS_INPUTS = frozenset({"onnxruntime", "pytorch"})
+"""These compare the number of declared inputs with that of the model's (ValidateInputs of both)."""
 
 
 def completes_lists(backend: str | None) -> bool:

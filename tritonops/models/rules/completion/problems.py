@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.rules.completion.backends import (
+    COUNTS_INPUTS,
     NEEDS_TENSORS,
     completes_lists,
     is_completed,
@@ -28,7 +29,8 @@ def completion_problems(subject: Subject) -> Iterator[Problem]:
     # What comes from a graph is judged with the graph.
     declared = subject.config if completes_lists(effective_backend(subject)) else completed.config
     batching = completed.config.max_batch_size > 0 or not completed.batch_known
-    yield from tensor_problems(declared, batching=batching)
+    counts_inputs = not subject.is_ensemble and effective_backend(subject) in COUNTS_INPUTS
+    yield from tensor_problems(declared, batching=batching, counts_inputs=counts_inputs)
     if completed.lists_known:
         yield from batch_tensor_problems(completed.config)
     yield from _incomplete(subject, declared, completed)

@@ -68,6 +68,8 @@ def effective_platform(subject: Subject) -> str:
 def default_file(subject: Subject) -> str | None:
     """Name the file or folder of a version that the backend loads; None where only the backend knows."""
     config, backend = subject.config, effective_backend(subject)
+    if subject.is_ensemble:
+        return None
     if backend == "vllm":
         return "model.json"  # whatever the config says: vllm_backend, src/model.py
     if config.default_model_filename:

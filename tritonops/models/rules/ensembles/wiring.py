@@ -12,6 +12,9 @@ from typing import Any
 
 from tritonops.models.configs.pbtxt import ModelConfig
 
+FILES_OF_BACKENDS = ("model.plan", "model.onnx", "model.xml", "model.pt", "model.py")
+"""Names of files from which AutoCompleteBackendFields takes the backend, whatever the `platform`."""
+
 
 def form_mistakes(config: ModelConfig) -> Iterator[str]:
     """Find what an ensemble may not have, or lacks."""
@@ -19,6 +22,8 @@ def form_mistakes(config: ModelConfig) -> Iterator[str]:
         yield f"`ensemble_scheduling` stands in a model whose `platform` is {config.platform!r}"
     if config.backend:
         yield f"an ensemble has no `backend`, and this one has {config.backend!r}"
+    if config.default_model_filename in FILES_OF_BACKENDS:  # the core takes the backend from it
+        yield f"an ensemble has no `default_model_filename`, and this one has {config.default_model_filename!r}"
     for field in ("instance_group", "model_warmup"):
         if len(getattr(config, field)):
             yield f"an ensemble has no `{field}`"

@@ -21,10 +21,11 @@ VALUE_TYPES = {"int32_false_true": "TYPE_INT32", "fp32_false_true": "TYPE_FP32",
 
 
 def kinds(batching: Any) -> Iterator[tuple[str, str, Any]]:
-    """Give the tensor, the kind and the message of each control."""
+    """Give the tensor, the kind and the message of each control. Triton passes over a number that is no kind."""
     for tensor in batching.control_input:
         for control in tensor.control:
-            yield tensor.name, str(control.Kind.Name(control.kind)), control
+            if control.kind in control.Kind.values():
+                yield tensor.name, str(control.Kind.Name(control.kind)), control
 
 
 def control_type(kind: str, control: Any) -> str:

@@ -13,7 +13,8 @@ from tritonops.models.rules.finding import Problem
 from tritonops.models.rules.sequences.controls import control_mistakes
 from tritonops.models.rules.sequences.states import state_mistakes, state_requests
 
-_STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
+BATCH_STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
+"""The parameter that names a batching library of the user's own."""
 
 
 def sequence_problems(config: ModelConfig) -> Iterator[Problem]:
@@ -28,10 +29,10 @@ def sequence_problems(config: ModelConfig) -> Iterator[Problem]:
             "Triton refuses it: it 'must be in range (0.0, 1.0]'",
             "write a share, as in 0.5",
         )
-    if _STRATEGY in config.parameters:
+    if BATCH_STRATEGY in config.parameters:
         yield Problem(
             "batch-strategy",
-            f"`sequence_batching` beside the parameter {_STRATEGY}",
+            f"`sequence_batching` beside the parameter {BATCH_STRATEGY}",
             "Triton refuses it: the parameter 'cannot be specified with sequence batcher'",
             "take the parameter out",
         )

@@ -78,6 +78,7 @@ def _refuse_unsupported(model: str, config: dict[str, Any]) -> None:
         "batch_input": config.get("batch_input"),
         "batch_output": config.get("batch_output"),
         "allow_ragged_batch": any(tensor.get("allow_ragged_batch") for tensor in config["input"]),
+        "decoupled": config.get("model_transaction_policy", {}).get("decoupled"),
     }
     for feature in (feature for feature, is_requested in requested.items() if is_requested):
         raise RefusedError(f"unable to load model '{model}', {feature} is not supported by the embedded Triton")

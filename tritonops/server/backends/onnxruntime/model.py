@@ -106,6 +106,8 @@ class TritonPythonModel:
         joined = given[0] if len(given) == 1 else {name: np.concatenate([g[name] for g in given]) for name in given[0]}
         feeds = {name: _to_runtime(array, self._inputs[name]) for name, array in joined.items()}
         names = [output.name for output in self._outputs]
+        if not names:
+            return []  # to a session, no names are all names
         if not self._has_bfloat16_outputs:
             return list(self._session.run(names, feeds))
         values = {name: feed if self._is_bfloat16(name) else to_value(feed) for name, feed in feeds.items()}
@@ -178,7 +180,7 @@ def _text(item: bytes | str, name: str) -> str:
 
 def _graph_file(version: Path, config: dict[str, Any]) -> Path:
     """Find the graph, in a folder of its own if it has external weights."""
-    graph = version / (config.get("default_model_filename") or "model.onnx")
+    graph = version / (config.get("default_model_filename", "").lstrip("/") or "model.onnx")  # as Triton joins it
     return graph / "model.onnx" if graph.is_dir() else graph
 
 
