@@ -27,7 +27,7 @@ def tensor_problems(
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for tensor in tensors:
             yield from _tensor(kind, tensor, config, batching=batching)
-        yield from _twice(kind, tensors, is_refused=kind == "input" and counts_inputs)
+        yield from _twice(kind, tensors, is_counted=kind == "input" and counts_inputs)
 
 
 def incomplete_tensors(config: ModelConfig, *, why: str = "", leave_out: str = "") -> Iterator[Problem]:
@@ -49,13 +49,17 @@ def _lacks(where: str, field: str, fix: str, why: str) -> Problem:
     return Problem(code, f"{where} has no `{field}`", f"Triton refuses it: it 'must specify {field!r}'{why}", fix)
 
 
-def _twice(kind: str, tensors: Any, *, is_refused: bool) -> Iterator[Problem]:
+def _twice(kind: str, tensors: Any, *, is_counted: bool) -> Iterator[Problem]:
+    labels = Counter(tensor.name for tensor in tensors if kind == "output" and tensor.label_filename)
     for name, count in Counter(tensor.name for tensor in tensors).items():
+        is_refused = is_counted or labels[name] > 1
         if count > 1:
             yield Problem(
                 "tensor-twice",
                 f"{kind} {name!r} stands there {count} times",
-                "an input counts twice, and the model is refused" if is_refused else "Triton serves one of the two",
+                "Triton refuses it: an input counts twice, and an output may not have 'multiple label files'"
+                if is_refused
+                else "Triton serves one of the two",
                 "take one of them out",
                 "error" if is_refused else "warning",
             )

@@ -31,7 +31,7 @@ def input_problems(config: ModelConfig, graph: Graph, *, is_inferred: bool) -> I
                 "Triton refuses it: 'configuration expects … inputs, model provides …'",
                 f"add {_written(tensor, batching=batching)}",
             )
-    optional = {tensor.name for tensor in graph.optional_inputs}
+    required, optional = ({each.name for each in each_kind} for each_kind in (graph.inputs, graph.optional_inputs))
     for input_ in config.input:
         if input_.name in optional and not input_.optional:
             yield Problem(
@@ -46,6 +46,13 @@ def input_problems(config: ModelConfig, graph: Graph, *, is_inferred: bool) -> I
                 f"input {input_.name!r} is optional, and `max_batch_size` is above 0",
                 "Triton refuses it: 'not supported for models that support batching'",
                 "write max_batch_size: 0, or make the input no longer optional",
+            )
+        elif input_.optional and input_.name in required:
+            yield Problem(
+                "no-default",
+                f"input {input_.name!r} is optional, and the graph has no default for it",
+                "Triton refuses it: 'configuration expects … inputs, model provides …'",
+                "take `optional` out, or export the model with a default",
             )
         elif input_.allow_ragged_batch:
             yield from _ragged(input_, tensors)
