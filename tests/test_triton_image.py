@@ -73,5 +73,6 @@ def test_the_image_with_a_backend_is_of_the_same_release_or_the_last_that_had_it
     assert image_with("vllm", None) == DEFAULT_IMAGE.replace("py3", "vllm-python-py3")
     assert image_with("tensorflow", (26, 7)) == "nvcr.io/nvidia/tritonserver:25.02-py3"
     assert image_with("tensorflow", (24, 9)) == "nvcr.io/nvidia/tritonserver:24.09-py3"
+    assert image_with("vllm", (23, 5)) == "nvcr.io/nvidia/tritonserver:23.10-vllm-python-py3"
     assert image_with("mystery", (26, 7)) is None
     assert {"vllm", "tensorrtllm", "square"} <= known_backends()

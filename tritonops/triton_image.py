@@ -71,6 +71,8 @@ def image_with(backend: str, release: Release | None) -> str | None:
     if variant is None:
         return None
     release = release or parse_image(DEFAULT_IMAGE).release or LAST_WITH_TENSORFLOW
+    if backend in ("vllm", "tensorrtllm"):
+        release = max(release, _FIRST_WITH_LLMS)
     year, month = min(release, LAST_WITH_TENSORFLOW) if backend == "tensorflow" else release
     return f"{REPOSITORY}:{year:02}.{month:02}-{variant}"
 
@@ -84,6 +86,7 @@ REPOSITORY = "nvcr.io/nvidia/tritonserver"
 
 # https://docs.nvidia.com/deeplearning/triton-inference-server/release-notes/
 LAST_WITH_TENSORFLOW: Release = (25, 2)
+_FIRST_WITH_LLMS: Release = (23, 10)
 
 # Of py3: "Supported Backends" in triton-inference-server/tutorials, Triton_Inference_Server_Python_API/README.md. Of
 # the others: their descriptions in NVIDIA's catalog, and what server's compose.py copies. Nobody lists py3-igpu.
