@@ -29,12 +29,13 @@ from tritonops.models.rules.onnx.graph import graph_problems
 from tritonops.models.rules.onnx.parameters import onnx_backend_problems
 from tritonops.models.rules.onnx.trials import needed_trials
 from tritonops.models.rules.python import python_problems
+from tritonops.models.rules.pytorch import pytorch_problems
 from tritonops.models.rules.sequences.state_files import state_file_problems
 
 _CORE_RULES = (config_problems, completion_problems, ensemble_problems)
 _LOADING_RULES = (
     *(files_problems, state_file_problems, embedded_problems, onnx_backend_problems),
-    *(graph_problems, completed_warmup_problems, python_problems),
+    *(graph_problems, completed_warmup_problems, python_problems, pytorch_problems),
 )
 
 
