@@ -20,6 +20,8 @@ from tritonops.models.disk.repository import Repository
 from tritonops.server import command_line
 from tritonops.triton.startup.served import failure_reasons
 
+pytestmark = pytest.mark.timeout(900)  # three hundred models are loaded, each by a process of its own
+
 CASES = list(cases())
 COMPLETED = [case for case in CASES if case.data.get("completes") and not case.source]
 ASKED = [case for case in CASES if case not in COMPLETED and not case.source]
