@@ -72,6 +72,10 @@ def test_what_the_operators_select_by_value_is_no_batch_whatever_a_trial_saw():
     found = conclude(made, Operators(frozenset(), {"y": "NonZero"}), PROVED)
     assert (found.verdict, found.cause) == ("refuted", "rows")
     assert "as many rows as its NonZero selects" in found.reason
+    may = Operators(frozenset(), {}, "NonZero")
+    assert conclude(made, may, PROVED) == PROVED
+    assert conclude(graph([("n", 3)], [("", 3)]), may, PROVED).verdict == "unknown"
+    assert conclude(graph([("", 3)], [("", 3)]), may, PROVED).verdict == "unknown"
     refuted = BatchTrial("refuted", "rows depend on each other", "company")
     assert conclude(made, Operators(frozenset(), {}), refuted) == refuted
     assert conclude(graph([(1, 3)], [(1, 3)]), Operators(frozenset(), {}), PROVED).verdict == "refuted"

@@ -61,10 +61,33 @@ def test_a_deep_graph_of_sums_is_followed_in_linear_time(tmp_path):
     assert rows_of(tmp_path, [*nodes[:-1], node("Identity", ["t2000"])]) == {}  # given up
 
 
+BRANCH = helper.make_graph([node("Compress", ["x", "keep"], ["z"], axis=0)], "b", [], [])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "operator"),
+    [
+        ([node("NonZero", ["v"], ["f"]), node("Reshape", ["f", "axis"], ["s"]), node("Gather", ["x", "s"])], "NonZero"),
+        ([node("Compress", ["x", "keep"], axis=1)], "Compress"),
+        ([node("If", ["keep"], then_branch=BRANCH, else_branch=BRANCH)], "Compress"),
+        ([node("Slice", ["x", "axis", "v"])], "Slice"),
+        ([node("Shape", ["x"], ["size"]), node("Slice", ["x", "axis", "size"])], None),
+        ([*ONES, node("Gather", ["x", "f"])], None),
+        ([node("Relu", ["x"])], None),
+    ],
+)
+def test_what_chooses_by_value_is_found_wherever_it_stands(tmp_path, nodes, operator):
+    assert operators_of(tmp_path, nodes).may_select == operator
+
+
 def rows_of(tmp_path, nodes):
+    return dict(operators_of(tmp_path, nodes).selected_rows)
+
+
+def operators_of(tmp_path, nodes):
     shapes: dict[str, list[str | int]] = {"x": ["n", 3], "v": ["n"], "keep": ["n"]}
     inputs = [helper.make_tensor_value_info(name, F, shape) for name, shape in shapes.items()]
     graph = helper.make_graph(nodes, "g", inputs, [helper.make_tensor_value_info("y", F, None)], CONSTANTS)
     path = tmp_path / "model.onnx"
     path.write_bytes(helper.make_model(graph).SerializeToString())
-    return dict(read_operators(path).selected_rows)
+    return read_operators(path)

@@ -67,4 +67,13 @@ def conclude(graph: Graph, operators: Operators, trial: BatchTrial) -> BatchTria
     for name, type_ in operators.selected_rows.items():
         reason = f"output {name!r} has as many rows as its {type_} selects: its first dimension is not the batch"
         return BatchTrial("refuted", reason, "rows")
+    if trial.verdict == "proved" and operators.may_select and not _outputs_have_the_batch_s_name(graph):
+        reason = f"its {operators.may_select} chooses elements by value, which made-up inputs need not show"
+        return BatchTrial("unknown", reason)
     return trial
+
+
+def _outputs_have_the_batch_s_name(graph: Graph) -> bool:
+    """Whether every output's first dimension is that of an input, by a name that ONNX Runtime has followed."""
+    names = {name for name in _first_names(graph.inputs) if name}
+    return all(name in names for name in _first_names(graph.outputs))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tritonops.errors import GraphError, UnreadableFileError
 from tritonops.files import open_regular
-from tritonops.models.graphs.selected_rows import SELECTORS, selected_rows
+from tritonops.models.graphs.selected_rows import SELECTORS, SLICE, SelectedRows
 from tritonops.models.graphs.wire import Content, Message
 
 Operator = tuple[str, str]
@@ -24,6 +24,8 @@ class Operators:
     """Of the graph, its subgraphs and the model's own functions that these call; without the functions themselves."""
     selected_rows: Mapping[str, str]
     """The outputs with as many rows as some operator selects by value, each with that operator's type."""
+    may_select: str | None = None
+    """An operator that chooses a number of elements by value somewhere, whether or not an output has that number."""
 
 
 def read_operators(path: Path) -> Operators:
@@ -76,7 +78,11 @@ def _operators(model: Message) -> Operators:
     if graph is None:
         raise ValueError("is not an ONNX file, or is cut short")
     walk.graph(graph, 1, _MAX_DEPTH)
-    return Operators(frozenset(walk.used), selected_rows(graph) if walk.used & SELECTORS else {})
+    if not walk.used & {*SELECTORS, SLICE}:
+        return Operators(frozenset(walk.used), {})
+    rows = SelectedRows(graph)
+    elsewhere = sorted(type_ for _, type_ in walk.used & SELECTORS - rows.operators)  # in a subgraph, or a function
+    return Operators(frozenset(walk.used), rows.outputs(), rows.chooses or next(iter(elsewhere), None))
 
 
 def _operator(node: Message) -> Operator:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tritonops.models.graphs.wire import Message
 
 SELECTORS = {("", "NonMaxSuppression"), ("", "Compress"), ("", "Unique"), ("", "NonZero")}
+SLICE = ("", "Slice")
 _SAME_ROWS = {
     *("Identity", "Cast", "Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Log", "Sqrt", "Floor", "Ceil", "Round"),
     *("Not", "Clip", "Softmax", "LogSoftmax", "LayerNormalization", "LeakyRelu", "Elu", "Gelu", "Erf", "PRelu"),
@@ -25,13 +26,6 @@ _OF_TENSORS = {
 _WITHOUT_VALUES, _WITH_SUBGRAPHS = {"Shape", "Size"}, {"If", "Loop", "Scan"}
 """What depends on shapes alone, and what may depend on tensors that are not among its inputs."""
 _MOST_STEPS = 100
-
-
-def selected_rows(graph: Message) -> dict[str, str]:
-    """Give the outputs with as many rows as an operator selects, each with that operator's type. Raises ValueError."""
-    rows = _Rows(graph)
-    found = {value.text(1): rows.selector(value.text(1)) for value in graph.messages(12)}
-    return {name: type_ for name, type_ in found.items() if type_}
 
 
 @dataclass
@@ -60,10 +54,15 @@ def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-class _Rows:
-    """Follows tensors of the main graph back through the nodes that make them."""
+class SelectedRows:
+    """Follows tensors of the main graph back through the nodes that make them. Raises ValueError."""
 
     def __init__(self, graph: Message) -> None:
+        self._graph = graph
+        self.operators: set[tuple[str, str]] = set()
+        """Those of the main graph."""
+        self.chooses: str | None = None
+        """The first that chooses a number of elements by the data of a request."""
         constants = {tensor.text(8) for tensor in graph.messages(5)}
         self._varying = {value.text(1) for value in graph.messages(11)} - constants
         self._producers: dict[str, _Node] = {}
@@ -71,9 +70,22 @@ class _Rows:
             domain, outputs = node.text(7), list(node.texts(2))
             made = _Node("" if domain == "ai.onnx" else domain, node.text(4), list(node.texts(1)), node)
             self._producers.update(dict.fromkeys(outputs, made))
+            self.operators.add((made.domain, made.type_))
+            if self.chooses is None and self._chooses(made):
+                self.chooses = made.type_
             if made.type_ in _WITH_SUBGRAPHS or (made.type_ not in _WITHOUT_VALUES and self._varies(*made.inputs)):
                 self._varying.update(outputs)
         self._selectors: dict[str, str | None] = {}
+
+    def outputs(self) -> dict[str, str]:
+        """Give the outputs with as many rows as an operator selects, each with that operator's type."""
+        found = {value.text(1): self.selector(value.text(1)) for value in self._graph.messages(12)}
+        return {name: type_ for name, type_ in found.items() if type_}
+
+    def _chooses(self, node: _Node) -> bool:
+        if (node.domain, node.type_) == SLICE:
+            return self._varies(*node.inputs[1:3])  # where it starts and ends
+        return (node.domain, node.type_) in SELECTORS and self._varies(*node.inputs)
 
     def selector(self, name: str, steps: int = _MOST_STEPS) -> str | None:
         """Follow the first dimension of a tensor to an operator that selects rows by value; None where none is met."""
