@@ -53,13 +53,14 @@ def _twice(kind: str, tensors: Any, *, is_counted: bool) -> Iterator[Problem]:
     labels = Counter(tensor.name for tensor in tensors if kind == "output" and tensor.label_filename)
     for name, count in Counter(tensor.name for tensor in tensors).items():
         is_refused = is_counted or labels[name] > 1
+        served = "every request fails: 'expected … inputs but got …'" if kind == "input" else "one of them counts"
         if count > 1:
             yield Problem(
                 "tensor-twice",
                 f"{kind} {name!r} stands there {count} times",
                 "Triton refuses it: an input counts twice, and an output may not have 'multiple label files'"
                 if is_refused
-                else "Triton serves one of the two",
+                else f"Triton serves the model, and {served}",
                 "take one of them out",
                 "error" if is_refused else "warning",
             )
