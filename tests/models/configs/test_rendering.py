@@ -88,6 +88,12 @@ def test_wishes_become_batches_batching_warmup_and_labels(tmp_path):
     assert config.output[0].label_filename == "labels.txt"
 
 
+def test_a_graph_without_batches_is_warmed_up_too():
+    made = graph([tensor(1, 3)], [tensor(1, 3, name="y")])
+    config = parse_config(render_config(made, "cpu", ConfigOptions(warmup=True), batches=REFUTED))
+    assert (config.max_batch_size, config.model_warmup[0].batch_size) == (0, 1)
+
+
 @pytest.mark.parametrize("options", [ConfigOptions(max_batch_size=4), ConfigOptions(dynamic_batching=True)])
 def test_batches_of_a_graph_that_takes_none_are_refused(options):
     with pytest.raises(InputError):

@@ -190,7 +190,7 @@ def _warmup(graph: Graph, *, batches: bool) -> Iterator[str]:
     yield "model_warmup ["
     yield "  {"
     yield '    name: "zeros"'
-    yield f"    batch_size: {1 if batches else 0}"
+    yield "    batch_size: 1"  # of a model without batches, too: Triton skips a sample of 0
     for tensor in (*graph.inputs, *graph.optional_inputs):
         dims = [abs(dim) for dim in _dims(tensor, batches=batches)] or [1]
         yield "    inputs {"
