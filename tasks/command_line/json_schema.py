@@ -69,14 +69,17 @@ _PLAIN = {str: "string", Path: "string", int: "integer", float: "number", bool: 
 def _object(document: Any) -> dict[str, Any]:
     hints = get_type_hints(document, localns=_NAMES, include_extras=True)
     names = [field.name for field in fields(document)] if is_dataclass(document) else [*hints]
-    optional = {name for name in names if get_origin(hints[name]) is NotRequired}
-    properties = {name: json_schema(get_args(hints[name])[0] if name in optional else hints[name]) for name in names}
+    is_open = not getattr(document, "__total__", True)  # of records that other versions wrote too
+    not_required = {name for name in names if get_origin(hints[name]) is NotRequired}
+    properties = {
+        name: json_schema(get_args(hints[name])[0] if name in not_required else hints[name]) for name in names
+    }
     return {
         "description": " ".join((document.__doc__ or "").split()),
         "type": "object",
         "properties": properties,
-        "required": [name for name in names if name not in optional],
-        "additionalProperties": False,
+        "required": [] if is_open else [name for name in names if name not in not_required],
+        "additionalProperties": is_open,
     }
 
 
