@@ -85,6 +85,15 @@ def test_a_python_file_is_looked_for_below_its_version_whatever_its_name_begins_
     assert hazard(home) is None
 
 
+def test_a_platform_names_the_file_that_a_python_model_is_read_from(home):
+    break_python(home)
+    (home / "1" / "model.py").write_text("class TritonPythonModel: ...")
+    assert hazard(home) is None
+    with (home / "config.pbtxt").open("a") as config:
+        config.write('platform: "tensorflow_savedmodel"')
+    assert "model.savedmodel is missing" in str(hazard(home))
+
+
 def test_an_ensemble_of_a_hazardous_step_is_one_too(home):
     ensemble = home.with_name("ens")
     (ensemble / "1").mkdir(parents=True)
