@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +126,13 @@ def test_a_start_that_cannot_write_the_file_names_it_and_leaves_no_server(tmp_pa
     assert "Triton is stopped" not in output
     shm = shared_memory(tmp_path / ".server")
     assert shm == []
+    assert [line for line in commands() if f"--model-repository={tmp_path}/triton".encode() in line] == []
+
+
+def commands():
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

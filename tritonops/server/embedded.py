@@ -120,8 +120,12 @@ def _launch(
     _rotate(log_path(server_dir))
     write_json(_starting_file(server_dir), asdict(process.this_process()), sync=False)
     server = _spawn(installation, models_dir, server_dir, ports, token)
-    pid_file.save_server(_pid_file(server_dir), server.process, ports, models_dir)
-    ServedFolder.of(models_dir, server.grpc_url).discard_before(time.time())
+    try:
+        pid_file.save_server(_pid_file(server_dir), server.process, ports, models_dir)
+        ServedFolder.of(models_dir, server.grpc_url).discard_before(time.time())
+    except BaseException:
+        process.kill(server.process)  # nothing else would find it
+        raise
     return server
 
 
