@@ -8,15 +8,12 @@ milliseconds.
 from __future__ import annotations
 
 import itertools
-import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.errors import GraphError, UnreadableFileError
-from tritonops.files import open_regular
-from tritonops.models.graphs.wire import Content, Message, malformed
+from tritonops.models.graphs.wire import Message, malformed, read_message
 
 
 @dataclass(frozen=True)
@@ -61,17 +58,7 @@ class Graph:
 
 def read_graph(path: Path) -> Graph:
     """Read the signature of an ONNX file. Raises GraphError for a file that is none, or is cut short."""
-    try:
-        with open_regular(path) as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with content:
-            return _model(Message(Content(content), 0, len(content)))
-    except UnreadableFileError as exc:
-        raise GraphError(str(exc)) from exc
-    except ValueError as exc:
-        raise GraphError(f"{path}: {_what_instead(path) or exc}") from exc
-    except OSError as exc:
-        raise GraphError(f"cannot read {path}: {exc.strerror}") from exc
+    return read_message(path, _model, explain=what_instead)
 
 
 def missing_data(graph: Graph, path: Path) -> list[ExternalData]:
@@ -83,7 +70,7 @@ def _is_whole(file: Path, end: int | None) -> bool:
     return file.is_file() and file.stat().st_size >= (end or 0)
 
 
-def _what_instead(path: Path) -> str | None:
+def what_instead(path: Path) -> str | None:
     """Recognise what people find in place of a model."""
     with path.open("rb") as file:
         head = file.read(64).lstrip()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tritonops.errors import GraphError, UnreadableFileError
-from tritonops.files import open_regular
+from tritonops.models.graphs.onnx_graph import what_instead
 from tritonops.models.graphs.selected_rows import SELECTORS, SLICE, SelectedRows
-from tritonops.models.graphs.wire import Content, Message
+from tritonops.models.graphs.wire import Message, read_message
 
 Operator = tuple[str, str]
 """Domain and type: ("", "Add"), ("com.microsoft", "Gelu")."""
@@ -30,17 +28,7 @@ class Operators:
 
 def read_operators(path: Path) -> Operators:
     """Read the nodes of an ONNX file. Raises GraphError."""
-    try:
-        with open_regular(path) as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with content:
-            return _operators(Message(Content(content), 0, len(content)))
-    except UnreadableFileError as exc:
-        raise GraphError(str(exc)) from exc
-    except ValueError as exc:
-        raise GraphError(f"{path}: {exc}") from exc
-    except OSError as exc:
-        raise GraphError(f"cannot read {path}: {exc.strerror}") from exc
+    return read_message(path, _operators, explain=what_instead)
 
 
 _MAX_DEPTH = 33

@@ -6,7 +6,14 @@ The wire format: https://protobuf.dev/programming-guides/encoding/.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tritonops.errors import GraphError, UnreadableFileError
+from tritonops.files import open_regular
+
+_T = TypeVar("_T")
 
 
 class Content:
@@ -135,3 +142,18 @@ def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise malformed()
+
+
+def read_message(path: Path, read: Callable[[Message], _T], *, explain: Callable[[Path], str | None]) -> _T:
+    """Read a file that is one message. Raises GraphError, with what `explain` says of a file that is none."""
+    try:
+        with open_regular(path) as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with content:
+            return read(Message(Content(content), 0, len(content)))
+    except UnreadableFileError as exc:
+        raise GraphError(str(exc)) from exc
+    except ValueError as exc:
+        raise GraphError(f"{path}: {explain(path) or exc}") from exc
+    except OSError as exc:
+        raise GraphError(f"cannot read {path}: {exc.strerror}") from exc

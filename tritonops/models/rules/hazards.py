@@ -143,7 +143,8 @@ def _warmup_strings(config: ModelConfig, model: Path) -> Iterator[Hazard]:
                     yield Hazard(f"{path} does not contain strings behind their lengths, 4 bytes each", MAY_CRASH)
 
 
-_FILES_OF_PLATFORMS = {"tensorflow_savedmodel": "model.savedmodel", "tensorflow_graphdef": "model.graphdef"}
+FILES_OF_PLATFORMS = {"tensorflow_savedmodel": "model.savedmodel", "tensorflow_graphdef": "model.graphdef"}
+"""The file of a platform that says more than its backend does."""
 
 
 def _python_files(config: ModelConfig, model: Path) -> Iterator[Hazard]:
@@ -151,7 +152,7 @@ def _python_files(config: ModelConfig, model: Path) -> Iterator[Hazard]:
     versions = tuple(sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]{0,18}", name)))
     policy = VersionPolicy.of(config) or VersionPolicy("latest")
     # The core takes the name from the platform where there is one (AutoCompleteBackendFields).
-    usual = _FILES_OF_PLATFORMS.get(config.platform, "model.py")
+    usual = FILES_OF_PLATFORMS.get(config.platform, "model.py")
     for version in policy.served(versions):
         file = model / str(version) / (config.default_model_filename.lstrip("/") or usual)  # as Triton joins it
         if not file.is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tritonops.models.configs.version_policy import VersionPolicy
 from tritonops.models.rules.finding import Subject
+from tritonops.models.rules.hazards import FILES_OF_PLATFORMS
 
 PLATFORMS = {
     "onnxruntime": ("onnxruntime_onnx",),
@@ -30,7 +31,7 @@ _BACKEND_OF_FILE = {
     "model.pt2": "pytorch",
     "model.py": "python",
 }
-_PLATFORM_OF_FILE = {"model.savedmodel": "tensorflow_savedmodel", "model.graphdef": "tensorflow_graphdef"}
+_PLATFORM_OF_FILE = {file: platform for platform, file in FILES_OF_PLATFORMS.items()}
 _DEFAULT_FILES = {
     "onnxruntime": "model.onnx",
     "tensorrt": "model.plan",
