@@ -91,6 +91,7 @@ def test_where_the_image_changes_the_configs_are_judged_again(checkout, monkeypa
     config = tmp_path / "configs" / "alpha"
     config.mkdir(parents=True)
     (config / "gpu.pbtxt").write_text('backend: "tensorflow"\n')
+    (tmp_path / "triton" / "alpha" / "1").mkdir(parents=True)  # of this machine: no verdict depends on it
     environ = {"TRITON_CONFIG_DIR": str(tmp_path / "configs"), "TRITON_MODELS_DIR": str(tmp_path / "triton")}
     project: Any = Project.load(checkout.project, environ=environ, cwd=tmp_path)
     here = replace(HERE, runtime="compose", config="gpu")

@@ -19,7 +19,7 @@ def judged_server(host: Host, project: Project) -> JudgedServer:
         return replace(embedded, name=f"{host.name}: {embedded.name}")
     state = inspect_host(host)
     running = state.started.parts.get("image") if state.started else None
-    image = parse_image(running or state.image or project.image.name)
+    image = parse_image(running or state.image or project.image.name, may_be_tag=False)
     answers = parse_answers(host.run(script("answer", "judge", root=host.folder)).stdout)
     gpus = next((int(count) for count in answers.get("gpus", ()) if count.isdigit()), None)
     server = server_of_image(image, gpus=gpus, completes_configs="completes" not in answers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tritonops.compose.definition import completes_configs
@@ -14,6 +14,7 @@ from tritonops.models.check import check
 from tritonops.models.checked import Checked
 from tritonops.models.configs.variants import Variant
 from tritonops.models.disk.replaced_files import displayed
+from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.judged_server import server_of_image
 from tritonops.project import Project
 from tritonops.remote.client.checkout import GitCheckout
@@ -28,8 +29,7 @@ from tritonops.remote.ssh.host import Host
 from tritonops.triton_image import parse_image
 
 NOT_LISTED = "not in models.toml"
-_OF_THIS_DISK = {"two-places", "source-changed", "dangling-link", "no-version", "load-hangs", "triton-crashes"}
-"""Findings about the models on this machine, of which a deploy sends none."""
+_NO_MODELS = Path("/nonexistent")
 _PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"
 
 
@@ -108,11 +108,14 @@ def _verdicts(
     running, image = state.started.parts.get("image") if state.started else None, definition.get("image")
     if image is None or running in (None, image):
         return []
-    server = server_of_image(parse_image(image), completes_configs=completes_configs(project.settings))
+    completes = completes_configs(project.settings)
+    server = server_of_image(parse_image(image, may_be_tag=False), completes_configs=completes)
     variant: Variant = "cpu" if host_settings.config == "cpu" else "gpu"
     served = {version.name for version in project.catalog.versions if host_settings.serves(version.hosts)}
-    findings = check(Checked.of(project, server=server, trials="none", variants=(variant,)), include=sorted(served))
-    errors = [finding for finding in findings if finding.severity == "error" and finding.code not in _OF_THIS_DISK]
+    checked = Checked.of(project, server=server, trials="none", variants=(variant,))
+    # The configs alone: the models on this machine are not those of the host.
+    findings = check(replace(checked, repository=Repository(_NO_MODELS)), include=sorted(served))
+    errors = [finding for finding in findings if finding.severity == "error" and finding.code != "source-changed"]
     return [HostChange("check", finding.model, f"{finding.what} [{finding.code}]") for finding in errors]
 
 
