@@ -38,9 +38,13 @@ def chosen_server(*, image: str | None, embedded: bool, host: str | None) -> Jud
 
 def note_server(server: JudgedServer) -> None:
     """Say for which server the findings are, and what is not known of it."""
+    from importlib.util import find_spec
+
     completes = "completes configs" if server.completes_configs else "completes no configs"
     gpus = "GPUs unknown" if server.gpus is None else f"GPUs: {server.gpus}"
     note(f"judged for {server.name} ({completes}, {gpus})")
+    if find_spec("onnxruntime") is None:
+        note("onnxruntime is not installed: no graph was tried, so batches and inferred shapes were not checked")
     if server.release is None:
         note(f"{server.name} is not an NVIDIA release: backends and ONNX Runtime versions were not checked")
 
