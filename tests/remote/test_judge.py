@@ -31,6 +31,7 @@ def test_the_running_image_counts_then_that_of_the_next_release(lines, env, imag
     made: Any = project("compose")
     server = judged_server(FakeHost(inspection(*lines, env=env), "gpus\t2\ncompletes\tno\n"), made)
     assert (server.name, server.gpus, server.completes_configs) == (f"gpu-01: {image}", 2, False)
+    assert server.release == ((25, 9) if lines else None)  # Compose would pull an image of the name "25.02-py3"
     assert judged_server(FakeHost(inspection(*lines, env=env), ""), made).gpus is None
 
 

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import shutil
 
@@ -153,6 +154,15 @@ def test_check_reads_the_options_of_the_server_from_the_compose_files(inv, proje
     monkeypatch.setenv("COMPOSE_FILE", str(project / "mine.yml"))
     (project / "mine.yml").write_text("services:\n  triton:\n    command: [--disable-auto-complete-config]\n")
     assert "(completes no configs, " in inv("models.check", "clip")[2]
+
+
+def test_check_says_that_no_graph_was_tried_where_onnxruntime_is_missing(inv, project, monkeypatch):
+    found = importlib.util.find_spec
+    assert "no graph was tried" not in inv("models.check", "clip")[2]
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *more: None if name == "onnxruntime" else found(name, *more)
+    )
+    assert "onnxruntime is not installed: no graph was tried" in inv("models.check", "clip")[2]
 
 
 def test_check_judges_for_one_server_at_a_time(inv, project):
