@@ -45,6 +45,7 @@ def infer(
     max_responses: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Run an inference."""
@@ -54,7 +55,7 @@ def infer(
     if shape and input:
         raise InputError("--shape and --input: give one of them", hint="A file's values have shapes of their own.")
     shapes = parse_shapes(shape)
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         answer = infer(
             client,
             model,
@@ -80,13 +81,14 @@ def smoke(
     model: list[str],
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Run smoke tests of models."""
     from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 
     tests = find_smoke_tests(project().settings.config_dir, names(model))
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         results = run_smoke_tests(client, tests)
     if json:
         print_json(results)

@@ -8,27 +8,92 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
+from tasks.cluster_tasks import logs, releases, remove, status
+from tasks.output.target_output import show_target_plan, show_target_result
 from tasks.output.terminal import note, print_json, print_table
 from tasks.output.waiting import waiting
 from tasks.shared.checkout import PROJECT, project, uv
-from tasks.shared.options import JSON, file_path
+from tasks.shared.options import JSON, file_path, output_format, seconds
+from tasks.shared.targets import TARGET, run_on_target, selected_target
 from tasks.shared.task import task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from tritonops.kubernetes.manifests.versions import ClusterVersion
     from tritonops.kubernetes.render import RenderedTarget
+    from tritonops.kubernetes.rollout.result import TargetResult
+    from tritonops.kubernetes.targets.target import Target
 
-TARGET = {"target": "Target of kubernetes.toml (default: all)."}
+__all__ = ["logs", "releases", "remove", "status"]  # tasks of this collection, too
+
+DOWNTIME = {"allow-downtime": "Allow a target whose only pod ends before the next one serves."}
 
 
 @task(
     help=TARGET
+    | DOWNTIME
+    | {"timeout": "Seconds without progress after which it has failed (default: the budget of a start, and 120)."}
+    | JSON
+)
+def deploy(
+    c: Context,
+    target: str | None = None,
+    allow_downtime: bool = False,
+    timeout: str | None = None,
+    json: bool = False,
+) -> None:
+    """Deploy this checkout; a failed rollout is rolled back.
+
+    Afterwards: kubernetes.status, kubernetes.releases (who deployed what, when), kubernetes.rollback.
+    """
+    stall, selected = seconds("--timeout", timeout), selected_target(target)
+
+    def work(on_step: Callable[[str], None]) -> TargetResult:
+        from tritonops.kubernetes.deploy import deploy as use_case
+
+        return use_case(project(), selected, allow_downtime=allow_downtime, stall=stall, on_step=on_step)
+
+    show_target_result(run_on_target(selected, work, quiet=json), json=json)
+
+
+@task(help=TARGET | {"format": "text, markdown (for a pull request) or json (default: text)."} | JSON, read_only=True)
+def plan(c: Context, target: str | None = None, format: str | None = None, json: bool = False) -> None:
+    """Preview a deploy (exit 4 if there are changes).
+
+    What somebody changed by hand in the cluster is among them.
+    """
+    from tritonops.kubernetes.manifests.deployment import ends_only_pod
+    from tritonops.kubernetes.plan import plan as use_case
+
+    output, selected = output_format(format, ("text", "json", "markdown"), json=json), selected_target(target)
+    show_target_plan(use_case(project(), selected), format=output, is_downtime=ends_only_pod(selected))
+
+
+@task(help=TARGET | {"to": "Digest or revision of kubernetes.releases (default: the release before)."} | JSON)
+def rollback(c: Context, target: str | None = None, to: str | None = None, json: bool = False) -> None:
+    """Roll back to an earlier release.
+
+    It does not ask. kubernetes.releases lists what there is.
+    """
+    selected = selected_target(target)
+
+    def work(on_step: Callable[[str], None]) -> TargetResult:
+        from tritonops.kubernetes.rollback import roll_back
+
+        return roll_back(project(), selected, to=to, on_step=on_step)
+
+    show_target_result(run_on_target(selected, work, quiet=json), json=json)
+
+
+@task(
+    help={"target": "Target of kubernetes.toml (default: all)."}
     | {
         "output": "Folder for a kustomization of each target (default: print the manifests).",
-        "kubernetes-version": "The cluster's version, such as 1.34: what it does not know is left out.",
-        "allow-downtime": "Render a target whose only pod ends before the next one serves.",
+        "kubernetes-version": "The cluster's version, such as 1.34: what it does not know is left out (default: ask).",
     }
+    | DOWNTIME
     | JSON
 )
 def render(
@@ -42,10 +107,9 @@ def render(
     """Render the manifests of a cluster."""
     from tritonops.kubernetes import render as use_case
 
-    folder = file_path("--output", output)
-    use_case.requested_version(kubernetes_version)
+    folder, version_of = file_path("--output", output), _versions(kubernetes_version)
     rendered = [
-        use_case.render(project(), each, kubernetes_version=kubernetes_version, allow_downtime=allow_downtime)
+        use_case.render(project(), each, version_of(each), allow_downtime=allow_downtime)
         for each in project().targets.select(target)
     ]
     stream = "" if folder or json else use_case.stream(rendered)
@@ -79,6 +143,18 @@ def build(c: Context, base_image: str | None = None, tag: str | None = None, jso
     print_json({"image": image}) if json else print(image)
     if not image.startswith("localhost/"):
         note(f"`docker push {image}` prints the digest that kubernetes.toml names it by, as init_image.")
+
+
+def _versions(given: str | None) -> Callable[[Target], ClusterVersion]:
+    """Give each target the version of --kubernetes-version, or that of its cluster."""
+    from tritonops.kubernetes.cluster.kubectl import Kubectl
+    from tritonops.kubernetes.cluster.version import cluster_version
+    from tritonops.kubernetes.manifests.versions import ClusterVersion, parse_version
+
+    if given is None:
+        return lambda target: cluster_version(Kubectl.of(target), target)
+    found = parse_version(given)
+    return lambda target: ClusterVersion(found.number)
 
 
 def _show_notes(rendered: list[RenderedTarget]) -> None:

@@ -41,6 +41,7 @@ def plan(
     prune: bool = False,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     format: str | None = None,
     json: bool = False,
 ) -> None:
@@ -49,7 +50,7 @@ def plan(
     from tritonops.triton.plan.plan import raise_if_different
 
     output = output_format(format, ("text", "json", "markdown"), json=json)
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
     show_plan(made, format=output)
     raise_if_different(made, command=shlex.join(["inv", "triton.apply", *names(include), *_flags(cpu, prune)]))
@@ -74,6 +75,7 @@ def apply(
     timeout: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Bring disk and server in line with models.toml."""
@@ -83,7 +85,7 @@ def apply(
     from tritonops.triton.plan.make_plan import make_plan
 
     within = timeout_of(timeout, LOAD_TIMEOUT)
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
         if made.pruned and not confirm(f"Unload and disable {', '.join(made.pruned)}?", yes=yes):
             return

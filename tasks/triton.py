@@ -44,6 +44,7 @@ def list_(
     c: Context,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """List model versions with state and reason.
@@ -52,7 +53,7 @@ def list_(
     """
     from tritonops.triton.list import list_models
 
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         show_models(list_models(client), json=json)
 
 
@@ -70,6 +71,7 @@ def load(
     timeout: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Load models, and verify that they are served."""
@@ -77,7 +79,7 @@ def load(
 
     selected, within = names(model), timeout_of(timeout, LOAD_TIMEOUT)
     number = _version_of_one(selected, version)
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
 
         def work(name: str) -> LoadResult:
             if number:
@@ -113,6 +115,7 @@ def unload(
     timeout: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Unload models after their in-flight requests."""
@@ -123,7 +126,7 @@ def unload(
 
     selected, within = names(model), timeout_of(timeout, LOAD_TIMEOUT)
     number = None if all else _version_of_one(selected, version)
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         for name in selected:
             require_known(client, name)
         what = f"version {number} of {selected[0]}" if number else ", ".join(selected)
@@ -152,6 +155,7 @@ def serve(
     timeout: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Choose the served versions of a model."""
@@ -162,7 +166,7 @@ def serve(
     if not versions:
         raise InputError("triton.serve needs --versions", hint="--versions 2,3, --versions latest:2 or --versions all")
     policy = VersionPolicy.parse(versions)
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         outcome = serve(
             client, model, policy, disk=own_served_folder(client), timeout=timeout_of(timeout, LOAD_TIMEOUT)
         )
@@ -181,13 +185,14 @@ def config(
     version: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Print the served config of a model as JSON."""
     from tritonops.triton.client.model_config import as_dict
     from tritonops.triton.list import naming_unknown
 
-    with connect(url, host) as client, naming_unknown(client, model):
+    with connect(url, host, target) as client, naming_unknown(client, model):
         print_json(as_dict(client.config(model, version=integer("--version", version, at_least=1))))
 
 
@@ -197,12 +202,13 @@ def ready(
     wait: str | None = None,
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Check whether the server is ready."""
     from tritonops.triton.client import waiting
 
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         if timeout := seconds("--wait", wait):
             waiting.wait_until_ready(client, timeout=timeout)
         else:
@@ -221,6 +227,7 @@ def stats(
     model: list[str],
     url: str | None = None,
     host: str | None = None,
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Show inference statistics of loaded models."""
@@ -230,7 +237,7 @@ def stats(
     from tritonops.triton.list import naming_unknown
 
     rows = list[ModelStatistics]()
-    with connect(url, host) as client:
+    with connect(url, host, target) as client:
         for name in names(model) or [""]:
             with naming_unknown(client, name):
                 rows += client.statistics(name)

@@ -15,8 +15,10 @@ from invoke import Config, FilesystemLoader
 
 from tasks.shared import checkout
 from tasks.shared.program import TaskProgram
-from tests import programs
+from tests import programs, runs
 from tests.hub.server import Hub
+from tests.kubernetes.cluster import machine
+from tests.kubernetes.images import remove_init_image
 from tests.paths import PROJECT
 from tests.screens import Screen
 from tritonops.environment import KNOWN
@@ -31,8 +33,16 @@ StartTriton = Callable[..., EmbeddedServer]
 
 def pytest_configure(config):
     """Fetch what this machine lacks, once for all workers, which inherit the PATH."""
+    runs.begin()
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         programs.fetch_missing(lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def pytest_unconfigure(config):
+    """End what the workers shared."""
+    if runs.is_own():
+        machine.stop()
+        remove_init_image()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -21,6 +21,26 @@ def affine(
     return model(nodes, {"x": (type_, ["batch", width])}, {"y": (type_, ["batch", width])}, constants)
 
 
+def busy(scale: float = 1.0, *, size: int = 512) -> onnx.ModelProto:
+    """y = scale * x, after a product of two matrices of this size, which takes some milliseconds."""
+    constants = [
+        helper.make_tensor("scale", TensorProto.FLOAT, [], [scale]),
+        helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+        helper.make_tensor("shape", TensorProto.INT64, [2], [size, size]),
+    ]
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+        helper.make_node("Expand", ["mean", "shape"], ["matrix"]),
+        helper.make_node("MatMul", ["matrix", "matrix"], ["product"]),
+        helper.make_node("ReduceMean", ["product"], ["work"], keepdims=0),
+        helper.make_node("Mul", ["work", "zero"], ["nothing"]),
+        helper.make_node("Mul", ["x", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "nothing"], ["y"]),
+    ]
+    signature: Signature = {"x": (TensorProto.FLOAT, ["batch", 3])}
+    return model(nodes, signature, {"y": (TensorProto.FLOAT, ["batch", 3])}, constants)
+
+
 def identity(type_: int, *, width: int = 3) -> onnx.ModelProto:
     """y = x, for any type of element."""
     return model(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.paths import PROJECT
 from tests.test_bootstrap import BASICS, commands
-from tritonops.processes import start_time
+from tritonops.file_lock import start_time
 
 HERE = f"{Path('/proc/self/ns/pid').readlink()} {os.uname().nodename}"
 

@@ -14,8 +14,7 @@ import pytest
 from tests.faults.injection import failing
 from tests.paths import PROJECT
 from tests.processes import output_of, python, wait_for
-from tritonops.file_lock import locked
-from tritonops.processes import start_time
+from tritonops.file_lock import locked, start_time
 
 NO_FLOCK = "ENOLCK ENOSYS ENOTSUP EOPNOTSUPP EINVAL"
 

@@ -18,6 +18,11 @@ MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 14, 300, 50
 TESTED_ELSEWHERE: dict[str, str] = {
     "models/graphs/wire": "tests/models/graphs/test_onnx_graph.py reads whole files with it",
     "models/catalog_findings": "tests/models/test_check.py checks whole projects",
+    "kubernetes/deploy": "tests/kubernetes/cluster deploys to a real cluster",
+    "kubernetes/plan": "tests/kubernetes/cluster compares with a real cluster",
+    "kubernetes/rollback": "tests/kubernetes/cluster rolls back on a real cluster",
+    "kubernetes/status": "tests/kubernetes/cluster reads a real cluster",
+    "kubernetes/rollout/preview": "tests/kubernetes/cluster compares with a real cluster",
     "models/graphs/trial_program": "a program of its own: tests/models/graphs/test_trial.py runs it",
 }
 """Modules of more than 60 lines without a test file at their mirrored path, and why."""

@@ -96,6 +96,12 @@ def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(tmp_path, tok
     assert token not in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_secret_may_end_in_the_newline_of_its_file(tmp_path, end):
+    assert load_settings(tmp_path, environ={"HF_TOKEN": f"s3cret{end}"}).hf_token == "s3cret"
+    assert load_settings(tmp_path, environ={"TRITON_TOKEN": end}).triton_token is None
+
+
 def test_secrets_are_not_shown(tmp_path):
     settings = load_settings(tmp_path, environ={"TRITON_TOKEN": "s3cret", "HF_TOKEN": "s3cret"})
     assert "s3cret" not in repr(settings)

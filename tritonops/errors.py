@@ -2,6 +2,7 @@
 
 TritonOpsError                      1  the operation failed, wholly or in part
 ├── PartialFailureError             1  some of several models or hosts failed; each is named
+│   └── RolloutError                      a release does not serve on a cluster; each pod's reason is named
 ├── EmbeddedUnavailableError           this machine cannot run the embedded Triton
 ├── PackagesUnavailableError           packages of the distribution could not be fetched into the cache
 ├── PortTakenError                     something else listens where the embedded Triton should
@@ -31,6 +32,14 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── PublishedPortTakenError        something else listens on a port that a container should have
 │   └── GpuMissingError                Docker cannot hand out a GPU here
 ├── ServiceError                       the Compose service did not come up, or not with every model
+├── KubectlError                       a kubectl command failed; its own words are shown
+│   ├── KubectlMissingError            there is no kubectl command
+│   ├── KubectlTooOldError             a version of kubectl before the oldest supported one
+│   ├── ClusterForbiddenError          the cluster does not allow it to this user
+│   ├── LoginRefusedError              the cluster does not know this user
+│   ├── QuotaError                     a quota of the namespace is used up
+│   ├── PortForwardError               no port of a pod could be reached
+│   └── ForeignObjectError             an object of that name belongs to somebody else
 ├── GraphError                      1  an ONNX file that is none
 ├── InputError                      2  the input is wrong: an option, a name, a file the person wrote
 │   ├── UnreadableFileError            a file that is missing, no file at all, too large, or not UTF-8
@@ -41,14 +50,17 @@ TritonOpsError                      1  the operation failed, wholly or in part
 │   ├── SourceChangedError             a file of this machine is not what models.lock says it was
 │   ├── DependentError                 a change with which an ensemble could not be served any more
 │   ├── UnknownModelError              a name that is not there, with the near misses
-│   ├── UnknownReleaseError            a release that the host does not have
+│   ├── UnknownReleaseError            a release that a host or a cluster does not have
 │   ├── UnknownHostError               a host or group that hosts.toml does not have
-│   └── UnknownTargetError             a target that kubernetes.toml does not have
+│   ├── UnknownTargetError             a target that kubernetes.toml does not have
+│   ├── UnknownContextError            a context that kubectl does not have
+│   └── UnknownNamespaceError          a namespace that the cluster does not have
 ├── UnreachableError                3  the server, or every host, cannot be reached
 │   ├── ServerDownError                no embedded Triton runs for this models directory
 │   ├── ServerStartingError            it runs, and is still loading models
 │   ├── ServerSilentError              it runs, and does not answer
 │   ├── TritonUnreachableError         no Triton answers at this address
+│   ├── ClusterUnreachableError        no cluster answers at a context of kubectl
 │   ├── EngineUnreachableError         no Docker engine answers
 │   │   └── EnginePermissionError      one does, but not to this user
 │   └── HostUnreachableError           a host behind SSH: refused, no route, login refused
@@ -61,6 +73,7 @@ TritonOpsError                      1  the operation failed, wholly or in part
 ├── UnprovenError                   1  a release is active, and was not seen to serve what was sent
 ├── ForwardingRefusedError          1  an SSH server lets nobody through to the ports of its host
 ├── DeployError                     1  a deploy or rollback failed
+│   ├── SupersededError                   somebody else deployed another release to the cluster meanwhile
 │   ├── RolledBackError                   it failed, and the release before is served again
 │   └── NotRolledBackError                it failed, and the release before is not, or not wholly, served
 ├── ResultUnknownError              1  a deploy that the host began, and whose end could not be learned
@@ -72,6 +85,7 @@ Modules add their own cases as subclasses of these, here, so that this page list
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -254,6 +268,72 @@ class ServiceError(TritonOpsError):
     """The Compose service did not come up, or came up without a model; the message ends with its log."""
 
 
+class KubectlError(TritonOpsError):
+    """A kubectl command failed; the message ends with its output."""
+
+
+class KubectlMissingError(KubectlError):
+    """There is no kubectl command on the PATH."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no kubectl command here", hint="Install kubectl: https://kubernetes.io/docs/tasks/tools/"
+        )
+
+
+class KubectlTooOldError(KubectlError):
+    """A version of kubectl that compares or applies less than those of today."""
+
+    def __init__(self, version: str, oldest: str) -> None:
+        super().__init__(
+            f"kubectl {version} is too old: {oldest} is the oldest supported version",
+            hint="Install a newer one: https://kubernetes.io/docs/tasks/tools/",
+        )
+
+
+class ClusterForbiddenError(KubectlError):
+    """The cluster knows this user, and does not allow what was asked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the cluster does not allow it: {reason}", hint="docs/kubernetes.md lists the rights that a deploy needs."
+        )
+
+
+class LoginRefusedError(KubectlError):
+    """The cluster does not accept the credentials of a context, or there are none."""
+
+    def __init__(self, context: str, reason: str) -> None:
+        super().__init__(
+            f"the cluster of the context {context} refuses the login: {reason}",
+            hint=f"Log in as your cluster asks, and try: kubectl --context {shlex.quote(context)} auth whoami",
+        )
+
+
+class QuotaError(KubectlError):
+    """A quota of a namespace is used up."""
+
+    def __init__(self, namespace: str, reason: str) -> None:
+        super().__init__(reason, hint=f"kubectl -n {namespace} describe resourcequota shows what uses it.")
+
+
+class PortForwardError(KubectlError):
+    """No port of a pod could be reached through the cluster."""
+
+    def __init__(self, pod: str, reason: str) -> None:
+        super().__init__(f"cannot reach the pod {pod}: {reason}", hint="inv kubernetes.status shows how the pods are.")
+
+
+class ForeignObjectError(KubectlError):
+    """An object that has the name of one of ours, and that was not made by tritonops."""
+
+    def __init__(self, names: Sequence[str], namespace: str) -> None:
+        super().__init__(
+            f"{', '.join(names)} in {namespace}: not made by tritonops, and a deploy would replace it",
+            hint="Rename the target, which names its objects; or delete these, if nobody needs them.",
+        )
+
+
 class GraphError(TritonOpsError):
     """A file that should be an ONNX graph and is none, or is cut short."""
 
@@ -320,12 +400,12 @@ class UnknownModelError(InputError):
 
 
 class UnknownReleaseError(InputError):
-    """A release that is not, or no longer, on the host."""
+    """A release that is not, or no longer, on a host or a cluster."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, known: Iterable[str], *, where: str = "the host", deploy: str = "remote") -> None:
         releases = sorted(known)
-        hint = near_misses(name, releases, "releases") or "It has none yet: inv remote.deploy"
-        super().__init__(f"the host has no release {name!r} that served", hint=hint)
+        hint = near_misses(name, releases, "releases") or f"It has none yet: inv {deploy}.deploy"
+        super().__init__(f"{where} has no release {name!r} that served", hint=hint)
 
 
 class UnknownHostError(InputError):
@@ -336,10 +416,34 @@ class UnknownTargetError(InputError):
     """A target that kubernetes.toml does not have."""
 
 
+class UnknownContextError(InputError):
+    """A context that kubectl's configuration does not have."""
+
+    def __init__(self, context: str) -> None:
+        super().__init__(
+            f"kubectl has no context {context!r}",
+            hint="kubectl config get-contexts lists them; KUBECONFIG names other files than ~/.kube/config.",
+        )
+
+
+class UnknownNamespaceError(InputError):
+    """A namespace that the cluster does not have."""
+
+    def __init__(self, namespace: str, context: str) -> None:
+        super().__init__(
+            f"the cluster of the context {context} has no namespace {namespace!r}",
+            hint=f"kubectl --context {shlex.quote(context)} create namespace {namespace}",
+        )
+
+
 class UnreachableError(TritonOpsError):
     """A server that did not answer."""
 
     exit_code = 3
+
+
+class ClusterUnreachableError(UnreachableError):
+    """No cluster answers at a context of kubectl."""
 
 
 class ServerDownError(UnreachableError):
@@ -414,6 +518,14 @@ class HostLockedError(TritonOpsError):
 
 class DeployError(TritonOpsError):
     """A deploy or a rollback that failed; nothing that serves was changed unless the message says so."""
+
+
+class RolloutError(PartialFailureError):
+    """A release that does not serve on a cluster: each pod's reason, or the Deployment's."""
+
+
+class SupersededError(DeployError):
+    """Somebody else deployed another release to the cluster meanwhile."""
 
 
 class RolledBackError(DeployError):

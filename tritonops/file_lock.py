@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonops.errors import LockingError
-from tritonops.processes import start_time
 
 OnWait = Callable[[str], None]
 """Called once with the lock's owner, "process 7 on gpu-01, downloading", before a wait."""
@@ -20,6 +19,22 @@ OnWait = Callable[[str], None]
 _NO_FLOCK = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _NO_SYMLINK = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _POLL = 0.1
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot, from /proc: it tells a process from a later one with its id.
+
+    None when there is no such process, or it has ended and waits to be collected.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The command's name, in parentheses, may contain anything; the state follows it. The first thread of a process
+    # may have ended while others are still closing its ports.
+    state, *fields = stat.rpartition(")")[2].split()
+    threads, started = int(fields[16]), int(fields[18])
+    return None if state in "ZX" and threads <= 1 else started
 
 
 @contextmanager

@@ -1,17 +1,34 @@
-"""The environment of this process: what child processes inherit, and where the system keeps a user's files.
+"""The environment of this process: what child processes inherit, users, and where the system keeps their files.
 
 Settings come from `settings.py`. Everything below it that needs a variable of the process gets it here.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from pathlib import Path
 
 
 def inherited() -> dict[str, str]:
     """Copy the environment, as a child process would inherit it."""
     return dict(os.environ)
+
+
+def who() -> str:
+    """Name the person and the machine, for locks and records."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def user_name(uid: int) -> str:
+    """Name a user; one that this machine does not know by its number."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def home() -> Path:

@@ -247,8 +247,8 @@ class _Reader:
         return self._parsed(name, _parse_seconds) or default
 
     def secret(self, name: str) -> str | None:
-        """Refuse what no header can carry; the value is not shown."""
-        value = self.get(name)
+        """Refuse what no header can carry; the value is not shown. A Secret made from a file ends in a newline."""
+        value = (self.get(name) or "").rstrip("\r\n") or None
         if value and not re.fullmatch(r"[!-~]+", value):
             raise SettingsError(
                 f"{name} in {self._where(name)}: expected printable ASCII without spaces, as headers do"

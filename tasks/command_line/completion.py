@@ -203,6 +203,9 @@ def _targets(line: _Line, argument: Argument) -> Sequence[str]:
 
 
 def _releases(line: _Line, argument: Argument) -> Sequence[str]:
+    """List the releases of hosts; those of a cluster would be a request."""
+    if not (line.task or "").startswith("remote."):
+        return ()
     from tasks.shared.release_cache import cached_releases
 
     return cached_releases(line.option("host"))

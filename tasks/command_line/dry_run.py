@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PLANS: dict[str, tuple[str, dict[str, object]]] = {
     "triton.apply": ("triton.plan", {}),
     "remote.deploy": ("remote.deploy", {"dry_run": True}),
+    "kubernetes.deploy": ("kubernetes.plan", {}),
     "models.lock": ("models.lock", {"check": True}),
 }
 """The task that shows what a task would do, with these options."""
@@ -25,7 +26,7 @@ def preview(context: ParserContext, task: Any) -> tuple[str, dict[str, Any]]:
         other, changed = PLANS[name]
         if other == name:
             return name, {**options, **changed}
-        return other, {key: value for key, value in options.items() if key not in ("yes", "timeout")}
+        return other, {key: value for key, value in options.items() if key not in ("yes", "timeout", "allow_downtime")}
     if getattr(task, "read_only", False):
         return name, options
     raise InputError(

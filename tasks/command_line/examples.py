@@ -51,6 +51,25 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "kubernetes.render --target production --kubernetes-version 1.34",
         "kubernetes.render --kubernetes-version 1.34 --output manifests",
     ),
+    "kubernetes.deploy": ("kubernetes.deploy --target production", "kubernetes.deploy --target production --json"),
+    "kubernetes.plan": ("kubernetes.plan --target production", "kubernetes.plan --target production --format markdown"),
+    "kubernetes.rollback": (
+        "kubernetes.rollback --target production",
+        "kubernetes.rollback --target production --to 3",
+    ),
+    "kubernetes.releases": (
+        "kubernetes.releases --target production",
+        "kubernetes.releases --target production --json",
+    ),
+    "kubernetes.status": ("kubernetes.status --target production", "kubernetes.status --target production --json"),
+    "kubernetes.logs": (
+        "kubernetes.logs --target production --lines 20",
+        "kubernetes.logs --target production --follow",
+    ),
+    "kubernetes.remove": (
+        "kubernetes.remove --target production --yes",
+        "kubernetes.remove --target production --yes --json",
+    ),
     "remote.deploy": ("remote.deploy --host gpu-01", "remote.deploy --host gpu-01,gpu-02 --canary"),
     "remote.plan": ("remote.plan --host gpu-01", "remote.plan --host gpu-01 --json"),
     "remote.rollback": ("remote.rollback --host gpu-01", "remote.rollback --host gpu-01 --json"),

@@ -19,6 +19,11 @@ from tasks.command_line.host_documents import (
 from tritonops.compose.service import ContainerStatus
 from tritonops.compose.serving import ServingResult
 from tritonops.doctor import DoctorResult
+from tritonops.kubernetes.plan import TargetPlan
+from tritonops.kubernetes.releases import KeptRevision
+from tritonops.kubernetes.remove import RemovedObject
+from tritonops.kubernetes.rollout.result import TargetResult
+from tritonops.kubernetes.status import TargetStatus
 from tritonops.models.download import DownloadResult
 from tritonops.models.list import ListedVersion
 from tritonops.models.lock import LockResult
@@ -262,6 +267,13 @@ DOCUMENTS: Mapping[str, Any] = {
     "compose.build-cpu": ImageName,
     "kubernetes.build": ImageName,
     "kubernetes.render": list[RenderedManifests],
+    "kubernetes.deploy": TargetResult,
+    "kubernetes.plan": TargetPlan,
+    "kubernetes.rollback": TargetResult,
+    "kubernetes.releases": list[KeptRevision],
+    "kubernetes.status": TargetStatus,
+    "kubernetes.logs": Lines,
+    "kubernetes.remove": list[RemovedObject],
     "remote.deploy": list[DeployRow] | list[ChangeRow],
     "remote.plan": list[ChangeRow],
     "remote.rollback": list[DeployRow],

@@ -18,7 +18,7 @@ from tritonops.compose import service
 from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.service import Service
 from tritonops.errors import InputError
-from tritonops.processes import user_name
+from tritonops.process_environment import user_name
 from tritonops.project import Project
 from tritonops.server.ports import free_ports
 

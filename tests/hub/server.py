@@ -53,7 +53,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, name: str, hub: Hub) -> None:
         self.name, self.hub = name, hub
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((hub.address, hub.port if name == "hub" else 0), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is what half of the tests are about."""
@@ -64,6 +64,10 @@ class Hub:
     """The Hub and its CDN, serving from `folder`."""
 
     folder: Path
+    address: str = "127.0.0.1"
+    """In a pod: the pod's."""
+    port: int = 0
+    """The Hub's; 0 for any."""
     link: Link = field(default_factory=Link)
     page_size: int = 1000
     repos: dict[str, HubRepo] = field(default_factory=dict)
@@ -80,7 +84,7 @@ class Hub:
         self._signatures: dict[str, int] = {}
         self._ended = threading.Event()
         self._servers = [_Server("hub", self), _Server("cdn", self)]
-        self.endpoint, self.cdn = (f"http://127.0.0.1:{server.server_address[1]}" for server in self._servers)
+        self.endpoint, self.cdn = (f"http://{self.address}:{server.server_address[1]}" for server in self._servers)
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 

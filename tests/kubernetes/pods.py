@@ -35,14 +35,14 @@ class Pod:
 
     @property
     def volume(self) -> Path:
-        """The volume of models."""
+        """The volume of models that pods download to."""
         return self.folder / "volume"
 
     @property
     def models_dir(self) -> Path:
         """The folder that Triton has mounted."""
-        (mount,) = (each for each in self.spec["containers"][0]["volumeMounts"] if each["name"] == "models")
-        return self.volume / str(mount["subPath"])
+        (mount,) = (each for each in self.spec["containers"][0]["volumeMounts"] if "subPath" in each)
+        return self.volume / str(mount["subPath"]) if "subPath" in mount else self.folder / "image"
 
     def mount(self) -> None:
         """Write the files of the ConfigMaps as the kubelet does."""
@@ -58,7 +58,7 @@ class Pod:
     def prepare_command(self) -> list[str]:
         """The arguments of the init container, with the folders of this pod."""
         words = self.spec["initContainers"][0]["command"][3:]
-        places = {"--release": self.folder / "release", "--volume": self.volume}
+        places = {"--release": self.folder / "release", "--volume": self.volume, "--models": self.models_dir}
         return [
             f"{name}={places[name]}" if name in places else word for word in words for name in [word.partition("=")[0]]
         ]

@@ -8,12 +8,16 @@ from typing import Any
 
 from tests.onnx_models import affine, write_model
 from tritonops.kubernetes.targets.target import Target
+from tritonops.models.config import copy_configs
+from tritonops.models.configs.variants import Variant
+from tritonops.models.download import download
 from tritonops.models.lock import lock_models
 from tritonops.project import Project
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 IMAGE = f"nvcr.io/nvidia/tritonserver:26.07-py3@{DIGEST}"
 INIT_IMAGE = f"registry.example.com/tritonops@{DIGEST}"
+MODELS_IMAGE = f"registry.example.com/models:7@{DIGEST}"
 DEFAULTS: dict[str, Any] = {
     "context": "gpu-eu",
     "namespace": "triton",
@@ -50,6 +54,14 @@ def write_project(
     (folder / "models.toml").write_text("\n".join(lines))
     lock_models(load(folder))
     return load(folder)
+
+
+def fill_models_dir(folder: Path, variant: Variant = "gpu") -> Path:
+    """Download the models of a checkout, and copy their configs; give the models directory."""
+    project = load(folder)
+    download(project)
+    copy_configs(project, variant=variant)
+    return project.settings.models_dir
 
 
 def load(folder: Path, **environ: str) -> Project:

@@ -105,15 +105,23 @@ def _ports(found: _Objects) -> Iterator[str]:
 def _images(found: _Objects) -> Iterator[str]:
     for container in found.containers:
         image = container["image"]
-        if not re.search(r"@sha256:[0-9a-f]{64}$", image) and not image.startswith("localhost/"):
-            yield f"image {image} has no digest"
+        yield from _without_digest(image)
+    for volume in found.pod["volumes"]:
+        if "image" in volume:
+            yield from _without_digest(volume["image"]["reference"])
+
+
+def _without_digest(image: str) -> Iterator[str]:
+    if not re.search(r"@sha256:[0-9a-f]{64}$", image) and not image.startswith("localhost/"):
+        yield f"image {image} has no digest"
 
 
 def _gpus(found: _Objects) -> Iterator[str]:
     for container in found.containers:
         for part in ("limits", "requests"):
             for name, value in container.get("resources", {}).get(part, {}).items():
-                if "/" in name and (type(value) is not int or value < 1 or part == "requests"):
+                is_whole = isinstance(value, str) and re.fullmatch(r"[1-9]\d*", value)
+                if "/" in name and (not is_whole or part == "requests"):
                     yield f"{part}: {name} is no whole number of GPUs among the limits"
     if any("/" in name for name in found.prepare.get("resources", {}).get("limits", {})):
         yield "the init container has GPUs"
@@ -196,14 +204,31 @@ def _security(found: _Objects) -> Iterator[str]:
 
 
 def _release(found: _Objects) -> Iterator[str]:
-    digest = next(word.partition("=")[2] for word in found.prepare["command"] if word.startswith("--digest="))
-    (models,) = (mount for mount in found.triton["volumeMounts"] if mount["name"] == "models")
-    if models["subPath"] != f"releases/{digest}/triton" or not models.get("readOnly"):
-        yield "Triton reads another release than the init container prepares, or may write to it"
+    words = dict(word.partition("=")[::2] for word in found.prepare["command"])
+    digest = words["--digest"]
+    (volume,) = (each for each in found.pod["volumes"] if each["name"].startswith("models"))
+    (models,) = (mount for mount in found.triton["volumeMounts"] if mount["name"] == volume["name"])
+    (prepared,) = (mount for mount in found.prepare["volumeMounts"] if mount["name"] == volume["name"])
+    if "image" in volume:
+        yield from _image_volume(found, words.get("--models"), prepared, models)
+    elif models.get("subPath") != f"releases/{digest}/triton" or words.get("--volume") != prepared["mountPath"]:
+        yield "Triton reads another release than the init container prepares"
+    if not models.get("readOnly"):
+        yield "Triton may write to its models"
     if models["mountPath"] != found.flag("--model-repository"):
         yield "Triton's models are not mounted"
     if found.template["metadata"]["annotations"] != {"tritonops/release": digest}:
         yield "the pods name another release"
+
+
+def _image_volume(found: _Objects, verified: str | None, prepared: Manifest, models: Manifest) -> Iterator[str]:
+    """An image has the models: both containers have the same of it, and nothing is fetched."""
+    if verified != prepared["mountPath"] or prepared.get("subPath") != models.get("subPath"):
+        yield "Triton reads other models than the init container verifies"
+    if not prepared.get("readOnly"):
+        yield "the init container may write to an image"
+    if any(variable["name"] != "HOME" for variable in found.prepare["env"]):
+        yield "the init container has routes to sources, and needs none"
 
 
 def _strategy(found: _Objects) -> Iterator[str]:

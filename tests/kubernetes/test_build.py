@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tasks.shared.checkout import uv
+from tests.kubernetes.images import SOURCE, init_image
 from tests.kubernetes.pods import Pod
 from tests.kubernetes.projects import target, write_project
 from tests.paths import PROJECT
@@ -14,11 +14,10 @@ from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.engine.docker import Docker
 from tritonops.compose.engine.python_base import default_base
 from tritonops.errors import TritonOpsError
-from tritonops.kubernetes.build import InitImageSource, build
+from tritonops.kubernetes.build import build
+from tritonops.kubernetes.manifests.versions import parse_version
 from tritonops.kubernetes.render import render
 
-SOURCE = InitImageSource(PROJECT)
-IMAGE = f"localhost/tritonops-test-{os.getpid()}"
 RIGHTS = [
     "--network=none",
     "--read-only",
@@ -38,17 +37,14 @@ def docker(*words, check=True):
 @pytest.fixture(scope="module")
 def image():
     """The image, on the base that these tests have."""
-    lines = list[str]()
-    build(Docker(PROJECT), SOURCE, uv=uv(), watch=lines.append, tag=IMAGE, base_image=CPU_IMAGE)
-    yield IMAGE
-    docker("image", "rm", IMAGE)
+    return init_image()
 
 
 @pytest.fixture
 def pod(image, tmp_path):
     """A pod of local images; its volume belongs to the user of the containers."""
     options = {"gpus": 0, "image": CPU_IMAGE, "init_image": image}
-    pod = Pod(tmp_path, render(write_project(tmp_path / "checkout"), target(**options), kubernetes_version="1.33"))
+    pod = Pod(tmp_path, render(write_project(tmp_path / "checkout"), target(**options), parse_version("1.33")))
     pod.mount()
     pod.volume.mkdir()
     pod.volume.chmod(0o777)
@@ -91,7 +87,7 @@ def test_a_pod_without_a_network_prepares_its_release_serves_it_and_ends(pod):
     prepared = docker("run", "--rm", *container(pod, "initContainers"))
     assert prepared.stdout.splitlines()[-1] == f"complete: /volume/{pod.models_dir.relative_to(pod.volume)}"
     assert (pod.models_dir / "alpha/1/model.onnx").stat().st_uid == 1000
-    name = f"{IMAGE.partition('/')[2]}-triton"
+    name = f"tritonops-tests-{os.getpid()}-triton"
     try:
         docker("run", "--detach", f"--name={name}", *container(pod, "containers"))
         probe = pod.spec["containers"][0]["startupProbe"]["exec"]["command"]

@@ -13,13 +13,14 @@ from tests.hub.server import GOOD_TOKEN
 from tests.kubernetes.pods import Pod
 from tests.kubernetes.projects import DIGEST, load, target, write_project
 from tests.paths import PROJECT
+from tritonops.kubernetes.manifests.versions import parse_version
 from tritonops.kubernetes.render import render
 from tritonops.models.lock import lock_models
 
 
 def pod_of(project, folder, **options):
     """A pod with the files of its release."""
-    pod = Pod(folder, render(project, target(**options), kubernetes_version="1.34"))
+    pod = Pod(folder, render(project, target(**options), parse_version("1.34")))
     pod.mount()
     return pod
 

@@ -10,10 +10,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.kubernetes.projects import DIGEST, load, target, write_project
+from tests.kubernetes.projects import DIGEST, MODELS_IMAGE, load, target, write_project
 from tests.kubernetes.semantic_rules import problems
 from tritonops.errors import InputError, PartialFailureError, UnreadableFileError
-from tritonops.kubernetes.render import render, requested_version, stream, write
+from tritonops.kubernetes.manifests.versions import parse_version
+from tritonops.kubernetes.render import render, stream, write
 from tritonops.kubernetes.targets.target import Autoscaling, Downloads, Key, Secrets, Toleration
 from tritonops.models.lock import lock_models
 
@@ -44,6 +45,7 @@ TARGETS: dict[str, dict[str, Any]] = {
     "one with a spare": {"replicas": 1, "spare": True},
     "one without": {"replicas": 1},
     "on nodes": {"host_path": "/var/lib/tritonops"},
+    "an image of models": {"models_image": MODELS_IMAGE},
     "KEDA": {"replicas": 1, "autoscaling": KEDA, "spare": True},
     "HPA": {"replicas": 1, "autoscaling": Autoscaling("hpa", 2, 4)},
     "everything": ALL,
@@ -57,7 +59,7 @@ def checkout(tmp_path_factory):
 
 
 def rendered(checkout, version="1.34", **options):
-    return render(checkout, target(**options), kubernetes_version=version, allow_downtime=True)
+    return render(checkout, target(**options), parse_version(version), allow_downtime=True)
 
 
 def of_kind(found, kind):
@@ -83,6 +85,30 @@ def test_every_object_is_what_the_api_of_the_version_knows(checkout, name, versi
     assert invalid(found.objects, version) == []
     assert problems(found.objects, found.release.expected) == []
     assert [*yaml.safe_load_all(stream([found]))] == json.loads(json.dumps(found.objects))
+
+
+@pytest.mark.parametrize(("version", "has_image"), [("1.34", False), ("1.35", True)])
+@pytest.mark.parametrize("more", [{}, {"secrets": ALL["secrets"], "downloads": ALL["downloads"]}])
+def test_models_of_an_image_are_mounted_from_the_first_version_that_can(checkout, version, has_image, more):
+    found = rendered(checkout, version, models_image=MODELS_IMAGE, **more)
+    assert invalid(found.objects, version) == []
+    assert problems(found.objects, found.release.expected) == []
+    assert str(of_kind(found, "Deployment")).count(MODELS_IMAGE) == has_image
+    assert any(path.startswith("sources/") for path in found.release.files) == (not has_image)
+    line = "the image volume of models_image, in whose place pods download their models (from Kubernetes 1.35)"
+    assert found.left_out == (() if has_image else (line,))
+
+
+def test_a_version_without_image_volumes_gets_what_it_gets_without_the_key(checkout):
+    plain, left_out = rendered(checkout), rendered(checkout, models_image=MODELS_IMAGE)
+    text = stream([left_out]).replace(left_out.release.digest, plain.release.digest)
+    assert text.replace(left_out.release.digest[:10], plain.release.digest[:10]) == stream([plain])
+
+
+@pytest.mark.parametrize("version", ["1.34", "1.35"])
+def test_another_image_of_models_is_another_release_whether_it_is_mounted_or_not(checkout, version):
+    images = (None, MODELS_IMAGE, MODELS_IMAGE.replace("0123", "4567"))
+    assert len({rendered(checkout, version, models_image=image).release.digest for image in images}) == 3
 
 
 def test_the_schemas_refuse_a_misspelt_field_so_they_are_strict(checkout):
@@ -143,16 +169,10 @@ def test_what_a_version_does_not_know_is_left_out_and_named(checkout):
     assert "unhealthyPodEvictionPolicy" in str(rendered(checkout, "v1.26.3").left_out)
 
 
-def test_without_a_version_nothing_is_guessed():
-    with pytest.raises(InputError, match="which version of Kubernetes") as caught:
-        requested_version(None)
-    assert "--kubernetes-version 1.34" in str(caught.value.hint)
-
-
 def test_one_replica_without_a_spare_is_refused_unless_downtime_is_allowed(checkout):
     for options in ({"replicas": 1}, {"replicas": 1, "autoscaling": KEDA}):
         with pytest.raises(InputError, match="ends the only pod before the next one serves"):
-            render(checkout, target(**options), kubernetes_version="1.34")
+            render(checkout, target(**options), parse_version("1.34"))
     strategies = [
         of_kind(rendered(checkout, **options), "Deployment")[0]["spec"]["strategy"]["type"]
         for options in ({"replicas": 1}, {"replicas": 1, "autoscaling": KEDA})
@@ -260,6 +280,19 @@ FAULTS: dict[str, Any] = {
 """Each is one change of a good target; `objects` has the last object of each kind."""
 
 
+IMAGE_FAULTS: dict[str, Any] = {
+    "an image by a tag": lambda pod: pod["volumes"][0]["image"].update(reference="registry.example.com/models:7"),
+    "Triton writes to an image": lambda pod: pod["containers"][0]["volumeMounts"][0].pop("readOnly"),
+    "the init container writes to an image": lambda pod: pod["initContainers"][0]["volumeMounts"][0].pop("readOnly"),
+    "a part of an image": lambda pod: pod["containers"][0]["volumeMounts"][0].update(subPath="triton"),
+    "another folder verified": lambda pod: pod["initContainers"][0]["volumeMounts"][0].update(mountPath="/volume"),
+    "a download": lambda pod: pod["initContainers"][0].update(
+        command=[word.replace("--models=/models", "--volume=/models") for word in pod["initContainers"][0]["command"]]
+    ),
+    "a useless token": lambda pod: pod["initContainers"][0]["env"].append({"name": "HF_TOKEN", "valueFrom": {}}),
+}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_rules_see_what_the_schemas_may_not(checkout, fault):
     found = rendered(checkout)
@@ -267,3 +300,11 @@ def test_the_rules_see_what_the_schemas_may_not(checkout, fault):
     by_kind = {each["kind"]: each for each in objects}
     FAULTS[fault](by_kind["Deployment"]["spec"]["template"]["spec"], by_kind)
     assert problems(objects, found.release.expected) != []
+
+
+@pytest.mark.parametrize("fault", IMAGE_FAULTS)
+def test_the_rules_see_what_is_wrong_with_an_image_of_models(checkout, fault):
+    found = rendered(checkout, "1.35", models_image=MODELS_IMAGE)
+    objects = copy.deepcopy(found.objects)
+    IMAGE_FAULTS[fault](next(each for each in objects if each["kind"] == "Deployment")["spec"]["template"]["spec"])
+    assert len(problems(objects, found.release.expected)) == 1

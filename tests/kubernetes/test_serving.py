@@ -11,6 +11,7 @@ import pytest
 from tests.kubernetes.pods import Pod
 from tests.kubernetes.projects import target, write_project
 from tritonops.errors import TritonError
+from tritonops.kubernetes.manifests.versions import parse_version
 from tritonops.kubernetes.render import render
 from tritonops.server.installation import find_installation
 from tritonops.server.ports import free_ports
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("embedded_runtime")
 
 def prepared(folder):
     """A pod whose init container has ended."""
-    rendered = render(write_project(folder / "checkout"), target(gpus=0), kubernetes_version="1.34")
+    rendered = render(write_project(folder / "checkout"), target(gpus=0), parse_version("1.34"))
     pod = Pod(folder, rendered)
     pod.mount()
     assert pod.prepare() == 0
@@ -52,7 +53,7 @@ def status(ports, path):
 @pytest.fixture(scope="module")
 def good(tmp_path_factory, embedded_runtime):
     pod = prepared(tmp_path_factory.mktemp("good"))
-    with pod.triton(find_installation(), token="secret") as ports:
+    with pod.triton(find_installation(), token="secret\n") as ports:  # as in a Secret made from a file
         assert pod.started(ports).returncode == 1  # at once: it does not listen yet, or is loading
         wait_for(lambda: pod.started(ports).returncode == 0)
         yield pod, ports
@@ -117,7 +118,7 @@ def test_a_model_that_is_not_served_keeps_the_pod_from_having_started(tmp_path, 
 
 
 def test_without_a_server_the_probe_says_so(tmp_path):
-    pod = Pod(tmp_path, render(write_project(tmp_path), target(gpus=0), kubernetes_version="1.34"))
+    pod = Pod(tmp_path, render(write_project(tmp_path), target(gpus=0), parse_version("1.34")))
     pod.mount()
     probe = pod.started(free_ports())
     assert probe.returncode == 1
@@ -126,7 +127,7 @@ def test_without_a_server_the_probe_says_so(tmp_path):
 
 
 def test_shellcheck_has_no_complaint_about_the_rendered_programs(tmp_path):
-    pod = Pod(tmp_path, render(write_project(tmp_path), target(), kubernetes_version="1.34"))
+    pod = Pod(tmp_path, render(write_project(tmp_path), target(), parse_version("1.34")))
     pod.mount()
     shellcheck = Path(__file__).parents[2] / ".venv/bin/shellcheck"
     if not shellcheck.exists():

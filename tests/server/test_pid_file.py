@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import PROJECT
-from tritonops.processes import start_time
+from tritonops.file_lock import start_time
 from tritonops.server import embedded, pid_file, process
 from tritonops.server.command_line import shared_memory
 from tritonops.server.ports import free_ports

@@ -12,7 +12,7 @@ from tritonops.compose.definition import Definition
 from tritonops.compose.engine.container import EARLIER_PROJECT, Container
 from tritonops.compose.engine.docker import Docker
 from tritonops.errors import InputError
-from tritonops.processes import user_name
+from tritonops.process_environment import user_name
 
 _RELEASE = re.compile(r"(?P<root>/.*)/releases/[^/]+/project")
 

@@ -16,7 +16,7 @@ from tritonops.kubernetes.manifests.monitoring import pod_monitor
 from tritonops.kubernetes.manifests.names import Manifest, main_name, manifest, metadata
 from tritonops.kubernetes.manifests.scripts import scripts
 from tritonops.kubernetes.manifests.services import network_policy, services
-from tritonops.kubernetes.manifests.versions import ClusterVersion, parse_version
+from tritonops.kubernetes.manifests.versions import ClusterVersion
 from tritonops.kubernetes.manifests.yaml_text import yaml_documents
 from tritonops.kubernetes.release.contents import read_release
 from tritonops.kubernetes.release.release import Release
@@ -41,26 +41,15 @@ class RenderedTarget:
     """How many ConfigMaps have the release's files."""
 
 
-def requested_version(text: str | None) -> ClusterVersion:
-    """Read --kubernetes-version. Raises InputError; also without one, since no cluster is asked."""
-    if text is None:
-        raise InputError(
-            "which version of Kubernetes are the manifests for?",
-            hint="Give it with --kubernetes-version 1.34; `kubectl version` shows the cluster's as Server Version.",
-        )
-    return parse_version(text)
-
-
 def render(
-    project: Project, target: Target, *, kubernetes_version: str | None, allow_downtime: bool = False
+    project: Project, target: Target, version: ClusterVersion, *, allow_downtime: bool = False
 ) -> RenderedTarget:
     """Render what a target's namespace has to have.
 
     Raises InputError, and PartialFailureError with exit code 2 that names each model that cannot be rendered.
     """
-    version = requested_version(kubernetes_version)
     require_strategy(target, allow_downtime=allow_downtime)
-    release = read_release(project, target)
+    release = read_release(project, target, has_image_volumes=_has_image_volumes(target, version))
     maps, programs = release_maps(target, release), scripts(release.expected)
     scaler = autoscaler(target, version)
     objects = (
@@ -72,7 +61,7 @@ def render(
         deployment(target, release, maps, programs, version, is_scaled=bool(scaler)),
         *disruption_budget(target, version),
         *scaler,
-        *pod_monitor(target),
+        *pod_monitor(target, version),
     )
     _require_size(target, objects)
     return RenderedTarget(target, release, objects, tuple(version.left_out), len(maps))
@@ -93,6 +82,12 @@ def write(rendered: RenderedTarget, output: Path) -> tuple[Path, bool]:
     """Write a target's folder below `output`; give its path, and whether anything changed."""
     folder = output / rendered.target.name
     return folder, write_folder(folder, folder_files(rendered.objects, rendered.target.patch))
+
+
+def _has_image_volumes(target: Target, version: ClusterVersion) -> bool:
+    if target.models_image is None:
+        return False
+    return version.has((1, 35), "the image volume of models_image, in whose place pods download their models")
 
 
 def _service_account(target: Target) -> Manifest:

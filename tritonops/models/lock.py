@@ -100,11 +100,14 @@ class LockComparison:
             raise StaleLockError("\n".join([f"{self.what}:", *lines]), hint=hint)
 
 
-def compare_lock(project: Project, *, include: Sequence[str] = ()) -> LockComparison:
-    """Compare models.lock with models.toml, and with the local files that it names. Nothing is written."""
+def compare_lock(project: Project, *, include: Sequence[str] = (), with_sources: bool = True) -> LockComparison:
+    """Compare models.lock with models.toml and, `with_sources`, with the local files that it names.
+
+    Nothing is written.
+    """
     settings, catalog, lock = project.settings, project.catalog, project.lock
     labels = {version.label for version in catalog.select(include)}
-    problems = source_problems(catalog, lock, project.store.digests)
+    problems = source_problems(catalog, lock, project.store.digests) if with_sources else {}
     changed = {label: exc for label, exc in problems.items() if isinstance(exc, SourceChangedError)}
     unknown = {label: str(exc) for label, exc in problems.items() if label not in changed}
     found = {**differences(catalog, lock), **{label: str(exc) for label, exc in changed.items()}}

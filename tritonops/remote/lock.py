@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tritonops.process_environment import who
 from tritonops.remote.client.activation_log import require_unlocked
-from tritonops.remote.client.checkout import who
 from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.layout.deploy_lock import LockOwner
 from tritonops.remote.layout.scripts import script

@@ -10,8 +10,8 @@ from typing import Any
 
 from tritonops import documents
 from tritonops.errors import TritonOpsError
+from tritonops.file_lock import start_time
 from tritonops.files import read_text, write_json
-from tritonops.processes import start_time
 from tritonops.server.ports import Ports
 from tritonops.server.process import Process
 

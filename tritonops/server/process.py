@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import TritonOpsError
-from tritonops.processes import start_time, user_name
+from tritonops.file_lock import start_time
+from tritonops.process_environment import user_name
 
 _POLL = 0.05
 

@@ -24,6 +24,7 @@ def test_every_file_comes_back_whatever_its_path_and_bytes_are():
         "triton-config/a b/gpu.pbtxt": b"text\n",
         "triton-config/a.b/gpu.pbtxt": b"text\r\n",
         "triton-config/a/b.gpu.pbtxt": b"",
+        "triton-config/a/b.gpu.pbtxt.2": b"a name that another file's key would get",
         "triton-config/ünï/gpu.pbtxt": "é".encode(),
         f"sources/{'x' * 250}/1/model.onnx": b"\x00\xff",
         "sources/.hidden": b"nul\0",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.projects import IMAGE, INIT_IMAGE, target
+from tests.kubernetes.projects import IMAGE, INIT_IMAGE, MODELS_IMAGE, target
 from tritonops.kubernetes.manifests.containers import init_container, triton_container
 from tritonops.kubernetes.manifests.timing import Timing
 from tritonops.kubernetes.manifests.versions import parse_version
@@ -12,6 +12,7 @@ from tritonops.kubernetes.release.release import Release
 from tritonops.kubernetes.targets.target import Downloads, Key, Secrets
 
 RELEASE = Release({}, (("alpha", 1),), (IMAGE, INIT_IMAGE), 0)
+IMAGE_RELEASE = Release({}, (("alpha", 1),), (IMAGE, INIT_IMAGE, MODELS_IMAGE), 0, MODELS_IMAGE)
 
 
 def triton(version="1.34", release=RELEASE, **options):
@@ -57,7 +58,7 @@ def test_whole_gpus_are_the_limit_of_triton_alone():
     options: dict[str, Any] = {"gpus": 2, "gpu_resource": "nvidia.com/mig-1g.10gb", "cpu": "4", "memory": "8Gi"}
     assert triton(**options)["resources"] == {
         "requests": {"cpu": "4", "memory": "8Gi"},
-        "limits": {"memory": "8Gi", "nvidia.com/mig-1g.10gb": 2},
+        "limits": {"memory": "8Gi", "nvidia.com/mig-1g.10gb": "2"},
     }
     assert init_container(target(**options), RELEASE)["resources"] == {
         "requests": {"cpu": "4", "memory": "8Gi"},
@@ -85,6 +86,19 @@ def test_the_init_container_has_the_routes_to_the_sources():
         "NO_PROXY": "hub.lan",
         "SSL_CERT_FILE": "/etc/tritonops-ca/x.crt",
     }
+
+
+def test_models_of_an_image_are_verified_where_triton_reads_them_and_nothing_is_fetched():
+    secrets = Secrets(hf_token=Key("hub", "HF_TOKEN"))
+    prepare = init_container(
+        target(secrets=secrets, downloads=Downloads("https://hub.lan", ca=Key("ca", "x.crt"))), IMAGE_RELEASE
+    )
+    mount = {"name": "models-image", "mountPath": "/models", "readOnly": True}
+    assert prepare["volumeMounts"][0] == triton(release=IMAGE_RELEASE)["volumeMounts"][0] == mount
+    assert [each["name"] for each in prepare["volumeMounts"]] == ["models-image", "release", "tmp"]
+    assert "--models=/models" in prepare["command"]
+    assert not any(word.startswith("--volume") for word in prepare["command"])
+    assert environment(prepare) == {"HOME": "/tmp"}
 
 
 def test_a_probe_of_thousands_of_versions_has_the_time_for_them():

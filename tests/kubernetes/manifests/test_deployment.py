@@ -1,8 +1,10 @@
 """The parts of a Deployment that depend on the target's settings."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.kubernetes.projects import IMAGE, INIT_IMAGE, target
+from tests.kubernetes.projects import IMAGE, INIT_IMAGE, MODELS_IMAGE, target
 from tritonops.errors import InputError
 from tritonops.kubernetes.manifests.config_maps import release_maps
 from tritonops.kubernetes.manifests.deployment import deployment, require_strategy
@@ -14,11 +16,11 @@ from tritonops.kubernetes.targets.target import Autoscaling, Downloads, Key, Sec
 RELEASE = Release({"models.toml": b""}, (("alpha", 1),), (IMAGE, INIT_IMAGE), 10_000_000_000)
 
 
-def spec_of(*, is_scaled=False, **options):
+def spec_of(*, is_scaled=False, release=RELEASE, **options):
     found = target(**options)
-    programs = scripts(RELEASE.expected)
-    maps = release_maps(found, RELEASE)
-    made = deployment(found, RELEASE, maps, programs, parse_version("1.34"), is_scaled=is_scaled)
+    programs = scripts(release.expected)
+    maps = release_maps(found, release)
+    made = deployment(found, release, maps, programs, parse_version("1.34"), is_scaled=is_scaled)
     return made["spec"]
 
 
@@ -68,13 +70,21 @@ def test_an_autoscaler_sets_the_replicas_alone():
 @pytest.mark.parametrize(
     ("options", "volume"),
     [
-        ({}, {"emptyDir": {}}),
-        ({"claim": "models"}, {"persistentVolumeClaim": {"claimName": "models"}}),
-        ({"host_path": "/srv"}, {"hostPath": {"path": "/srv", "type": "Directory"}}),
+        ({}, {"name": "models", "emptyDir": {}}),
+        ({"claim": "a"}, {"name": "models-claim", "persistentVolumeClaim": {"claimName": "a"}}),
+        ({"host_path": "/srv"}, {"name": "models-node", "hostPath": {"path": "/srv", "type": "Directory"}}),
     ],
 )
 def test_models_are_in_the_volume_of_the_target(options, volume):
-    assert pod_of(**options)["volumes"][0] == {"name": "models", **volume}
+    """Each kind has a name of its own: a cluster refuses a volume that changes its kind."""
+    assert pod_of(**options)["volumes"][0] == volume
+
+
+def test_an_image_of_models_is_the_volume_and_needs_no_authorities():
+    found = pod_of(release=replace(RELEASE, models_image=MODELS_IMAGE), downloads=Downloads(ca=Key("ca", "x.crt")))
+    image = {"reference": MODELS_IMAGE, "pullPolicy": "IfNotPresent"}
+    assert found["volumes"][0] == {"name": "models-image", "image": image}
+    assert [each["name"] for each in found["volumes"]] == ["models-image", "release", "scripts", "shm", "tmp"]
 
 
 def test_placement_is_passed_on_and_nothing_empty_is_written():

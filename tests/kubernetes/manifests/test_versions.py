@@ -3,7 +3,7 @@
 import pytest
 
 from tritonops.errors import InputError
-from tritonops.kubernetes.manifests.versions import parse_version
+from tritonops.kubernetes.manifests.versions import ClusterVersion, parse_version
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,16 @@ def test_what_is_left_out_is_noted_once():
         False,
     ]
     assert version.left_out == ["new (from Kubernetes 1.21)"]
+
+
+def test_an_api_that_the_cluster_does_not_have_is_left_out_and_noted():
+    version = ClusterVersion((1, 34), frozenset({"apps/v1", "keda.sh/v1alpha1"}))
+    assert version.has_api("keda.sh/v1alpha1", "ScaledObject")
+    assert not version.has_api("monitoring.coreos.com/v1", "PodMonitor")
+    assert version.left_out == ["PodMonitor: the cluster has no monitoring.coreos.com/v1"]
+
+
+def test_a_cluster_that_was_not_asked_for_its_apis_may_have_any():
+    version = parse_version("1.34")
+    assert version.has_api("monitoring.coreos.com/v1", "PodMonitor")
+    assert version.left_out == []

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.kubernetes.projects import load, target, write_project
+from tests.kubernetes.projects import MODELS_IMAGE, load, target, write_project
 from tests.onnx_models import external_weights
 from tests.paths import PROJECT
 from tritonops.errors import InputError, PartialFailureError
@@ -22,8 +22,8 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def read(checkout, **options):
-    return read_release(load(checkout), target(**options))
+def read(checkout, *, has_image_volumes=False, **options):
+    return read_release(load(checkout), target(**options), has_image_volumes=has_image_volumes)
 
 
 def failures(checkout, **options):
@@ -96,7 +96,7 @@ def test_sources_of_more_than_900_kb_are_refused_with_the_ways_out(checkout):
     lock_models(load(checkout), include=["alpha"])
     with pytest.raises(InputError, match="900,312 bytes") as caught:
         read(checkout)
-    assert all(way in str(caught.value.hint) for way in ("url", "Hub", "init_sources"))
+    assert all(way in str(caught.value.hint) for way in ("url", "Hub", "init_sources", "models_image"))
 
 
 def test_sources_of_the_init_image_do_not_travel(checkout):
@@ -106,6 +106,18 @@ def test_sources_of_the_init_image_do_not_travel(checkout):
     assert not any(path.startswith("sources/") for path in files)
     assert 'path = "/opt/sources/beta/2/model.onnx"' in files["models.toml"].decode()
     assert '"path:../opt/sources/beta/2/model.onnx as model.onnx"' in files["models.lock"].decode()
+
+
+def test_sources_travel_unless_an_image_has_the_models(checkout):
+    (checkout / "sources/alpha-1.onnx").write_bytes(bytes(MAX_SOURCES))
+    lock_models(load(checkout), include=["alpha"])
+    with pytest.raises(InputError, match="900,312 bytes"):
+        read(checkout, models_image=MODELS_IMAGE)
+    mounted = read(checkout, models_image=MODELS_IMAGE, has_image_volumes=True)
+    assert mounted.models_image == MODELS_IMAGE
+    assert {path.partition("/")[0] for path in mounted.files} == {"models.toml", "models.lock", "triton-config"}
+    with pytest.raises(InputError, match="900,312 bytes"):
+        read(checkout, has_image_volumes=True)
 
 
 def test_a_source_that_changed_since_it_was_locked_is_named(checkout):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.kubernetes.projects import IMAGE, INIT_IMAGE
+from tests.kubernetes.projects import IMAGE, INIT_IMAGE, MODELS_IMAGE
 from tests.paths import PROJECT
 from tritonops.errors import InputError, UnknownTargetError
 from tritonops.kubernetes.targets import parsing
@@ -134,6 +134,24 @@ CASES = {
         "",
     ),
     "two volumes": ('claim = "a"\nhost_path = "/a"', "line 7: production.host_path: conflicts with claim", ""),
+    **{
+        f"an image of models and {key}": (
+            f'{key} = "{value}"\nmodels_image = "{MODELS_IMAGE}"',
+            f"line 7: production.models_image: conflicts with {key}",
+            "",
+        )
+        for key, value in (("claim", "a"), ("host_path", "/a"), ("init_sources", "/a"))
+    },
+    "a claim behind an image of models": (
+        f'models_image = "{MODELS_IMAGE}"\nclaim = "a"',
+        "line 7: production.claim: conflicts with models_image",
+        "",
+    ),
+    "a tag of models": (
+        'models_image = "registry.example.com/models:7"',
+        "production.models_image: 'registry.example.com/models:7' has no digest",
+        "",
+    ),
     "a relative folder": ('host_path = "models"', "is not a folder: expected an absolute path", ""),
     "a memory without unit": ('memory = "16"', "production.memory: '16' is not a quantity of bytes", ""),
     "a number of bytes": ("memory = 16", "production.memory: expected a string, got 16", ""),
@@ -239,9 +257,18 @@ def test_a_tag_will_do_for_images_of_this_machine(read):
     assert read(text).by_name["production"].init_image == "localhost/tritonops:1"
 
 
+@pytest.mark.parametrize("image", [MODELS_IMAGE, "localhost/models:7"])
+def test_models_come_in_an_image_by_its_digest_or_by_a_tag_of_this_machine(read, image):
+    assert read(f'{HEAD}models_image = "{image}"\n').by_name["production"].models_image == image
+
+
 def test_without_a_file_there_are_no_targets(tmp_path):
+    path = tmp_path / "kubernetes.toml"
+    with pytest.raises(InputError, match="there is no /"):
+        load_targets(path).select(None)
+    path.write_text("# [targets.production]\n")
     with pytest.raises(InputError, match="has no targets"):
-        load_targets(tmp_path / "kubernetes.toml").select(None)
+        load_targets(path).select(None)
 
 
 def test_targets_are_selected_by_name_with_near_misses(read):
@@ -277,6 +304,7 @@ def test_the_commented_example_of_the_project_is_right(read, tmp_path):
         Key("hub", "HF_TOKEN"),
     )
     assert staging.autoscaling == Autoscaling("keda", 1, 4, "http://prometheus.monitoring:9090")
+    assert (staging.models_image or "").startswith("registry.example.com/models:7@sha256:")
     assert load_targets(PROJECT / "kubernetes.toml").by_name == {}
 
 

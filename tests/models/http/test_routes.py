@@ -6,10 +6,11 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.http_servers import serving
 from tests.hub.server import GOOD_TOKEN
 from tests.hub.socks import socks_proxy
 from tests.models.catalogs import files_below, one_file, write
-from tests.models.test_download_route import BODY, Origin, certificate, proxy, serving, write_url
+from tests.models.test_download_route import BODY, Origin, certificate, proxy, write_url
 from tritonops.models.download import download
 from tritonops.project import Project
 from tritonops.settings import load_settings

@@ -48,6 +48,6 @@ def test_every_task_is_read_only_or_has_a_plan_or_is_known_to_change_something()
         *("server.up", "server.down", "server.restart"),
         *("compose.up", "compose.down", "compose.restart", "compose.pull", "compose.build-cpu"),
         *("remote.rollback", "remote.restart", "remote.run", "remote.lock", "remote.env"),
-        *("kubernetes.build", "kubernetes.render"),
+        *("kubernetes.build", "kubernetes.render", "kubernetes.rollback", "kubernetes.remove"),
     }
     assert PLANS.keys() < CONTEXTS.keys()

@@ -9,6 +9,7 @@ from tritonops.kubernetes.targets.target import Autoscaling, Target
 _UP = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Percent", "value": 100, "periodSeconds": 30}]}
 _DOWN = {"stabilizationWindowSeconds": 300, "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}
 _BEHAVIOR = {"scaleUp": _UP, "scaleDown": _DOWN}
+KEDA = "keda.sh/v1alpha1"
 _WAITING = "1"
 """Requests that wait, for each pod: more of them call for another pod."""
 
@@ -30,7 +31,8 @@ def autoscaler(target: Target, version: ClusterVersion) -> list[Manifest]:
     if scaling is None:
         return []
     if scaling.by == "keda":
-        return [_scaled_object(target, scaling)]
+        has_keda = version.has_api(KEDA, "ScaledObject, without which the replicas stay at min")
+        return [_scaled_object(target, scaling)] if has_keda else []
     if version.has((1, 23), "HorizontalPodAutoscaler in autoscaling/v2, without which the replicas stay at min"):
         return [_pod_autoscaler(target, scaling)]
     return []
@@ -56,7 +58,7 @@ def _scaled_object(target: Target, scaling: Autoscaling) -> Manifest:
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _BEHAVIOR}},
         "triggers": [{"type": "prometheus", "metricType": "AverageValue", "metadata": trigger}],
     }
-    return manifest("keda.sh/v1alpha1", "ScaledObject", metadata(target, main_name(target)), spec=spec)
+    return manifest(KEDA, "ScaledObject", metadata(target, main_name(target)), spec=spec)
 
 
 def _pod_autoscaler(target: Target, scaling: Autoscaling) -> Manifest:

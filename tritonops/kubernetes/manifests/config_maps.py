@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 
 from tritonops.errors import InputError
 from tritonops.kubernetes.manifests.names import Manifest, files_map, manifest, metadata, scripts_map
@@ -100,8 +102,10 @@ def _parts(files: Mapping[str, bytes], keys: Mapping[str, str]) -> Iterator[list
 
 def _keys(paths: Mapping[str, bytes]) -> Iterator[str]:
     """Name each file by its path, in the characters that a key may have; the same name again gets a number."""
-    seen = dict[str, int]()
+    seen, numbers = set[str](), defaultdict[str, "count[int]"](lambda: count(2))
     for path in paths:
-        key = re.sub(r"[^-.\w]", ".", path.replace("/", "."), flags=re.ASCII)[-_MAX_KEY:].lstrip(".")
-        seen[key] = count = seen.get(key, 0) + 1
-        yield key if count == 1 else f"{key}.{count}"
+        name = re.sub(r"[^-.\w]", ".", path.replace("/", "."), flags=re.ASCII)[-_MAX_KEY:].lstrip(".")
+        numbered = (f"{name}.{number}" for number in numbers[name])
+        key = next(key for key in chain([name], numbered) if key not in seen)
+        seen.add(key)
+        yield key

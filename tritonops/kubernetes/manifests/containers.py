@@ -10,7 +10,7 @@ from tritonops.kubernetes.manifests.names import Manifest
 from tritonops.kubernetes.manifests.timing import CONNECTION_AGE, PROBE_PERIOD, Timing
 from tritonops.kubernetes.manifests.versions import ClusterVersion
 from tritonops.kubernetes.release.release import FOLDER, Release
-from tritonops.kubernetes.targets.target import Key, Target
+from tritonops.kubernetes.targets.target import Downloads, Key, Target
 
 VOLUME = "/volume"
 """Where the init container finds the volume of models: one filesystem, so that its files can be linked."""
@@ -28,22 +28,24 @@ _PROBES_A_SECOND = 200
 
 
 def init_container(target: Target, release: Release) -> Manifest:
-    """Write the container that downloads, verifies and checks the models, and ends."""
-    command = ["python3", "-m", "tritonops.kubernetes.prepare", f"--release={FOLDER}", f"--volume={VOLUME}"]
+    """Write the container that downloads, verifies and checks the models, and ends; those of an image it verifies."""
+    volume = models_volume(target, release)
+    place = f"--models={MODELS}" if release.models_image else f"--volume={VOLUME}"
+    command = ["python3", "-m", "tritonops.kubernetes.prepare", f"--release={FOLDER}", place]
     command += [f"--digest={release.digest}", f"--config={target.variant}", f"--image={target.image}"]
     mounts: list[Manifest] = [
-        {"name": "models", "mountPath": VOLUME},
+        _image_mount(target, release) if release.models_image else {"name": volume, "mountPath": VOLUME},
         {"name": "release", "mountPath": str(FOLDER), "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 (the container's own)
     ]
-    if target.downloads.ca:
+    if downloads(target, release).ca:
         mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
     return {
         "name": "prepare",
         "image": target.init_image,
         "imagePullPolicy": "IfNotPresent",
         "command": [*command, f"--gpus={target.gpus}"],
-        "env": _init_environment(target),
+        "env": _init_environment(target, release),
         **_resources(target, gpus=False),
         "volumeMounts": mounts,
         # The last lines of its output are the reason that `kubectl describe pod` shows.
@@ -62,20 +64,45 @@ def triton_container(target: Target, release: Release, timing: Timing, version: 
         "args": ["sh", f"{scripts.FOLDER}/{scripts.SERVE}", *_flags(timing)],
         "env": [_value("HOME", "/tmp"), *_secret("TRITON_TOKEN", target.secrets.triton_token)],  # noqa: S108
         "ports": [
-            {"name": name, "containerPort": port}
+            {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT), ("metrics", METRICS_PORT))
         ],
         **_resources(target, gpus=True),
         **_probes(release, timing),
         "lifecycle": {"preStop": _pre_stop(timing, version)},
         "volumeMounts": [
-            {"name": "models", "mountPath": MODELS, "subPath": f"releases/{release.digest}/triton", "readOnly": True},
+            _image_mount(target, release) if release.models_image else _volume_mount(target, release),
             {"name": "scripts", "mountPath": scripts.FOLDER, "readOnly": True},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         ],
         "securityContext": _NO_RIGHTS,
     }
+
+
+def downloads(target: Target, release: Release) -> Downloads:
+    """Give the routes to the sources of models: none where an image has the models."""
+    return Downloads() if release.models_image else target.downloads
+
+
+def models_volume(target: Target, release: Release) -> str:
+    """Name the volume of the models by its kind, which a volume of one name cannot change.
+
+    Server-side apply does not take an empty `emptyDir: {}` back, and the API server refuses a volume of two kinds.
+    """
+    if release.models_image:
+        return "models-image"
+    return "models-claim" if target.claim else "models-node" if target.host_path else "models"
+
+
+def _volume_mount(target: Target, release: Release) -> Manifest:
+    path = f"releases/{release.digest}/triton"
+    return {"name": models_volume(target, release), "mountPath": MODELS, "subPath": path, "readOnly": True}
+
+
+def _image_mount(target: Target, release: Release) -> Manifest:
+    """Mount the image for both containers at one place: Triton serves what was verified."""
+    return {"name": models_volume(target, release), "mountPath": MODELS, "readOnly": True}
 
 
 def _flags(timing: Timing) -> list[str]:
@@ -122,23 +149,24 @@ def _resources(target: Target, *, gpus: bool) -> Manifest:
     """The same for both containers, which never run at once: a pod asks for the larger of the two."""
     memory = {"memory": target.memory} if target.memory else {}
     requests = {**({"cpu": target.cpu} if target.cpu else {}), **memory}
-    limits: dict[str, Any] = {**memory, **({target.gpu_resource: target.gpus} if gpus and target.gpus else {})}
+    # A quantity is a string: server-side apply of old clusters refuses a number.
+    limits: dict[str, Any] = {**memory, **({target.gpu_resource: str(target.gpus)} if gpus and target.gpus else {})}
     found = {name: values for name, values in (("requests", requests), ("limits", limits)) if values}
     return {"resources": found} if found else {}
 
 
-def _init_environment(target: Target) -> list[Manifest]:
-    downloads = target.downloads
+def _init_environment(target: Target, release: Release) -> list[Manifest]:
+    routes = downloads(target, release)
     values: Mapping[str, str | None] = {
         "HOME": "/tmp",  # noqa: S108
-        "HF_ENDPOINT": downloads.hf_endpoint,
-        "HTTPS_PROXY": downloads.https_proxy,
-        "HTTP_PROXY": downloads.http_proxy,
-        "NO_PROXY": downloads.no_proxy,
-        "SSL_CERT_FILE": f"{CA_FOLDER}/{downloads.ca.key}" if downloads.ca else None,
+        "HF_ENDPOINT": routes.hf_endpoint,
+        "HTTPS_PROXY": routes.https_proxy,
+        "HTTP_PROXY": routes.http_proxy,
+        "NO_PROXY": routes.no_proxy,
+        "SSL_CERT_FILE": f"{CA_FOLDER}/{routes.ca.key}" if routes.ca else None,
     }
     given = [_value(name, value) for name, value in values.items() if value is not None]
-    return [*given, *_secret("HF_TOKEN", target.secrets.hf_token)]
+    return [*given, *_secret("HF_TOKEN", None if release.models_image else target.secrets.hf_token)]
 
 
 def _value(name: str, value: str) -> Manifest:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tritonops.errors import InputError
 from tritonops.kubernetes.manifests import scripts
 from tritonops.kubernetes.manifests.config_maps import FilesMap
-from tritonops.kubernetes.manifests.containers import init_container, triton_container
+from tritonops.kubernetes.manifests.containers import downloads, init_container, models_volume, triton_container
 from tritonops.kubernetes.manifests.names import (
     RELEASE,
     Manifest,
@@ -38,7 +38,7 @@ def deployment(
 ) -> Manifest:
     """Write the Deployment; where an autoscaler sets the replicas, it has none of its own."""
     timing = Timing.of(release.size, start=target.start_seconds, longest_request=target.longest_request)
-    volumes = _volumes(target, maps, scripts_map(target, scripts.digest(programs)))
+    volumes = _volumes(target, release, maps, scripts_map(target, scripts.digest(programs)))
     replicas = {} if is_scaled else {"replicas": target.fewest_replicas}
     annotations = {RELEASE: release.digest}
     spec: Manifest = {
@@ -56,9 +56,14 @@ def deployment(
     return manifest("apps/v1", "Deployment", metadata(target, main_name(target), annotations), spec=spec)
 
 
+def ends_only_pod(target: Target) -> bool:
+    """Whether a rollout has to end the only pod before the next one serves."""
+    return not target.spare and target.fewest_replicas == 1
+
+
 def require_strategy(target: Target, *, allow_downtime: bool) -> None:
-    """Raise InputError where a rollout would have to end the only pod before the next one serves."""
-    if target.spare or target.fewest_replicas > 1 or allow_downtime:
+    """Raise InputError where a rollout is downtime, which has to be allowed."""
+    if allow_downtime or not ends_only_pod(target):
         return
     raise InputError(
         f"{target.name}: a rollout of one replica without a spare ends the only pod before the next one serves",
@@ -115,25 +120,27 @@ def _tolerations(target: Target) -> list[Manifest]:
     return [{name: value for name, value in each.items() if value is not None} for each in fields]
 
 
-def _volumes(target: Target, maps: Sequence[FilesMap], scripts_name: str) -> list[Manifest]:
+def _volumes(target: Target, release: Release, maps: Sequence[FilesMap], scripts_name: str) -> list[Manifest]:
     sources = [
         {"configMap": {"name": each.name, "items": [{"key": key, "path": path} for key, path in each.paths.items()]}}
         for each in maps
     ]
     volumes: list[Manifest] = [
-        {"name": "models", **_models_volume(target)},
+        {"name": models_volume(target, release), **_models_source(target, release)},
         {"name": "release", "projected": {"sources": sources}},
         {"name": "scripts", "configMap": {"name": scripts_name}},
         # Python-based backends pass tensors through shared memory; it counts as memory of the container.
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": target.shared_memory}},
         {"name": "tmp", "emptyDir": {}},
     ]
-    if ca := target.downloads.ca:
+    if ca := downloads(target, release).ca:
         volumes.append({"name": "ca", "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}})
     return volumes
 
 
-def _models_volume(target: Target) -> Manifest:
+def _models_source(target: Target, release: Release) -> Manifest:
+    if release.models_image:
+        return {"image": {"reference": release.models_image, "pullPolicy": "IfNotPresent"}}
     if target.claim:
         return {"persistentVolumeClaim": {"claimName": target.claim}}
     if target.host_path:

@@ -15,7 +15,7 @@ from tritonops.kubernetes.manifests.yaml_text import yaml_text
 
 HEADER = "# Rendered by `inv kubernetes.render`: edit kubernetes.toml, and render again.\n"
 _KUSTOMIZATION, _PATCH = "kustomization.yaml", "patch.yaml"
-_MAX_PATCH = 1 << 20
+MAX_PATCH = 1 << 20
 
 
 def folder_files(objects: Sequence[Manifest], patch: Path | None) -> dict[str, str]:
@@ -27,7 +27,7 @@ def folder_files(objects: Sequence[Manifest], patch: Path | None) -> dict[str, s
         "resources": [*files],
     }
     if patch:
-        files[_PATCH] = f"{HEADER}# A copy of {patch.name}.\n{read_text(patch, _MAX_PATCH)}"
+        files[_PATCH] = f"{HEADER}# A copy of {patch.name}.\n{read_text(patch, MAX_PATCH)}"
         kustomization["patches"] = [{"path": _PATCH}]
     return {_KUSTOMIZATION: HEADER + yaml_text(kustomization), **files}
 

@@ -13,8 +13,12 @@ from tritonops.kubernetes.targets.target import Target
 
 Manifest = dict[str, Any]
 """One object, as the API takes it."""
+PREFIX = "tritonops/"
+"""Of our annotations."""
 RELEASE = "tritonops/release"
 """The annotation with a release's digest."""
+CUSTOM_KINDS = "tritonops/custom-kinds"
+"""The annotation of the Deployment with the kinds of custom resources that a deploy ever applied for it."""
 DIGEST_LENGTH = 10
 _APP = "app.kubernetes.io"
 

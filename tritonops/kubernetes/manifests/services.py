@@ -21,7 +21,8 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 
 def services(target: Target) -> list[Manifest]:
     """Write the Service with one address, and the headless one with the address of each pod."""
-    ports = [{"name": name, "port": port, "targetPort": name} for name, port in _client_ports(target)]
+    # Server-side apply finds items of a list by their keys, of which the protocol is one: old clusters have no default.
+    ports = [{"name": name, **_tcp(port), "targetPort": name} for name, port in _client_ports(target)]
     return [
         manifest(
             "v1",

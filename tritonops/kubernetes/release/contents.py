@@ -29,10 +29,11 @@ _NAME = re.compile(r"[\w.@%+=:,-]+")
 _NAME_HINT = "Expected letters, digits and the characters . _ - @ % + = : and a comma."
 
 
-def read_release(project: Project, target: Target) -> Release:
+def read_release(project: Project, target: Target, *, has_image_volumes: bool = False) -> Release:
     """Read what a target serves: the entries of models.toml that are for it, with pins, configs and small sources.
 
-    Raises PartialFailureError that names each model that cannot be rendered, and InputError.
+    With `has_image_volumes`, pods mount the target's models_image, which has the files of local sources too. Raises
+    PartialFailureError that names each model that cannot be rendered, and InputError.
     """
     versions = [version for version in project.catalog.versions if target.serves(version.hosts)]
     if not versions:
@@ -40,13 +41,15 @@ def read_release(project: Project, target: Target) -> Release:
             f"{project.catalog.path} has no model for the target {target.name}",
             hint="`hosts` of its entries may name other hosts and groups only.",
         )
+    models_image = target.models_image if has_image_volumes else None
     reader = _Reader(project, target, versions)
-    reader.read()
+    reader.read(with_sources=models_image is None and target.init_sources is None)
     return Release(
         files=dict(sorted(reader.files.items())),
         expected=tuple(sorted(reader.expected)),
-        images=(target.image, target.init_image),
+        images=(target.image, target.init_image, *([target.models_image] if target.models_image else [])),
         size=sum(pin.size for pin in reader.pins),
+        models_image=models_image,
     )
 
 
@@ -63,13 +66,13 @@ class _Reader:
         self.expected: list[tuple[str, int]] = []
         self._failures: dict[str, str] = {}
 
-    def read(self) -> None:
+    def read(self, *, with_sources: bool) -> None:
         """Read everything. Raises PartialFailureError with exit code 2, and InputError."""
         for before, version in zip(self._before, self._versions, strict=True):
             self._try(version.label, partial(self._pin, before, version))
         for name in self._catalog.names:
             self._try(name, partial(self._read_config, name))
-        if not self._failures:
+        if with_sources and not self._failures:
             self._read_sources()
         if self._failures:
             raise PartialFailureError(
@@ -111,8 +114,6 @@ class _Reader:
         self.expected += [(name, version) for version in served]
 
     def _read_sources(self) -> None:
-        if self._target.init_sources:
-            return
         local = [version for version in self._before if isinstance(version.source, PathSource)]
         pins = {pin.label: pin for pin in self.pins}
         total = sum(pins[version.label].size for version in local)
@@ -121,7 +122,7 @@ class _Reader:
                 f"the `path` sources of {', '.join(version.label for version in local)} have {total:,} bytes; as "
                 f"ConfigMaps, {MAX_SOURCES:,} can travel",
                 hint="Give them a url with its sha256, or a repository of the Hub; or build them into the init image, "
-                "and name their folder as init_sources.",
+                "and name their folder as init_sources; or all models into an image, as models_image.",
             )
         for version in local:
             self._try(version.label, partial(self._read_source, version, pins[version.label]))

@@ -21,10 +21,12 @@ class Release:
     """By their path below FOLDER, sorted."""
     expected: tuple[tuple[str, int], ...]
     """Each version that Triton has to serve, by the name of its model."""
-    images: tuple[str, str]
-    """Triton's, and that of the init container."""
+    images: tuple[str, ...]
+    """Triton's, that of the init container and, where the target names one, that of the models."""
     size: int
     """Bytes of all files of the models."""
+    models_image: str | None = None
+    """The image that pods mount the models from; None where they download them."""
 
     @cached_property
     def digest(self) -> str:

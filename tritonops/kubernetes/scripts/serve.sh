@@ -5,8 +5,9 @@
 set -eu
 closed=shared-memory,trace,logging
 key=closed=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-if [ -n "${TRITON_TOKEN:-}" ]; then
+token=$(printf %s "${TRITON_TOKEN:-}") # without the newline that a Secret made from a file ends in
+if [ -n "$token" ]; then
     closed=$closed,model-repository,model-config
-    key=triton-token=$TRITON_TOKEN
+    key=triton-token=$token
 fi
 exec tritonserver "$@" "--grpc-restricted-protocol=$closed:$key" "--http-restricted-api=$closed:$key"

@@ -17,9 +17,11 @@ from tritonops.models.catalog.lines import statement_line
 _MOST_GPUS, _MOST_REPLICAS, _MOST_SECONDS, _LONGEST_REQUEST = 64, 1000, 86_400, 3600
 _REPLICA_KEYS = {"replicas", "autoscaling"}
 _VOLUME_KEYS = {"claim", "host_path"}
+_REPLACED_BY_IMAGE = ("claim", "host_path", "init_sources")
+"""Keys that a target with `models_image` has no use for."""
 _KEYS = {
     *("context", "namespace", "image", "init_image", "groups", "gpus", "gpu_resource", "spare", "cpu", "memory"),
-    *("shared_memory", "init_sources", "start_seconds", "longest_request", "http", "client_namespaces"),
+    *("shared_memory", "models_image", "init_sources", "start_seconds", "longest_request", "http", "client_namespaces"),
     *("monitoring_namespace", "pod_monitor", "secrets", "downloads", "node_selector", "tolerations", "labels", "patch"),
     *_REPLICA_KEYS,
     *_VOLUME_KEYS,
@@ -37,9 +39,8 @@ class Targets:
     def select(self, name: str | None) -> list[Target]:
         """Find one target, or all without a name. Raises InputError, or UnknownTargetError for an unknown name."""
         if not self.by_name:
-            raise InputError(
-                f"{self.path} has no targets", hint="An example is in its comments, the keys are in docs/kubernetes.md."
-            )
+            problem = f"{self.path} has no targets" if self.path.exists() else f"there is no {self.path}"
+            raise InputError(problem, hint="docs/kubernetes.md has an example, and each key.")
         if name is None:
             return [*self.by_name.values()]
         if name not in self.by_name:
@@ -74,6 +75,8 @@ def _target(table: Table) -> Target:
     table.refuse_unknown_keys(_KEYS)
     _refuse_both(table, _REPLICA_KEYS)
     _refuse_both(table, _VOLUME_KEYS)
+    for key in _REPLACED_BY_IMAGE:
+        _refuse_both(table, {"models_image", key})
     gpus = table.number("gpus", 1, at_least=0, at_most=_MOST_GPUS)
     if not gpus and "gpu_resource" in table.values:
         raise table.error("conflicts with gpus = 0", "gpu_resource")
@@ -94,6 +97,7 @@ def _target(table: Table) -> Target:
         shared_memory=table.text("shared_memory", rules.quantity, "1Gi"),
         claim=table.text("claim", rules.object_name),
         host_path=table.text("host_path", rules.absolute_path),
+        models_image=table.text("models_image", rules.image),
         init_sources=table.text("init_sources", rules.absolute_path),
         start_seconds=table.number("start_seconds", at_least=1, at_most=_MOST_SECONDS),
         longest_request=table.number("longest_request", 5, at_least=1, at_most=_LONGEST_REQUEST),

@@ -92,6 +92,8 @@ class Target:
     """A PersistentVolumeClaim that keeps the models."""
     host_path: str | None = None
     """A folder of each node that keeps the models."""
+    models_image: str | None = None
+    """The image that has the models, by digest, for clusters with image volumes."""
     init_sources: str | None = None
     """The folder of the init image that has the files of `path` sources."""
     start_seconds: int | None = None

@@ -25,7 +25,7 @@ from tritonops.file_lock import OnWait, locked
 from tritonops.files import link_or_copy
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.replaced_files import ReplacedFiles, require_no_link
-from tritonops.processes import user_name
+from tritonops.process_environment import user_name
 
 _CHUNK = 1 << 20
 

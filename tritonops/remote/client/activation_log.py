@@ -22,7 +22,7 @@ from tritonops.errors import (
     TritonOpsError,
     UnprovenError,
 )
-from tritonops.remote.client.checkout import who
+from tritonops.process_environment import who
 from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.deploy_lock import host_locked_error

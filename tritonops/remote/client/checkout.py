@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
@@ -15,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tritonops.errors import InputError
+from tritonops.git import Head, read_head, read_tracked
 from tritonops.models.disk.digest_cache import DigestCache
-from tritonops.remote.client.git import Head, read_head, read_tracked
+from tritonops.process_environment import who
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.manifest import Manifest, read_manifest
 from tritonops.remote.layout.records import ReleaseRecord
@@ -138,11 +137,6 @@ def _require_project(project: Path, paths: Collection[str]) -> None:
                 f"{project} cannot be deployed: {name} {what}",
                 hint="A deploy sends tracked files. Clone the project, or here: git init, git add, git commit.",
             )
-
-
-def who() -> str:
-    """Name the person and the machine, for the lock and the records."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _digest(*texts: str) -> str:

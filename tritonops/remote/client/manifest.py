@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 
 from tritonops.errors import InputError
+from tritonops.git import TrackedFile
 from tritonops.models.disk.digest_cache import DigestCache
-from tritonops.remote.client.git import TrackedFile
 
 LARGE = 1 << 20
 """Files from this size in bytes are sent by digest, if the host lacks them; the others as one tar."""

@@ -16,7 +16,7 @@ Explain = Callable[[str], str]
 
 _UNLOADED = "unloaded"
 _FAILED = re.compile(
-    r"""(?:Poll\ failed\ for\ model\ directory\ |failed\ to\ load\ model\ |failed\ to\ load\ )
+    r"""(?:Poll\ failed\ for\ model\ directory\ |failed\ to\ poll\ model\ |failed\ to\ load\ model\ |failed\ to\ load\ )
         '(?P<name>[^']+)'(?:\ version\ \d+)?:\ (?P<reason>.*)"$""",
     re.VERBOSE,
 )

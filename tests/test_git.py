@@ -37,6 +37,11 @@ SETTINGS = {
 }
 
 
+@pytest.fixture
+def repository(tmp_path):
+    return Repository(tmp_path / "checkout")
+
+
 @pytest.mark.parametrize(("key", "value"), SETTINGS.items(), ids=SETTINGS)
 def test_no_setting_of_a_person_hides_an_edit(repository, key, value):
     repository.write(".gitattributes", "*.pbtxt diff=any\n")

@@ -1,0 +1,1 @@
+"""From one release of a target to another: wait, prove, roll back."""
