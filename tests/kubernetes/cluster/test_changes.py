@@ -13,7 +13,8 @@ from tests.kubernetes.cluster.test_managed_fields import entry, own_fields
 from tests.kubernetes.kubectl_script import write_script
 from tests.kubernetes.scripted_cluster import ScriptedCluster
 from tritonops.display_text import clip, one_line
-from tritonops.errors import KubectlError
+from tritonops.errors import KubectlError, SupersededError
+from tritonops.kubernetes.cluster import changes
 from tritonops.kubernetes.cluster.changes import delete, note_result, reference, take_over
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.cluster.revision import AT
@@ -99,6 +100,25 @@ def test_a_result_is_noted_in_one_line_of_a_bounded_length_and_read_back(tmp_pat
     assert notes[0].endswith(
         "… tritonops/result-of=2026-11-30T10:00:00Z - tritonops/restored- --overwrite --output=name"
     )
+
+
+def test_a_result_is_never_noted_at_a_revision_that_somebody_else_deployed_meanwhile(tmp_path, monkeypatch):
+    cluster, old, new = ScriptedCluster(tmp_path / "bin", monkeypatch), release_of("old"), release_of("new")
+    seen = [live_deployment(old), replica_set(3, old)]
+    cluster.set_objects([live_deployment(new), *seen[1:], replica_set(4, new, result=None)])
+    with pytest.raises(SupersededError, match="somebody deployed another release"):
+        note_result(cluster.kubectl, live(*seen), "served")
+    notes = [words for words in cluster.script.calls if words.startswith("annotate ")]
+    assert [words.split()[2] for words in notes] == ["production-triton-hash3"]
+
+
+def test_a_result_that_does_not_last_is_no_success(tmp_path, monkeypatch):
+    monkeypatch.setattr(changes, "_COPYING", 0.0)
+    cluster, release = ScriptedCluster(tmp_path / "bin", monkeypatch), release_of("alpha")
+    objects = [live_deployment(release), replica_set(3, release, result=None)]
+    cluster.set_objects(objects)
+    with pytest.raises(KubectlError, match="does not keep its result, which is: served"):
+        note_result(cluster.kubectl, live(*objects), "served")
 
 
 def test_objects_are_deleted_in_one_command_and_none_in_none(script):

@@ -69,10 +69,10 @@ def test_a_rollout_is_complete_when_all_replicas_are_available_pods_of_the_curre
     assert live(live_deployment(NEW, status=counts)).is_complete is complete
 
 
-def test_a_target_that_was_scaled_to_nothing_is_complete():
+def test_a_target_that_was_scaled_to_nothing_is_not_complete_since_no_pod_shows_what_it_serves():
     stopped = live_deployment(NEW, replicas=0)
     stopped["status"] = {"observedGeneration": 3}
-    assert live(stopped).is_complete
+    assert not live(stopped).is_complete
 
 
 def test_pods_are_those_of_a_revision_without_the_ones_that_end():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tritonops.display_text import clip, one_line
+from tritonops.errors import KubectlError, SupersededError
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.cluster.live import LiveTarget, read_rollout
 from tritonops.kubernetes.cluster.managed_fields import MANAGER, taken_over
@@ -45,22 +46,34 @@ def take_over(kubectl: Kubectl, found: Manifest, *, is_scaled: bool) -> None:
 def note_result(kubectl: Kubectl, live: LiveTarget, result: str) -> None:
     """Note at the current revision whether its last deploy served, and read that back.
 
-    The cluster copies the record from the Deployment in its own time: what it copied late is noted once more.
+    The cluster copies the record from the Deployment in its own time: what it copied late is noted once more. Raises
+    SupersededError where another revision became the current one, which nobody has seen serve, and KubectlError where
+    the note does not last.
     """
+    assert live.current
+    name, text = live.current.name, clip(one_line(result))
     for _ in range(_NOTES):
-        if live.current is None or live.deployment is None:
-            return
-        found = live.deployment["metadata"].get("annotations", {})
-        record = {name: found[name] for name in RECORD if name in found}
-        text = clip(one_line(result))
-        values = {**record, RESULT: text, RESULT_OF: deploy_of(found)}
-        words = [f"{name}={value}" for name, value in values.items()]
-        words += [f"{name}-" for name in RECORD if name not in record]
-        kubectl.output(["annotate", "replicasets.apps", live.current.name, *words, "--overwrite", "--output=name"])
+        kubectl.output(["annotate", "replicasets.apps", name, *_note(live, text), "--overwrite", "--output=name"])
         time.sleep(_COPYING)
         live = read_rollout(kubectl, live.target)
-        if live.current and live.current.result == text:
+        if not live.revisions or live.revisions[-1].name != name:
+            raise SupersededError(
+                f"{live.target.name}: somebody deployed another release meanwhile, in place of {name}"
+            )
+        if live.revisions[-1].result == text:
             return
+    raise KubectlError(f"{live.target.name}: {name} does not keep its result, which is: {text}")
+
+
+def _note(live: LiveTarget, text: str) -> list[str]:
+    """Write the annotations of a result, and of the deploy that it belongs to."""
+    found = live.deployment["metadata"].get("annotations", {}) if live.deployment else {}
+    record = {name: found[name] for name in RECORD if name in found}
+    values = {**record, RESULT: text, RESULT_OF: deploy_of(found)}
+    return [
+        *(f"{name}={value}" for name, value in values.items()),
+        *(f"{name}-" for name in RECORD if name not in record),
+    ]
 
 
 def delete(kubectl: Kubectl, objects: Sequence[Manifest], *, wait: bool = False) -> None:

@@ -74,12 +74,12 @@ class LiveTarget:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all replicas are pods of the current revision, available, and there are no others."""
+        """Whether all replicas, at least one, are pods of the current revision, available, and there are no others."""
         if not self.deployment or not self.is_observed:
             return False
         replicas, status = self.deployment["spec"]["replicas"], self.deployment["status"]
         counts = (status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas"))
-        return all(count == replicas for count in counts)
+        return replicas > 0 and all(count == replicas for count in counts)
 
     def pods(self, revision: Revision | None = None) -> list[Manifest]:
         """List the pods, or those of one revision, without those that end."""
