@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from invoke import Context
 
@@ -78,7 +77,7 @@ def remove(c: Context, target: str | None = None, yes: bool = False, json: bool 
 
     selected = selected_target(target)
     removal = use_case.make_removal(selected)
-    rows: list[Any] = removal.objects
+    rows = removal.objects
     if rows and not json:
         print_table(("kind", "name"), [(each.kind, each.name) for each in rows])
     if not rows:

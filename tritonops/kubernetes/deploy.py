@@ -29,6 +29,7 @@ from tritonops.kubernetes.cluster.changes import apply_folder, delete, note_resu
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.cluster.live import LiveTarget, read_rollout
 from tritonops.kubernetes.cluster.revision import AT, BY, COMMIT, SERVED, Revision
+from tritonops.kubernetes.manifests.availability import is_scaler
 from tritonops.kubernetes.manifests.names import Manifest, main_name
 from tritonops.kubernetes.manifests.timing import Timing
 from tritonops.kubernetes.rollout.preview import Preview, make_preview, manifests_folder, objects_to_apply
@@ -39,8 +40,6 @@ from tritonops.kubernetes.targets.target import Target
 from tritonops.process_environment import who
 from tritonops.project import Project
 from tritonops.triton.smoke import check_smoke_tests, find_smoke_tests
-
-_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 
 
 def deploy(
@@ -131,7 +130,7 @@ def _take_over(kubectl: Kubectl, preview: Preview) -> None:
 def _apply(kubectl: Kubectl, project: Project, preview: Preview, on_step: OnStep) -> None:
     comparison = preview.comparison
     # An autoscaler would move the replicas that are applied next.
-    delete(kubectl, [each for each in comparison.removed if each["kind"] in _SCALERS])
+    delete(kubectl, [each for each in comparison.removed if is_scaler(each["kind"])])
     on_step(f"apply {preview.rendered.release.digest}")
     with manifests_folder(objects_to_apply(preview, _record(project)), preview.target.patch) as folder:
         apply_folder(kubectl, folder)

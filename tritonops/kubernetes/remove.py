@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tritonops.kubernetes.cluster.changes import delete
 from tritonops.kubernetes.cluster.kubectl import Kubectl
-from tritonops.kubernetes.cluster.live import LiveTarget, custom_kinds, name_of, read_live, require_namespace
+from tritonops.kubernetes.cluster.live import LiveTarget, custom_kinds, read_live, require_namespace
 from tritonops.kubernetes.targets.target import Target
 
 
@@ -29,11 +29,7 @@ class Removal:
     @property
     def objects(self) -> list[RemovedObject]:
         """List the objects; pods and ReplicaSets go with their Deployment."""
-        return [RemovedObject(self.live.target.name, *name) for name in sorted(map(name_of, self._applied))]
-
-    @property
-    def _applied(self) -> list[dict[str, object]]:
-        return [*self.live.by_name.values()]
+        return [RemovedObject(self.live.target.name, *name) for name in sorted(self.live.by_name)]
 
 
 def make_removal(target: Target) -> Removal:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from typing import Any
 
+from tritonops.compose.engine.docker import Attempt
 from tritonops.errors import (
     ClusterUnreachableError,
     KubectlError,
@@ -43,15 +44,6 @@ _OURS = {"LC_ALL": "C", "KUBECTL_KUBERC": "false", "KUBERC": "off"}
 _FORWARDED = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
 # kubectl ends with the shell's stdin, which ends with us: kill -9 leaves no forwarding behind.
 _END_WITH_STDIN = '"$@" 2>&1 & child=$!; exec >/dev/null 2>&1; cat; kill "$child"; wait'
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """An ended command: its exit code and output."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ _WAITING = "1"
 """Requests that wait, for each pod: more of them call for another pod."""
 
 
+def is_scaler(kind: str) -> bool:
+    """Whether an object of this kind sets the replicas of a Deployment."""
+    return kind in ("HorizontalPodAutoscaler", "ScaledObject")
+
+
 def disruption_budget(target: Target, version: ClusterVersion) -> list[Manifest]:
     """Write the PodDisruptionBudget of a target with several replicas."""
     if target.most_replicas < 2 or not version.has((1, 21), "PodDisruptionBudget in policy/v1"):

@@ -14,6 +14,7 @@ from tritonops.kubernetes.cluster.live import LiveTarget, custom_kinds, read_liv
 from tritonops.kubernetes.cluster.managed_fields import sets_replicas
 from tritonops.kubernetes.cluster.revision import RECORD
 from tritonops.kubernetes.cluster.version import cluster_version
+from tritonops.kubernetes.manifests.availability import is_scaler
 from tritonops.kubernetes.manifests.folder import folder_files
 from tritonops.kubernetes.manifests.names import CUSTOM_KINDS, Manifest
 from tritonops.kubernetes.render import RenderedTarget, render
@@ -26,6 +27,8 @@ class Preview:
     """A deploy before it begins."""
 
     rendered: RenderedTarget
+    is_scaled: bool
+    """Whether an autoscaler sets the replicas, and no patch deletes it."""
     live: LiveTarget
     comparison: Comparison
 
@@ -33,11 +36,6 @@ class Preview:
     def target(self) -> Target:
         """The target that it is for."""
         return self.rendered.target
-
-    @property
-    def is_scaled(self) -> bool:
-        """Whether an autoscaler sets the replicas."""
-        return has_scaler(self.rendered.objects)
 
     @property
     def is_served(self) -> bool:
@@ -57,9 +55,10 @@ def make_preview(kubectl: Kubectl, project: Project, target: Target, *, allow_do
     with manifests_folder(objects, target.patch) as folder:
         if target.patch:
             objects = without_deleted(kubectl, folder, objects, target.patch)
-        comparison = compare(kubectl, folder, objects, live, is_scaled=has_scaler(objects))
+        is_scaled = _has_scaler(objects)
+        comparison = compare(kubectl, folder, objects, live, is_scaled=is_scaled)
         require_own(kubectl, folder, comparison.diffs.keys() - live.by_name.keys())
-    return Preview(rendered, live, comparison)
+    return Preview(rendered, is_scaled, live, comparison)
 
 
 def objects_to_apply(preview: Preview, record: Mapping[str, str]) -> list[Manifest]:
@@ -77,9 +76,8 @@ def manifests_folder(objects: Sequence[Manifest], patch: Path | None) -> Iterato
         yield folder
 
 
-def has_scaler(objects: Sequence[Manifest]) -> bool:
-    """Whether an autoscaler is among some objects."""
-    return any(each["kind"] in ("HorizontalPodAutoscaler", "ScaledObject") for each in objects)
+def _has_scaler(objects: Sequence[Manifest]) -> bool:
+    return any(is_scaler(each["kind"]) for each in objects)
 
 
 def _as_live(objects: Sequence[Manifest], live: LiveTarget) -> list[Manifest]:
@@ -88,7 +86,7 @@ def _as_live(objects: Sequence[Manifest], live: LiveTarget) -> list[Manifest]:
         return _with_annotations(objects, live, {})
     annotations = live.deployment["metadata"].get("annotations", {})
     found = _with_annotations(objects, live, {name: annotations[name] for name in RECORD if name in annotations})
-    if has_scaler(objects) and sets_replicas(live.deployment):
+    if _has_scaler(objects) and sets_replicas(live.deployment):
         replicas = {"replicas": live.deployment["spec"]["replicas"]}
         found = [
             {**each, "spec": {**replicas, **each["spec"]}} if each["kind"] == "Deployment" else each for each in found

@@ -11,6 +11,7 @@ from tritonops.kubernetes.cluster.changes import apply_object, note_result, take
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.cluster.live import LiveTarget, read_live, read_rollout
 from tritonops.kubernetes.cluster.revision import RESTORED, SERVED, Revision
+from tritonops.kubernetes.manifests.availability import is_scaler
 from tritonops.kubernetes.manifests.names import CUSTOM_KINDS, RELEASE, Manifest, main_name, manifest, metadata
 from tritonops.kubernetes.rollout.waiting import OnStep, Rollout
 from tritonops.kubernetes.targets.target import Target
@@ -44,7 +45,7 @@ def restore(
         raise NotRolledBackError(
             f"{target.name}: the Deployment has 0 replicas, and no pod would show what it serves", hint=_hint(target)
         )
-    is_scaled = any(kind in ("HorizontalPodAutoscaler", "ScaledObject") for kind, _ in live.by_name)
+    is_scaled = any(is_scaler(kind) for kind, _ in live.by_name)
     take_over(kubectl, live.deployment, is_scaled=is_scaled)
     apply_object(kubectl, restored_deployment(live, revision, replicas=None if is_scaled else count))
     done = Rollout(
