@@ -79,9 +79,12 @@ def test_an_object_that_is_gone_comes_back_and_one_that_is_not_rendered_goes(ser
     target = served.target()
     change_by_hand(served, "delete", f"service/{NAME}")
     labels = served.live(target).deployment["metadata"]["labels"]
-    extra = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 1}]}}
+    extra = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 1, "protocol": "TCP"}]}}
     extra["metadata"] = {"name": "production-triton-extra", "labels": labels}
-    served.kubectl.output(["create", "--filename=-"], stdin=json.dumps(extra))
+    # As an earlier deploy applied it; the next one is somebody's own, to which kubectl gives our labels.
+    words = ["apply", "--server-side", "--field-manager=tritonops", "--filename=-"]
+    served.kubectl.output(words, stdin=json.dumps(extra))
+    change_by_hand(served, "expose", "deployment", NAME, f"--name={NAME}-lb", "--port=80")
     found = changes(served, target)
     assert {name: each.change for name, each in found.items()} == {
         ("Service", NAME): "add",
@@ -89,6 +92,7 @@ def test_an_object_that_is_gone_comes_back_and_one_that_is_not_rendered_goes(ser
     }
     result = deploy(served.project(), target, on_step=print)
     assert result.removed == ("Service/production-triton-extra",)
+    assert change_by_hand(served, "get", "service", f"{NAME}-lb", "--output=name")
     assert not changes(served, target)
 
 

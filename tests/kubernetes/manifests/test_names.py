@@ -4,6 +4,7 @@ from tests.kubernetes.projects import target
 from tritonops.kubernetes.manifests.names import (
     client_label,
     files_map,
+    is_own_name,
     labels,
     main_name,
     metadata,
@@ -32,3 +33,11 @@ def test_labels_of_the_user_are_on_every_object_and_select_nothing():
     assert "team" not in selector(found)
     assert selector(found).items() <= labels(found).items()
     assert "annotations" not in metadata(found, "x")
+
+
+def test_the_names_that_are_rendered_are_told_from_those_that_only_begin_like_them():
+    found = target()
+    names = [main_name(found), pods_service(found), scripts_map(found, "f" * 64), files_map(found, "f" * 64, 12)]
+    assert all(is_own_name(found, name) for name in names)
+    for name in ("production-triton-lb", "production-triton-scripts-old", "production", files_map(target("a"), "f", 1)):
+        assert not is_own_name(found, name)

@@ -13,8 +13,9 @@ from typing import Any
 
 from tritonops.errors import ClusterForbiddenError, KubectlError
 from tritonops.kubernetes.cluster.kubectl import Kubectl
+from tritonops.kubernetes.cluster.managed_fields import is_applied
 from tritonops.kubernetes.cluster.revision import Revision, revision_of
-from tritonops.kubernetes.manifests.names import CUSTOM_KINDS, Manifest, main_name, selector
+from tritonops.kubernetes.manifests.names import CUSTOM_KINDS, Manifest, is_own_name, main_name, selector
 from tritonops.kubernetes.manifests.scripts import STARTED, expected_versions
 from tritonops.kubernetes.targets.target import Target
 
@@ -41,10 +42,15 @@ class LiveTarget:
     def by_name(self) -> dict[Name, Manifest]:
         """Everything that a deploy applies, by kind and name.
 
-        KEDA gives the labels of a ScaledObject to the HorizontalPodAutoscaler that it makes: that has an owner.
+        Others give our labels to objects of their own: KEDA to the HorizontalPodAutoscaler that it makes, which has an
+        owner, and `kubectl expose` to a Service. So an object is ours if a deploy applied it, or by its name.
         """
         return {
-            name_of(each): each for each in self.objects if each["kind"] not in _RUNNING_KINDS and not _owners(each)
+            name_of(each): each
+            for each in self.objects
+            if each["kind"] not in _RUNNING_KINDS
+            and not _owners(each)
+            and (is_applied(each) or is_own_name(self.target, each["metadata"]["name"]))
         }
 
     @cached_property

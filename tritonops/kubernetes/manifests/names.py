@@ -6,6 +6,7 @@ no suffix is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,12 @@ def scripts_map(target: Target, digest: str) -> str:
 def files_map(target: Target, digest: str, number: int) -> str:
     """Name one ConfigMap of a release's files; they are counted from 1."""
     return f"{main_name(target)}-files-{digest[:DIGEST_LENGTH]}-{number}"
+
+
+def is_own_name(target: Target, name: str) -> bool:
+    """Whether a render gives this name to an object of the target."""
+    numbered = re.fullmatch(rf"{main_name(target)}-(scripts-[0-9a-f]+|files-[0-9a-f]+-\d+)", name)
+    return numbered is not None or name in (main_name(target), pods_service(target))
 
 
 def client_label(target: Target) -> str:
