@@ -29,8 +29,21 @@ def show_plan(plan: Plan, *, format: str) -> None:
     rows = [(sign, _label(row), *_cells(row)) for sign, row in shown]
     columns = ("", "model", "disk", "server", "action", "reason")
     summary = f"{count(len(plan.models), 'model')}: {summarize([_mark_of_model(model) for model in plan.models])}"
+    print_plan("triton.plan", summary, columns, rows, diffs, format=format)
+
+
+def print_plan(
+    title: str,
+    summary: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | None]],
+    diffs: dict[str, str],
+    *,
+    format: str,
+) -> None:
+    """Print rows, diffs by name and the summary as "text" or "markdown"."""
     if format == "markdown":
-        print("\n".join(markdown_plan("triton.plan", summary, columns, rows, diffs)))
+        print("\n".join(markdown_plan(title, summary, columns, rows, diffs)))
         return
     if rows:
         print_table(columns, rows)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tasks.output.plan_output import ADD, CHANGE, REMOVE, UNCHANGED, markdown_plan, summarize
-from tasks.output.terminal import note, print_diff, print_json, print_table
+from tasks.output.plan_output import ADD, CHANGE, REMOVE, UNCHANGED, print_plan, summarize
+from tasks.output.terminal import note, print_json, print_table
 from tritonops.display_text import clip
 from tritonops.errors import DifferenceError
 
@@ -30,25 +30,16 @@ def show_target_plan(plan: TargetPlan, *, format: str, is_downtime: bool) -> Non
     diffs = {f"{each.what}/{each.name}": each.diff for each in plan.changes if each.diff}
     if format == "json":
         print_json(asdict(plan))
-    elif format == "markdown":
-        title = f"kubernetes.plan: {plan.target}"
-        print("\n".join(markdown_plan(title, f"{_releases(plan)}: {summarize(marks)}", columns, rows, diffs)))
-    elif rows:
-        print_table(columns, rows)
-        for name, diff in diffs.items():
-            print(f"\n{name}:")
-            print_diff(diff)
-        print(f"\n{_releases(plan)}: {summarize(marks)}")
+    elif rows or format == "markdown":
+        releases = f"{plan.target}: {plan.current or 'nothing'} → {plan.release}"
+        summary = f"{releases}: {summarize(marks)}"
+        print_plan(f"kubernetes.plan: {plan.target}", summary, columns, rows, diffs, format=format)
     if plan.is_different:
         hint = f"inv kubernetes.deploy --target {plan.target}"
         if is_downtime:
             hint += " --allow-downtime, which a target of one replica without a spare needs"
         raise DifferenceError(_difference(plan), hint=hint)
     note("no changes")
-
-
-def _releases(plan: TargetPlan) -> str:
-    return f"{plan.target}: {plan.current or 'nothing'} → {plan.release}"
 
 
 def _difference(plan: TargetPlan) -> str:

@@ -28,6 +28,7 @@ from tritonops.git import read_head
 from tritonops.kubernetes.cluster.changes import apply_folder, delete, note_result, take_over
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.cluster.live import LiveTarget, read_rollout
+from tritonops.kubernetes.cluster.pod_triton import require_port_forward
 from tritonops.kubernetes.cluster.revision import AT, BY, COMMIT, SERVED, Revision
 from tritonops.kubernetes.manifests.availability import is_scaler
 from tritonops.kubernetes.manifests.names import Manifest, main_name
@@ -68,6 +69,7 @@ def deploy(
         _tell_before(preview, on_step)
     else:
         result = _tell_unfinished(current, on_step)
+    require_port_forward(kubectl)
     _check_smoke_tests(project, preview)
     _take_over(kubectl, preview)
     try:

@@ -129,7 +129,13 @@ class Team:
 
     def target(self, name: str = "production", *, patch: Mapping[str, Any] | None = None, **options: Any) -> Target:
         """A target of this namespace without GPUs, on local images; a patch is merged into its Deployment."""
-        defaults: dict[str, Any] = {
+        values = {**self._defaults, "downloads": Downloads(hf_endpoint=self.hub_address), **options}
+        return Target(name=name, **values, patch=self._patch(name, patch or QUICK, values["namespace"]))
+
+    @property
+    def _defaults(self) -> dict[str, Any]:
+        """The options of every target, by the keys of kubernetes.toml."""
+        return {
             "context": CONTEXT,
             "namespace": self.namespace,
             "image": CPU_IMAGE,
@@ -137,27 +143,14 @@ class Team:
             "gpus": 0,
             "spare": True,
             "shared_memory": "64Mi",
-            "downloads": Downloads(hf_endpoint=self.hub_address),
         }
-        values = defaults | options
-        return Target(name=name, **values, patch=self._patch(name, patch or QUICK, values["namespace"]))
 
     def write_targets(self, **targets: Mapping[str, Any]) -> None:
         """Write kubernetes.toml: each of these targets runs here without GPUs, on local images."""
         lines = list[str]()
         for name, options in targets.items():
             self._patch(name, QUICK, self.namespace)
-            values = {
-                "context": CONTEXT,
-                "namespace": self.namespace,
-                "image": CPU_IMAGE,
-                "init_image": self.image,
-                "gpus": 0,
-                "spare": True,
-                "shared_memory": "64Mi",
-                "patch": f"{name}-patch.json",
-                **options,
-            }
+            values = {**self._defaults, "patch": f"{name}-patch.json", **options}
             lines.append(f"[targets.{name}]")
             lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
             lines.append(f"[targets.{name}.downloads]\nHF_ENDPOINT = {json.dumps(self.hub_address)}\n")

@@ -28,6 +28,13 @@ def changes(team, target):
     return {(each.what, each.name): each for each in plan(team.project(), target).changes}
 
 
+def deploy_branches(team, *branches):
+    """Deploy one version of alpha after the other."""
+    for branch in branches:
+        team.write_catalog({"alpha": branch})
+        deploy(team.project(), team.target(), on_step=print)
+
+
 def change_by_hand(team, *words):
     """Run kubectl as somebody else would."""
     return kubectl("-n", team.namespace, *words)
@@ -132,9 +139,7 @@ def test_a_rollback_leaves_nothing_of_what_was_changed_by_hand(served):
 @pytest.mark.once
 def test_an_undone_rollout_leaves_no_result_behind(served):
     target = served.target()
-    for branch in ("main", "second"):
-        served.write_catalog({"alpha": branch})
-        deploy(served.project(), target, on_step=print)
+    deploy_branches(served, "main", "second")
     roll_back(served.project(), target, to=None, on_step=print)
     roll_back(served.project(), target, to=None, on_step=print)
     change_by_hand(served, "rollout", "undo", f"deployment/{NAME}")
@@ -151,13 +156,9 @@ def test_an_undone_rollout_leaves_no_result_behind(served):
 @pytest.mark.once
 def test_a_release_that_was_rolled_back_to_and_is_deployed_again_serves(served):
     target = served.target()
-    for branch in ("main", "second"):
-        served.write_catalog({"alpha": branch})
-        deploy(served.project(), target, on_step=print)
+    deploy_branches(served, "main", "second")
     roll_back(served.project(), target, to=None, on_step=print)
-    for branch in ("second", "main"):
-        served.write_catalog({"alpha": branch})
-        deploy(served.project(), target, on_step=print)
+    deploy_branches(served, "second", "main")
     assert (served.live(target).current.result, served.live(target).current.restored) == ("served", None)
     assert deploy(served.project(), target, on_step=print).result == "no changes"
 

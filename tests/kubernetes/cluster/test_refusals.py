@@ -68,6 +68,18 @@ def test_a_cluster_that_does_not_answer_or_not_to_us_says_why(team, change, erro
         assert (caught.value.exit_code, bool(caught.value.hint)) == (code, True)
 
 
+def test_who_may_not_ask_pods_what_they_serve_is_refused_before_anything_is_applied(team, monkeypatch):
+    kinds = "deployments.apps,replicasets.apps,configmaps,services,serviceaccounts,pods,events"
+    kinds += ",networkpolicies.networking.k8s.io,poddisruptionbudgets.policy,horizontalpodautoscalers.autoscaling"
+    kubectl("-n", team.namespace, "create", "role", "applies", "--verb=*", f"--resource={kinds}")
+    kubectl("-n", team.namespace, "create", "rolebinding", "applies", "--role=applies", "--group=guests")
+    monkeypatch.setenv("KUBECONFIG", str(machine.GUEST))
+    with pytest.raises(ClusterForbiddenError, match="pods/portforward"):
+        deploy(team.project(), team.target("fresh"), on_step=print)
+    assert team.live(team.target("fresh")).deployment is None
+    kubectl("-n", team.namespace, "delete", "rolebinding", "applies")
+
+
 @pytest.fixture
 def target(team):
     """A target of its own, gone with the test."""

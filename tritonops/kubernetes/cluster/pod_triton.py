@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tritonops.errors import ClusterUnreachableError, KubectlError, NotServedError, TritonUnreachableError
+from tritonops.errors import ClusterForbiddenError, KubectlError, NotServedError, TritonUnreachableError
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.manifests.containers import GRPC_PORT
 from tritonops.triton.startup.served import failure_reasons
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 Versions = Sequence[tuple[str, int]]
 _LOG_BYTES = 16 << 20
+
+
+def require_port_forward(kubectl: Kubectl) -> None:
+    """Raise ClusterForbiddenError for a user who may not reach pods, so that no release could be proved."""
+    attempt = kubectl.attempt(["auth", "can-i", "create", "pods", "--subresource=portforward"])
+    if attempt.stdout.strip() == "no":
+        raise ClusterForbiddenError('cannot create resource "pods/portforward", to ask pods what they serve')
 
 
 @contextmanager
@@ -50,13 +57,9 @@ def _is_ready(client: TritonClient, name: str, version: int) -> bool:
 def load_failures(kubectl: Kubectl, pod: str, *, previous: bool = False) -> dict[str, str]:
     """Read from Triton's log why each model of a pod was not loaded; of its ended process if `previous`."""
     words = ["logs", pod, "--container=triton", f"--limit-bytes={_LOG_BYTES}"]
-    for options in [["--previous"], []] if previous else [[]]:
-        try:
+    for options in (["--previous"], []) if previous else ([],):
+        with suppress(KubectlError):  # there is no such log
             return failure_reasons(kubectl.output([*words, *options]))
-        except ClusterUnreachableError:
-            raise
-        except KubectlError:
-            continue  # there is no such log
     return {}
 
 
