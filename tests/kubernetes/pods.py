@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.kubernetes import prepare
+from tritonops.kubernetes.manifests.containers import MODELS
 from tritonops.kubernetes.manifests.names import Manifest
 from tritonops.kubernetes.render import RenderedTarget
 from tritonops.process_environment import inherited
@@ -41,7 +42,7 @@ class Pod:
     @property
     def models_dir(self) -> Path:
         """The folder that Triton has mounted."""
-        (mount,) = (each for each in self.spec["containers"][0]["volumeMounts"] if "subPath" in each)
+        (mount,) = (each for each in self.spec["containers"][0]["volumeMounts"] if each["mountPath"] == MODELS)
         return self.volume / str(mount["subPath"]) if "subPath" in mount else self.folder / "image"
 
     def mount(self) -> None:
