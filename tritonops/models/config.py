@@ -13,7 +13,8 @@ from tritonops.files import read_text_if_present
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.catalog.commit import Commits
 from tritonops.models.configs.declared import declared_text, keep_policy, served_policy
-from tritonops.models.configs.pbtxt import parse_config, read_text
+from tritonops.models.configs.pbtxt import parse_config
+from tritonops.models.configs.pbtxt import read_text_if_present as read_config_if_present
 from tritonops.models.configs.variants import MAX_LABELS, Variant, label_files, read_labels, source_path
 from tritonops.models.configs.version_policy import (
     AS_IN_CATALOG,
@@ -83,9 +84,9 @@ def _outcome(catalog: Catalog, repository: Repository, name: str, source: Path, 
     try:
         if name not in catalog.names:
             return ConfigResult(name, "failed", error=f"it was removed from {catalog.path.name} meanwhile")
-        if not source.exists():
+        text = read_config_if_present(source)
+        if text is None:
             return ConfigResult(name, "failed", error=f"there is no {source}")
-        text = read_text(source)
         labels = label_files(parse_config(text, where=str(source)), source.parent)
         diff = "\n".join(_copy_label_file(repository, name, file, overwrite=overwrite) for file in labels).strip("\n")
         outcome = _copy_config(repository, name, declared_text(catalog, name, text), overwrite=overwrite)
@@ -109,7 +110,7 @@ def _copy_label_file(repository: Repository, name: str, source: Path, *, overwri
 def _copy_config(repository: Repository, name: str, declared: str, *, overwrite: bool) -> ConfigResult:
     path = repository.config_path(name)
     waiting = path == repository.pending_config(name)
-    current = read_text(path) if path.exists() else None
+    current = read_config_if_present(path)
     declared = keep_policy(current or "", declared)
     # A pending config was never served, so the newest variant overwrites it.
     state = _state(current, declared, overwrite=overwrite or waiting or _differ_in_versions(current or "", declared))

@@ -9,7 +9,7 @@ from pathlib import Path
 from tritonops.errors import TritonOpsError
 from tritonops.models.catalog.catalog import Catalog, HubSource, ModelVersion, UrlSource
 from tritonops.models.configs.declared import declared_text, keep_policy
-from tritonops.models.configs.pbtxt import read_text
+from tritonops.models.configs.pbtxt import read_text_if_present
 from tritonops.models.configs.variants import VARIANTS, source_path
 from tritonops.models.disk.repository import Repository
 from tritonops.models.sources.path_source import source_problems
@@ -96,12 +96,11 @@ def _size(folder: Path) -> int:
 
 
 def _config(catalog: Catalog, repository: Repository, config_dir: Path, name: str) -> str | None:
-    path = repository.config_path(name)
-    if not path.exists():
+    there = read_text_if_present(repository.config_path(name))
+    if there is None:
         return None
-    there = read_text(path)
     for variant in VARIANTS:
-        source = source_path(config_dir, name, variant)
-        if source.exists() and there == keep_policy(there, declared_text(catalog, name, read_text(source))):
+        text = read_text_if_present(source_path(config_dir, name, variant))
+        if text is not None and there == keep_policy(there, declared_text(catalog, name, text)):
             return variant
     return "other"

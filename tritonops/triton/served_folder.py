@@ -22,9 +22,9 @@ from tritonops.documents import MAX_RECORD, parse_record
 from tritonops.errors import ConfigError, RepositoryError, UnreadableFileError
 from tritonops.files import read_text, write_json
 from tritonops.models.configs.pbtxt import ModelConfig, message_class, parse_config
-from tritonops.models.configs.pbtxt import read_text as read_config_text
+from tritonops.models.configs.pbtxt import read_text_if_present as read_config_if_present
 from tritonops.models.configs.version_policy import VersionPolicy
-from tritonops.models.disk.repository import CONFIG_NAME, Repository
+from tritonops.models.disk.repository import CONFIG_NAME, Repository, versions_in
 
 _SHARED = "shared"
 
@@ -123,11 +123,10 @@ class ServedFolder:
     def read(self, name: str) -> ModelOnDisk | None:
         """Take a snapshot of a model; None if it is not in the models directory."""
         folder = self.models_dir / name
-        if not folder.is_dir():
+        if self._repository.home(name) != folder:
             return None
         text, error = _read_config(folder / CONFIG_NAME)
-        versions = Repository(self.models_dir).versions(name)
-        return ModelOnDisk(name, folder, text, error, versions, _fingerprints(folder))
+        return ModelOnDisk(name, folder, text, error, versions_in(folder), _fingerprints(folder))
 
     def record(self, name: str) -> LoadRecord | None:
         """Read the record of a model's last verified load; None without one."""
@@ -153,6 +152,10 @@ class ServedFolder:
             with suppress(OSError):
                 if path.stat().st_mtime < started:
                     path.unlink()
+
+    @functools.cached_property
+    def _repository(self) -> Repository:
+        return Repository(self.models_dir)
 
     def _path(self, name: str) -> Path:
         return self.records_dir / f"{quote(name, safe='')}.json"
@@ -208,7 +211,7 @@ def policy_of(config: ModelConfig | None) -> VersionPolicy:
 
 def _read_config(path: Path) -> tuple[str | None, ConfigError | None]:
     try:
-        return (read_config_text(path), None) if path.exists() else (None, None)
+        return read_config_if_present(path), None
     except ConfigError as exc:
         return None, exc
 

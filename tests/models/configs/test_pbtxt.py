@@ -1,7 +1,7 @@
 import pytest
 
 from tritonops.errors import ConfigError
-from tritonops.models.configs.pbtxt import parse_config, read_config
+from tritonops.models.configs.pbtxt import parse_config, read_config, read_text_if_present
 
 
 def test_a_config_is_parsed_with_the_schema_of_triton():
@@ -38,3 +38,16 @@ def test_white_space_that_would_cost_megabytes_is_refused_by_its_line():
     with pytest.raises(ConfigError, match=r"config\.pbtxt:2: has 20,000 characters of white space in a row"):
         parse_config('name: "x"\n' + " " * 20_000)
     assert parse_config('name: "x"' + " " * 19_999 + "\n" * 30_000).name == "x"
+
+
+def test_a_config_that_may_be_missing_is_none_only_where_there_is_no_file(tmp_path):
+    path = tmp_path / "config.pbtxt"
+    assert read_text_if_present(path) is None
+    path.symlink_to(tmp_path / "nowhere")
+    assert read_text_if_present(path) is None
+    path.unlink()
+    path.write_text("# a config\r\n", newline="")
+    assert read_text_if_present(path) == "# a config\r\n"
+    for wrong in (tmp_path, path / "config.pbtxt"):
+        with pytest.raises(ConfigError, match=r"a folder|Not a directory"):
+            read_text_if_present(wrong)

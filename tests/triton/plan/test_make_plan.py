@@ -9,6 +9,7 @@ from tests.onnx_models import affine, config_pbtxt, write_model
 from tests.triton.projects import write_ensemble
 from tests.triton.stub_client import StubClient, row
 from tritonops.errors import UnknownModelError
+from tritonops.models.disk import digest_cache
 from tritonops.models.download import download
 from tritonops.project import Project
 from tritonops.triton.comparison import save_record
@@ -67,6 +68,15 @@ def test_an_installed_model_that_is_not_served_is_loaded_with_the_servers_reason
 def test_a_model_that_is_served_as_on_disk_is_unchanged(root):
     install(root)
     assert plan(root, serving(root, row("m"))) == {("m", 1): ("installed", "READY", ("unchanged",), None)}
+
+
+def test_a_plan_remembers_what_it_read_of_installed_files(root, monkeypatch):
+    install(root)
+    installed = root / "triton/m/1/model.onnx"
+    assert project(root).store.digests.known(installed) is None
+    monkeypatch.setattr(digest_cache, "SETTLED_NS", -(10**18))  # as if the file were older
+    plan(root, StubClient())
+    assert project(root).store.digests.known(installed)
 
 
 def test_a_changed_file_is_downloaded_again_and_a_changed_config_is_loaded(root):

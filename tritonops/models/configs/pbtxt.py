@@ -68,7 +68,21 @@ def read_text(path: Path) -> str:
     try:
         return files.read_text(path, MAX_CONFIG)
     except UnreadableFileError as exc:
-        raise ConfigError(str(path), exc.line, None, exc.problem) from exc
+        raise _unreadable(path, exc) from exc
+
+
+def read_text_if_present(path: Path) -> str | None:
+    """Read a config as it is; None where there is no file, as behind a link to nothing. Raises ConfigError."""
+    try:
+        return files.read_text(path, MAX_CONFIG)
+    except UnreadableFileError as exc:
+        if exc.missing:
+            return None
+        raise _unreadable(path, exc) from exc
+
+
+def _unreadable(path: Path, exc: UnreadableFileError) -> ConfigError:
+    return ConfigError(str(path), exc.line, None, exc.problem)
 
 
 def _place(text: str, position: int) -> tuple[int, int]:

@@ -81,15 +81,9 @@ class Repository:
         return str(self.root), str(self.disabled)
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """List the versions of a model on disk, lowest first. As Triton does, skip names like "01" and "new".
-
-        A number above int64 is no version either: models.check names it.
-        """
+        """List the versions of a model on disk, lowest first."""
         home = self.home(name)
-        if home is None:
-            return ()
-        numbers = (int(folder) for folder in subdirectories(home) if re.fullmatch("[1-9][0-9]{0,18}", folder))
-        return tuple(sorted(number for number in numbers if number <= MAX_VERSION))
+        return () if home is None else versions_in(home)
 
     def version_dir(self, name: str, version: int) -> Path:
         """Where a version is, or would be installed."""
@@ -278,6 +272,15 @@ class Repository:
     @cached_property
     def _written(self) -> WrittenFiles:
         return WrittenFiles(self.work_dir / "written.json")
+
+
+def versions_in(model: Path) -> tuple[int, ...]:
+    """List the versions in a model's folder, lowest first. As Triton does, skip names like "01" and "new".
+
+    A number above int64 is no version either: models.check names it.
+    """
+    numbers = (int(folder) for folder in subdirectories(model) if re.fullmatch("[1-9][0-9]{0,18}", folder))
+    return tuple(sorted(number for number in numbers if number <= MAX_VERSION))
 
 
 @contextmanager

@@ -22,12 +22,15 @@ def list_local_files(version: ModelVersion, source: PathSource) -> dict[str, Pat
 
     Raises SourceMissingError where the file or folder is not there, and SourceError where it cannot be read.
     """
-    found = _stat(source.path)
+    return _list(version, source, _stat(source.path).st_mode)
+
+
+def _list(version: ModelVersion, source: PathSource, mode: int) -> dict[str, Path]:
     if version.kind == "single_file":
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(mode):
             raise SourceError(f"{source.path} is not a file", hint=_HINT)
         return {version.local_name: source.path}
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(mode):
         raise SourceError(f"{source.path} is not a folder", hint=_HINT)
     files = {f"{version.local_name}/{path.relative_to(source.path).as_posix()}": path for path in _walk(source.path)}
     for target, path in files.items():
@@ -38,12 +41,12 @@ def list_local_files(version: ModelVersion, source: PathSource) -> dict[str, Pat
 
 def require_unchanged(version: ModelVersion, source: PathSource, pin: LockedVersion, digests: DigestCache) -> None:
     """Compare the files with their pin. Raises SourceChangedError, and what `list_local_files` raises."""
-    found = _stat(source.path)
-    if stat.S_ISDIR(found.st_mode) != (version.kind == "directory"):
-        kind = "folder" if stat.S_ISDIR(found.st_mode) else "file"
+    mode = _stat(source.path).st_mode
+    if stat.S_ISDIR(mode) != (version.kind == "directory"):
+        kind = "folder" if stat.S_ISDIR(mode) else "file"
         changes = [f"it is a {kind} now"]
     else:
-        changes = list(_changes(pin, list_local_files(version, source), digests))
+        changes = list(_changes(pin, _list(version, source, mode), digests))
     if changes:
         more = [f"and {len(changes) - _MAX_CHANGES} more"] if len(changes) > _MAX_CHANGES else []
         name = shlex.quote(version.name)
@@ -83,6 +86,8 @@ def _changes(pin: LockedVersion, files: Mapping[str, Path], digests: DigestCache
 
 
 def _change(pinned: LockedFile, path: Path, digests: DigestCache) -> str | None:
+    if digests.matches(path, pinned.size, pinned.sha256):
+        return None
     try:
         size = path.stat().st_size
         if size != pinned.size:

@@ -9,12 +9,12 @@ from pathlib import Path
 from tritonops.errors import ConfigError
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.configs.declared import declared_text, keep_policy, served_policy
-from tritonops.models.configs.pbtxt import ModelConfig, read_text
+from tritonops.models.configs.pbtxt import ModelConfig, read_text_if_present
 from tritonops.models.configs.variants import VARIANTS, Variant, source_path
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
-from tritonops.models.disk.repository import Repository
+from tritonops.models.disk.repository import CONFIG_NAME, Repository
 from tritonops.triton.dependents import ensemble_steps
-from tritonops.triton.served_folder import LoadRecord, parse_once, policy_of, unpack_config
+from tritonops.triton.served_folder import LoadRecord, ModelOnDisk, parse_once, policy_of, unpack_config
 
 
 @dataclass(frozen=True)
@@ -91,20 +91,21 @@ def declared_config(
     name: str,
     *,
     variant: Variant | None,
+    model: ModelOnDisk | None = None,
     record: LoadRecord | None = None,
 ) -> DeclaredConfig:
     """Find the declared config of a model of models.toml.
 
     Without a `variant`, a config on disk that matches the GPU's or the CPU's is kept, and any other becomes the GPU's.
-    A config on disk without one in triton-config is kept. `record` is that of the model's last verified load.
+    A config on disk without one in triton-config is kept. `model` is a snapshot of the model's folder in the models
+    directory, `record` that of its last verified load. Raises ConfigError for a file that cannot be read.
     """
-    path = repository.config_path(name)
-    on_disk = read_text(path) if path.exists() else None
+    path, on_disk = _on_disk(repository, name, model)
     sources = {each: source_path(config_dir, name, each) for each in ((variant,) if variant else VARIANTS)}
     texts = {
-        each: keep_policy(on_disk or "", declared_text(catalog, name, read_text(source)))
+        each: keep_policy(on_disk or "", declared_text(catalog, name, text))
         for each, source in sources.items()
-        if source.exists()
+        if (text := read_text_if_present(source)) is not None
     }
     chosen = variant or VARIANTS[0]
     if on_disk is not None and (on_disk in texts.values() or not texts):
@@ -115,6 +116,15 @@ def declared_config(
     if chosen not in texts:
         return DeclaredConfig(path, on_disk, None, path, f"there is no {sources[chosen]}")
     return DeclaredConfig(path, on_disk, texts[chosen], sources[chosen])
+
+
+def _on_disk(repository: Repository, name: str, model: ModelOnDisk | None) -> tuple[Path, str | None]:
+    if model is None:
+        path = repository.config_path(name)
+        return path, read_text_if_present(path)
+    if model.unreadable:
+        raise model.unreadable
+    return model.folder / CONFIG_NAME, model.text
 
 
 def without_undeclared(config: DeclaredConfig, declared: set[int], on_disk: tuple[int, ...]) -> DeclaredConfig:

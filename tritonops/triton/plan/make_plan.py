@@ -45,7 +45,9 @@ def make_plan(
             raise UnknownModelError(
                 name, planner.names, where=f"{project.settings.models_toml}, the disk or the server"
             )
-    return Plan(tuple(planner.plan(name) for name in planner.names if not include or name in include))
+    models = tuple(planner.plan(name) for name in planner.names if not include or name in include)
+    project.store.digests.save()  # or the next plan reads every installed file again
+    return Plan(models)
 
 
 _NO_VERSION: tuple[None] = (None,)
@@ -208,6 +210,7 @@ class _Planner:
             self._settings.config_dir,
             name,
             variant=self._variant,
+            model=model,
             record=record,
         )
         if self._prune:
