@@ -47,7 +47,7 @@ def _lock_finding(checked: Checked, model: str, what: str) -> Finding:
 
 def source_findings(checked: Checked) -> Iterator[Finding]:
     """Compare the files of this machine that models.toml names with their pins."""
-    digests = DigestCache(checked.repository.work_dir / "digests.json")
+    digests = DigestCache(checked.memory / "digests.json")
     for label, error in source_problems(checked.catalog, load_lock(checked.lock_path), digests).items():
         yield _source_finding(checked, label, error)
 

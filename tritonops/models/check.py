@@ -82,9 +82,8 @@ def _try(
         return {}
     load_all = checked.trials == "all"
     requests = [request for subject in subjects for request in needed_trials(subject, load_all=load_all)]
-    work_dir = checked.repository.work_dir
-    digests = DigestCache(work_dir / "digests.json")
-    trials = TrialCache(work_dir / "trials.json", digests).try_graphs(requests, on_start=on_trial)
+    digests = DigestCache(checked.memory / "digests.json")
+    trials = TrialCache(checked.memory / "trials.json", digests).try_graphs(requests, on_start=on_trial)
     digests.save()
     return trials
 

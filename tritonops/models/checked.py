@@ -29,6 +29,8 @@ class Checked:
     server: JudgedServer
     trials: Trials = "doubtful"
     variants: tuple[Variant, ...] = VARIANTS
+    store_dir: Path | None = None
+    """Where digests and trials are remembered: on a host, all releases share it. None: next to the models."""
 
     @classmethod
     def of(
@@ -49,7 +51,13 @@ class Checked:
             server or server_of_image(project.image, gpus=count_gpus()),
             trials,
             tuple(variants),
+            settings.store_dir,
         )
+
+    @property
+    def memory(self) -> Path:
+        """The folder of what earlier checks found out."""
+        return self.store_dir or self.repository.work_dir
 
     @cached_property
     def names(self) -> tuple[str, ...]:

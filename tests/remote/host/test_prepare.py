@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.onnx_models import affine, write_model
 from tritonops.errors import PartialFailureError, TritonOpsError
 from tritonops.models.check import check, require_servable
 from tritonops.models.disk.repository import Repository
@@ -89,3 +90,18 @@ def test_a_graph_that_onnx_runtime_does_not_load_stops_an_embedded_host_before_i
     release: Any = SimpleNamespace(record=SimpleNamespace(runtime="embedded"))
     with pytest.raises(PartialFailureError, match=r"does not load .*Could not find an implementation for ImageDecoder"):
         require_servable(check(prepare._checked(project, release, "cpu")))
+
+
+def test_a_graph_that_an_earlier_release_had_is_not_tried_again(tmp_path):
+    (tmp_path / "models.toml").write_text("")
+    release: Any = SimpleNamespace(record=SimpleNamespace(runtime="embedded"))
+
+    def tried(name):
+        models_dir = tmp_path / name / "triton"
+        write_model(models_dir, "alpha", {1: affine(2, 1)})
+        environ = {"TRITON_MODELS_DIR": str(models_dir), "TRITON_STORE_DIR": str(tmp_path / "shared")}
+        project, begun = Project.load(tmp_path, environ=environ, cwd=tmp_path), list[Any]()
+        require_servable(check(prepare._checked(project, release, "cpu"), on_trial=begun.append))
+        return len(begun)
+
+    assert [tried("r1"), tried("r2")] == [1, 0]
