@@ -22,6 +22,7 @@ class DeployRow(TypedDict):
     changed: list[str]
     seconds: float | None
     not_in_models_toml: list[str]
+    disabled: list[str]
     pruned: list[str]
     restarted: list[str]
     gap: float | None

@@ -37,6 +37,7 @@ def _row(result: HostResult[DeployResult]) -> dict[str, Any]:
         "changed": list(done.changed) if done else [],
         "seconds": done and done.seconds,
         "not_in_models_toml": list(done.by_hand) if done else [],
+        "disabled": list(done.disabled) if done else [],
         "pruned": list(done.pruned) if done else [],
         "restarted": list(done.restarted) if done else [],
         "gap": done and done.gap,

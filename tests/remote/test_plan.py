@@ -54,6 +54,13 @@ def test_a_host_that_is_up_to_date_has_only_its_models_by_hand(checkout):
     assert found.is_difference
 
 
+def test_a_model_that_was_disabled_on_the_host_is_named_and_is_no_difference(checkout):
+    record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
+    state = inspection("is_listed\tyes", "listed\talpha", "listed\tbeta", "model\tbeta", release=record)
+    (found,) = plan(FakeHost(state), PROJECT, checkout)
+    assert (found.name, found.change, found.is_difference) == ("alpha", "disabled on this host, and not served", False)
+
+
 def test_files_and_changes_on_the_host_are_named(checkout):
     changed = listing(checkout).encode()
     text = base64.b64decode(changed).replace(b"./a.onnx", b"./b.onnx")

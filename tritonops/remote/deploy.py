@@ -18,7 +18,7 @@ from tritonops.remote.client.activation_log import (
     activate,
     confirm_activation,
     require_unlocked,
-    warn_of_models_by_hand,
+    warn_of_changes_by_hand,
 )
 from tritonops.remote.client.checkout import GitCheckout
 from tritonops.remote.client.endpoint import require_closed, serves_recorded
@@ -47,8 +47,10 @@ def deploy_checkout(
     if is_up_to_date(host, state, fingerprint) and not (prune_models and state.by_hand):
         assert state.release
         require_closed(host, state, grpc=False)
-        warn_of_models_by_hand(state.by_hand, on_step)
-        return DeployResult("nothing to do", state.release.id, state.release.digest, by_hand=state.by_hand)
+        warn_of_changes_by_hand(state.by_hand, state.disabled, on_step)
+        return DeployResult(
+            "nothing to do", state.release.id, state.release.digest, by_hand=state.by_hand, disabled=state.disabled
+        )
     require_unlocked(host, state)
     large = large_files(checkout, project.settings.store_dir, host_settings, send_models=send_models)
     return _deploy(host, state, checkout, host_settings, large, prune_models=prune_models, on_step=on_step)

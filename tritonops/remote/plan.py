@@ -29,6 +29,7 @@ from tritonops.remote.ssh.host import Host
 from tritonops.triton_image import parse_image
 
 NOT_LISTED = "not in models.toml"
+_DISABLED = "disabled on this host, and not served"
 _NO_MODELS = Path("/nonexistent")
 _PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"
 
@@ -45,13 +46,17 @@ class HostChange:
     @property
     def is_difference(self) -> bool:
         """Whether a deploy would change it."""
-        return self.change != NOT_LISTED
+        return self.change not in (NOT_LISTED, _DISABLED)
 
 
 def plan(host: Host, project: Project, checkout: GitCheckout, *, prune_models: bool = False) -> list[HostChange]:
-    """List the changes, and the models not in models.toml, which `prune_models` would take out of service."""
+    """List the changes, and what a deploy leaves as it is.
+
+    These are models not in models.toml, which `prune_models` would take out of service, and disabled ones.
+    """
     state, host_settings = inspect_host(host), project.hosts.settings(host.name)
     by_hand = [HostChange("model", name, _PRUNED if prune_models else NOT_LISTED) for name in state.by_hand]
+    by_hand += [HostChange("model", name, _DISABLED) for name in state.disabled]
     if is_up_to_date(host, state, checkout.fingerprint(host_settings)):
         return by_hand
     files = changed_files(host, state, checkout, host_settings)

@@ -40,6 +40,8 @@ def status(host: Host) -> HostStatus:
         served, triton = None, str(exc)
     if state.current and state.release is None:
         triton = f"{triton}, the folder of its release is missing"
+    if state.disabled:
+        triton = f"{triton}, disabled: {', '.join(state.disabled)}"
     if state.interrupted:
         triton = f"{triton}, a switch to {state.interrupted} was interrupted"
     return HostStatus(

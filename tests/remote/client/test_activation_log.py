@@ -122,7 +122,7 @@ def test_a_success_is_confirmed_after_a_lost_connection_and_models_by_hand_are_n
         return proof
 
     monkeypatch.setattr("tritonops.remote.client.proof.prove", prove)
-    record, lines = replace(DONE, by_hand=("ensemble",), changed=("alpha",)), list[str]()
+    record, lines = replace(DONE, by_hand=("ensemble",), changed=("alpha",), disabled=("beta",)), list[str]()
     result = confirm_activation(FakeHost(), STATE, RECORD, record, "deployed", on_step=lines.append)
     assert (result.what, result.release, result.proof, result.changed) == (
         "deployed",
@@ -130,7 +130,9 @@ def test_a_success_is_confirmed_after_a_lost_connection_and_models_by_hand_are_n
         "asked from here",
         ("alpha",),
     )
-    assert "warning: not in models.toml: ensemble" in lines[-1]
+    assert "warning: not in models.toml: ensemble" in lines[-2]
+    assert "warning: disabled on this host, so not served: beta" in lines[-1]
+    assert result.disabled == ("beta",)
 
 
 def test_an_unlocked_host_is_let_pass():

@@ -23,7 +23,7 @@ def test_a_host_that_serves(tmp_path):
         DONE,
     )
     assert (state.grpc_port, state.http_port, state.token, state.free) == (9001, 8000, "secret", 1_024_000)
-    assert state.by_hand == ("ensemble",)
+    assert (state.by_hand, state.disabled) == (("ensemble",), ())
     assert state.is_unchanged
     assert "secret" not in repr(state)
 

@@ -138,6 +138,26 @@ def test_pruning_takes_them_out_of_service_keeps_their_files_and_lists_them(host
     assert host.answers().keys().isdisjoint(before)
 
 
+def test_a_model_of_the_release_that_was_disabled_stays_so_and_each_command_says_it(host, scale):
+    host.clone.inv("remote.run", *HOST, "--", "models.disable", "beta", "--yes")
+    host.clone.inv("triton.unload", "beta", *HOST, "--yes")
+    warning = "warning: disabled on this host, so not served: beta"
+    for _ in ("after the change by hand", "with nothing to do"):
+        done = host.clone.inv("remote.deploy", *HOST, "--json")
+        assert warning in done.stderr
+        (row,) = json.loads(done.stdout)
+        assert row["disabled"] == ["beta"]
+        assert "beta" not in host.answers()
+    planned = json.loads(host.clone.inv("remote.plan", *HOST, "--json").stdout)
+    assert {"name": "beta", "change": "disabled on this host, and not served"}.items() <= planned[-1].items()
+    (row,) = json.loads(host.clone.inv("remote.status", *HOST, "--json").stdout)
+    assert row["triton"] == "up, disabled: beta"
+    host.clone.inv("remote.run", *HOST, "--", "models.enable", "beta")
+    done = host.clone.inv("remote.deploy", *HOST)
+    assert warning not in done.stderr
+    assert host.answers()["beta"]
+
+
 def test_a_step_of_one_that_is_pruned_with_it_goes_behind_it(host):
     put_python_model(host, "a_step")
     put_ensemble(host, "of_a_step", "a_step")

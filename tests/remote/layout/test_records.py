@@ -28,7 +28,7 @@ def test_an_activation_is_read_back_as_it_was_written():
 def test_the_keys_of_a_record_are_those_that_earlier_versions_read():
     assert list(json.loads(ActivationRecord("done", "2026").as_json())) == [
         *("result", "at", "seconds", "message", "served", "disk", "env", "changed", "by_hand", "pruned", "seal"),
-        *("loads", "before", "restarted", "gap", "log_end", "loaded_at"),
+        *("loads", "before", "restarted", "gap", "log_end", "loaded_at", "disabled"),
     ]
     assert list(asdict(ReleaseRecord(**RELEASE))) == [
         *("id", "commit", "subject", "fingerprint", "by", "at", "config", "runtime", "venv", "digest"),

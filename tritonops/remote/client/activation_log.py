@@ -57,12 +57,16 @@ class DeployResult:
     """The reasons for a restart of Triton; empty without one."""
     gap: float | None = None
     """Seconds for which a model that was served before was not ready during the restart."""
+    disabled: tuple[str, ...] = ()
+    """The release's models that are not served because somebody disabled them on the host."""
 
 
-def warn_of_models_by_hand(names: Collection[str], on_step: OnStep) -> None:
-    """Report the models in service that are not in models.toml."""
-    if names:
-        on_step(f"warning: not in models.toml: {', '.join(names)}; kept in service (--prune takes them out)")
+def warn_of_changes_by_hand(by_hand: Collection[str], disabled: Collection[str], on_step: OnStep) -> None:
+    """Report the models in service that are not in models.toml, and those of the release that are disabled."""
+    if by_hand:
+        on_step(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service (--prune takes them out)")
+    if disabled:
+        on_step(f"warning: disabled on this host, so not served: {', '.join(disabled)}; models.enable there, and load")
 
 
 def require_unlocked(host: Host, state: HostState) -> None:
@@ -175,7 +179,7 @@ def confirm_activation(
     except TritonOpsError as exc:
         problem = f"{host.name}: {record.id} is active, but it could not be proved that it serves: {exc}"
         raise UnprovenError(problem, hint=exc.hint or f"inv remote.status --host {host.name}") from exc
-    warn_of_models_by_hand(activation.by_hand, on_step)
+    warn_of_changes_by_hand(activation.by_hand, activation.disabled, on_step)
     return DeployResult(
         what,
         record.id,
@@ -187,6 +191,7 @@ def confirm_activation(
         activation.pruned,
         activation.restarted,
         activation.gap,
+        activation.disabled,
     )
 
 

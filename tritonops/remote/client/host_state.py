@@ -42,6 +42,8 @@ class HostState:
     lock_owner: LockOwner | None
     by_hand: tuple[str, ...]
     """The models in Triton's repository that are not in models.toml of the release."""
+    disabled: tuple[str, ...]
+    """Models of the release that somebody disabled on the host."""
     disk: str
     """The digest of the disk in records of earlier versions."""
     seal: str
@@ -129,6 +131,7 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
         interrupted=SwitchRecord.parse(text).to if (text := _first(answers, "interrupted")) else None,
         lock_owner=_lock_owner(answers),
         by_hand=tuple(sorted(name for name in _unlisted(answers) if not is_junk(name))),
+        disabled=tuple(sorted({*answers.get("listed", [])} - {*answers.get("model", [])})),
         disk=disk,
         env=env,
         seal=seal,

@@ -138,7 +138,14 @@ def _done(layout: Layout, release: Release, switched: SwitchResult, by_hand: ByH
         gap=restart.gap if restart else None,
         log_end=served.log_end,
         loaded_at=served.loaded_at,
+        disabled=_disabled(release),
     )
+
+
+def _disabled(release: Release) -> tuple[str, ...]:
+    """Name the release's models that somebody disabled on this host; each release begins as the one before was."""
+    listed = listed_models(release)
+    return tuple(name for name in Repository(release.models_dir).disabled_names() if name in listed)
 
 
 def _steps(layout: Layout, release: Release, on_step: OnStep, *, prune_models: bool) -> tuple[SwitchResult, ByHand]:

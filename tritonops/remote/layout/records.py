@@ -81,6 +81,8 @@ class ActivationRecord:
     """Where the log of the embedded server ended after the last load of this activation; empty in older records."""
     loaded_at: str = ""
     """A time after that load and before any other; empty in older records."""
+    disabled: tuple[str, ...] = ()
+    """The release's models that are not served because somebody disabled them on this host."""
 
     def as_json(self) -> str:
         """Format it as one line."""
