@@ -49,7 +49,11 @@ def generate_config(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Generate configs from ONNX graphs on disk."""
+    """Generate configs from ONNX graphs on disk.
+
+    Both are written to triton-config/: MODEL/gpu.pbtxt and MODEL/cpu.pbtxt. `inv models.config MODEL`, or with --cpu,
+    copies one to where Triton reads it.
+    """
     from tritonops.models.generate_config import generate_configs, models_without_configs, raise_unless_generated
 
     options = _config_options(max_batch_size, labels, dynamic_batching=dynamic_batching, warmup=warmup)

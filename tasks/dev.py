@@ -78,11 +78,12 @@ def doctor(c: Context, json: bool = False) -> None:
         print_json(findings)
     else:
         for found in findings:
-            print(f"{'ok' if found.ok else 'missing':<8} {found.check:<17} {found.detail.splitlines()[0].rstrip(':')}")
+            print(f"{'ok' if found.ok else 'not ok':<8} {found.check:<17} {found.detail.splitlines()[0].rstrip(':')}")
             if found.remedy:
                 print(f"{'':<26} {found.remedy}")
     if not can_serve(findings, project().settings.runtime):
         raise TritonOpsError("this machine cannot serve models yet")
+    note("this machine can serve models")
 
 
 @task()

@@ -137,7 +137,10 @@ def _summary(result: DownloadResult) -> str:
     words="include",
 )
 def lock(c: Context, include: list[str], check: bool = False, json: bool = False) -> None:
-    """Pin models in models.lock."""
+    """Pin models in models.lock.
+
+    Versions that are not in models.toml any more lose their pin. In CI, --check finds what differs.
+    """
     from tasks.output.progress import download_progress
     from tritonops.models.lock import compare_lock, lock_models
 

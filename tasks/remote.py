@@ -40,7 +40,7 @@ __all__ = ["env", "logs", "restart", "run"]  # tasks of this collection, too
     | {
         "push": "Send the models from this machine, for hosts without access to the Hub.",
         "prune": "Move models that are not in models.toml out of service, to shared/triton-disabled.",
-        "dry_run": "Only preview the changes, as remote.plan does.",
+        "dry_run": "The same as --dry, as remote.plan does.",
         "canary": "Deploy to the first host, and to the others only if that succeeds.",
     }
     | JSON,
@@ -163,7 +163,10 @@ def status(c: Context, host: list[str], group: list[str], json: bool = False, pa
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS, read_only=True)
 def doctor(c: Context, host: list[str], group: list[str], json: bool = False, parallel: str | None = None) -> None:
-    """Check whether each host can serve."""
+    """Check whether each host can serve.
+
+    Also whether the token closes Triton's control API, and whether a port of Triton is open to the network.
+    """
     from tritonops.remote.client.fleet import raise_failures
     from tritonops.remote.doctor import examine
 

@@ -144,7 +144,11 @@ def unload(
 
 
 @task(
-    help=MODEL | {"versions": "`2,3`, `latest:2` or `all`."} | TIMEOUT | SERVER | JSON,
+    help=MODEL
+    | {"versions": "`1`, `2,3`, `latest:1` (the newest alone), `latest:2` or `all`."}
+    | TIMEOUT
+    | SERVER
+    | JSON,
     positional=["model"],
 )
 @on_the_host("triton.serve")
@@ -158,7 +162,10 @@ def serve(
     target: str | None = None,
     json: bool = False,
 ) -> None:
-    """Choose the served versions of a model."""
+    """Choose the served versions of a model.
+
+    The choice is kept in its config.pbtxt: restarts, `inv models.config` and deploys keep it.
+    """
     from tritonops.models.configs.version_policy import VersionPolicy
     from tritonops.triton.load import LOAD_TIMEOUT
     from tritonops.triton.serve import serve

@@ -23,7 +23,10 @@ from tasks.shared.task import task
     needs_words=True,
 )
 def enable(c: Context, model: list[str], json: bool = False) -> None:
-    """Move models back to triton/."""
+    """Move models back to triton/.
+
+    A running server serves them again with `inv triton.load`.
+    """
     from tritonops.models.enable import enable_model
 
     selected = names(model)
@@ -46,7 +49,10 @@ def enable(c: Context, model: list[str], json: bool = False) -> None:
     needs_words=True,
 )
 def disable(c: Context, model: list[str], yes: bool = False, json: bool = False) -> None:
-    """Hide models from Triton, in triton-disabled/."""
+    """Hide models from Triton, in triton-disabled/.
+
+    No file is deleted. A running server serves them until `inv triton.unload`; `inv models.enable` moves them back.
+    """
     from tritonops.models.dependents import needed_by
     from tritonops.models.disable import disable_model
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.terminals import pty_size
 
+from tasks.command_line.dry_run import PLANS
 from tasks.command_line.examples import EXAMPLES
 from tasks.command_line.value_names import flag_of, value_name
 from tritonops.errors import InputError
@@ -111,10 +112,12 @@ def show_task(program: TaskProgram, name: str) -> None:
     words = [argument for argument in arguments if argument.positional or argument.name == getattr(task, "words", None)]
     options = [argument for argument in arguments if not argument.positional]
     print(f"Usage: inv {name}{''.join(_usage_of(argument, task) for argument in words)} [--options]\n")
-    print(inspect.cleandoc(task.__doc__ or ""))
+    for line in inspect.cleandoc(task.__doc__ or "").splitlines():
+        print(textwrap.fill(line, _width()))
     if words:
         _show_rows("Arguments", [(_word(argument, task), argument.help or "") for argument in words])
-    _show_rows("Options", [(_option(argument), argument.help or "") for argument in options])
+    rows = [(_option(argument), argument.help or "") for argument in options]
+    _show_rows("Options", [*rows, *([("--dry", "Show the plan, and change nothing.")] if name in PLANS else [])])
     if variables := ENVIRONMENT.get(name) or ENVIRONMENT.get(name.partition(".")[0]):
         print("\nEnvironment, or .env:")
         print(textwrap.fill(", ".join(variables), _width() - 2, initial_indent="  ", subsequent_indent="  "))

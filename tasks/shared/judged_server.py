@@ -40,9 +40,9 @@ def note_server(server: JudgedServer) -> None:
     """Say for which server the findings are, and what is not known of it."""
     from importlib.util import find_spec
 
-    completes = "completes configs" if server.completes_configs else "completes no configs"
-    gpus = "GPUs unknown" if server.gpus is None else f"GPUs: {server.gpus}"
-    note(f"judged for {server.name} ({completes}, {gpus})")
+    completes = "completes configs" if server.completes_configs else "does not complete configs"
+    gpus = "the number of its GPUs is unknown" if server.gpus is None else f"GPUs: {server.gpus}"
+    note(f"checked for {server.name}, which {completes}; {gpus}")
     if find_spec("onnxruntime") is None:
         note("onnxruntime is not installed: no graph was tried, so batches and inferred shapes were not checked")
     if server.release is None:

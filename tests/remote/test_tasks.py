@@ -425,5 +425,5 @@ def test_a_reader_of_the_output_who_has_gone_is_no_failure_of_a_host(site, sever
 def test_configs_are_judged_for_what_a_host_has(site, inv):
     site.deploy()
     done = inv("models.check", *HOST, "--cpu", check=False)
-    assert "judged for gpu-01: the embedded Triton (completes no configs, GPUs: 0)" in done.stderr
+    assert "checked for gpu-01: the embedded Triton, which does not complete configs; GPUs: 0" in done.stderr
     assert "Traceback" not in done.stderr

@@ -139,9 +139,9 @@ def test_check_is_one_json_document_for_scripts(inv, project):
 @pytest.mark.parametrize(
     ("options", "judged"),
     [
-        ((), "judged for nvcr.io/nvidia/tritonserver:26.07-py3 (completes configs, "),
-        (("--image", "25.02"), "judged for 25.02 (completes configs, "),
-        (("--embedded",), "judged for the embedded Triton (completes no configs, GPUs: 0)"),
+        ((), "checked for nvcr.io/nvidia/tritonserver:26.07-py3, which completes configs; "),
+        (("--image", "25.02"), "checked for 25.02, which completes configs; "),
+        (("--embedded",), "checked for the embedded Triton, which does not complete configs; GPUs: 0"),
     ],
 )
 def test_check_says_for_which_server_it_judged(inv, project, options, judged):

@@ -112,7 +112,7 @@ def compare_lock(project: Project, *, include: Sequence[str] = (), with_sources:
     unknown = {label: str(exc) for label, exc in problems.items() if label not in changed}
     found = {**differences(catalog, lock), **{label: str(exc) for label, exc in changed.items()}}
     found, unknown = ({k: v for k, v in each.items() if not include or k in labels} for each in (found, unknown))
-    hints = ["inv models.lock pins what is not pinned."] * bool(found.keys() - changed.keys())
+    hints = ["inv models.lock pins what is not pinned, and drops other pins."] * bool(found.keys() - changed.keys())
     hints += [str(exc.hint) for label, exc in changed.items() if label in found]
     what = f"{settings.lock_path} does not agree with {settings.models_toml.name}"
     return LockComparison(what, found, unknown, tuple(hints))

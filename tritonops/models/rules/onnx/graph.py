@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from tritonops.errors import GraphError
 from tritonops.models.graphs.onnx_graph import Graph, missing_data, read_graph
@@ -39,7 +40,8 @@ def _version(subject: Subject, path: Path) -> Iterator[Problem]:
     try:
         graph, operators = read_graph(path), read_operators(path)
     except GraphError as exc:
-        yield Problem("not-onnx", str(exc), "ONNX Runtime cannot load it", "download it again: `inv models.download`")
+        fix = f"`inv models.download {quote(subject.name)} --verify` replaces a damaged file by the pinned one"
+        yield Problem("not-onnx", str(exc), "ONNX Runtime cannot load it", fix)
         return
     config, refused = complete_version(subject, graph)
     trial = subject.trials.get(trial_request(config, path, graph), Trial("unknown"))
