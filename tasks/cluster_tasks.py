@@ -8,6 +8,7 @@ from invoke import Context
 
 from tasks.output.target_output import show_target_releases, show_target_status
 from tasks.output.terminal import confirm, note, print_json, print_table
+from tasks.output.waiting import waiting
 from tasks.shared.checkout import project
 from tasks.shared.hosts import Printed
 from tasks.shared.options import JSON, YES, integer, refuse_followed_json
@@ -85,6 +86,7 @@ def remove(c: Context, target: str | None = None, yes: bool = False, json: bool 
     elif not confirm(f"Remove {len(rows)} objects from {selected.namespace} at {selected.context}?", yes=yes):
         return
     else:
-        use_case.remove(removal)
+        with waiting("waiting until its pods have ended", quiet=json):
+            use_case.remove(removal)
     if json:
         print_json(rows)

@@ -8,6 +8,7 @@ from tritonops.errors import InputError, NotRolledBackError, RolledBackError, Ro
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.cluster.live import LiveTarget, read_live, require_namespace
 from tritonops.kubernetes.cluster.revision import Revision
+from tritonops.kubernetes.manifests.deployment import ends_only_pod
 from tritonops.kubernetes.rollout.restore import last_served, restore, roll_back_failed
 from tritonops.kubernetes.rollout.result import TargetResult
 from tritonops.kubernetes.rollout.waiting import OnStep
@@ -28,6 +29,8 @@ def roll_back(project: Project, target: Target, *, to: str | None, on_step: OnSt
     if current and current.number == revision.number and live.is_complete:
         return _result(target, "no changes", current, current, started)
     on_step(f"roll back to the release {revision.release}, revision {revision.number}")
+    if ends_only_pod(target):
+        on_step("its only pod ends first: no answers until the next one serves")
     try:
         done = restore(kubectl, target, revision, token=token, on_step=on_step)
     except RolloutError as exc:
