@@ -10,6 +10,7 @@ import pytest
 from tests.compose.stub_docker import container, data
 from tritonops.compose.commands import Compose
 from tritonops.compose.definition import Definition
+from tritonops.compose.engine.docker import Docker
 from tritonops.compose.interruption import Interruption
 from tritonops.compose.service_containers import ServiceContainers
 from tritonops.errors import DockerError, PublishedPortTakenError
@@ -70,15 +71,12 @@ def test_a_name_is_given_within_one_project_only_and_never_twice(stub, container
     assert changes(stub) == [f"rename {NEW} app-triton-1"]
 
 
-def test_on_the_hosts_network_a_taken_port_is_found_before_the_start(stub, containers):
-    stub.answer("context*", "unix:///var/run/docker.sock\n")
+def test_on_the_hosts_network_a_taken_port_is_found_before_the_start(stub, containers, monkeypatch):
+    monkeypatch.setattr(Docker, "machine", "127.77.0.9")  # its port 8001 is no other test's
     host = container(HostConfig={"NetworkMode": "host"})
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", 8001))
-        except OSError:
-            pytest.skip("port 8001 is in use")
+        listener.bind(("127.77.0.9", 8001))
         listener.listen()
         with pytest.raises(PublishedPortTakenError):
             containers.start(host)

@@ -109,7 +109,7 @@ class ServedContainer:
         else:
             view = view_mount(docker, container)
             names, not_loaded = (view.names if view else None) or (), dict(hung)
-        log = read_log(docker, container, tail=5000, since=container.started_at)
+        log = read_log(docker, container, tail=5000, since=container.log_start)
         rows = with_reasons(index, names, log, not_loaded=not_loaded)
         errors = tuple(line for line in log.splitlines() if re.match(r"E\d{4} ", line))[-_LOG_LINES:]
         return ServingResult(url, tuple(rows), errors, self._causes(rows, view, errors))
@@ -161,7 +161,7 @@ class _LoadWatcher:
             return False
         self._read_at = now
         log = LoadLog()
-        text = read_log(self._server.docker, self._container, tail=_ALL_LINES, since=self._container.started_at)
+        text = read_log(self._server.docker, self._container, tail=_ALL_LINES, since=self._container.log_start)
         log.feed(f"{text}\n")
         progress = (frozenset(log.loading), text.count(_INITIALIZES))
         if progress != (self._loading, self._initializations):
@@ -192,7 +192,7 @@ def _refuse_crash(docker: Docker, container: Container, now: Container) -> None:
     """Raise BadStart if Triton crashed while it loaded models; it may have been restarted since."""
     is_restarted = now.started_at != container.started_at
     until = now.started_at if is_restarted else None
-    text = read_log(docker, container, tail=_ALL_LINES, since=container.started_at, until=until)
+    text = read_log(docker, container, tail=_ALL_LINES, since=container.log_start, until=until)
     log = LoadLog()
     log.feed(f"{text}\n")
     is_crash = log.is_crashing or exit_codes(docker, container)[-1:] in _FAULTS

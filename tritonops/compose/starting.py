@@ -113,7 +113,7 @@ class _ContainerRun:
 
     def read_log(self, position: int) -> tuple[str, int]:
         if time.monotonic() - self._read_at > _LOG_PERIOD:
-            self._text = read_log(self._docker, self._container, tail=100_000, since=self._container.started_at)
+            self._text = read_log(self._docker, self._container, tail=100_000, since=self._container.log_start)
             self._read_at = time.monotonic()
         return self._text[position:], len(self._text)
 

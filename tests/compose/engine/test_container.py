@@ -6,7 +6,11 @@ import tarfile
 import pytest
 
 from tests.compose.stub_docker import container, data
+from tests.paths import PROJECT
+from tests.processes import wait_for
+from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.compose.engine.container import exit_codes, inspect, read_log, read_secret
+from tritonops.compose.engine.docker import Docker
 from tritonops.errors import DockerError, InputError
 
 
@@ -30,6 +34,33 @@ def test_a_container_that_will_run_again_is_running(status, is_running):
 def test_a_container_that_was_never_started_has_dockers_year_1():
     assert container().was_started
     assert not container(State={"StartedAt": "0001-01-01T00:00:00Z"}).was_started
+
+
+@pytest.mark.docker
+def test_the_log_of_a_run_is_whole_and_its_own():
+    """Docker notes the start of a container when its program may have written already."""
+    docker = Docker(PROJECT)
+    words = [
+        "docker",
+        "run",
+        "--detach",
+        "--network=none",
+        "--entrypoint=sh",
+        CPU_IMAGE,
+        "-c",
+        "echo early; exec sleep 60",
+    ]
+    runs = [docker.output(words).strip() for _ in range(4)]
+    try:
+        for id in runs:
+            once = inspect(docker, container(id=id))
+            wait_for(lambda once=once: read_log(docker, once, tail=9, since=once.log_start) == "early")
+            docker.output(["docker", "restart", "--time=0", id])
+            again = inspect(docker, once)
+            wait_for(lambda again=again: read_log(docker, again, tail=9, since=again.log_start) == "early")
+            assert read_log(docker, again, tail=9) == "early\nearly"
+    finally:
+        docker.output(["docker", "rm", "--force", *runs])
 
 
 def test_two_containers_are_alike_by_settings_and_image():

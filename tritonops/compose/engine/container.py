@@ -83,6 +83,15 @@ class Container:
         return str(self.data["State"]["StartedAt"])
 
     @property
+    def log_start(self) -> str | None:
+        """The time after which its log is of this run: the end of the run before; None for its first run.
+
+        Not the time of its start: Docker notes that when the program runs already, and may have written lines.
+        """
+        finished_at = str(self.data["State"]["FinishedAt"])
+        return None if finished_at.startswith(_NEVER) else finished_at
+
+    @property
     def host_ports(self) -> set[str]:
         """The ports of the machine that it publishes."""
         bindings = (self.data["HostConfig"].get("PortBindings") or {}).values()
