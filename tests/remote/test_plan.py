@@ -56,9 +56,18 @@ def test_a_host_that_is_up_to_date_has_only_its_models_by_hand(checkout):
 
 def test_a_model_that_was_disabled_on_the_host_is_named_and_is_no_difference(checkout):
     record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
-    state = inspection("is_listed\tyes", "listed\talpha", "listed\tbeta", "model\tbeta", release=record)
+    listed = ("is_listed\tyes", "listed\talpha", "listed\tbeta", "model\tbeta")
+    state = inspection(*listed, release=record, activation=replace(fakes.DONE, disabled=("alpha",)))
     (found,) = plan(FakeHost(state), PROJECT, checkout)
-    assert (found.name, found.change, found.is_difference) == ("alpha", "disabled on this host, and not served", False)
+    assert (found.name, found.change, found.is_difference) == ("alpha", "disabled on this host, so not served", False)
+
+
+def test_a_model_that_was_enabled_on_the_host_since_is_a_difference(checkout):
+    record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
+    done = replace(fakes.DONE, disabled=("alpha",))
+    state = inspection("is_listed\tyes", "model\talpha", release=record, activation=done)
+    found = plan(FakeHost(state, listing(checkout), ""), PROJECT, checkout)
+    assert HostChange("model", "alpha", "was enabled on the host since its deploy") in found
 
 
 def test_files_and_changes_on_the_host_are_named(checkout):

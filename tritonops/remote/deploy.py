@@ -106,6 +106,7 @@ def is_up_to_date(host: Host, state: HostState, fingerprint: str) -> bool:
         and state.interrupted is None
         and state.release.fingerprint == fingerprint
         and state.is_unchanged
+        and {*state.disabled} == {*state.activation.disabled}
         and not state.loaded_since
         and state.activation.env == state.env
         and serves_recorded(host, state)

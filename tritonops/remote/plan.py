@@ -29,7 +29,7 @@ from tritonops.remote.ssh.host import Host
 from tritonops.triton_image import parse_image
 
 NOT_LISTED = "not in models.toml"
-_DISABLED = "disabled on this host, and not served"
+_DISABLED = "disabled on this host, so not served"
 _NO_MODELS = Path("/nonexistent")
 _PRUNED = f"{NOT_LISTED}: out of service, to shared/triton-disabled"
 
@@ -146,6 +146,8 @@ def _since_the_deploy(host: Host, state: HostState) -> list[HostChange]:
         changes.append(HostChange("release", state.interrupted, "its switch was interrupted: goes back first"))
     if not state.is_unchanged:
         changes.append(HostChange("disk", "shared/triton", "was changed on the host since its deploy"))
+    enabled = sorted({*state.activation.disabled} - {*state.disabled})
+    changes += [HostChange("model", name, "was enabled on the host since its deploy") for name in enabled]
     loaded = "was loaded by another command since the deploy"
     changes += [HostChange("server", name, loaded) for name in state.loaded_since]
     if state.env != state.activation.env:

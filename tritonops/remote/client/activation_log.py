@@ -66,7 +66,9 @@ def warn_of_changes_by_hand(by_hand: Collection[str], disabled: Collection[str],
     if by_hand:
         on_step(f"warning: not in models.toml: {', '.join(by_hand)}; kept in service (--prune takes them out)")
     if disabled:
-        on_step(f"warning: disabled on this host, so not served: {', '.join(disabled)}; models.enable there, and load")
+        on_step(
+            f"warning: disabled on this host, so not served: {', '.join(disabled)}; models.enable there, then deploy"
+        )
 
 
 def require_unlocked(host: Host, state: HostState) -> None:

@@ -29,7 +29,7 @@ def test_a_file_that_is_no_graph_is_called_so(tmp_path):
     (home / "1/model.onnx").write_text("<html>")
     (problem,) = graph_problems(subject(home=home))
     assert problem.code == "not-onnx"
-    assert problem.fix == "`inv models.download m --verify` replaces a damaged file by the pinned one"
+    assert problem.fix == "`inv models.download clip --verify` replaces a damaged file by the pinned one"
 
 
 def test_weights_outside_of_the_file_must_be_there_whole(tmp_path):
