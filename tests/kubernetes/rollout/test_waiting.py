@@ -284,7 +284,9 @@ def test_an_image_that_cannot_be_pulled_fails_it_early_although_the_kubelet_alte
         cluster.set_objects(objects(pod("p-1", 2, status=waits), updatedReplicas=1))
 
     alternate()
-    assert "p-1: ImagePullBackOff: manifest unknown" in error_of(rollout, on_step=alternate)
+    error = error_of(rollout, on_step=alternate)
+    assert "p-1: ErrImagePull: manifest unknown; ImagePullBackOff: manifest unknown" in error
+    assert "nothing changed for" not in error
 
 
 def test_a_release_that_somebody_deploys_meanwhile_is_left_alone(cluster, rollout):

@@ -79,6 +79,8 @@ class Rollout:
     _pods: dict[str, _SeenPod] = field(default_factory=dict)
     _earlier: frozenset[str] | None = None
     """The pods that there were when the wait began: what happened to them before is no result of this rollout."""
+    _replaced: set[str] = field(default_factory=set)
+    """The pods that were deleted, each once: one that is there all the same is looked at like any other."""
     _changed: float = field(default_factory=time.monotonic)
     _progress: object = None
 
@@ -145,9 +147,10 @@ class Rollout:
 
         The cluster tries a failed one again, but only after up to five minutes: so it is deleted, and another one made.
         """
-        if state.is_over or state.name not in (self._earlier or ()) or state.name in self._pods:
+        if state.is_over or state.name not in (self._earlier or ()) or state.name in {*self._pods, *self._replaced}:
             return state.is_over
         if state.is_stuck or (state.failure and not state.runs_triton):
+            self._replaced.add(state.name)
             self.on_step(f"{state.name}: {state.text.splitlines()[0]}: replaced, to try again")
             with suppress(ClusterForbiddenError):
                 delete(self.kubectl, [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": state.name}}])
