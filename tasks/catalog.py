@@ -16,10 +16,11 @@ from tritonops.display_text import one_line
 from tritonops.errors import InputError, TritonOpsError, listed
 
 if TYPE_CHECKING:
+    from tritonops.models.add import Added
     from tritonops.models.configs.rendering import ConfigOptions
 
 CONFIG_OPTIONS = {
-    "max-batch-size": "Maximum batch size (default: 8 if the graph takes batches, else 0).",
+    "max-batch-size": "Maximum batch size of generated configs (default: 8 if the graph takes batches, else 0).",
     "dynamic-batching": "Enable dynamic batching.",
     "warmup": "Add a warm-up request of zeros (dynamic dimensions are 1).",
     "labels": "File of class names, one a line, for the first output.",
@@ -83,7 +84,7 @@ def _note_how_to_copy(names: Sequence[str]) -> None:
     if declared:
         words = " ".join(map(quote, declared)) if len(names) < 4 else ""
         command = f"inv models.config {words}".rstrip()
-        note(f"Review them, then: {command} (--cpu on a machine without GPUs)")
+        note(f"Review them, then: {command} (--cpu on a machine without GPUs; --overwrite where a config is in use)")
     if others:
         toml, target = project().settings.models_toml.name, project().repository.config_path(others[0])
         note(one_line(f"not in {toml}, so that you copy their configs yourself, to {target}: {listed(others)}"))
@@ -141,7 +142,7 @@ def add(
     """Add, pin and download a model.
 
     It comes from one of: --repo-id with --file or --subfolder, --url with --sha256, or --path.
-    A branch or tag is pinned as the commit that it has now.
+    A branch or tag is pinned as the commit that it has now. Configs are generated where triton-config has none.
     """
     from tasks.output.progress import download_progress
     from tritonops.models.add import add_model
@@ -178,12 +179,27 @@ def add(
     for line in added.notes:
         note(one_line(line))
     if added.problem:
-        raise TritonOpsError(
-            f"{added.entry.label} was added, and has no config that Triton can use: {added.problem}",
-            hint=f"Write {project().settings.config_dir / model}/{'cpu' if cpu else 'gpu'}.pbtxt by hand, "
-            f"or take the entry out again: inv models.remove {quote(model)} --files",
-        )
-    note(f"`inv triton.load {quote(model)}` loads it into a running server.")
+        raise _config_error(added, "cpu" if cpu else "gpu")
+    if added.variant:
+        others = {"gpu": "--cpu --overwrite", "cpu": "--overwrite"}
+        kept = " (as it was)" if (added.variant == "cpu") != cpu else ""
+        command = f"inv models.config {quote(model)} {others[added.variant]}"
+        note(f"Triton reads its {added.variant.upper()} config{kept}; `{command}` takes the other one.")
+    note(f"`inv triton.load {quote(model)}` loads it into a running server; `inv server.up` starts one.")
+
+
+def _config_error(added: Added, variant: str) -> TritonOpsError:
+    """Word why a model that was added has no config of triton-config, and how this version goes again."""
+    name, config_dir = added.entry.name, project().settings.config_dir
+    removal = f"inv models.remove {quote(name)} --version {added.entry.version} --files"
+    if added.keeps_config:
+        hint = f"`inv models.config {quote(name)} --overwrite` takes that of triton-config (the CPU's with --cpu)"
+    else:
+        hint = f"Write {config_dir / name}/{variant}.pbtxt by hand"
+    return TritonOpsError(
+        f"{added.entry.label} was added, and Triton has no config of triton-config for it: {added.problem}",
+        hint=f"{hint}, or take the version out again: {removal}",
+    )
 
 
 @task(

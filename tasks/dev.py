@@ -83,7 +83,8 @@ def doctor(c: Context, json: bool = False) -> None:
                 print(f"{'':<26} {found.remedy}")
     if not can_serve(findings, project().settings.runtime):
         raise TritonOpsError("this machine cannot serve models yet")
-    note("this machine can serve models")
+    missed = ", ".join(found.check for found in findings if not found.ok)
+    note(f"this machine can serve models{missed and f'; not ok, and not needed for that: {missed}'}")
 
 
 @task()

@@ -49,7 +49,7 @@ def list_(
 ) -> None:
     """List model versions with state and reason.
 
-    Models that are not loaded have no state. Exit code 3: no answer; 2: no host of that name.
+    Models that are not loaded have no state. Exit code 3: no answer; 2: no host of the name in --host.
     """
     from tritonops.triton.list import list_models
 

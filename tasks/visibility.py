@@ -52,6 +52,7 @@ def disable(c: Context, model: list[str], yes: bool = False, json: bool = False)
     """Hide models from Triton, in triton-disabled/.
 
     No file is deleted. A running server serves them until `inv triton.unload`; `inv models.enable` moves them back.
+    On a host: `inv remote.run --host HOST -- models.disable MODEL`, then `inv triton.unload MODEL --host HOST`.
     """
     from tritonops.models.dependents import needed_by
     from tritonops.models.disable import disable_model

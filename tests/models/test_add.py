@@ -5,10 +5,13 @@ import pytest
 from tests.models.additions import CATALOG, add, from_hub
 from tests.onnx_models import affine, external_weights
 from tritonops.errors import CatalogError, SourceError, TritonOpsError
+from tritonops.models.add import add_model
 from tritonops.models.catalog.catalog import HubSource, PathSource
 from tritonops.models.catalog.lockfile import load_lock
 from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.configs.pbtxt import read_config
+from tritonops.models.configs.rendering import ConfigOptions
+from tritonops.project import Project
 
 
 def test_a_model_of_the_hub_is_pinned_downloaded_and_given_configs(house, clip):
@@ -30,6 +33,29 @@ def test_the_next_version_of_a_model_is_served_beside_the_first(house, clip):
     assert (added.entry.label, added.configs, added.problem) == ("clip/2", (), None)
     policy = read_config(house.models_dir / "clip" / "config.pbtxt").version_policy
     assert list(policy.specific.versions) == [1, 2]
+
+
+def test_a_version_keeps_the_config_on_disk_whichever_of_the_two_it_is(house, clip):
+    from_hub(house)
+    values = {"repo_id": "team/clip", "model_path": "weights/model.onnx"}
+    added = add_model(Project(house), "clip", values, variant="gpu")
+    assert (added.variant, added.problem) == ("cpu", None)
+    assert any("serves versions 1,2" in line for line in added.notes)
+    config = house.models_dir / "clip" / "config.pbtxt"
+    assert "KIND_CPU" in config.read_text()
+    config.write_text(config.read_text() + "# by hand\n")
+    added = add_model(Project(house), "clip", values, variant="gpu")
+    assert (added.variant, added.keeps_config) == (None, True)
+    assert added.problem == f"{config} is none of them, and was kept"
+    (house.config_dir / "clip" / "cpu.pbtxt").unlink()
+    assert add_model(Project(house), "clip", values, variant="gpu").keeps_config
+
+
+def test_options_of_generated_configs_that_were_not_used_are_named(house, clip):
+    from_hub(house)
+    values = {"repo_id": "team/clip", "model_path": "weights/model.onnx"}
+    added = add_model(Project(house), "clip", values, variant="cpu", options=ConfigOptions(max_batch_size=2))
+    assert "the options for generated ones were not used" in added.notes[0]
 
 
 def test_a_file_or_a_folder_of_this_machine_is_written_as_seen_from_models_toml(house, tmp_path):

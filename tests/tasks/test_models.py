@@ -282,7 +282,7 @@ def test_what_is_no_model_is_not_added_and_what_has_no_config_is_said(inv, proje
     assert (project / "models.toml").read_text() == before
     code, out, err = inv("models.add", "new", "--path", str(project / "model.py"), "--local-name", "model.py", "--cpu")
     assert (code, out) == (1, "new/1\n")
-    assert "new/1 was added, and has no config that Triton can use" in err
+    assert "new/1 was added, and Triton has no config of triton-config for it" in err
     assert "[[models.new]]" in (project / "models.toml").read_text()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from tritonops.errors import GraphError, SourceError, StoreError, TritonOpsError
@@ -14,9 +15,11 @@ from tritonops.models.catalog.commit import Commits
 from tritonops.models.catalog.editing import with_entry, without_labels
 from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.catalog.parsing import parse_catalog, read_catalog_text
-from tritonops.models.config import copy_configs, raise_unless_done
+from tritonops.models.config import copy_configs
+from tritonops.models.configs.pbtxt import parse_config, read_text_if_present
 from tritonops.models.configs.rendering import LABELS, ConfigOptions, render_configs
-from tritonops.models.configs.variants import Variant, source_path
+from tritonops.models.configs.variants import VARIANTS, Variant, source_path
+from tritonops.models.configs.version_policy import AS_IN_CATALOG, VersionPolicy, policy_note
 from tritonops.models.generate_config import graph_file
 from tritonops.models.graphs.examine import examine_graph
 from tritonops.models.graphs.onnx_graph import Graph, missing_data, read_graph
@@ -27,7 +30,6 @@ from tritonops.models.sources.fetcher import Fetcher
 from tritonops.models.sources.listing import Listing
 from tritonops.models.transfer.progress import Progress
 from tritonops.project import Project
-from tritonops.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ class Added:
     entry: ModelVersion
     configs: tuple[Path, ...]
     """Those generated from the graph; none where there were configs, or the model is not ONNX."""
-    problem: str | None
-    """Why the model has no config that Triton can use; None where it has one."""
+    variant: Variant | None
+    """Which config of triton-config Triton reads: the other one's where the disk had that. None for neither."""
+    problem: str | None = None
+    """Why it reads none of triton-config."""
+    keeps_config: bool = False
+    """Whether a config on disk that is neither was kept."""
     notes: tuple[str, ...] = ()
-    """What the reader of generated configs has to know."""
+    """What the reader of generated configs has to know, and which versions the config serves."""
 
 
 def add_model(
@@ -64,8 +70,8 @@ def add_model(
     addition = _Addition(project, name, values, progress, variant, options)
     addition.preview()  # wrong input ends before any wait
     entry = addition.add()
-    problem = addition.problem or _copy_config(settings, entry, variant)
-    return Added(entry, addition.written, problem, addition.notes)
+    added = Added(entry, addition.written, None, addition.problem, notes=addition.notes)
+    return added if added.problem else _copy_config(Project(settings), added, variant)
 
 
 class _Addition:
@@ -171,9 +177,12 @@ class _Addition:
     def _config_texts(self, pin: LockedVersion, entry: ModelVersion) -> Mapping[Path, str]:
         """Work out the configs from the graph, unless there are some; `problem` says why that was not possible."""
         self.problem, self.notes = None, ()
-        if source_path(self._settings.config_dir, entry.name, self._variant).exists():
-            return {}
         options = self._config_options or ConfigOptions()
+        if source_path(self._settings.config_dir, entry.name, self._variant).exists():
+            if options != ConfigOptions():
+                words = f"inv models.generate-config {quote(entry.name)} --overwrite"
+                self.notes = (f"it has configs, so the options for generated ones were not used: `{words}` takes them",)
+            return {}
         try:
             graph = graph_file(entry.name, staged_version(pin, self._repository) / entry.local_name)
             examined = examine_graph(graph, batches=options.max_batch_size != 0)
@@ -245,11 +254,24 @@ def _source_name(entry: ModelVersion) -> str:
             return Path(entry.path).name
 
 
-def _copy_config(settings: Settings, entry: ModelVersion, variant: Variant) -> str | None:
-    """Copy the config to where Triton reads; gives the reason where that failed."""
-    try:
-        outcomes = copy_configs(Project(settings), variant=variant, include=[entry.name])
-        raise_unless_done(outcomes)
-    except TritonOpsError as exc:
-        return str(exc)
-    return None
+def _copy_config(project: Project, added: Added, variant: Variant) -> Added:
+    """Copy the config to where Triton reads. A disk that has the other variant's, of an earlier version, keeps that."""
+    for each in (variant, *(other for other in VARIANTS if other != variant)):
+        try:
+            (outcome,) = copy_configs(project, variant=each, include=[added.entry.name])
+        except TritonOpsError as exc:
+            return replace(added, problem=str(exc))
+        if outcome.error and each == variant:
+            return replace(added, problem=outcome.error)
+        if outcome.error is None and outcome.state != "differs":
+            return replace(added, variant=each, notes=(*added.notes, *_served_versions(outcome.path)))
+    path = project.repository.config_path(added.entry.name)
+    return replace(added, problem=f"{path} is none of them, and was kept", keeps_config=True)
+
+
+def _served_versions(config: Path | None) -> Iterator[str]:
+    """Say which versions are served where the config lists those of models.toml."""
+    text = read_text_if_present(config) if config else None
+    if text and policy_note(text) == AS_IN_CATALOG:
+        policy = VersionPolicy.of(parse_config(text))
+        yield f"its config serves versions {policy} (`inv triton.serve` with `--versions latest:1`: the newest alone)"

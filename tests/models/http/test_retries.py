@@ -48,8 +48,9 @@ def test_it_gives_up_after_eight_failures_or_when_patience_runs_out(clock):
 
 
 def test_a_host_that_never_answered_is_tried_four_times(clock):
-    with pytest.raises(SourceError, match="gave up after 4 tries"):
+    with pytest.raises(SourceError, match="gave up after 4 tries") as caught:
         fail(9, retries(clock), TransientError("connection refused", is_first_contact=True))
+    assert "HTTPS_PROXY" in str(caught.value.hint)
 
 
 def test_progress_begins_the_count_again(clock):

@@ -14,6 +14,7 @@ ATTEMPTS = 8
 """Failures in a row, without progress, until a file is given up."""
 FIRST_CONTACT_ATTEMPTS = 4
 """The same for a host that has never answered: its name may be wrong, or the network down."""
+_NO_CONTACT = "Is there a network? HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror of the Hub."
 LATE_TRY_SECONDS = 0.5
 """For requests to a host that has answered nobody for as long as a listing may take."""
 
@@ -105,7 +106,8 @@ class Retries:
         if self._failures >= limit or left <= 0 or self._asked > MAX_WAIT_SECONDS:
             tries = f"{self._failures} tries" if self._failures > 1 else "one try"
             asked = f" and asks to wait {format_delay(error.delay)}" if error.delay else ""
-            raise SourceError(f"{redact(self._what)}: {error}{asked}; gave up after {tries}") from error
+            hint = _NO_CONTACT if error.is_first_contact else None
+            raise SourceError(f"{redact(self._what)}: {error}{asked}; gave up after {tries}", hint=hint) from error
         if error.delay is None:
             self._clock.wait(backoff)
         else:
