@@ -20,6 +20,9 @@ ORDER = (
 MAY_DIFFER = {"remote.plan": 4, "remote.deploy": 4, "remote.doctor": 1, "remote.run": 1}
 """The exit codes of a difference, of a problem that doctor found (the clock, ...), and of a task on the host."""
 
+A_RELEASE = "r000041-1bce04d"
+"""The id of a release in an example."""
+
 
 @pytest.mark.slow
 def test_the_examples_for_hosts_run_in_order_and_print_what_docs_json_says(tmp_path):
@@ -33,9 +36,11 @@ def test_the_examples_for_hosts_run_in_order_and_print_what_docs_json_says(tmp_p
             site.serve(alpha=scale)
             site.clone.inv("remote.deploy", "--host", "gpu-01,gpu-02")
         site.serve(alpha=3)
+        first = min(each.name for each in (site.servers["gpu-01"].root / "releases").iterdir())
         for name in ORDER:
             for example in EXAMPLES[name]:
-                done = site.clone.inv(*shlex.split(example), check=False)
+                words = [first if word == A_RELEASE else word for word in shlex.split(example)]
+                done = site.clone.inv(*words, check=False)
                 assert done.returncode in (0, MAY_DIFFER.get(name, 0)), (example, done.stdout, done.stderr)
                 if "--json" in example and "--" not in example.split():
                     Draft202012Validator(json_schema(DOCUMENTS[name])).validate(json.loads(done.stdout))

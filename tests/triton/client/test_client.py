@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.onnx_models import affine, write_model
+from tests.processes import wait_for
 from tritonops.errors import TokenRefusedError, TritonError, TritonTimeoutError, TritonUnreachableError
 from tritonops.triton.client.api_types import ModelStatus, TensorSpec
 from tritonops.triton.client.client import TritonClient, connect
@@ -50,6 +51,7 @@ def test_a_model_answers_with_its_metadata_its_config_and_its_statistics(triton,
     config = as_dict(client.config("described", version=7))
     assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [3]}]
     assert config["instance_group"][0]["kind"] == "KIND_CPU"
+    wait_for(lambda: client.statistics("described")[0].inferences)  # counted a moment after the answer
     (counted,) = client.statistics("described")
     assert (counted.version, counted.inferences, counted.executions, counted.failures) == (7, 2, 1, 0)
     assert counted.compute_ms > 0
