@@ -226,8 +226,8 @@ def remove(
     labels = ", ".join(entry.label for entry in removal.entries)
     kept = "Files that were not downloaded are moved to .store/replaced/."
     question = f"{needed} Remove {labels}, and from the disk:{folders}\n{kept} Continue?".lstrip()
-    if folders and not confirm(question, yes=yes):
-        return
+    if folders:
+        confirm(question, yes=yes)
     remove_model(project(), removal)
     if json:
         print_json({"removed": [entry.label for entry in removal.entries], "folders": removal.folders})

@@ -83,9 +83,8 @@ def remove(c: Context, target: str | None = None, yes: bool = False, json: bool 
         print_table(("kind", "name"), [(each.kind, each.name) for each in rows])
     if not rows:
         note(f"{selected.name}: there is nothing to remove")
-    elif not confirm(f"Remove {len(rows)} objects from {selected.namespace} at {selected.context}?", yes=yes):
-        return
     else:
+        confirm(f"Remove {len(rows)} objects from {selected.namespace} at {selected.context}?", yes=yes)
         with waiting("waiting until its pods have ended", quiet=json):
             use_case.remove(removal)
     if json:

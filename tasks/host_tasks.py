@@ -64,8 +64,8 @@ def restart(
     from tritonops.remote.restart import restart_server
 
     hosts = selected_hosts(host, group, parallel)
-    if confirm(f"Restart Triton on {', '.join(hosts.names)}?", yes=yes):
-        show_output_of_each(hosts, restart_server, json=json)
+    confirm(f"Restart Triton on {', '.join(hosts.names)}?", yes=yes)
+    show_output_of_each(hosts, restart_server, json=json)
 
 
 @task(help=HOSTS | JSON, iterable=HOST_LISTS)

@@ -175,7 +175,8 @@ def prune(c: Context, yes: bool = False, json: bool = False) -> None:
             print_table(("file", "size"), [(name, size(length)) for name, length in rows])
         note(f"{count(len(rows), 'file')}, {size(found.bytes)}")
         deleted = list[str]()
-        if rows and confirm("Delete them?", yes=yes):
+        if rows:
+            confirm("Delete them?", yes=yes)
             deleted = [found.displayed_name(file) for file in delete_unreferenced(project(), found, progress).files]
             note(f"{count(len(deleted), 'file')} deleted")
             if kept := len(rows) - len(deleted):

@@ -87,8 +87,8 @@ def apply(
     within = timeout_of(timeout, LOAD_TIMEOUT)
     with connect(url, host, target) as client:
         made = make_plan(project(), client, include=names(include), variant="cpu" if cpu else None, prune=prune)
-        if made.pruned and not confirm(f"Unload and disable {', '.join(made.pruned)}?", yes=yes):
-            return
+        if made.pruned:
+            confirm(f"Unload and disable {', '.join(made.pruned)}?", yes=yes)
         with download_progress(quiet=json) as progress, waiting("Triton", quiet=json, at_once=False) as shown:
 
             def on_step(message: str) -> None:

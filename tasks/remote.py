@@ -202,8 +202,8 @@ def lock(
     from tritonops.remote.lock import lock_host, unlock_host
 
     hosts = selected_hosts(host, group, parallel)
-    if release and not confirm(f"Unlock {', '.join(hosts.names)}? A running deploy is rolled back.", yes=yes):
-        return
+    if release:
+        confirm(f"Unlock {', '.join(hosts.names)}? A running deploy is rolled back.", yes=yes)
 
     def rows(host: Host) -> list[dict[str, Any]]:
         if hold:

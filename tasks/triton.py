@@ -130,8 +130,7 @@ def unload(
         for name in selected:
             require_known(client, name)
         what = f"version {number} of {selected[0]}" if number else ", ".join(selected)
-        if not confirm(f"Unload {what} on {client.url}?", yes=yes):
-            return
+        confirm(f"Unload {what} on {client.url}?", yes=yes)
 
         def work(name: str) -> LoadResult:
             if number:

@@ -59,8 +59,8 @@ def disable(c: Context, model: list[str], yes: bool = False, json: bool = False)
 
     selected = names(model)
     needed = " ".join(filter(None, (needed_by(project(), name) for name in selected)))
-    if needed and not confirm(f"{needed} Continue?", yes=yes):
-        return
+    if needed:
+        confirm(f"{needed} Continue?", yes=yes)
     for_each_model(
         selected,
         lambda name: _Moved(name, disable_model(project(), name)),

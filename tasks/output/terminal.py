@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from tritonops.errors import InputError
+from tritonops.errors import InputError, TritonOpsError
 from tritonops.redaction import redact
 
 
@@ -105,14 +105,18 @@ def coloured(stream: Any) -> bool:
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
 
 
-def confirm(question: str, *, yes: bool) -> bool:
-    """Ask at a terminal; elsewhere only `--yes` will do, and its absence is an InputError."""
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask at a terminal; elsewhere only `--yes` will do, and its absence is an InputError.
+
+    Raises TritonOpsError for any answer but yes, so that nobody takes it for done.
+    """
     if yes:
-        return True
+        return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InputError(f"{question} Not a terminal, cannot prompt.", hint="Use --yes to confirm.")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise TritonOpsError("nothing was changed: the answer was not yes")
 
 
 def count(number: int, noun: str) -> str:

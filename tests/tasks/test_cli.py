@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 import os
 import signal
@@ -162,7 +164,24 @@ def test_a_question_without_a_terminal_wants_yes(monkeypatch):
         monkeypatch.setattr(sys, "stdin", nobody)
         with pytest.raises(InputError, match="Not a terminal, cannot prompt"):
             terminal.confirm("Delete it?", yes=False)
-        assert terminal.confirm("Delete it?", yes=True)
+        terminal.confirm("Delete it?", yes=True)
+
+
+ANSWERS = {"y\n": True, "YES\n": True, "n\n": False, "\n": False, "": False}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_question_that_is_not_answered_with_yes_is_no_success(monkeypatch, answer):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    monkeypatch.setattr(sys, "stderr", shown := Terminal())
+    declined = pytest.raises(TritonOpsError, match="nothing was changed")
+    with contextlib.nullcontext() if ANSWERS[answer] else declined:
+        terminal.confirm("Delete it?", yes=False)
+    assert "Delete it? [y/N]" in shown.getvalue()
 
 
 def test_json_knows_dataclasses_and_paths(capsys):
