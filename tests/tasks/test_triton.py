@@ -4,6 +4,7 @@ import onnx
 import pytest
 
 from tests.onnx_models import affine, config_pbtxt, write_model
+from tests.processes import wait_for
 
 
 def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, tmp_path):
@@ -26,8 +27,8 @@ def test_a_model_is_loaded_asked_counted_and_unloaded(triton, inv, monkeypatch, 
     assert json.loads(out)["outputs"] == [{"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [[0, 0, 0]]}]
     code, out, _ = inv("triton.config", "from_the_shell")
     assert json.loads(out)["max_batch_size"] == 8
-    code, out, _ = inv("triton.stats", "--model", "from_the_shell", "--json")
-    assert json.loads(out)[0]["inferences"] == 2
+    stats = ("triton.stats", "--model", "from_the_shell", "--json")
+    wait_for(lambda: json.loads(inv(*stats)[1])[0]["inferences"] == 2)  # counted a moment after the answer
     code, out, _ = inv("triton.unload", "from_the_shell", "--yes", "--json")
     assert [row["state"] for row in json.loads(out)["versions"]] == ["UNAVAILABLE"]
 

@@ -7,6 +7,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from tests.onnx_models import affine
+from tests.processes import wait_for
 from tests.triton.projects import ENSEMBLE, load_with_another_config, project_over, write_ensemble
 from tritonops.errors import DifferenceError, InputError, PartialFailureError, UnknownModelError
 from tritonops.models.configs.version_policy import VersionPolicy
@@ -272,6 +273,7 @@ def test_what_somebody_else_loaded_is_taken_over_without_a_reload(project):
     project.declare("foreign", 3)
     applied(project)
     project.answer("foreign")
+    wait_for(lambda: project.client.statistics("foreign")[0].inferences)  # counted a moment after the answer
     ServedFolder.of(project.settings.models_dir, project.client.url).discard("foreign")
     raise_if_different(plan(project))
     assert applied(project) == ({}, {})

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from tests.onnx_models import affine, write_model
+from tests.processes import wait_for
 from tests.triton.projects import load_with_another_config, write_ensemble
 from tritonops.errors import InputError, LoadError, NotAsOnDiskError, RepositoryError, UnknownModelError
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
@@ -56,6 +57,7 @@ def test_what_was_loaded_from_these_files_is_current_until_they_change(triton, c
     folder = write_model(triton.models_dir, "current", {1: affine(1, 10)})
     assert load_model(client, "current", disk=disk).verdict == "loaded"
     answer(client, "current")
+    wait_for(lambda: client.statistics("current")[0].inferences)  # counted a moment after the answer
     assert load_model(client, "current", disk=disk).verdict == "current"
     (counted,) = client.statistics("current")
     assert counted.inferences == 1, "it was reloaded"
