@@ -20,7 +20,6 @@ _VERBS = {ADD: "to add", CHANGE: "to change", REMOVE: "to remove", BLOCKED: "blo
 def show_plan(plan: Plan, *, format: str) -> None:
     """Print a plan as "text", "json" or "markdown"."""
     diffs = {model.name: model.diff for model in plan.models if model.diff}
-    replaced = {name: diff for name, diff in diffs.items() if not diff.startswith("--- /dev/null")}
     if format == "json":
         print_json({"rows": plan.rows, "diffs": diffs})
         return
@@ -30,9 +29,9 @@ def show_plan(plan: Plan, *, format: str) -> None:
     rows = [(sign, _label(row), *_cells(row)) for sign, row in shown]
     columns = ("", "model", "disk", "server", "action", "reason")
     summary = f"{count(len(plan.models), 'model')}: {summarize([_mark_of_model(model) for model in plan.models])}"
-    # At a terminal a new config would be many lines that say nothing of a change.
-    shown_diffs = diffs if format == "markdown" else replaced
-    print_plan("triton.plan", summary, columns, rows, shown_diffs, format=format)
+    if format == "text":  # a new config would be many lines that say nothing of a change
+        diffs = {model.name: model.diff for model in plan.models if model.diff and model.config_on_disk is not None}
+    print_plan("triton.plan", summary, columns, rows, diffs, format=format)
 
 
 def print_plan(

@@ -55,14 +55,14 @@ def plan(host: Host, project: Project, checkout: GitCheckout, *, prune_models: b
     These are models not in models.toml, which `prune_models` would take out of service, and disabled ones.
     """
     state, host_settings = inspect_host(host), project.hosts.settings(host.name)
-    by_hand = [HostChange("model", name, _PRUNED if prune_models else NOT_LISTED) for name in state.by_hand]
-    by_hand += [HostChange("model", name, _DISABLED) for name in state.disabled]
+    left = [HostChange("model", name, _PRUNED if prune_models else NOT_LISTED) for name in state.by_hand]
+    left += [HostChange("model", name, _DISABLED) for name in state.disabled]
     if is_up_to_date(host, state, checkout.fingerprint(host_settings)):
-        return by_hand
+        return left
     files = changed_files(host, state, checkout, host_settings)
     definition = _definition(state, checkout, host_settings)
     return [
-        *by_hand,
+        *left,
         _release(state, checkout),
         *_models(_current_pins(host, state), checkout, host_settings),
         *(HostChange("file", displayed(name), "differs") for name in files),

@@ -28,6 +28,17 @@ def test_each_change_has_a_sign_and_the_last_line_counts_models(capfd):
     assert out.endswith("\n5 models: 1 to add, 1 to change, 1 to remove, 1 blocked\n")
 
 
+def test_the_text_has_the_diff_of_a_config_that_is_replaced_and_not_of_a_new_one(capfd):
+    fresh = PlannedModel("new", (row("new", "config"),), diff="--- /dev/null\n+++ triton-config\n+new: 1\n")
+    known = PlannedModel("edited", (row("edited", "config"),), config_on_disk="", diff="--- a\n+++ b\n+edited: 1\n")
+    show_plan(Plan((fresh, known)), format="text")
+    out = capfd.readouterr().out
+    assert "edited: 1" in out
+    assert "new: 1" not in out
+    show_plan(Plan((fresh, known)), format="markdown")
+    assert "new: 1" in capfd.readouterr().out
+
+
 def test_markdown_has_a_table_and_folded_diffs_that_no_content_ends(capfd):
     show_plan(PLAN, format="markdown")
     lines = capfd.readouterr().out.splitlines()
