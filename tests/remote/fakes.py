@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import asdict
@@ -49,15 +48,12 @@ def inspection(
     *more: str,
     release: ReleaseRecord | None = RECORD,
     activation: ActivationRecord | None = DONE,
-    files: bytes = b"",
+    files: tuple[str, ...] = (),
     env: str = "",
 ) -> str:
     """Answer as inspect_host.sh does."""
     lines = ["home\t/home/me", "root\t/home/me/tritonops", "free\t1000"]
-    lines.append(f"files\t{base64.b64encode(files).decode()}")
-    lines.append(f"env\t{base64.b64encode(env.encode()).decode()}")
     if release:
         lines += [f"current\treleases/{release.id}", f"release\t{json.dumps(asdict(release))}"]
-    if activation:
-        lines.append(f"activation\t{activation.as_json()}")
-    return "".join(f"{line}\n" for line in [*lines, *more])
+    front = "".join(f"{line}\n" for line in [*lines, *more])
+    return "\0".join([front, *files, "", f"{activation.as_json() if activation else ''}env:\n{env}"])

@@ -75,7 +75,7 @@ def test_files_and_changes_on_the_host_are_named(checkout):
     text = base64.b64decode(changed).replace(b"./a.onnx", b"./b.onnx")
     interrupted = 'interrupted\t{"from": null, "to": "r9", "changed": []}'
     started = 'started\t{"parts": {"runtime": "embedded"}, "gap": 1.5}'
-    state = inspection(interrupted, started, env="A=1\n", files=b"alpha/1/model.onnx 1 2 3 4\n")
+    state = inspection(interrupted, started, env="A=1\n", files=("shared/triton\talpha/1/model.onnx 1 2 3 4 5",))
     found = plan(FakeHost(state, base64.b64encode(text).decode(), ""), PROJECT, checkout)
     rows = {(change.what, change.name): change.change for change in found}
     assert ("file", "a.onnx") in rows
@@ -98,8 +98,9 @@ def test_a_current_release_with_a_missing_folder_is_named(checkout):
 
 def test_a_model_that_another_command_loaded_is_a_difference(checkout):
     record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
-    state = inspection("loaded_since\talpha", release=record, activation=replace(DONE, loads={"alpha": {}}))
-    found = plan(FakeHost(state, listing(checkout), ""), PROJECT, checkout)
+    done = replace(DONE, loads={"alpha": {}}, loaded_at="2026-11-30T00:00:00Z", log_end="7:8")
+    state = inspection(release=record, activation=done)
+    found = plan(FakeHost(state, "alpha\n", listing(checkout), "", "alpha\n"), PROJECT, checkout)
     assert HostChange("server", "alpha", "was loaded by another command since the deploy") in found
 
 

@@ -22,7 +22,7 @@ from tritonops.remote.client.activation_log import (
 )
 from tritonops.remote.client.checkout import GitCheckout
 from tritonops.remote.client.endpoint import require_closed, serves_recorded
-from tritonops.remote.client.host_state import HostState, inspect_host
+from tritonops.remote.client.host_state import HostState, inspect_host, loads_since_activation
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.ssh.host import Host
@@ -107,7 +107,7 @@ def is_up_to_date(host: Host, state: HostState, fingerprint: str) -> bool:
         and state.release.fingerprint == fingerprint
         and state.is_unchanged
         and {*state.disabled} == {*state.activation.disabled}
-        and not state.loaded_since
         and state.activation.env == state.env
         and serves_recorded(host, state)
+        and not loads_since_activation(host, state)
     )

@@ -19,7 +19,7 @@ from tritonops.models.rules.judged_server import server_of_image
 from tritonops.project import Project
 from tritonops.remote.client.checkout import GitCheckout
 from tritonops.remote.client.endpoint import serves_recorded
-from tritonops.remote.client.host_state import HostState, inspect_host
+from tritonops.remote.client.host_state import HostState, inspect_host, loads_since_activation
 from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.upload import changed_files
 from tritonops.remote.deploy import is_up_to_date
@@ -149,7 +149,7 @@ def _since_the_deploy(host: Host, state: HostState) -> list[HostChange]:
     enabled = sorted({*state.activation.disabled} - {*state.disabled})
     changes += [HostChange("model", name, "was enabled on the host since its deploy") for name in enabled]
     loaded = "was loaded by another command since the deploy"
-    changes += [HostChange("server", name, loaded) for name in state.loaded_since]
+    changes += [HostChange("server", name, loaded) for name in loads_since_activation(host, state)]
     if state.env != state.activation.env:
         changes.append(HostChange("env", "env", "was changed on the host since its deploy"))
     elif not serves_recorded(host, state):

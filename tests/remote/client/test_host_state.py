@@ -7,7 +7,7 @@ import pytest
 
 from tests.remote.fakes import DONE, RECORD, FakeHost, inspection
 from tritonops.errors import EnvFileError, SettingsError, TritonOpsError
-from tritonops.remote.client.host_state import inspect_host
+from tritonops.remote.client.host_state import inspect_host, loads_since_activation, parse_inspection
 from tritonops.remote.layout.records import ActivationRecord
 
 
@@ -44,7 +44,11 @@ def test_the_ports_are_those_of_the_current_release_and_the_image_that_of_the_ne
     assert (state.grpc_port, state.image) == (9001, "new")
 
 
-FILES = b"alpha/1/model.onnx 1 2 3.5 4.5\nalpha/1/__pycache__/x.pyc 5 6 7.5 8.5\n"
+FILES = (
+    "shared/triton\talpha/1/model.onnx 1 2 3.5 4.5",
+    "shared/triton-disabled\talpha/1/__pycache__/x.pyc 5 6 7.5 8.5",
+    "shared/.server/triton.log\t 77 88 9.5 9.5",
+)
 SEAL = hashlib.sha256(b"alpha/1/model.onnx 1 2 3.5 4.5\n").hexdigest()[:16]
 DISK = hashlib.sha256(b"alpha/1/__pycache__/x.pyc 5 6 7.5\nalpha/1/model.onnx 1 2 3.5\n").hexdigest()[:16]
 
@@ -94,7 +98,6 @@ def test_an_interrupted_switch_and_how_triton_was_started():
         (inspection(env="TRITON_TOKEN=a$b\n"), EnvFileError, "gpu-01: env:1: TRITON_TOKEN: not set in this file: b"),
         (inspection(env="TRITON_URL=other:8001\n"), EnvFileError, "gpu-01: env:1: TRITON_URL belongs to the release"),
         (inspection(env="TRITON_BIND=x\n"), SettingsError, "TRITON_BIND='x' in gpu-01: env:1"),
-        (inspection().replace("env\t", "env\t?"), TritonOpsError, "the env file there cannot be read"),
     ],
 )
 def test_records_that_make_no_sense_are_named(output, error, message):
@@ -102,19 +105,43 @@ def test_records_that_make_no_sense_are_named(output, error, message):
         inspect_host(FakeHost(output))
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "0\x00", "[]", '{"result": 1}'])
+@pytest.mark.parametrize("damaged", ["", "{", "0\x00", "[]", '{"result": 1}', "{}\n{}", "\udcff"])
 def test_a_damaged_record_of_an_activation_is_as_unknown_as_a_missing_one(damaged):
-    state = inspect_host(FakeHost(inspection(f"activation\t{damaged}", activation=None)))
+    state = inspect_host(FakeHost(inspection(activation=None).replace("env:\n", f"{damaged}env:\n")))
     assert (state.release, state.activation, state.is_unchanged) == (RECORD, None, False)
 
 
-def test_the_releases_own_models_that_another_command_loaded_since_are_named():
-    done = replace(DONE, loads={"alpha": {}, "beta": {}})
-    state = inspect_host(FakeHost(inspection("loaded_since\talpha by_hand ", activation=done)))
-    assert state.loaded_since == ("alpha",)
-    assert inspect_host(FakeHost(inspection())).loaded_since == ()
+LOADED = replace(DONE, loads={"alpha": {}, "be ta": {}}, loaded_at="2026-11-30T00:00:00Z", log_end="77:88")
+COMPOSE = replace(RECORD, runtime="compose")
+
+
+@pytest.mark.parametrize(
+    ("release", "activation", "files", "found"),
+    [
+        (RECORD, LOADED, FILES, ()),
+        (RECORD, replace(LOADED, log_end="77:80"), FILES, ("be ta",)),
+        (RECORD, LOADED, (), ("be ta",)),
+        (COMPOSE, LOADED, FILES, ("be ta",)),
+        (RECORD, replace(LOADED, loaded_at="", log_end=""), FILES, ()),
+        (None, LOADED, FILES, ()),
+    ],
+    ids=["nothing was logged", "logged", "no log", "Compose", "a record of an earlier version", "no release"],
+)
+def test_the_releases_own_models_that_another_command_loaded_since_are_named(release, activation, files, found):
+    host = FakeHost(inspection(release=release, activation=activation, files=files), "be ta\nby_hand\n")
+    assert loads_since_activation(host, inspect_host(host)) == found
+    assert len(host.outputs) == (not found)
 
 
 def test_a_name_that_belongs_to_releases_may_be_in_the_env_of_a_release_of_an_earlier_version():
     copy = ("served_env\tMODELS_TOML=other.toml", "served_env\tTRITON_EXPOSE_GRPC=9001")
     assert inspect_host(FakeHost(inspection(*copy))).grpc_port == 9001
+
+
+def test_an_env_file_arrives_as_it_is():
+    env = "A='\x0c\u2028\r\n'\nenv:\nB=\0\0x"
+    host = FakeHost(inspection("model\t\udcff", "is_listed\tyes", env="OWN='a\tb\n'"))
+    state = inspect_host(host)
+    assert (state.env_values, state.by_hand) == ({"OWN": "a\tb\n"}, ("\ufffd",))
+    assert parse_inspection(inspection(env=env)).env == env.encode()
+    assert parse_inspection(inspection(env="\udcff")).env == b"\xff"

@@ -10,8 +10,8 @@ from tests.remote.fakes import DONE, RECORD
 from tritonops.files import write_json
 from tritonops.remote.host import runtime
 from tritonops.remote.host.runtime import NOT_RUNNING, Runtime, restart_notice
-from tritonops.remote.layout.definition import StartRecord
 from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import StartRecord
 
 
 @pytest.fixture

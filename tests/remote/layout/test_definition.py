@@ -6,7 +6,8 @@ import pytest
 
 from tests.paths import PROJECT
 from tests.remote.fakes import RECORD
-from tritonops.remote.layout.definition import StartRecord, runtime_definition
+from tritonops.remote.layout.definition import runtime_definition
+from tritonops.remote.layout.records import StartRecord
 
 COMPOSE = replace(RECORD, runtime="compose")
 
@@ -20,17 +21,6 @@ def checkout(tmp_path):
 
 def reasons(before, after):
     return StartRecord(before).reasons(after)
-
-
-def test_an_equal_definition_is_no_reason_and_a_part_is_named():
-    assert reasons({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == ()
-    assert reasons({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ("b", "c")
-    assert reasons({"image": "x:1"}, {"image": "x:2"}) == ("image: x:1 → x:2",)
-
-
-@pytest.mark.parametrize("text", ["0" * 64, "{", '{"parts": 1}'])
-def test_a_record_of_an_earlier_version_is_a_reason_itself(text):
-    assert StartRecord.parse(text).reasons({"a": "1"}) == ("an earlier version of this project started it",)
 
 
 def test_an_embedded_triton_is_defined_by_ports_requirements_and_its_backends(checkout):

@@ -9,6 +9,7 @@ from tritonops.remote.layout.records import (
     ActivationRecord,
     RecordedLoad,
     ReleaseRecord,
+    StartRecord,
     SwitchRecord,
     recorded_loads,
 )
@@ -55,3 +56,18 @@ def test_a_switch_and_the_options_of_a_release():
     assert SwitchRecord.parse('{"from": null, "to": "r2", "changed": ["a"], "at": "x"}') == SwitchRecord("r2", ("a",))
     assert ReleaseRecord(**RELEASE, config="cpu").compose_options == ["--cpu"]
     assert ReleaseRecord(**RELEASE, config="cpu", runtime="embedded").compose_options == []
+
+
+def reasons(before, after):
+    return StartRecord(before).reasons(after)
+
+
+def test_an_equal_definition_is_no_reason_and_a_part_is_named():
+    assert reasons({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == ()
+    assert reasons({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ("b", "c")
+    assert reasons({"image": "x:1"}, {"image": "x:2"}) == ("image: x:1 → x:2",)
+
+
+@pytest.mark.parametrize("text", ["0" * 64, "{", '{"parts": 1}'])
+def test_a_record_of_an_earlier_version_is_a_reason_itself(text):
+    assert StartRecord.parse(text).reasons({"a": "1"}) == ("an earlier version of this project started it",)

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.paths import PROJECT
-from tritonops.remote.client.host_state import digests, parse_answers
+from tritonops.remote.client.host_state import digests, parse_inspection
 from tritonops.remote.layout.scripts import script
 
 SCRIPTS = sorted((PROJECT / "tritonops/remote/scripts").glob("*.sh"))
-INSPECTION = ("answer", "read_env", "loads_since", "inspect_host")
+INSPECTION = ("answer", "read_env", "free_space", "inspect_host")
 HOSTILE = """it's "$HOME" `id` $(id) \\ ; # é"""
 
 
@@ -68,32 +68,60 @@ def test_comments_do_not_travel():
     assert "# " not in script("inspect_host")
 
 
+def inspection(home, *, before="", **options):
+    """Run inspect_host.sh as a client does."""
+    program = before + script(*INSPECTION, root="tritonops", measure_free=False, **options)
+    return parse_inspection(sh(program, home=home).stdout.decode(errors="surrogateescape"))
+
+
 def test_the_script_of_a_deploy_with_nothing_to_do_is_short():
-    assert len(script(*INSPECTION, root="tritonops")) <= 3800
+    assert len(script(*INSPECTION, root="tritonops", measure_free=False)) <= 2700
 
 
 def test_a_host_without_the_folder_says_where_it_would_be(home):
     (home / "tritonops").rmdir()
-    found = answers(script(*INSPECTION, root="tritonops"), home=home)
-    assert found == [("home", str(home))]
+    found = inspection(home)
+    assert (found.answers, found.files, found.env) == ({"home": [str(home)]}, (), b"")
 
 
 def test_the_state_of_a_host_is_read_in_one_go(home):
     root = home / "tritonops"
     (root / "releases/r1").mkdir(parents=True)
     (root / "shared/triton/by_hand").mkdir(parents=True)
+    (root / "shared/.server").mkdir()
     (root / "current").symlink_to("releases/r1")
     (root / "releases/r1/release.json").write_text('{"id": "r1"}')
+    (root / "releases/r1/outcome.json").write_text('{"result": "done"}\n')
     (root / "releases/r1/listed").write_text("alpha\n")
     (root / "env").write_text("KEY='two\nlines'\n")
-    found = dict(answers(script(*INSPECTION, "free_space", root="tritonops"), home=home))
-    assert (found["root"], found["current"], found["model"]) == (str(root), "releases/r1", "by_hand")
-    assert (found["is_listed"], found["listed"]) == ("yes", "alpha")
-    assert found["release"] == '{"id": "r1"}'
-    assert base64.b64decode(found["env"]) == b"KEY='two\nlines'\n"
-    assert "served_env" not in found
-    assert found["files"] == ""
-    assert int(found["free"]) == pytest.approx(shutil.disk_usage(home).free / 1024, rel=0.01)
+    found = inspection(home)
+    answers = {key: value for key, [value] in found.answers.items()}
+    assert (answers["root"], answers["current"], answers["model"]) == (str(root), "releases/r1", "by_hand")
+    assert (answers["is_listed"], answers["listed"]) == ("yes", "alpha")
+    assert answers["release"] == '{"id": "r1"}'
+    assert found.activation == '{"result": "done"}'
+    assert found.env == b"KEY='two\nlines'\n"
+    assert (found.files, found.records("shared/triton")) == ((), [])
+    assert {"served_env", "free"}.isdisjoint(answers)
+
+
+def test_free_space_is_measured_where_it_is_asked_for(home):
+    program = script(*INSPECTION, root="tritonops", measure_free=True)
+    [free] = parse_inspection(sh(program, home=home).stdout.decode()).answers["free"]
+    assert int(free) == pytest.approx(shutil.disk_usage(home).free / 1024, rel=0.01)
+
+
+def test_the_state_of_a_host_takes_two_programs(home):
+    root = home / "tritonops"
+    for folder in ("releases/r1", "shared/triton/alpha/1", "shared/.server", "envs", "bin"):
+        (root / folder).mkdir(parents=True)
+    (root / "current").symlink_to("releases/r1")
+    for name in ("current/release.json", "current/outcome.json", "current/listed", "env", "envs/r1", "lock"):
+        (root / name).write_text("x\n")
+    for name in ("find", "cat"):
+        (root / "bin" / name).symlink_to(str(shutil.which(name)))
+    program = script(*INSPECTION, root="tritonops", measure_free=False)
+    assert sh(f"PATH={root}/bin\n{program}", home=home).stdout.endswith(b"\0x\nenv:\nx\n")
 
 
 def test_a_seal_changes_with_a_file_and_not_with_an_exclude_file(home):
@@ -143,7 +171,7 @@ def test_the_client_digests_the_files_as_the_host_does(home, listed, record):
     (root / "shared/triton/a-file").write_text("x")
     (root / "env").write_text("A='1\n2'\n")
     by_host = sh(script("digests") + "cd tritonops && digests", home=home).stdout.decode().split()
-    found = parse_answers(sh(script(*INSPECTION, root="tritonops"), home=home).stdout.decode())
+    found = inspection(home)
     assert [*digests(found)][by_host[0] == "-" :] == by_host[by_host[0] == "-" :]
 
 
@@ -213,14 +241,17 @@ def test_an_env_file_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path_
     assert (root / "env").read_text() == "TRITON_TOKEN=secret\n"
 
 
-@pytest.mark.parametrize("names", [INSPECTION, ("read_env", "show_env")], ids=["inspect_host", "show_env"])
-def test_an_env_file_that_cannot_be_encoded_is_not_taken_for_an_empty_one(home, names):
+@pytest.mark.parametrize(
+    ("names", "tool"), [(INSPECTION, "cat"), (("read_env", "show_env"), "base64")], ids=["inspect_host", "show_env"]
+)
+def test_an_env_file_that_cannot_be_printed_is_not_taken_for_an_empty_one(home, names, tool):
     (home / "tritonops/env").write_text("TRITON_TOKEN=secret\n")
-    base64_of_another_system = home / "bin/base64"
-    base64_of_another_system.parent.mkdir()
-    base64_of_another_system.write_text("#!/bin/sh\necho unknown option -- w >&2\nexit 1\n")
-    base64_of_another_system.chmod(0o755)
-    done = sh(f'PATH="$HOME/bin:$PATH"\n{script(*names, root="tritonops")}', home=home, check=False)
+    of_another_system = home / "bin" / tool
+    of_another_system.parent.mkdir()
+    of_another_system.write_text("#!/bin/sh\necho unknown option -- w >&2\nexit 1\n")
+    of_another_system.chmod(0o755)
+    program = script(*names, root="tritonops", measure_free=False)
+    done = sh(f'PATH="$HOME/bin:$PATH"\n{program}', home=home, check=False)
     assert done.returncode == 1
     assert b"unknown option" in done.stderr
 

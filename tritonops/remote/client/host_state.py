@@ -14,16 +14,19 @@ from tritonops.dotenv import parse as parse_env_file
 from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, TritonOpsError
 from tritonops.models.catalog.rules import is_junk
-from tritonops.remote.layout.definition import StartRecord
 from tritonops.remote.layout.deploy_lock import LockOwner, parse_lock_owner
 from tritonops.remote.layout.env_rules import refuse_names_of_releases
-from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord, SwitchRecord
+from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord, StartRecord, SwitchRecord
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 from tritonops.settings import check_variables
 
 _CTIME = re.compile(rb"(?<=[0-9]) [0-9.]+$")
 """The last field of a line about a file, before which there are only numbers; a name may have an end of line."""
+
+
+_OF_TRITON = ("shared/triton", "shared/triton-disabled")
+_LOG = "shared/.server/triton.log"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class HostState:
     """How the running Triton was started; None without a record."""
     free: int
     """Free bytes on the filesystem; 0 where they were not measured."""
-    loaded_since: tuple[str, ...] = ()
-    """The release's own models that were loaded since the activation, by whomever, from whatever."""
+    log_end: str = ""
+    """Where the log of the embedded server ends; empty without one."""
     token: str | None = field(default=None, repr=False)
     env_values: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The host's env file."""
@@ -73,18 +76,55 @@ class HostState:
 
 def inspect_host(host: Host, *, measure_free: bool = False) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
-    names = ["answer", "read_env", "loads_since", "inspect_host", *(["free_space"] if measure_free else [])]
-    output = host.run(script(*names, root=host.folder))
+    names = ("answer", "read_env", "free_space", "inspect_host")
+    output = host.run(script(*names, root=host.folder, measure_free=measure_free), errors="surrogateescape")
     try:
-        return _host_state(host, parse_answers(output.stdout))
+        return _host_state(host, parse_inspection(output.stdout))
     except (ValueError, KeyError, IndexError) as exc:
         raise TritonOpsError(f"{host.name}: the records in {host.folder} there cannot be read: {exc!r}") from exc
+
+
+def loads_since_activation(host: Host, state: HostState) -> tuple[str, ...]:
+    """Name the release's own models that were loaded since its activation, by whomever, from whatever."""
+    activation = state.activation
+    if state.release is None or activation is None or not activation.loaded_at:
+        return ()
+    runtime = state.release.runtime
+    if runtime == "embedded" and state.log_end == activation.log_end:
+        return ()
+    words = {"root": state.root, "runtime": runtime, "end": activation.log_end, "at": activation.loaded_at}
+    found = host.run(script("loads_since", "list_loads", **words)).stdout.splitlines()
+    return tuple(name for name in found if name in activation.loads)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The output of inspect_host.sh. In the records, bytes that are not UTF-8 are surrogates."""
+
+    answers: Mapping[str, list[str]]
+    files: tuple[str, ...]
+    """A record of each file: its place, a tab, its path, inode, size, mtime and ctime."""
+    activation: str
+    env: bytes
+
+    def records(self, *places: str) -> list[str]:
+        """List the records of the files in these places, without the place."""
+        rows = (record.partition("\t") for record in self.files)
+        return [rest for place, _, rest in rows if place in places]
+
+
+def parse_inspection(text: str) -> Inspection:
+    """Divide the output of inspect_host.sh."""
+    front, _, contents = text.partition("\0\0")
+    answers, *files = front.split("\0")
+    activation, _, env = contents.partition("env:\n")
+    return Inspection(parse_answers(_replaced(answers)), tuple(files), _replaced(activation).strip(), _bytes(env))
 
 
 def parse_answers(text: str) -> dict[str, list[str]]:
     """Read lines of a key, a tab and a value; a key may come several times."""
     answers: dict[str, list[str]] = {}
-    for key, _, value in (line.partition("\t") for line in text.splitlines()):
+    for key, _, value in (line.partition("\t") for line in text.split("\n") if line):
         answers.setdefault(key, []).append(value)
     return answers
 
@@ -111,23 +151,21 @@ def parse_env(data: bytes, host: str) -> dict[str, Variable]:
     return found
 
 
-def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
-    where = f"{host.name}: env"
-    variables = parse_env(decode_env(_first(answers, "env"), host.name), host.name)
+def _host_state(host: Host, found: Inspection) -> HostState:
+    where, answers = f"{host.name}: env", found.answers
+    variables = parse_env(found.env, host.name)
     refuse_names_of_releases(variables, where=where)
     settings = check_variables(variables, where=where)
     current = settings
     if lines := answers.get("served_env"):
         copy = parse_env("".join(f"{line}\n" for line in lines).encode(), host.name)
         current = check_variables(copy, where=f"{where} of the current release")
-    disk, env, seal = digests(answers)
-    activation = parse_activation(_first(answers, "activation"))
-    own = activation.loads if activation else {}
+    disk, env, seal = digests(found)
     return HostState(
         root=answers.get("root", [_absolute(host.folder, answers["home"][0])])[0],
         current=_first(answers, "current").rpartition("/")[2] or None,
         release=ReleaseRecord.parse(text) if (text := _first(answers, "release")) else None,
-        activation=activation,
+        activation=parse_activation(found.activation),
         interrupted=SwitchRecord.parse(text).to if (text := _first(answers, "interrupted")) else None,
         lock_owner=_lock_owner(answers),
         by_hand=tuple(sorted(name for name in _unlisted(answers) if not is_junk(name))),
@@ -141,24 +179,41 @@ def _host_state(host: Host, answers: Mapping[str, list[str]]) -> HostState:
         image=settings.triton_image,
         started=StartRecord.parse(text) if (text := _first(answers, "started")) else None,
         free=int(_first(answers, "free") or 0) * 1024,
-        loaded_since=tuple(name for name in _first(answers, "loaded_since").split() if name in own),
+        log_end=_log_end(found),
         token=settings.triton_token,
         env_values={name: variable.value for name, variable in variables.items()},
     )
 
 
-def digests(answers: Mapping[str, list[str]]) -> tuple[str, str, str]:
+def digests(found: Inspection) -> tuple[str, str, str]:
     """Give the digest of the disk in records of earlier versions, that of the env file, and the seal.
 
     As digests.sh does on the host, which spares each of many hosts its processes.
     """
-    *lines, _ = base64.b64decode(_first(answers, "files"), validate=True).split(b"\n")
-    if "is_listed" in answers:
-        listed = {name.encode() for name in answers.get("listed", [])}
+    records = found.records(*_OF_TRITON)
+    lines = _bytes("\n".join(records)).split(b"\n") if records else []
+    if "is_listed" in found.answers:
+        listed = {name.encode() for name in found.answers.get("listed", [])}
         lines = [line for line in lines if line.partition(b"/")[0] in listed]
     disk = [_CTIME.sub(b"", line) for line in lines]
     sealed = [line for line in lines if b"/__pycache__/" not in line]
-    return _digest_lines(disk), _digest(base64.b64decode(_first(answers, "env"))), _digest_lines(sealed)
+    return _digest_lines(disk), _digest(found.env), _digest_lines(sealed)
+
+
+def _log_end(found: Inspection) -> str:
+    """Write it as loads_since.sh does."""
+    for record in found.records(_LOG):
+        _, inode, size, *_ = record.split(" ")
+        return f"{inode}:{size}"
+    return ""
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _replaced(text: str) -> str:
+    return text if text.isascii() else _bytes(text).decode(errors="replace")
 
 
 def _digest_lines(lines: list[bytes]) -> str:

@@ -11,12 +11,12 @@ Where port forwarding is refused, the host asks its own Triton, and the result s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tritonops.errors import ForwardingRefusedError, TritonOpsError, UnprovenError
 from tritonops.remote.client.endpoint import client_of, require_closed
-from tritonops.remote.client.host_state import HostState, inspect_host, parse_answers
+from tritonops.remote.client.host_state import HostState, inspect_host, loads_since_activation, parse_answers
 from tritonops.remote.layout.records import ActivationRecord, RecordedLoad, ReleaseRecord, recorded_loads
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.layout.triton_state import TritonState, read_triton_state
@@ -39,7 +39,7 @@ def prove(host: Host, record: ReleaseRecord, activation: ActivationRecord, *, co
     triton, who = _triton_state(host, state, loads, config_dir)
     problems = [
         *_release_problems(state, record, activation, release.get("manifest", [""])[0]),
-        *_load_problems(state, loads, release.get("server", [""])[0]),
+        *_load_problems(loads_since_activation(host, state), loads, release.get("server", [""])[0]),
         *_answer_problems(activation, loads, triton),
     ]
     if problems:
@@ -61,10 +61,10 @@ def _release_problems(
         yield "link: somebody changed the files that Triton reads since they were hashed"
 
 
-def _load_problems(state: HostState, loads: Mapping[str, RecordedLoad], server: str) -> Iterator[str]:
+def _load_problems(since: Sequence[str], loads: Mapping[str, RecordedLoad], server: str) -> Iterator[str]:
     if not server:
         yield "load: no server of this folder runs"
-    for name in state.loaded_since:
+    for name in since:
         yield f"load: {name} was loaded by another command since"
     for name, load in loads.items():
         if load.server != server:

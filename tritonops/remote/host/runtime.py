@@ -21,9 +21,10 @@ from tritonops.remote.host.loads import server_process
 from tritonops.remote.host.outage import Outage
 from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
 from tritonops.remote.layout.callbacks import OnStep
-from tritonops.remote.layout.definition import StartRecord, runtime_definition
+from tritonops.remote.layout.definition import runtime_definition
 from tritonops.remote.layout.inv_wrapper import inv_wrapper
 from tritonops.remote.layout.paths import Layout, Release
+from tritonops.remote.layout.records import StartRecord
 from tritonops.server import embedded
 from tritonops.settings import Settings
 from tritonops.triton.client.client import connect

@@ -8,45 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE
 from tritonops.compose.definition import statements
-from tritonops.documents import parse_record
 from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.triton_image import DEFAULT_IMAGE
 
 _PORTS = {"TRITON_EXPOSE_HTTP": "8000", "TRITON_EXPOSE_GRPC": "8001", "TRITON_EXPOSE_METRICS": "8002"}
 _IMAGE = re.compile(r"^\s*image:\s*\$\{TRITON_IMAGE:-([^}]+)\}", re.MULTILINE)
-_EARLIER = "an earlier version of this project started it"
-
-
-@dataclass(frozen=True)
-class StartRecord:
-    """How the running Triton was started."""
-
-    parts: Mapping[str, str] = field(default_factory=dict)
-    """Digests by name, and the name of the image. Empty where an earlier version wrote the record."""
-    url: str | None = None
-    """Its gRPC address."""
-    gap: float | None = None
-    """Seconds for which models were not ready during that start."""
-
-    @classmethod
-    def parse(cls, text: str) -> StartRecord:
-        """Read shared/runtime."""
-        try:
-            return parse_record(cls, text)
-        except ValueError:
-            return cls()
-
-    def reasons(self, parts: Mapping[str, str]) -> tuple[str, ...]:
-        """List the parts that differ from the definition of a release."""
-        if not self.parts:
-            return (_EARLIER,)
-        names = sorted({*self.parts, *parts})
-        return tuple(_described(name, self.parts, parts) for name in names if self.parts.get(name) != parts.get(name))
 
 
 def runtime_definition(project: Path, record: ReleaseRecord, env: Mapping[str, str]) -> dict[str, str]:
@@ -86,12 +56,6 @@ def _compose_files(project: Path, env: Mapping[str, str]) -> list[Path]:
     """List the Compose files of a release, those of COMPOSE_FILE too."""
     named = (env.get("COMPOSE_FILE") or "").split(env.get("COMPOSE_PATH_SEPARATOR") or ":")
     return [project / name for name in dict.fromkeys((CPU_FILE, GPU_FILE, *filter(None, named)))]
-
-
-def _described(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    if name == "image" and name in before and name in after:
-        return f"image: {before[name]} → {after[name]}"
-    return name
 
 
 def _digest(*texts: str) -> str:

@@ -1,4 +1,4 @@
-"""The records on a host: a release, its activation, a switch, a load."""
+"""The records on a host: a release, its activation, a switch, a load, the start of its Triton."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tritonops.documents import parse_record
 
 # Records of earlier versions stay as they are.
 _EARLIER_WORDS = {"put back": "rolled back"}
+_STARTED_EARLIER = "an earlier version of this project started it"
 
 
 def result_word(word: str) -> str:
@@ -136,3 +137,36 @@ def recorded_loads(activation: ActivationRecord | None) -> dict[str, RecordedLoa
         return {name: RecordedLoad(**fields) for name, fields in activation.loads.items()} if activation else {}
     except TypeError:
         return {}
+
+
+@dataclass(frozen=True)
+class StartRecord:
+    """How the running Triton was started."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Digests by name, and the name of the image. Empty where an earlier version wrote the record."""
+    url: str | None = None
+    """Its gRPC address."""
+    gap: float | None = None
+    """Seconds for which models were not ready during that start."""
+
+    @classmethod
+    def parse(cls, text: str) -> StartRecord:
+        """Read shared/runtime."""
+        try:
+            return parse_record(cls, text)
+        except ValueError:
+            return cls()
+
+    def reasons(self, parts: Mapping[str, str]) -> tuple[str, ...]:
+        """List the parts that differ from the definition of a release."""
+        if not self.parts:
+            return (_STARTED_EARLIER,)
+        names = sorted({*self.parts, *parts})
+        return tuple(_described(name, self.parts, parts) for name in names if self.parts.get(name) != parts.get(name))
+
+
+def _described(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    if name == "image" and name in before and name in after:
+        return f"image: {before[name]} → {after[name]}"
+    return name

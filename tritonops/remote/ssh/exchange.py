@@ -34,10 +34,11 @@ class Sink(Protocol):
 
 @dataclass
 class Lines:
-    """Hands each line of a stream on as soon as it is whole, and keeps all; bytes that are not UTF-8 are replaced."""
+    """Hands each line of a stream on as soon as it is whole, and keeps all. `errors` is for bytes that are no UTF-8."""
 
     on_line: Callable[[str], None] | None
     keeps_text: bool = True
+    errors: str = "replace"
     _parts: list[str] = field(default_factory=list)
     _rest: list[bytes] = field(default_factory=list)
 
@@ -62,7 +63,7 @@ class Lines:
             self._take(rest, "")
 
     def _take(self, line: bytes, end: str) -> None:
-        text = line.decode(errors="replace")
+        text = line.decode(errors=self.errors)
         if self.keeps_text:
             self._parts.append(text + end)
         if self.on_line:

@@ -130,14 +130,15 @@ class Host:
         on_error_line: Callable[[str], None] | None = None,
         data: bytes = b"",
         check: bool = True,
+        errors: str = "replace",
     ) -> Output:
         """Run a POSIX shell script without a terminal, in the home folder, as one command.
 
         The script travels on the shell's stdin, so that nothing in it shows in a process list; `data` follows it, and
-        is the stdin of its commands. Raises CommandError where it fails and `check` is set, ConnectionLostError, and
-        LoginShellError where the login shell does not run it.
+        is the stdin of its commands. `errors` is for bytes of stdout that are no UTF-8. Raises CommandError where it
+        fails and `check` is set, ConnectionLostError, and LoginShellError where the login shell does not run it.
         """
-        stdout, stderr = Lines(on_line), Lines(on_error_line)
+        stdout, stderr = Lines(on_line, errors=errors), Lines(on_error_line)
         code = self.stream(script, stdout=stdout, stderr=stderr, data=data)
         output = Output(code, stdout.text, stderr.text)
         if check and output.code:

@@ -1,0 +1,4 @@
+#!/bin/sh
+# shellcheck disable=SC2154 # root, runtime, end, at
+cd -- "$root" || exit
+loads_since "$runtime" "$end" "$at"
