@@ -42,7 +42,7 @@ def _stand_ins() -> dict[str, ModuleType]:
 
 if __name__ == "__main__":
     # Most of what a short run makes stays: repeated garbage collections find nothing, and cost a thirtieth.
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
     # Nor does one find anything at the exit, where Python would look at each object twice: a tenth of a short run.
     atexit.register(gc.freeze)
     sys.modules.update(_stand_ins())

@@ -12,6 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,14 +115,29 @@ def read_manifest(project: Path, tracked: Iterable[TrackedFile], digests: Digest
     Raises InputError for a file that cannot be read, is a Git LFS pointer, or contains conflict markers.
     """
     links = _LinkedFolders(project)
-    files = [file for file in tracked if not links.lead_to(file.path)]
-    _hash_large([project / file.path for file in files], digests)
-    return Manifest(project, [entry for file in files if (entry := _entry(project, file, digests))])
+    files = [_OnDisk(file, project / file.path) for file in tracked if not links.lead_to(file.path)]
+    _hash_large([file.path for file in files if file.is_large], digests)
+    return Manifest(project, [entry for file in files if (entry := _entry(file, digests))])
+
+
+class _OnDisk:
+    """A tracked file, asked once for what it is: there may be thousands."""
+
+    def __init__(self, tracked: TrackedFile, path: Path) -> None:
+        self.tracked, self.path = tracked, path
+        self.mode = self.size = 0  # no file
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = path.lstat()
+            self.mode, self.size = found.st_mode, found.st_size
+
+    @property
+    def is_large(self) -> bool:
+        return stat.S_ISREG(self.mode) and self.size >= LARGE
 
 
 def _hash_large(paths: Sequence[Path], digests: DigestCache) -> None:
     """Hash in parallel; a file that is unchanged since an earlier run is not read."""
-    unread = [path for path in paths if _is_large(path) and not digests.known(path)]
+    unread = [path for path in paths if not digests.known(path)]
     if unread:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -129,30 +145,18 @@ def _hash_large(paths: Sequence[Path], digests: DigestCache) -> None:
             list(pool.map(lambda path: _hashed(path, digests), unread))
 
 
-def _is_large(path: Path) -> bool:
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size >= LARGE
-
-
-def _entry(project: Path, file: TrackedFile, digests: DigestCache) -> ManifestEntry | None:
-    path = project / file.path
-    try:
-        found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+def _entry(file: _OnDisk, digests: DigestCache) -> ManifestEntry | None:
+    name, path = file.tracked.path, file.path
+    if stat.S_ISLNK(file.mode):
+        return ManifestEntry(name, "", 0, target=os.readlink(path))  # noqa: PTH115 (a Path would normalize it)
+    if not stat.S_ISREG(file.mode):
         return None
-    if stat.S_ISLNK(found.st_mode):
-        return ManifestEntry(file.path, "", 0, target=os.readlink(path))  # noqa: PTH115 (a Path would normalize it)
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    is_executable = file.is_executable or bool(found.st_mode & stat.S_IXUSR)
-    if found.st_size >= LARGE:
-        return ManifestEntry(file.path, _hashed(path, digests), found.st_size, is_executable)
+    is_executable = file.tracked.is_executable or bool(file.mode & stat.S_IXUSR)
+    if file.is_large:
+        return ManifestEntry(name, _hashed(path, digests), file.size, is_executable)
     content = _content(path)
     _refuse_unfinished(path, content)
-    return ManifestEntry(file.path, hashlib.sha256(content).hexdigest(), len(content), is_executable)
+    return ManifestEntry(name, hashlib.sha256(content).hexdigest(), len(content), is_executable)
 
 
 def _refuse_unfinished(path: Path, content: bytes) -> None:
