@@ -19,7 +19,11 @@ def main(checkout: str) -> None:
     """Prepare a host, and then measure once for each line."""
     sys.path.insert(0, checkout)
     from tests.remote.project import Site
-    from tritonops.remote.ssh.host import Host
+
+    try:
+        from tritonops.remote.ssh.host import Host
+    except ImportError:  # a commit before 424ebf7
+        from tritonops.remote.host import Host  # type: ignore[attr-defined,no-redef]
 
     with tempfile.TemporaryDirectory() as folder, Site.at(Path(folder), "gpu-01") as site:
         site.serve(alpha=1)

@@ -145,7 +145,7 @@ def _large_file(site: Site) -> Path:
 
 
 def earlier(commit: str) -> None:
-    """Time both commits in turn, each on a host of its own."""
+    """Time both commits in turn, each on a host of its own, and with its own requirements."""
     with tempfile.TemporaryDirectory() as folder:
         code = checkout(commit, Path(folder, "earlier"))
         sides = {"this": PROJECT, commit: code}
@@ -164,8 +164,9 @@ def earlier(commit: str) -> None:
 
 @contextmanager
 def _side(code: Path) -> Iterator[subprocess.Popen[str]]:
+    subprocess.run([code / "inv", "--version"], check=True, stdout=subprocess.DEVNULL)
     program = Path(__file__).with_name("_remote_rounds.py")
-    command = [sys.executable, "-P", str(program), str(code)]
+    command = [str(code / ".venv/bin/python"), "-P", str(program), str(code)]
     with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as side:
         assert side.stdin
         assert side.stdout
