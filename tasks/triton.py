@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tritonops.triton.client.client import TritonClient
-    from tritonops.triton.load_result import LoadResult
+    from tritonops.triton.load import LoadResult
 
 __all__ = ["apply", "infer", "plan", "smoke"]  # tasks of this collection, too
 

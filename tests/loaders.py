@@ -26,8 +26,8 @@ from tritonops.remote.layout.records import SwitchRecord
 from tritonops.server import embedded
 from tritonops.settings import load_settings
 from tritonops.triton.client.api_types import ModelMetadata, TensorSpec
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.inputs.input_files import read_inputs
-from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.smoke import read_smoke_test
 
 METADATA = ModelMetadata(

@@ -117,9 +117,9 @@ def test_ruff_sees_the_python_files_that_git_tracks():
 
 FORBIDDEN = {
     "tritonops/settings.py": "tritonops.triton.apply",
-    "tritonops/models/catalog/rules.py": "tritonops.project",
+    "tritonops/models/catalog/valid_values.py": "tritonops.project",
     "tritonops/models/disk/store.py": "tritonops.models.install.state",
-    "tritonops/models/http/headers.py": "tritonops.models.disk.store",
+    "tritonops/models/http/response_headers.py": "tritonops.models.disk.store",
     "tritonops/triton/client/client.py": "tritonops.triton.load",
     "tritonops/compose/engine/docker.py": "tritonops.compose.service",
     "tritonops/remote/host/mirror.py": "tritonops.remote.ssh.host",

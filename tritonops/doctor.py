@@ -14,7 +14,7 @@ from tritonops.errors import TritonOpsError
 from tritonops.models.lock import compare_lock
 from tritonops.project import Project
 from tritonops.server.installation import find_installation
-from tritonops.triton.client.closed import require_closed_grpc
+from tritonops.triton.client.token_proof import require_closed_grpc
 
 _GB = 1_000_000_000
 

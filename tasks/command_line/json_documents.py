@@ -31,7 +31,7 @@ from tritonops.models.rules.finding import Finding
 from tritonops.server.status import ServerStatus
 from tritonops.triton.apply import ApplyResult
 from tritonops.triton.client.api_types import ModelStatistics, ModelStatus
-from tritonops.triton.load_result import LoadResult
+from tritonops.triton.load import LoadResult
 from tritonops.triton.plan.plan import PlannedVersion
 from tritonops.triton.smoke import SmokeResult
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tritonops.triton.apply import ApplyResult
     from tritonops.triton.client.api_types import ModelStatus
     from tritonops.triton.client.response import InferenceResult, OutputTensor
-    from tritonops.triton.load_result import LoadResult
+    from tritonops.triton.load import LoadResult
 
 
 def show_outcomes(outcomes: Sequence[LoadResult], *, json: bool, as_list: bool) -> None:

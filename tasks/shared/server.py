@@ -17,7 +17,7 @@ from tritonops.settings import parse_address
 
 if TYPE_CHECKING:
     from tritonops.triton.client.client import TritonClient
-    from tritonops.triton.served_folder import ServedFolder
+    from tritonops.triton.disk.served_folder import ServedFolder
 
 SERVER = {
     "url": "gRPC address of the server, host:port (default: TRITON_URL).",
@@ -102,7 +102,7 @@ def served_folder(client: TritonClient) -> ServedFolder | None:
     """The models directory, where the server can be the one that reads it: on this machine."""
     from tritonops.models.dependents import declared_callers
     from tritonops.models.disk.misplaced import refuse_misplaced
-    from tritonops.triton.served_folder import ServedFolder
+    from tritonops.triton.disk.served_folder import ServedFolder
 
     if client.url.rpartition(":")[0] not in _THIS_MACHINE:
         return None

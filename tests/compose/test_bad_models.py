@@ -15,8 +15,8 @@ from tests.server.python_models import python_model
 from tritonops.errors import RepositoryError
 from tritonops.triton.client.client import connect
 from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.startup.exclude_file import ExcludeFile
 
 pytestmark = pytest.mark.docker

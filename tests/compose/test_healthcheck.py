@@ -8,7 +8,7 @@ import pytest
 
 from tests.compose.projects import docker, write_slow_model
 from tests.paths import PROJECT
-from tritonops.models.catalog.rules import _JUNK
+from tritonops.models.catalog.valid_values import _JUNK
 from tritonops.triton.client.client import connect
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.load import load_model

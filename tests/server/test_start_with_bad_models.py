@@ -22,9 +22,9 @@ from tritonops.server import embedded
 from tritonops.server.ports import free_ports
 from tritonops.server.status import server_status
 from tritonops.triton.client.client import connect
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.infer import infer
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 pytestmark = pytest.mark.usefixtures("embedded_runtime")

@@ -1,7 +1,7 @@
 import pytest
 
 from tritonops.triton.client.client import connect
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.disk.served_folder import ServedFolder
 
 
 @pytest.fixture

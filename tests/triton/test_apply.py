@@ -15,11 +15,12 @@ from tritonops.models.disk.repository import Repository
 from tritonops.project import Project
 from tritonops.triton.apply import apply, raise_unless_applied
 from tritonops.triton.client.client import connect
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.load import load_model
+from tritonops.triton.plan.load_order import in_load_order
 from tritonops.triton.plan.make_plan import make_plan
-from tritonops.triton.plan.plan import PlannedModel, in_load_order, raise_if_different
+from tritonops.triton.plan.plan import PlannedModel, raise_if_different
 from tritonops.triton.serve import serve
-from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 REFUSED = "dynamic_batching { preferred_batch_size: [ 64 ] }"

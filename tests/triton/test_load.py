@@ -13,10 +13,10 @@ from tritonops.errors import InputError, LoadError, NotAsOnDiskError, Repository
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
 from tritonops.server import embedded
 from tritonops.triton.client.client import connect
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.infer import infer
 from tritonops.triton.list import ORPHAN, list_models
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.unload import unload_model
 
 

@@ -11,9 +11,9 @@ from tritonops.errors import LoadError, ServerDiedError, TritonUnreachableError
 from tritonops.server import embedded
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient, connect
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.load import load_model
 from tritonops.triton.load_reasons import unserved_reason
-from tritonops.triton.served_folder import ServedFolder
 
 
 def reason_of_load(client, name, disk):

@@ -8,8 +8,8 @@ from tests.onnx_models import write_model
 from tests.triton.stub_client import StubClient, row
 from tritonops.errors import LoadError, ServerDiedError, TritonError, TritonTimeoutError, TritonUnreachableError
 from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.load_request import refuse_stuck, request_load
-from tritonops.triton.served_folder import ServedFolder
 
 STUCK = 'I1 "loading: m:1"\nE1 "Failed to preinitialize Python stub: no file \'/models/m/1/model.py\'"\n'
 

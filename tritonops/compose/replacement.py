@@ -19,9 +19,9 @@ from tritonops.compose.definition import Definition
 from tritonops.compose.engine.container import PREVIOUS, Container, inspect
 from tritonops.compose.engine.docker import Docker, Watch
 from tritonops.compose.interruption import Interruption
-from tritonops.compose.probe import probe
 from tritonops.compose.service_containers import ServiceContainers
 from tritonops.compose.serving import ServingResult, ready_models
+from tritonops.compose.start_check import probe
 from tritonops.compose.starting import Start
 from tritonops.errors import (
     DockerError,

@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonops.compose.commands import CPU_FILE, GPU_FILE, SERVICE, Compose
 from tritonops.compose.definition import Definition
-from tritonops.compose.dependencies import start_dependencies
+from tritonops.compose.depends_on import start_dependencies
 from tritonops.compose.engine.container import Container
 from tritonops.compose.engine.docker import Docker, Watch
 from tritonops.compose.engine.models_mount import leaving_link, refuse_leaving_links

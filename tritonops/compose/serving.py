@@ -20,10 +20,11 @@ from tritonops.models.disk.repository import Repository
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import connect
 from tritonops.triton.client.waiting import Deadline
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.startup.exclude_file import ExcludeFile
 from tritonops.triton.startup.load_log import LoadLog, crash_message
-from tritonops.triton.startup.loading import MODEL_TIMEOUT, PARALLEL, load_timeout
+from tritonops.triton.startup.load_timeout import MODEL_TIMEOUT, load_timeout
+from tritonops.triton.startup.loading import PARALLEL
 from tritonops.triton.startup.served import has_started, settled_index, with_reasons
 
 SERVING_NOW = "serving now:"

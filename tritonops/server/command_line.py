@@ -12,6 +12,7 @@ from tritonops.models.disk.repository import Repository
 from tritonops.server.installation import Installation
 from tritonops.server.plain_paths import plain_path
 from tritonops.server.ports import LOOPBACK, Ports
+from tritonops.triton.client.token_header import HTTP_HEADER
 from tritonops.triton.startup.loading import load_threads
 
 # tritonops uses none of these, and each lets a client read or write the memory or files of the server's machine.
@@ -59,7 +60,7 @@ def fixed_flags() -> tuple[str, ...]:
 def restrictions(token: str | None) -> list[str]:
     """Build the options that close unused APIs with a random key, and the control APIs with the token."""
     closed = _restriction(_CLOSED_APIS, "closed", secrets.token_hex(16))
-    return [*closed, *(_restriction(_CONTROL_APIS, "triton-token", token) if token else ())]
+    return [*closed, *(_restriction(_CONTROL_APIS, HTTP_HEADER, token) if token else ())]
 
 
 def _restriction(apis: str, header: str, value: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from tritonops.server.plain_paths import plain_path, remove_links
 from tritonops.server.ports import LOOPBACK, Ports, is_listening, require_free
 from tritonops.server.process import Process
 from tritonops.triton.client.waiting import Deadline
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.startup.load_log import waits_for_loads_only
 from tritonops.triton.startup.loading import Loading, OnProgress
 

@@ -24,10 +24,10 @@ from tritonops.server.ports import LOOPBACK, Ports, free_ports, is_free
 from tritonops.server.status import server_status
 from tritonops.settings import Settings
 from tritonops.triton.client.client import TritonClient
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.infer import infer
 from tritonops.triton.list import list_models
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import ServedFolder
 
 MODEL = "digits"
 _BRIGHTEST = 16

@@ -18,9 +18,11 @@ from tritonops.models.dependents import declared_callers
 from tritonops.models.transfer.progress import Progress
 from tritonops.project import Project
 from tritonops.triton.client.client import TritonClient
-from tritonops.triton.load import LOAD_TIMEOUT, load_model, load_with_config
-from tritonops.triton.plan.plan import Plan, PlannedModel, in_load_order
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.config_change import load_with_config
+from tritonops.triton.disk.served_folder import ServedFolder
+from tritonops.triton.load import LOAD_TIMEOUT, load_model
+from tritonops.triton.plan.load_order import in_load_order
+from tritonops.triton.plan.plan import Plan, PlannedModel
 from tritonops.triton.smoke import SMOKE_NAME, run_smoke_test
 from tritonops.triton.smoke_after_load import affected
 from tritonops.triton.unload import unload_model

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from tritonops.errors import DependentError
+from tritonops.errors import DependentError, InputError
 from tritonops.models.configs.pbtxt import ModelConfig, type_name
 from tritonops.models.disk.repository import Repository
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
-from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
 
 
 def ensembles(client: TritonClient, disk: ServedFolder, rows: Iterable[ModelStatus]) -> dict[str, ModelConfig]:
@@ -57,6 +57,21 @@ def refuse_broken(client: TritonClient, disk: ServedFolder, model: ModelOnDisk, 
     reasons += [f"{name} {reason}" for name in callers if name in in_service for reason in _unlike(model, served)]
     if reasons:
         raise DependentError(model.name, reasons, sorted({*users, *callers}))
+
+
+def refuse_needed(client: TritonClient, name: str, index: Iterable[ModelStatus], disk: ServedFolder | None) -> None:
+    """Raise InputError for a model without which another one that is in service would not be, or would fail."""
+    in_service = {row.name for row in index if row.state == "READY"}
+    if ensembles := [each for each in sorted(in_service - {name}) if name in ensemble_steps(client.config(each))]:
+        raise InputError(
+            f"{name}: it is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
+            hint=f"Unload {', '.join(ensembles)} first.",
+        )
+    if callers := sorted(in_service & {*(disk.callers.get(name, ()) if disk else ())}):
+        raise InputError(
+            f"{name}: it is called by {', '.join(callers)} (depends_on in models.toml), which would fail without it",
+            hint=f"Unload {', '.join(callers)} first.",
+        )
 
 
 def _unlike(model: ModelOnDisk, served: ModelConfig | None) -> Iterator[str]:

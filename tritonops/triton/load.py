@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import EllipsisType
+from typing import TYPE_CHECKING, Literal
 
-from tritonops.errors import InputError, LoadError, NotAsOnDiskError, RepositoryError, TritonError
-from tritonops.models.disk.repository import CONFIG_NAME, Repository
+from tritonops.errors import InputError, LoadError, NotAsOnDiskError, TritonError
+from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.hazards import load_hazard
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.waiting import Deadline, wait_until_settled
-from tritonops.triton.comparison import (
+from tritonops.triton.dependents import dependents_of, ensemble_steps, refuse_broken, users_in_service
+from tritonops.triton.disk.comparison import (
     changed_versions,
     config_diff,
     override_diff,
@@ -22,15 +23,32 @@ from tritonops.triton.comparison import (
     stale_reason,
     version_mismatch,
 )
-from tritonops.triton.dependents import dependents_of, ensemble_steps, refuse_broken, users_in_service
+from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.disk.touch import touch
 from tritonops.triton.list import ORPHAN, Rows, list_models, rows_of_known
 from tritonops.triton.load_reasons import unserved_reason
 from tritonops.triton.load_request import refuse_stuck, request_load
-from tritonops.triton.load_result import LoadResult
-from tritonops.triton.served_folder import ModelOnDisk, ServedFolder, touch
 from tritonops.triton.startup.exclude_file import ExcludeFile
 
+if TYPE_CHECKING:
+    from tritonops.triton.smoke import SmokeResult
+
 LOAD_TIMEOUT = 600.0
+Verdict = Literal["loaded", "current", "unloaded", "not loaded"]
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What happened to a model: `loaded`, `current` (nothing to do), `unloaded`, or `not loaded` before the unload."""
+
+    model: str
+    verdict: Verdict
+    versions: Rows
+    steps: tuple[str, ...] = ()
+    """The component models that were loaded with an ensemble, because they were outdated."""
+    dependents: tuple[str, ...] = ()
+    """The models in service that use what was loaded, verified to be in service still."""
+    smoke_tests: tuple[SmokeResult, ...] = ()
 
 
 def load_model(
@@ -83,51 +101,6 @@ def _load_unseen(client: TritonClient, name: str, disk: ServedFolder | None, dea
     dependents = _require_dependents(client, {name}, users, index, deadline)
     rows = _wait_for_load(client, name, _rows_of(name, index), deadline, disk)
     return LoadResult(name, "loaded", rows, dependents=dependents)
-
-
-def load_with_config(
-    client: TritonClient,
-    name: str,
-    text: str,
-    *,
-    disk: ServedFolder,
-    timeout: float = LOAD_TIMEOUT,
-    expected: str | EllipsisType | None = ...,
-    keeps_text: bool = False,
-) -> LoadResult:
-    """Write config.pbtxt and load. A load that fails or is interrupted rolls the config back.
-
-    `expected` is the config that `text` was made from, None for none: raises RepositoryError where the file has changed
-    since. A config that somebody else has written meanwhile is never overwritten. `keeps_text` says that nothing that a
-    person wrote is lost.
-    """
-    repository, before = Repository(disk.models_dir), disk.read(name)
-    if before and before.text == text:
-        return load_model(client, name, disk=disk, timeout=timeout)
-    was_ours = repository.is_written(name, CONFIG_NAME)
-    before_text = before.text if before and before.unreadable is None else ...
-    expected = before_text if expected is ... else expected
-    repository.write_config(name, text, expected=expected, keeps_text=keeps_text)
-    try:
-        return load_model(client, name, disk=disk, timeout=timeout)
-    except BaseException as exc:
-        is_rolled_back = bool(before) and _roll_back_config(repository, before, written=text, was_ours=was_ours)
-        if is_rolled_back and isinstance(exc, LoadError | NotAsOnDiskError):
-            # The failed load may have taken versions out of service, which the earlier config serves.
-            with suppress(TritonError):
-                load_model(client, name, disk=disk, timeout=timeout)
-        raise
-
-
-def _roll_back_config(repository: Repository, before: ModelOnDisk | None, *, written: str, was_ours: bool) -> bool:
-    """Restore the earlier config, unless somebody else has written another one since."""
-    if before is None or before.text is None:
-        return False
-    try:
-        repository.write_config(before.name, before.text, expected=written, is_ours=was_ours)
-    except RepositoryError:
-        return False
-    return True
 
 
 def _with_steps(disk: ServedFolder, model: ModelOnDisk) -> list[ModelOnDisk]:

@@ -8,8 +8,8 @@ from tritonops.display_text import shorten
 from tritonops.errors import LoadError, ServerDiedError, TritonError
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
-from tritonops.triton.comparison import ready
-from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.disk.comparison import ready
+from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.startup.load_log import crash_message, last_lines
 from tritonops.triton.startup.served import failure_reasons, without_traceback
 

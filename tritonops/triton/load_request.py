@@ -14,9 +14,9 @@ from tritonops.errors import (
 )
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.waiting import Deadline
+from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.list import Rows
 from tritonops.triton.load_reasons import load_error, server_died
-from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.startup.load_call import LoadCall
 from tritonops.triton.startup.load_log import RESTART_HINT, stuck_loads
 

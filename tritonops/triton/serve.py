@@ -19,11 +19,11 @@ from tritonops.models.configs.version_policy import (
 from tritonops.models.disk.repository import Repository
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.waiting import Deadline, wait_until_settled
-from tritonops.triton.comparison import ready
+from tritonops.triton.config_change import load_with_config
+from tritonops.triton.disk.comparison import ready
+from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.list import Rows, list_models, require_known
-from tritonops.triton.load import LOAD_TIMEOUT, load_with_config, refuse_disabled
-from tritonops.triton.load_result import LoadResult
-from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.load import LOAD_TIMEOUT, LoadResult, refuse_disabled
 
 
 def serve(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tritonops.triton.client.client import TritonClient
+from tritonops.triton.load import LoadResult
 from tritonops.triton.smoke import SMOKE_NAME, run_smoke_tests
-
-if TYPE_CHECKING:
-    from tritonops.triton.load_result import LoadResult
 
 
 def smoke_tested(client: TritonClient, result: LoadResult, config_dir: Path) -> LoadResult:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from tritonops.errors import InputError, TritonTimeoutError
-from tritonops.triton.client.api_types import ModelStatus
+from tritonops.errors import TritonTimeoutError
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.waiting import Deadline, wait_until_settled
-from tritonops.triton.dependents import ensemble_steps
+from tritonops.triton.dependents import refuse_needed
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.list import list_models, rows_of_known
-from tritonops.triton.load import LOAD_TIMEOUT
+from tritonops.triton.load import LOAD_TIMEOUT, LoadResult
 from tritonops.triton.load_request import refuse_stuck
-from tritonops.triton.load_result import LoadResult
-from tritonops.triton.served_folder import ServedFolder
 
 _ACTIVE = ("READY", "LOADING", "UNLOADING")
 
@@ -31,7 +27,7 @@ def unload_model(
     rows = rows_of_known(client, name, index)
     if not any(row.state in _ACTIVE for row in rows):
         return LoadResult(name, "not loaded", rows)
-    _refuse_needed(client, name, index, disk)
+    refuse_needed(client, name, index, disk)
     refuse_stuck(disk, name, rows)
     if disk:
         disk.discard(name)
@@ -44,17 +40,3 @@ def unload_model(
             hint="A model that is LOADING is unloaded after that; a load that never ends ends with the server.",
         ) from exc
     return LoadResult(name, "unloaded", wait_until_settled(client, name, deadline, states=_ACTIVE))
-
-
-def _refuse_needed(client: TritonClient, name: str, index: Iterable[ModelStatus], disk: ServedFolder | None) -> None:
-    in_service = {row.name for row in index if row.state == "READY"}
-    if ensembles := [each for each in sorted(in_service - {name}) if name in ensemble_steps(client.config(each))]:
-        raise InputError(
-            f"{name}: it is a step of {', '.join(ensembles)}, which Triton would take out of service with it",
-            hint=f"Unload {', '.join(ensembles)} first.",
-        )
-    if callers := sorted(in_service & {*(disk.callers.get(name, ()) if disk else ())}):
-        raise InputError(
-            f"{name}: it is called by {', '.join(callers)} (depends_on in models.toml), which would fail without it",
-            hint=f"Unload {', '.join(callers)} first.",
-        )

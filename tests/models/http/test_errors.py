@@ -9,9 +9,11 @@ import requests
 import urllib3
 
 from tritonops.errors import AccessDeniedError, SourceError
-from tritonops.models.http.address import Address
+from tritonops.models.http.certificate_authorities import Authorities
+from tritonops.models.http.credentials import Address
 from tritonops.models.http.errors import TransientError, refusal, translated
-from tritonops.models.http.route import Authorities, Proxy, Route
+from tritonops.models.http.proxies import Proxy
+from tritonops.models.http.route import Route
 
 POOL = urllib3.HTTPConnectionPool("hub.example")
 ADDRESS = Address("https://hub.example/x?X-Amz-Signature=abc")

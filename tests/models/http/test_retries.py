@@ -1,10 +1,15 @@
 """Back-off, by a clock that needs no time."""
 
+import email.utils
+import time
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tritonops.errors import SourceError
 from tritonops.models.http.errors import TransientError
-from tritonops.models.http.retries import Retries, format_delay
+from tritonops.models.http.retries import Retries, format_delay, retry_after
 
 
 class Clock:
@@ -100,3 +105,44 @@ def test_all_requests_to_a_host_that_answers_nobody_fail_together(clock):
 def test_a_delay_is_worded():
     assert format_delay(7200) == "7200 seconds"
     assert format_delay(1e300) == "more seconds than anybody has"
+
+
+def test_retry_after_is_read_as_seconds_or_as_a_date():
+    assert retry_after("7") == 7.0
+    assert 50 < float(retry_after(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
+    assert retry_after(email.utils.formatdate(time.time() - 60, usegmt=True)) == 0.0
+    assert retry_after("soon") is None
+    assert retry_after(None) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "-1",
+        "nan",
+        "inf",
+        "1e3",
+        "²",
+        "٣",
+        "9" * 5000,
+        "Fri, 31 Dec 99999 23:59:59 GMT",
+        "soon",
+        "0,1",
+        "1 1 1",
+        "\x00",
+    ],
+)
+def test_a_retry_after_that_is_neither_seconds_nor_a_date_is_passed_over(value):
+    assert retry_after(value) is None
+
+
+def test_a_retry_after_of_any_length_is_a_number():
+    assert retry_after("9" * 300) == float("9" * 300)
+    assert retry_after(email.utils.formatdate(time.time() - 60, usegmt=True)) == 0.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.characters(max_codepoint=255)))
+def test_whatever_a_retry_after_says_is_read_or_passed_over(value):
+    retry_after(value)

@@ -1,13 +1,9 @@
 """Small decisions of the transport that no server has to be asked about."""
 
-import email.utils
-import time
-
 import pytest
 
-from tritonops.models.http.address import Address
+from tritonops.models.http.credentials import Address
 from tritonops.models.http.errors import translated
-from tritonops.models.http.headers import retry_after
 
 
 @pytest.mark.parametrize(
@@ -24,14 +20,6 @@ from tritonops.models.http.headers import retry_after
 def test_a_token_follows_a_redirect_only_within_its_origin(location, keeps):
     followed = Address("https://hub.example/x", "hf_secret").redirected(location)
     assert (followed.token == "hf_secret") is keeps
-
-
-def test_retry_after_is_read_as_seconds_or_as_a_date():
-    assert retry_after("7") == 7.0
-    assert 50 < float(retry_after(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
-    assert retry_after(email.utils.formatdate(time.time() - 60, usegmt=True)) == 0.0
-    assert retry_after("soon") is None
-    assert retry_after(None) is None
 
 
 def test_an_error_shows_no_signature():

@@ -6,7 +6,7 @@ import pytest
 
 from tritonops.errors import SourceError
 from tritonops.models.disk.store import Store
-from tritonops.models.http.address import Address
+from tritonops.models.http.credentials import Address
 from tritonops.models.sources.fetcher import Fetcher
 from tritonops.models.sources.hub import Hub
 from tritonops.models.transfer.progress import Progress

@@ -8,7 +8,7 @@ import pytest
 
 from tests.remote.sshd import Fleet
 from tritonops.errors import HostUnreachableError
-from tritonops.remote.ssh import master
+from tritonops.remote.ssh import login_slots
 
 COUNT = 64
 
@@ -31,7 +31,7 @@ def test_sixty_four_hosts_behind_one_jump_host_are_all_reached(fleet: Fleet):
 
 
 def test_a_server_that_closes_each_login_is_given_up_after_some_tries(fleet, monkeypatch):
-    monkeypatch.setattr(master, "_PAUSES", (0.01,) * 3)
+    monkeypatch.setattr(login_slots, "_PAUSES", (0.01,) * 3)
     server = fleet.add("gpu-01", settings={"MaxStartups": "1:100:1"})
     with server.occupied(), pytest.raises(HostUnreachableError, match="exchange_identification") as caught:
         fleet.host("gpu-01").open()

@@ -7,8 +7,8 @@ from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.configs.pbtxt import parse_config
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
 from tritonops.models.disk.repository import Repository
+from tritonops.triton.disk.served_folder import LoadRecord, pack_config
 from tritonops.triton.plan.declared_config import declared_config, without_undeclared
-from tritonops.triton.served_folder import LoadRecord, pack_config
 
 GPU, CPU = (config_pbtxt(affine(), extra=f"instance_group {{ kind: KIND_{kind} }}") for kind in ("GPU", "CPU"))
 

@@ -12,9 +12,9 @@ from tritonops.errors import UnknownModelError
 from tritonops.models.disk import digest_cache
 from tritonops.models.download import download
 from tritonops.project import Project
-from tritonops.triton.comparison import save_record
+from tritonops.triton.disk.comparison import save_record
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.plan.make_plan import make_plan
-from tritonops.triton.served_folder import ServedFolder
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from tritonops.errors import DifferenceError
-from tritonops.triton.plan.plan import Plan, PlannedModel, PlannedVersion, in_load_order, raise_if_different
+from tritonops.triton.plan.plan import Plan, PlannedModel, PlannedVersion, raise_if_different
 
 
 def model(name, *actions, declared=True, reason=None, **options):
@@ -42,18 +42,3 @@ def test_pruned_are_undeclared_models_that_go_out_of_service():
         )
     )
     assert plan.pruned == ["extra", "hidden"]
-
-
-@pytest.mark.parametrize(
-    ("steps", "order"),
-    [
-        ({"a": (), "b": ()}, ["a", "b"]),
-        ({"a": ("b",), "b": ()}, ["b", "a"]),
-        ({"a": ("b",), "b": ("c",), "c": ()}, ["c", "b", "a"]),
-        ({"a": ("absent",)}, ["a"]),
-        ({"a": ("b",), "b": ("a",)}, ["b", "a"]),
-    ],
-)
-def test_a_model_comes_after_its_steps_also_in_a_circle(steps, order):
-    models = [model(name, "load", steps=needed) for name, needed in steps.items()]
-    assert [each.name for each in in_load_order(models)] == order

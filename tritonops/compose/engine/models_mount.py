@@ -12,7 +12,7 @@ from pathlib import Path
 from tritonops.compose.engine.container import MODELS, Container
 from tritonops.compose.engine.docker import Docker
 from tritonops.errors import InputError, ServiceError
-from tritonops.models.catalog.rules import is_junk
+from tritonops.models.catalog.valid_values import is_junk
 from tritonops.models.disk.repository import Repository
 
 _VIEW_PROGRAM = """

@@ -7,7 +7,8 @@ from typing import Any
 
 from tritonops.kubernetes.manifests import scripts
 from tritonops.kubernetes.manifests.names import Manifest
-from tritonops.kubernetes.manifests.timing import CONNECTION_AGE, PROBE_PERIOD, Timing
+from tritonops.kubernetes.manifests.probes import probes
+from tritonops.kubernetes.manifests.timing import CONNECTION_AGE, Timing
 from tritonops.kubernetes.manifests.versions import ClusterVersion
 from tritonops.kubernetes.release.release import FOLDER, Release
 from tritonops.kubernetes.targets.target import Downloads, Key, Target
@@ -23,8 +24,6 @@ _NO_RIGHTS = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_PROBES_A_SECOND = 200
-"""Versions that a startup probe certainly asks for in a second; a real Triton answers 5,000."""
 
 
 def init_container(target: Target, release: Release) -> Manifest:
@@ -68,7 +67,7 @@ def triton_container(target: Target, release: Release, timing: Timing, version: 
             for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT), ("metrics", METRICS_PORT))
         ],
         **_resources(target, gpus=True),
-        **_probes(release, timing),
+        **probes(release, timing),
         "lifecycle": {"preStop": _pre_stop(timing, version)},
         "volumeMounts": [
             _image_mount(target, release) if release.models_image else _volume_mount(target, release),
@@ -117,26 +116,6 @@ def _flags(timing: Timing) -> list[str]:
         f"--grpc-max-connection-age={CONNECTION_AGE * 1000}",
         f"--grpc-max-connection-age-grace={timing.connection_grace * 1000}",
     ]
-
-
-def _probes(release: Release, timing: Timing) -> Manifest:
-    health = {"path": "/v2/health/ready", "port": "http"}
-    return {
-        "startupProbe": {
-            "exec": {"command": ["bash", f"{scripts.FOLDER}/{scripts.STARTED}"]},
-            "periodSeconds": PROBE_PERIOD,
-            "timeoutSeconds": max(PROBE_PERIOD, len(release.expected) // _PROBES_A_SECOND),
-            "failureThreshold": timing.start_failures,
-        },
-        "readinessProbe": {"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 1},
-        # It asks whether the process answers: a long load must not be killed.
-        "livenessProbe": {
-            "httpGet": {**health, "path": "/v2/health/live"},
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-            "failureThreshold": 6,
-        },
-    }
 
 
 def _pre_stop(timing: Timing, version: ClusterVersion) -> Manifest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tritonops.models.catalog.placement import is_for
 from tritonops.models.configs.variants import Variant
 
 METRIC = "triton_waiting_requests"
@@ -128,5 +129,5 @@ class Target:
         return self.autoscaling.max if self.autoscaling else self.replicas
 
     def serves(self, hosts: Sequence[str]) -> bool:
-        """Whether an entry of models.toml with these `hosts` is for this target; without any it is for all."""
-        return not hosts or not {self.name, *self.groups}.isdisjoint(hosts)
+        """Whether an entry of models.toml with these `hosts` is for this target."""
+        return is_for(hosts, (self.name, *self.groups))

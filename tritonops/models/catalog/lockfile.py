@@ -13,7 +13,7 @@ from tritonops.display_text import clip
 from tritonops.documents import abbreviate, parse_toml, toml_key, toml_string
 from tritonops.errors import InputError
 from tritonops.files import read_text_if_present
-from tritonops.models.catalog import rules
+from tritonops.models.catalog import valid_values as valid
 from tritonops.models.catalog.catalog import Catalog, HubSource, ModelVersion, UrlSource
 from tritonops.redaction import redact
 
@@ -195,7 +195,7 @@ def _file(path: object, size: object, sha256: object) -> LockedFile:
 def _version(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,18}", text):
         raise ValueError(f"{abbreviate(text)} is not a version")
-    return rules.version(int(text))
+    return valid.version(int(text))
 
 
 def _string(value: object) -> str:

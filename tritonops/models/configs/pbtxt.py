@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tritonops import files
 from tritonops.display_text import clip
 from tritonops.errors import ConfigError, UnreadableFileError
-from tritonops.models.configs.generated import generated
-from tritonops.models.configs.text_format import as_python_reads, differences
+from tritonops.models.configs.generated_protobuf import generated
+from tritonops.models.configs.parser_differences import as_python_reads, differences
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from tritonops.errors import GraphError, InputError
 from tritonops.models.configs.pbtxt import escaped
 from tritonops.models.configs.variants import VARIANTS, Variant, read_labels, source_path
-from tritonops.models.graphs.batches import looks_like_length
+from tritonops.models.graphs.batching import looks_like_length
 from tritonops.models.graphs.examine import ExaminedGraph
 from tritonops.models.graphs.onnx_graph import Graph, GraphTensor
 from tritonops.models.graphs.trial import NOT_TRIED, BatchTrial

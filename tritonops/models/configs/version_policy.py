@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tritonops.errors import InputError
-from tritonops.models.catalog.rules import MAX_VERSION
+from tritonops.models.catalog.valid_values import MAX_VERSION
 from tritonops.models.configs.pbtxt import ModelConfig
 
 SET_WITH_SERVE = "set with triton.serve"

@@ -20,7 +20,7 @@ from types import EllipsisType
 from tritonops.errors import InputError, RepositoryError, UnknownModelError
 from tritonops.file_lock import locked
 from tritonops.files import make_readable, subdirectories, write_text
-from tritonops.models.catalog.rules import MAX_VERSION, is_junk
+from tritonops.models.catalog.valid_values import MAX_VERSION, is_junk
 from tritonops.models.disk.replaced_files import ReplacedFiles, require_no_link
 from tritonops.models.disk.written_files import WrittenFiles
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tritonops.errors import GraphError
-from tritonops.models.graphs.batches import conclude, is_worth_a_trial
+from tritonops.models.graphs.batching import conclude, is_worth_a_trial
 from tritonops.models.graphs.onnx_graph import Graph, GraphTensor, read_graph
 from tritonops.models.graphs.operators import read_operators
 from tritonops.models.graphs.trial import BatchTrial, Trial, TrialRequest, try_graphs

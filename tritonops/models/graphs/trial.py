@@ -8,6 +8,7 @@ request.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import queue
@@ -26,6 +27,9 @@ from tritonops.models.graphs.onnx_graph import GraphTensor
 
 TIMEOUT = 30.0
 """Seconds for one graph."""
+_FIXED_MEMORY = 2 << 30
+"""Address space of the interpreter, of ONNX Runtime and of its threads."""
+_MOST_FILES = 1000
 _GRACE = 10.0
 PROGRAM = Path(__file__).with_name("trial_program.py")
 
@@ -179,8 +183,23 @@ class _TrialProgram:
 
 
 def _line(request: TrialRequest, timeout: float) -> str:
-    values = {**asdict(request), "path": str(request.path), "sizes": dict(request.sizes), "timeout": timeout}
-    return f"{json.dumps(values)}\n"
+    values = {**asdict(request), "path": str(request.path), "sizes": dict(request.sizes)}
+    limits = {"timeout": timeout, "memory": _memory_limit(request.path)}
+    return f"{json.dumps({**values, **limits})}\n"
+
+
+def _memory_limit(path: Path) -> int:
+    """Give the bytes of address space that a graph with its weights may take."""
+    return _FIXED_MEMORY + 3 * _size(path.parent)
+
+
+def _size(folder: Path) -> int:
+    """Sum up the first files of a folder: the graph and its weights."""
+    size = 0
+    for file in itertools.islice(folder.rglob("*"), _MOST_FILES):
+        with suppress(OSError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size
 
 
 def _unknown(reason: str) -> Trial:

@@ -5,7 +5,6 @@ It reads one JSON request a line and answers each with one line: see `TrialReque
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -15,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a thread would not survive
 import numpy as np
 import onnxruntime
 
-_FIXED_MEMORY = 2 << 30
-"""Address space of the interpreter, of ONNX Runtime and of its threads."""
 _FREE_SIZES = (4, 1, 16, 32, 48, 64, 128, 224, 256, 640)
 """For dimensions that vary and are not the batch: the first with which the graph runs."""
 _MOST_ELEMENTS = 1 << 23
 """Of one made-up input."""
 _SLOW = 5.0
 """Seconds for the first seed after which the others are tried in one split only."""
-_MOST_FILES = 1000
 _GREATEST = (100, 2, 1)
 """For integers, which may be indices: the first with which the graph runs."""
 _CHANNELS = ((0, 3), (2, 3), (0, 1), (2, 1))
@@ -104,7 +99,7 @@ def _unknown(reason: str) -> dict[str, Any]:
 def tried(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Load the graph and give its tensors as ONNX Runtime infers them; then, where that is asked for, try batches."""
     path = Path(request["path"])
-    limit = _FIXED_MEMORY + 3 * _size(path.parent)
+    limit = request["memory"]
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         session = onnxruntime.InferenceSession(str(path), _options(request), providers=["CPUExecutionProvider"])
@@ -120,15 +115,6 @@ def tried(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield answer
     if request["batches"]:
         yield {**answer, "batches": _batches(session, request["rows"], request["sizes"])}
-
-
-def _size(folder: Path) -> int:
-    """Sum up the first files of a folder: the graph and its weights."""
-    size = 0
-    for file in itertools.islice(folder.rglob("*"), _MOST_FILES):
-        with suppress(OSError):
-            size += file.stat().st_size if file.is_file() else 0
-    return size
 
 
 def _options(request: dict[str, Any]) -> Any:

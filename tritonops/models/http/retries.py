@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import time
 from typing import Protocol
 
 from tritonops.errors import SourceError
@@ -112,6 +114,20 @@ class Retries:
             self._clock.wait(backoff)
         else:
             self.wait_as_asked(error.delay)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Read a Retry-After header, in seconds or as a date; None where there is none, or none to understand."""
+    if value is None:
+        return None
+    if re.fullmatch("[0-9]{1,300}", value.strip(" \t")):
+        return float(value)
+    import email.utils
+
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError, IndexError, OSError):
+        return None
 
 
 def format_delay(seconds: float) -> str:

@@ -9,12 +9,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from tritonops import __version__
 from tritonops.errors import SourceError
-from tritonops.models.http.address import Address
+from tritonops.models.http.credentials import Address
 from tritonops.models.http.errors import TRANSIENT_STATUSES, StoppedError, TransientError, refusal, translated
-from tritonops.models.http.headers import location as checked_location
-from tritonops.models.http.headers import retry_after
 from tritonops.models.http.response import Response
-from tritonops.models.http.retries import ATTEMPTS, MAX_WAIT_SECONDS, Clock, Retries, format_delay
+from tritonops.models.http.response_headers import location as checked_location
+from tritonops.models.http.retries import ATTEMPTS, MAX_WAIT_SECONDS, Clock, Retries, format_delay, retry_after
 from tritonops.models.http.routes import Routes
 from tritonops.models.http.watchdog import Watchdog
 from tritonops.redaction import redact

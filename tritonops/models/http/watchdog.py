@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from tritonops.models.http.errors import StalledError, StoppedError, TransientError
-from tritonops.models.http.header_fields import begin, read_header_fields
+from tritonops.models.http.header_parser import begin, read_header_fields
 
 MIN_SPEED = 1000.0
 """Bytes a second; a body that is slower for as long as it may stall has stalled."""

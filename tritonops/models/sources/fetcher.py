@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonops.errors import AccessDeniedError, SourceError, SourceMissingError, TritonOpsError
-from tritonops.models.catalog.catalog import ModelVersion, PathSource
+from tritonops.models.catalog.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.disk.store import Store, disk_error
 from tritonops.models.sources.hub import Hub
-from tritonops.models.sources.listing import Listing, list_path, list_pinned, list_remote
+from tritonops.models.sources.listing import Listing, list_path, list_pinned
 from tritonops.models.sources.path_source import require_unchanged
 from tritonops.models.transfer.progress import Progress
 from tritonops.models.transfer.remote_file import RemoteFile
@@ -159,13 +159,24 @@ class Fetcher:
                 return list_path(version, version.source, self._store.digests if is_hashed(version) else None)
             if self._hub.is_offline:
                 return _offline(version.label)
-            return list_remote(version, self._hub, self._connect())
+            return self._list_remote(version)
         except AccessDeniedError as exc:
             if self._hub.is_anonymous:
                 exc.hint = "HF_HUB_DISABLE_IMPLICIT_TOKEN is set, so no token was sent."
             return exc
         except TritonOpsError as exc:
             return exc
+
+    def _list_remote(self, version: ModelVersion) -> Listing:
+        # Their parsers are needed where a source is asked, which a run with nothing to do does not.
+        if isinstance(version.source, HubSource):
+            from tritonops.models.sources.hub_listing import list_hub
+
+            return list_hub(version, version.source, self._hub, self._connect())
+        from tritonops.models.sources.url_listing import list_url
+
+        assert isinstance(version.source, UrlSource)
+        return list_url(version, version.source, self._connect())
 
     def _copy(self, file: RemoteFile, origin: Path) -> str | TritonOpsError:
         try:

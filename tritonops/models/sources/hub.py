@@ -12,7 +12,7 @@ from urllib.parse import quote
 from tritonops.errors import SourceError, UnreadableFileError
 from tritonops.files import read_text
 from tritonops.models.catalog.catalog import HubSource
-from tritonops.models.http.address import Address
+from tritonops.models.http.credentials import Address
 
 if TYPE_CHECKING:
     from tritonops.settings import Settings

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tritonops.errors import SourceError
-from tritonops.models.http.address import Address
+from tritonops.models.http.credentials import Address
 from tritonops.models.transfer.byte_range import ByteRange, Connection
 from tritonops.models.transfer.file_download import FileDownload, FileState
 from tritonops.models.transfer.intervals import Interval

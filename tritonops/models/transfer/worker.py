@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 
 from tritonops.errors import AccessDeniedError, SourceError
-from tritonops.models.http.address import Address
+from tritonops.models.http.credentials import Address
 from tritonops.models.http.errors import TransientError
-from tritonops.models.http.headers import content_length, content_range
 from tritonops.models.http.response import Response
+from tritonops.models.http.response_headers import content_length, content_range
 from tritonops.models.http.retries import Retries
 from tritonops.models.http.transport import Transport
 from tritonops.models.http.watchdog import MIN_SPEED

@@ -15,6 +15,7 @@ from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.tunnel import tunnel
+from tritonops.triton.client.token_header import token_headers
 
 if TYPE_CHECKING:
     from tritonops.triton.client.client import TritonClient
@@ -67,10 +68,11 @@ def served_now(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | No
 
 
 def _served_over_http(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
-    headers = {"triton-token": state.token} if state.token else {}
     try:
         with _http(host, state.http_port) as connection:
-            connection.request("POST", "/v2/repository/index", body='{"ready": true}', headers=headers)
+            connection.request(
+                "POST", "/v2/repository/index", body='{"ready": true}', headers=token_headers(state.token)
+            )
             answer = connection.getresponse()
             body = answer.read()
     except (OSError, http.client.HTTPException):
@@ -104,7 +106,7 @@ def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
     """
     if state.token is None:
         return
-    from tritonops.triton.client.closed import require_closed_grpc, require_closed_http
+    from tritonops.triton.client.token_proof import require_closed_grpc, require_closed_http
 
     where = f"{host.name} (port {{}}, over SSH)"
     try:

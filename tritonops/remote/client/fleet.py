@@ -24,7 +24,7 @@ from tritonops.errors import (
 )
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.ssh.host import Host
-from tritonops.remote.ssh.master import LOGINS_AT_ONCE
+from tritonops.remote.ssh.login_slots import LOGINS_AT_ONCE
 from tritonops.settings import Settings
 
 _T = TypeVar("_T")

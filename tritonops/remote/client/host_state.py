@@ -13,7 +13,7 @@ from tritonops.dotenv import Variable
 from tritonops.dotenv import parse as parse_env_file
 from tritonops.environment import KNOWN
 from tritonops.errors import EnvFileError, TritonOpsError
-from tritonops.models.catalog.rules import is_junk
+from tritonops.models.catalog.valid_values import is_junk
 from tritonops.remote.layout.deploy_lock import LockOwner, parse_lock_owner
 from tritonops.remote.layout.env_rules import refuse_names_of_releases
 from tritonops.remote.layout.records import ActivationRecord, ReleaseRecord, StartRecord, SwitchRecord

@@ -12,6 +12,7 @@ from tritonops.documents import MAX_TOML, abbreviate, parse_toml
 from tritonops.errors import InputError, UnknownHostError, near_misses
 from tritonops.files import read_text_if_present
 from tritonops.models.catalog.lines import statement_line
+from tritonops.models.catalog.placement import is_for
 
 _LOGIN = re.compile(r"(.*@)?(?P<host>[^@]+)")
 _URL = re.compile(r"ssh://(.*@)?(?P<host>\[[^]]*\]|[^@:/]+)(:\d+)?/?")
@@ -35,8 +36,8 @@ class HostSettings:
         return host_alias(self.name)
 
     def serves(self, hosts: Sequence[str]) -> bool:
-        """Whether an entry of models.toml with these `hosts` is for this host; without any it is for all."""
-        return not hosts or not {self.name, self.alias, *self.groups}.isdisjoint(hosts)
+        """Whether an entry of models.toml with these `hosts` is for this host."""
+        return is_for(hosts, (self.name, self.alias, *self.groups))
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,16 @@ from tritonops.models.disk.repository import Repository
 from tritonops.remote.host.bookkeeping import (
     append_audit,
     is_sealed,
-    prune,
     read_digests,
     record_activation,
     record_seal,
 )
 from tritonops.remote.host.by_hand import ByHand, carry_over, listed_models
-from tritonops.remote.host.leftovers import allocate_reserve, is_complete, make_room, rebuild_release
 from tritonops.remote.host.loads import loads_since, require_pinned, unchanged_loads
 from tritonops.remote.host.mirror import mirror
+from tritonops.remote.host.old_releases import delete_old_releases
 from tritonops.remote.host.prepare import prepare
+from tritonops.remote.host.recovery import allocate_reserve, is_complete, make_room, rebuild_release
 from tritonops.remote.host.release_env import adopt_env, copy_env, is_as_host_env, settings_of
 from tritonops.remote.host.switching import (
     SIGNALS,
@@ -112,7 +112,7 @@ def _activated(
     activation = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
     record_activation(layout, release, activation, by=by, kind=kind)
     with suppress(TritonOpsError, OSError):  # the release serves, even if the cleanup fails
-        prune(layout)
+        delete_old_releases(layout)
         allocate_reserve(layout)
     return record_seal(layout, release) or activation
 

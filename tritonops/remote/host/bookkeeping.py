@@ -1,10 +1,8 @@
-"""Record activations, and delete old releases."""
+"""Record activations, and the seal of what Triton reads."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,37 +15,6 @@ from tritonops.remote.host.loads import (
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import ActivationRecord
 from tritonops.remote.layout.scripts import script
-
-KEEP = 5
-_RECENT = 3600.0
-
-
-def prune(layout: Layout, *, keep: int = KEEP) -> None:
-    """Delete all but the newest releases that served, and the environments and envs that no other uses.
-
-    The current release stays, and the target of its rollback.
-    """
-    names, current = layout.names(), layout.current
-    needed = {current.id, current.activation.before if current.activation else None} if current else set()
-    done = [name for name in names if (activation := layout.release(name).activation) and activation.result == "done"][
-        -keep:
-    ]
-    for name in names:
-        newer = bool(done) and name > done[-1]
-        if name not in done and not newer and name not in needed and not _waits_for_activation(layout.release(name)):
-            shutil.rmtree(layout.root / "releases" / name)
-    used = {layout.release(name).record.venv for name in layout.names()}
-    for venv in (layout.shared / "venvs").glob("*/"):
-        if venv.name not in used:
-            shutil.rmtree(venv)
-    for env in (layout.root / "envs").glob("*"):
-        if env.name not in layout.names():
-            env.unlink()
-
-
-def _waits_for_activation(release: Release) -> bool:
-    """Whether another deploy has sent it, and is about to activate it."""
-    return release.activation is None and time.time() - release.path.stat().st_mtime < _RECENT
 
 
 def record_activation(layout: Layout, release: Release, activation: ActivationRecord, *, by: str, kind: str) -> None:

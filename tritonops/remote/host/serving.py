@@ -11,9 +11,9 @@ from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.triton_state import ready_versions
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.dependents import ensemble_steps, ensembles
+from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.list import list_models
 from tritonops.triton.load import load_model
-from tritonops.triton.served_folder import ServedFolder
 from tritonops.triton.smoke import find_smoke_tests, raise_if_failed, run_smoke_tests
 from tritonops.triton.unload import unload_model
 

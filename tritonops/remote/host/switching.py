@@ -34,8 +34,8 @@ from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import RecordedLoad
 from tritonops.remote.layout.triton_state import config_digest, ready_versions
 from tritonops.triton.client.client import TritonClient, connect
-from tritonops.triton.client.closed import require_closed_grpc
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.client.token_proof import require_closed_grpc
+from tritonops.triton.disk.served_folder import ServedFolder
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 

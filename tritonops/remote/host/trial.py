@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tritonops.compose import trial as compose_trial
+from tritonops.compose import second_container
 from tritonops.compose.service import Service
 from tritonops.errors import PortTakenError, ServerStartError
 from tritonops.files import link_or_copy
@@ -35,7 +35,7 @@ from tritonops.server.installation import fetch_libpython
 from tritonops.server.ports import Ports, free_ports, require_free
 from tritonops.settings import Settings
 from tritonops.triton.client.client import connect
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.disk.served_folder import ServedFolder
 
 # Guesses on the high side: a Triton without models, and the memory of a model by the size of its files.
 _MEMORY_OF_TRITON = 600_000_000
@@ -80,7 +80,7 @@ def require_startable(layout: Layout, release: Release, *, on_step: OnStep) -> N
     settings = settings_of(layout, release)
     if release.record.runtime == "compose":
         on_step("ask whether the new container can start")
-        compose_trial.require_startable(_service(settings, release), watch=on_step)
+        second_container.require_startable(_service(settings, release), watch=on_step)
         return
     require_free(_ports(settings), ours=_ports_of_running(layout))
 
@@ -106,7 +106,7 @@ def _trial(layout: Layout, release: Release, names: Collection[str], on_step: On
     with _models(release, names, folder) as models_dir:
         settings = settings_of(layout, release, TRITON_MODELS_DIR=str(models_dir))
         if release.record.runtime == "compose":
-            with compose_trial.trial(_service(settings, release), watch=on_step) as served:
+            with second_container.trial(_service(settings, release), watch=on_step) as served:
                 yield served.url, settings
         else:
             fetch_libpython(on_step)

@@ -10,7 +10,6 @@ import os
 import selectors
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,35 +18,18 @@ from typing import TYPE_CHECKING
 
 from tritonops.errors import ConnectionLostError, HostUnreachableError, InputError
 from tritonops.process_environment import inherited
+from tritonops.remote.ssh.login_slots import login_slots
+from tritonops.remote.ssh.master_config import MASTER_OPTIONS, write_config
 from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError, RequestRefusedError
 from tritonops.remote.ssh.session_folder import SessionFolder
-from tritonops.remote.ssh.ssh_config import write_config
 
 if TYPE_CHECKING:
     from tritonops.remote.ssh.login_log import LoginLog
 
-PERSIST = 10
-"""Seconds for which a master outlives a process that was killed."""
-_DEAD_AFTER = ("ServerAliveInterval=3", "ServerAliveCountMax=3")
 _AUTHENTICATION_TIMEOUT = 60.0
 """Seconds; ConnectTimeout bounds what comes before it."""
-LOGINS_AT_ONCE = 16
-_first_logins = threading.BoundedSemaphore(LOGINS_AT_ONCE)
-_further_logins = threading.BoundedSemaphore(4)
-"""Logins at a server that was busy: sshd begins to drop connections when ten have not logged in yet (MaxStartups
-10:30:100), which may be those to many hosts behind one jump host.
-"""
-_PAUSES = (0.3, 0.5, 0.5, 1.0, 1.0, 2.0, 2.0)
-"""Seconds before each further login at a busy server, at most."""
 _LOOK_INTERVAL = 0.2
 """Seconds between two looks at the log of a login that takes long."""
-_OPTIONS = (
-    f"ControlPersist={PERSIST}",
-    *_DEAD_AFTER,
-    "ClearAllForwardings=yes",
-    "RemoteCommand=none",
-    "Tunnel=no",
-)
 
 
 class Master:
@@ -68,22 +50,21 @@ class Master:
         Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
         """
         config = write_config(self._folder.path, self._user_config)
-        slots = _first_logins
-        for pause in (*_PAUSES, None):
-            with slots:
+        for slot in login_slots():
+            with slot:
                 if self._is_closed:
                     raise ConnectionLostError(f"{self._name}: the connection was closed")
                 code = self._start(config, on_begun)
             if code == 0:
                 self._keep_alive()
                 return
-            from tritonops.remote.ssh.login_errors import is_server_busy, login_error
+            from tritonops.remote.ssh.login_errors import is_server_busy
 
-            log = self.log()
-            if pause is None or not is_server_busy(log):
-                raise login_error(self._name, self._user_config, log)
-            slots = _further_logins
-            time.sleep(pause / 4 + pause * os.urandom(1)[0] / 340)  # many hosts do not return at once
+            if not is_server_busy(self.log()):
+                break
+        from tritonops.remote.ssh.login_errors import login_error
+
+        raise login_error(self._name, self._user_config, self.log())
 
     def log(self) -> LoginLog:
         """Read what ssh wrote so far."""
@@ -110,7 +91,7 @@ class Master:
 
     def _start(self, config: Path, on_begun: Callable[[], object]) -> int:
         """Run ssh until it has logged in and gone to the background, or failed; gives its exit code."""
-        options = [word for option in _OPTIONS for word in ("-o", option)]
+        options = [word for option in MASTER_OPTIONS for word in ("-o", option)]
         command = ["ssh", "-F", str(config), "-v", "-E", str(self._log), "-MNTS", str(self.control_path), *options]
         self._log.write_bytes(b"")
         try:

@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tritonops.errors import TritonError, TritonTimeoutError
-from tritonops.models.catalog.rules import is_junk
+from tritonops.models.catalog.valid_values import is_junk
 from tritonops.triton.client.api_types import ModelMetadata, ModelStatistics, ModelStatus
 from tritonops.triton.client.call_errors import PROBE_TIMEOUT, RESTRICTED, translate
-from tritonops.triton.client.control_stub import ControlCallError, Server
+from tritonops.triton.client.grpc_stub import ControlCallError, Server
 from tritonops.triton.client.messages import (
     infer_input,
     model_statistics,
@@ -22,6 +22,7 @@ from tritonops.triton.client.messages import (
     version_text,
 )
 from tritonops.triton.client.response import InferenceResult, OutputTensor, read_response
+from tritonops.triton.client.token_header import token_metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,6 @@ CALL_TIMEOUT = 10.0
 _MAX_ERROR = 1 << 24
 _MAX_MESSAGE = 2**31 - 1
 """tritonclient's MAX_GRPC_MESSAGE_SIZE."""
-_TOKEN_HEADER = "triton-grpc-protocol-triton-token"  # noqa: S105 (the header's name, not a token)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ class TritonClient:
     def __init__(self, url: str, server: Server, *, token: str | None = None) -> None:
         self.url = url
         self._server = server
-        self._headers = {_TOKEN_HEADER: token} if token else {}
+        self._headers = token_metadata(token)
 
     def is_ready(self, *, timeout: float = CALL_TIMEOUT) -> bool:
         """Whether the server reports itself ready, which proves nothing about single models."""

@@ -14,7 +14,7 @@ from tritonops.models.configs.variants import VARIANTS, Variant, source_path
 from tritonops.models.configs.version_policy import VersionPolicy, set_version_policy
 from tritonops.models.disk.repository import CONFIG_NAME, Repository
 from tritonops.triton.dependents import ensemble_steps
-from tritonops.triton.served_folder import LoadRecord, ModelOnDisk, parse_once, policy_of, unpack_config
+from tritonops.triton.disk.served_folder import LoadRecord, ModelOnDisk, parse_once, policy_of, unpack_config
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from tritonops.project import Project
 from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.served_configs import PrefetchedConfigs
-from tritonops.triton.comparison import changed_config, changed_versions, override_diff, ready
 from tritonops.triton.dependents import ensemble_steps, missing_step
+from tritonops.triton.disk.comparison import changed_config, changed_versions, override_diff, ready
+from tritonops.triton.disk.served_folder import LoadRecord, ServedFolder
 from tritonops.triton.list import list_models, rows_by_name
 from tritonops.triton.plan.declared_config import DeclaredConfig, declared_config, without_undeclared
 from tritonops.triton.plan.plan import Action, Plan, PlannedModel, PlannedVersion
-from tritonops.triton.served_folder import LoadRecord, ServedFolder
 
 
 def make_plan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,19 +93,3 @@ def raise_if_different(plan: Plan, *, command: str = "inv triton.apply") -> None
             hint = f"{'' if all_ else hint + '; '}triton.apply cannot change {listed(blocked)}: see the reasons."
         what = f"{len(plan.different)} of {len(plan.models)} models: {listed(plan.different)}"
         raise DifferenceError(what, hint=hint)
-
-
-def in_load_order(models: Sequence[PlannedModel]) -> list[PlannedModel]:
-    """Order models so that each comes after its steps; the rest keeps its order."""
-    by_name = {model.name: model for model in models}
-    ordered: dict[str, PlannedModel] = {}
-
-    def add(model: PlannedModel, above: tuple[str, ...]) -> None:
-        for step in model.steps:
-            if step in by_name and step not in above:
-                add(by_name[step], (*above, model.name))
-        ordered.setdefault(model.name, model)
-
-    for model in models:
-        add(model, ())
-    return list(ordered.values())

@@ -19,7 +19,7 @@ from tritonops.file_lock import locked
 from tritonops.files import make_readable, read_text_if_present, write_text
 from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.hazards import hazard, steps_on_disk
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.disk.served_folder import ServedFolder
 
 EXCLUDE_FILE = ".exclude"
 _HEADER = """\

@@ -21,10 +21,11 @@ from tritonops.models.disk.repository import Repository
 from tritonops.models.rules.hazards import hazard, steps_on_disk
 from tritonops.triton.client.client import TritonClient, connect
 from tritonops.triton.client.waiting import Deadline
-from tritonops.triton.comparison import record_if_served
-from tritonops.triton.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.disk.comparison import record_if_served
+from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
 from tritonops.triton.startup.load_call import LoadCall
 from tritonops.triton.startup.load_log import LoadLog, crash_message
+from tritonops.triton.startup.load_timeout import load_timeout
 
 ReadLog = Callable[[int], tuple[str, int]]
 """Reads the log from a position (0 for all), and returns the text with the new position."""
@@ -32,8 +33,6 @@ OnProgress = Callable[[Sequence[str], int], None]
 """Called several times a second with the models that are being loaded, and the number of those that wait."""
 PARALLEL = 4
 """The number of loads at a time, as with Triton's `--load-model=*`."""
-MODEL_TIMEOUT = 60.0
-_BYTES_PER_SECOND = 20_000_000
 _MAX_CRASHES = 8
 _POLL = 0.05
 _CRASH_SECONDS = 5.0
@@ -236,12 +235,6 @@ class _LoadRun:
         for name in reasons.keys() & self._active.keys():
             self.reasons[name] = reasons[name]
             del self._active[name]
-
-
-def load_timeout(model: Path) -> float:
-    """Give the seconds that the load of a model may take: 60, or more for large files."""
-    sizes = (path.stat().st_size for path in model.rglob("*") if path.is_file())
-    return max(MODEL_TIMEOUT, sum(sizes) / _BYTES_PER_SECOND)
 
 
 def load_threads(names: Iterable[str]) -> int:

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from tests.models.rules.subjects import config
-from tritonops.models.rules.completion.evaluation import UnknownValueError
+from tritonops.models.rules.completion.python_evaluation import UnknownValueError
 from tritonops.models.rules.completion.python_method import CompletionRefusedError, complete_by_method
 
 ADD = "config.add_{}({{'name': '{}', 'data_type': 'TYPE_FP32', 'dims': [3]{}}})"

@@ -12,8 +12,8 @@ from tritonops.files import read_bytes
 from tritonops.models.configs.pbtxt import ModelConfig
 from tritonops.models.graphs.onnx_graph import Graph, read_graph
 from tritonops.models.rules.completion.backends import completes_nothing, is_completed
-from tritonops.models.rules.completion.evaluation import UnknownValueError
 from tritonops.models.rules.completion.onnx import complete_from_graph, has_known_shapes, needs_completion
+from tritonops.models.rules.completion.python_evaluation import UnknownValueError
 from tritonops.models.rules.completion.python_method import CompletionRefusedError, complete_by_method
 from tritonops.models.rules.config import effective_backend, served_versions
 from tritonops.models.rules.files import graph_file, model_file

@@ -11,7 +11,7 @@ import builtins
 from typing import Any
 
 from tritonops.models.configs.pbtxt import ModelConfig, message_class, type_name
-from tritonops.models.rules.completion.evaluation import Evaluation, UnknownNameError, UnknownValueError
+from tritonops.models.rules.completion.python_evaluation import Evaluation, UnknownNameError, UnknownValueError
 
 METHOD = "auto_complete_config"
 _CLASS = "TritonPythonModel"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tritonops.errors import GraphError
 from tritonops.models.configs.pbtxt import ModelConfig
-from tritonops.models.graphs.batches import is_worth_a_trial
+from tritonops.models.graphs.batching import is_worth_a_trial
 from tritonops.models.graphs.onnx_graph import Graph, read_graph
 from tritonops.models.graphs.operators import Operators
 from tritonops.models.graphs.trial import BatchTrial, Trial, TrialRequest

@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from tritonops.models.rules.completion.evaluation import Evaluation, UnknownValueError
+from tritonops.models.rules.completion.python_evaluation import Evaluation, UnknownValueError
 
 
 def run(source, **names):

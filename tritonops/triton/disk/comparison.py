@@ -12,14 +12,14 @@ from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.client.model_config import as_diff, changed_fields, differences
 from tritonops.triton.client.served_configs import ServedConfigs
-from tritonops.triton.served_folder import (
+from tritonops.triton.disk.served_folder import (
     LoadRecord,
     ModelOnDisk,
     ServedFolder,
-    newest_time,
     pack_config,
     unpack_config,
 )
+from tritonops.triton.disk.touch import newest_time
 
 
 def ready(rows: Iterable[ModelStatus]) -> set[int]:

@@ -1,7 +1,5 @@
 """Headers: believed where they are what they should be, and refused otherwise."""
 
-import email.utils
-import time
 from contextlib import suppress
 
 import pytest
@@ -9,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tritonops.errors import SourceError
-from tritonops.models.http.headers import ContentRange, content_length, content_range, location, retry_after
+from tritonops.models.http.response_headers import ContentRange, content_length, content_range, location
 
 
 def test_lengths_and_ranges_are_read():
@@ -82,37 +80,9 @@ def test_where_no_redirect_may_lead_is_refused(value, reason):
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        "-1",
-        "nan",
-        "inf",
-        "1e3",
-        "²",
-        "٣",
-        "9" * 5000,
-        "Fri, 31 Dec 99999 23:59:59 GMT",
-        "soon",
-        "0,1",
-        "1 1 1",
-        "\x00",
-    ],
-)
-def test_a_retry_after_that_is_neither_seconds_nor_a_date_is_passed_over(value):
-    assert retry_after(value) is None
-
-
-def test_a_retry_after_of_any_length_is_a_number():
-    assert retry_after("9" * 300) == float("9" * 300)
-    assert retry_after(email.utils.formatdate(time.time() - 60, usegmt=True)) == 0.0
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet=st.characters(max_codepoint=255)))
 def test_whatever_a_header_says_is_read_or_refused(value):
-    retry_after(value)
     for read in (
         lambda: content_length({"Content-Length": value}),
         lambda: content_range({"Content-Range": f"bytes {value}"}),

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from tritonops.models.http.header_fields import MAX_FIELDS, MAX_LINE, read_header_fields
+from tritonops.models.http.header_parser import MAX_FIELDS, MAX_LINE, read_header_fields
 
 
 def read(*lines):

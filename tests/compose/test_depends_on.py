@@ -3,7 +3,7 @@
 import pytest
 
 from tritonops.compose.commands import Compose
-from tritonops.compose.dependencies import start_dependencies
+from tritonops.compose.depends_on import start_dependencies
 from tritonops.errors import ServiceError
 
 COMPLETED, HEALTHY = "service_completed_successfully", "service_healthy"

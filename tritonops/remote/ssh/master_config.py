@@ -1,4 +1,4 @@
-"""The configuration that our `ssh` reads: the person's own one, after the few settings that we insist on.
+"""The options of our `ssh`, and the configuration that it reads: the person's own, after the few that we insist on.
 
 OpenSSH takes the first value of each setting, and gives its configuration file to the `ssh` of each hop of ProxyJump.
 """
@@ -13,6 +13,17 @@ from pathlib import Path
 from tritonops.errors import InputError
 
 CONNECT_TIMEOUT = 10
+PERSIST = 10
+"""Seconds for which a master outlives a process that was killed."""
+MASTER_OPTIONS = (
+    f"ControlPersist={PERSIST}",
+    "ServerAliveInterval=3",
+    "ServerAliveCountMax=3",
+    "ClearAllForwardings=yes",
+    "RemoteCommand=none",
+    "Tunnel=no",
+)
+"""On the command line of the master alone, not for the hops of ProxyJump."""
 _NAME = re.compile(r"(ssh://)?[A-Za-z0-9_:+\[\\][A-Za-z0-9_.@:%+\[\]\\-]*")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _EXPANDED = set('*?[]"\\')

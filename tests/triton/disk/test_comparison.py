@@ -4,7 +4,7 @@ import pytest
 
 from tests.onnx_models import affine, write_model
 from tests.triton.stub_client import StubClient, row
-from tritonops.triton.comparison import (
+from tritonops.triton.disk.comparison import (
     changed_config,
     changed_versions,
     config_diff,
@@ -14,7 +14,7 @@ from tritonops.triton.comparison import (
     version_mismatch,
     versions,
 )
-from tritonops.triton.served_folder import ServedFolder
+from tritonops.triton.disk.served_folder import ServedFolder
 
 CONFIG = 'name: "m" backend: "onnxruntime" max_batch_size: 8'
 

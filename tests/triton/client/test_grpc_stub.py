@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from tests.paths import PROJECT
-from tritonops.models.configs.generated import generated
-from tritonops.triton.client.control_stub import ControlCallError, Server
+from tritonops.models.configs.generated_protobuf import generated
+from tritonops.triton.client.grpc_stub import ControlCallError, Server
 
 PROGRAM = """
 import json, sys
@@ -19,7 +19,7 @@ with connect({url!r}) as client:
 light = sorted({{"numpy", "tritonclient.grpc"}} & sys.modules.keys())
 import tritonclient.grpc
 from tritonclient.grpc import model_config_pb2, service_pb2
-from tritonops.models.configs.generated import generated
+from tritonops.models.configs.generated_protobuf import generated
 same = generated("model_config_pb2") is model_config_pb2 and generated("service_pb2") is service_pb2
 print(json.dumps([ready, index >= 0, light, same]))
 """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tritonops.models.graphs.batches import conclude, is_worth_a_trial, looks_like_length, why_not_batched
+from tritonops.models.graphs.batching import conclude, is_worth_a_trial, looks_like_length, why_not_batched
 from tritonops.models.graphs.onnx_graph import Graph, GraphTensor
 from tritonops.models.graphs.operators import Operators
 from tritonops.models.graphs.trial import PROVED, BatchTrial

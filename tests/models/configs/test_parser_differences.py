@@ -2,7 +2,7 @@
 
 import pytest
 
-from tritonops.models.configs.text_format import as_python_reads, differences
+from tritonops.models.configs.parser_differences import as_python_reads, differences
 
 
 @pytest.mark.parametrize(

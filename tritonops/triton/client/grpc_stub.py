@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from tritonops.models.configs.generated import generated
+from tritonops.models.configs.generated_protobuf import generated
 
 _CALLS_AT_ONCE = 64
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from tritonops.compose.engine.container import Container, inspect
 from tritonops.compose.engine.docker import Watch
 from tritonops.compose.ownership import find_containers
-from tritonops.compose.probe import probe
 from tritonops.compose.pull import provide_image
 from tritonops.compose.service import UP_TIMEOUT, Service
 from tritonops.compose.serving import ServedContainer, ServingResult
+from tritonops.compose.start_check import probe
 
 _GRPC_PORT = "127.0.0.1::8001"
 

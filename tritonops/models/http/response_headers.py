@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
@@ -50,20 +49,6 @@ def content_range(headers: Mapping[str, str]) -> ContentRange:
     if last < start or last >= (MAX_SIZE if size is None else size):
         raise _malformed("Content-Range", value)
     return ContentRange(start, last + 1, size)
-
-
-def retry_after(value: str | None) -> float | None:
-    """Read a Retry-After header, in seconds or as a date; None where there is none, or none to understand."""
-    if value is None:
-        return None
-    if re.fullmatch("[0-9]{1,300}", value.strip(" \t")):
-        return float(value)
-    import email.utils
-
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError, TypeError, IndexError, OSError):
-        return None
 
 
 def location(value: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.remote.fakes import RECORD
 from tritonops.files import write_json
-from tritonops.remote.host.leftovers import RESERVE, allocate_reserve, is_complete, make_room, rebuild_release
+from tritonops.remote.host.recovery import RESERVE, allocate_reserve, is_complete, make_room, rebuild_release
 from tritonops.remote.layout.paths import Layout
 
 Usage = namedtuple("Usage", "total used free")

@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -19,7 +18,7 @@ from stat import S_ISDIR
 from urllib.parse import quote
 
 from tritonops.documents import MAX_RECORD, parse_record
-from tritonops.errors import ConfigError, RepositoryError, UnreadableFileError
+from tritonops.errors import ConfigError, UnreadableFileError
 from tritonops.files import read_text, write_json
 from tritonops.models.configs.pbtxt import ModelConfig, message_class, parse_config
 from tritonops.models.configs.pbtxt import read_text_if_present as read_config_if_present
@@ -176,28 +175,6 @@ def unpack_config(served: str) -> ModelConfig:
     return config
 
 
-def newest_time(model: ModelOnDisk) -> int:
-    """Find the newest time below the model in nanoseconds, as Triton does."""
-    return max((max(stat.st_mtime_ns, stat.st_ctime_ns) for _, stat in _walk(model.folder)), default=0)
-
-
-def touch(model: ModelOnDisk, record: LoadRecord | None) -> None:
-    """Make every version newer than any file that Triton has seen below the model, so that its load is no no-op.
-
-    Recorded times may lie in the future, from a wrong clock or an archive. Raises RepositoryError for version folders
-    of another user.
-    """
-    when = max(time.time_ns(), newest_time(model) + 1, (record.newest if record else 0) + 1)
-    try:
-        for version in model.served:
-            os.utime(model.folder / str(version), ns=(when, when))
-    except OSError as exc:
-        raise RepositoryError(
-            f"cannot touch {model.folder}, without which Triton ignores an older file: {exc}",
-            hint=f"Run it as the owner of that folder, or `inv triton.unload {model.name}` before the load.",
-        ) from exc
-
-
 @functools.lru_cache(maxsize=1024)
 def parse_once(text: str, where: str) -> ModelConfig:
     """Parse a config once, since the parser is slow; the result must not be changed."""
@@ -219,7 +196,7 @@ def _read_config(path: Path) -> tuple[str | None, ConfigError | None]:
 def _fingerprints(folder: Path) -> dict[str, str]:
     """Fingerprint names, sizes, times and inodes; hashing gigabytes each time would take too long."""
     lines: dict[str, list[str]] = {_SHARED: []}
-    for path, stat in _walk(folder):
+    for path, stat in walk_model(folder):
         part, _, rest = path.partition("/")
         if S_ISDIR(stat.st_mode) or path == CONFIG_NAME or "/__pycache__/" in f"/{rest}/":
             continue
@@ -228,7 +205,7 @@ def _fingerprints(folder: Path) -> dict[str, str]:
     return {key: hashlib.sha256("\n".join(sorted(lines[key])).encode()).hexdigest()[:16] for key in lines}
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def walk_model(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     """List everything below a folder through links, as Triton does, by paths relative to it.
 
     A file that vanishes is left out. Strings, not paths: thousands of models are read at a time.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.hub.hostile import COMMIT, GIT_OID, PATH, SHA256, listing, sibling, small
 from tritonops.errors import SourceError
-from tritonops.models.sources.hub_listing import MAX_FILES, MAX_VALUE, HubFile, HubListing, parse_listing
+from tritonops.models.sources.hub_answer import MAX_FILES, MAX_VALUE, HubFile, HubListing, parse_listing
 
 
 def pieces(body, size):

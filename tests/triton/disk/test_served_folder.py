@@ -5,14 +5,11 @@ import os
 import pytest
 
 from tests.onnx_models import affine, write_model
-from tritonops.errors import RepositoryError
 from tritonops.models.configs.pbtxt import parse_config
-from tritonops.triton.served_folder import (
+from tritonops.triton.disk.served_folder import (
     LoadRecord,
     ServedFolder,
-    newest_time,
     pack_config,
-    touch,
     unpack_config,
 )
 
@@ -83,19 +80,6 @@ def test_a_version_has_other_files_once_one_of_its_own_or_a_shared_one_changes(s
     (served.models_dir / "m/1/__pycache__/model.pyc").touch()
     assert served.read("m").same_files(after.files, 1) is False
     assert served.read("m").files["1"] == after.files["1"]
-
-
-def test_a_touch_is_newer_than_any_time_that_was_recorded(served):
-    future = newest_time(served.read("m")) + 10**12
-    touch(served.read("m"), LoadRecord({}, None, "", future))
-    assert newest_time(served.read("m")) > future
-
-
-def test_a_folder_of_another_user_is_an_error_with_a_way_out(served, monkeypatch):
-    monkeypatch.setattr(os, "utime", lambda *arguments, **options: (_ for _ in ()).throw(PermissionError("no")))
-    with pytest.raises(RepositoryError, match="cannot touch") as raised:
-        touch(served.read("m"), None)
-    assert "inv triton.unload m" in str(raised.value.hint)
 
 
 def test_a_config_survives_packing_and_a_damaged_text_is_an_empty_one():

@@ -7,7 +7,7 @@ import pytest
 from tests.compose.stub_docker import container
 from tritonops.compose.commands import Compose
 from tritonops.compose.definition import Definition
-from tritonops.compose.probe import probe
+from tritonops.compose.start_check import probe
 from tritonops.errors import GpuMissingError, InputError
 
 PORTS = [
