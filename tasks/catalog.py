@@ -17,7 +17,7 @@ from tritonops.errors import InputError, TritonOpsError, listed
 
 if TYPE_CHECKING:
     from tritonops.models.add import Added
-    from tritonops.models.configs.rendering import ConfigOptions
+    from tritonops.models.configs.config_options import ConfigOptions
 
 CONFIG_OPTIONS = {
     "max-batch-size": "Maximum batch size of generated configs (default: 8 if the graph takes batches, else 0).",
@@ -93,7 +93,7 @@ def _note_how_to_copy(names: Sequence[str]) -> None:
 def _config_options(
     max_batch_size: str | None, labels: str | None, *, dynamic_batching: bool, warmup: bool
 ) -> ConfigOptions:
-    from tritonops.models.configs.rendering import ConfigOptions
+    from tritonops.models.configs.config_options import ConfigOptions
 
     labels_path = file_path("--labels", labels)
     if labels_path and not labels_path.is_file():

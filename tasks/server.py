@@ -109,14 +109,14 @@ def _states(active: Sequence[str], left: int) -> dict[str, str]:
 
 
 def _stop(options: Settings, timeout: float | None) -> dict[str, object]:
-    from tritonops.server import embedded
+    from tritonops.server import embedded, stopping
 
     server = embedded.find(options.server_dir)
     if server is None:
         note("Triton is not running.")
         return {"pid": None, "killed": False}
     pid = server.process.pid
-    killed = not embedded.stop(server, timeout=embedded.STOP_TIMEOUT if timeout is None else timeout)
+    killed = not embedded.stop(server, timeout=stopping.STOP_TIMEOUT if timeout is None else timeout)
     note(f"Triton (pid {pid}) did not stop in time, and was killed." if killed else f"Triton is stopped (pid {pid}).")
     return {"pid": pid, "killed": killed}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ StartTriton = Callable[..., EmbeddedServer]
 
 def pytest_configure(config):
     """Fetch what this machine lacks, once for all workers, which inherit the PATH."""
+    # A script that runs the tests in the background lets them, and all that they start, ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     runs.begin()
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         programs.fetch_missing(lambda line: print(line, file=sys.stderr, flush=True))

@@ -155,22 +155,6 @@ def expand_home(path: str) -> str:
     return f"{_home_of(user[1:])}/{rest}" if rest else _home_of(user[1:])
 
 
-def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Make `target` a hard link to `source`, or a copy with its times and mode where links are refused.
-
-    Raises FileExistsError for an existing target. A copy that fails leaves nothing.
-    """
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except OSError:
-        # Filesystems refuse links with a dozen error numbers; where linking failed for another reason, so will copying.
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        _copy(source, target)
-
-
 def make_readable(path: Path) -> None:
     """Let every user read a file, or a folder with all that is in it, whatever the umask was; follow no links.
 
@@ -257,16 +241,6 @@ def _fsync(descriptor: int) -> None:
     except OSError as exc:
         if exc.errno not in _NO_FSYNC:
             raise
-
-
-def _copy(source: str | Path, target: str | Path) -> None:
-    import shutil
-
-    try:
-        shutil.copy2(source, target, follow_symlinks=False)
-    except BaseException:
-        Path(target).unlink(missing_ok=True)
-        raise
 
 
 def subdirectories(folder: Path) -> tuple[str, ...]:

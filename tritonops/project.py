@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tritonops.models.catalog.lockfile import Lock
     from tritonops.models.disk.repository import Repository
     from tritonops.models.disk.store import Store
-    from tritonops.models.sources.hub import Hub
+    from tritonops.models.sources.hub_address import Hub
     from tritonops.remote.client.inventory import Inventory
     from tritonops.triton.client.client import TritonClient
     from tritonops.triton_image import Image
@@ -76,7 +76,7 @@ class Project:
     @cached_property
     def hub(self) -> Hub:
         """The Hugging Face Hub, or a mirror of it."""
-        from tritonops.models.sources.hub import Hub
+        from tritonops.models.sources.hub_address import Hub
 
         return Hub.of(self.settings)
 

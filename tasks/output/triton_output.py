@@ -72,7 +72,7 @@ def show_models(rows: Sequence[ModelStatus], *, json: bool) -> None:
 
 def reason_cell(reason: str | None) -> str | None:
     """Shorten a reason to one line; --json shows all of it."""
-    from tritonops.triton.startup.served import without_traceback
+    from tritonops.triton.startup.failure_reasons import without_traceback
 
     return shorten(without_traceback(reason), "--json").replace("\n", " ") if reason else None
 

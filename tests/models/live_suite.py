@@ -22,7 +22,8 @@ from tritonops.errors import TritonOpsError
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.check import check
 from tritonops.models.checked import Checked
-from tritonops.models.configs.rendering import ConfigOptions, render_configs
+from tritonops.models.configs.config_options import ConfigOptions
+from tritonops.models.configs.rendering import render_configs
 from tritonops.models.disk.repository import Repository
 from tritonops.models.graphs.examine import ExaminedGraph, examine_graphs
 from tritonops.models.rules.judged_server import embedded_server

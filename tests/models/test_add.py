@@ -9,8 +9,8 @@ from tritonops.models.add import add_model
 from tritonops.models.catalog.catalog import HubSource, PathSource
 from tritonops.models.catalog.lockfile import load_lock
 from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.configs.config_options import ConfigOptions
 from tritonops.models.configs.pbtxt import read_config
-from tritonops.models.configs.rendering import ConfigOptions
 from tritonops.project import Project
 
 

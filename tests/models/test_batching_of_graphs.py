@@ -11,7 +11,8 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import np_to_triton_dtype
 
 from tritonops.errors import GraphError, InputError
-from tritonops.models.configs.rendering import ConfigOptions, render_configs
+from tritonops.models.configs.config_options import ConfigOptions
+from tritonops.models.configs.rendering import render_configs
 from tritonops.models.graphs.examine import examine_graph
 
 GRAPHS = sorted((Path(__file__).with_name("graphs") / "cases").glob("*.onnx"))

@@ -18,7 +18,7 @@ from tritonops.models.check import check
 from tritonops.models.checked import Checked
 from tritonops.models.disk.repository import Repository
 from tritonops.server import command_line
-from tritonops.triton.startup.served import failure_reasons
+from tritonops.triton.startup.failure_reasons import failure_reasons
 
 pytestmark = pytest.mark.timeout(900)  # three hundred models are loaded, each by a process of its own
 

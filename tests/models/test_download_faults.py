@@ -17,7 +17,7 @@ from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.disk.store import Store
 from tritonops.models.download import download
 from tritonops.models.sources.fetcher import Fetcher
-from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.hub_address import Hub
 from tritonops.models.sources.listing import Listing
 from tritonops.models.transfer.progress import Progress
 from tritonops.project import Project

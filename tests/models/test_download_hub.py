@@ -10,7 +10,7 @@ from tests.models.catalogs import files_below, one_file, one_folder, with_token,
 from tritonops.errors import SettingsError
 from tritonops.models.download import download
 from tritonops.models.lock import lock_models
-from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.hub_address import Hub
 from tritonops.project import Project
 from tritonops.settings import load_settings
 

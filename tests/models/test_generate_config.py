@@ -10,7 +10,7 @@ from tritonops.models.catalog.parsing import load_catalog
 from tritonops.models.check import check
 from tritonops.models.checked import Checked
 from tritonops.models.config import copy_configs
-from tritonops.models.configs.rendering import ConfigOptions
+from tritonops.models.configs.config_options import ConfigOptions
 from tritonops.models.disk.repository import Repository
 from tritonops.models.generate_config import generate_configs, models_without_configs, raise_unless_generated
 from tritonops.models.rules.judged_server import embedded_server

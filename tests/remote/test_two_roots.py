@@ -15,8 +15,9 @@ from tests.remote.host.test_release_env import roll_back
 from tests.remote.project import Site
 from tritonops.compose.build_cpu import CPU_IMAGE
 from tritonops.errors import DeployError, RolledBackError
-from tritonops.remote.host.runtime import Runtime
-from tritonops.remote.layout.inv_wrapper import compose_project, inv_wrapper
+from tritonops.remote.host.restarts import Runtime
+from tritonops.remote.layout.compose_project import compose_project
+from tritonops.remote.layout.inv_wrapper import inv_wrapper
 from tritonops.remote.layout.paths import Layout
 from tritonops.remote.layout.records import ReleaseRecord
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.paths import PROJECT
 from tritonops.file_lock import start_time
-from tritonops.server import embedded, pid_file, process
+from tritonops.server import embedded, pid_file, stopping
 from tritonops.server.command_line import shared_memory
 from tritonops.server.ports import free_ports
 from tritonops.server.process import Process
@@ -140,11 +140,11 @@ def test_another_users_server_is_named_with_its_owner(stranger):
     script = """
 import os, sys
 from tritonops.errors import TritonOpsError
-from tritonops.server import process
+from tritonops.server import process, stopping
 import pwd
 os.setuid(65534)
 try:
-    process.stop(process.Process(int(sys.argv[1]), int(sys.argv[2])), timeout=1)
+    stopping.stop(process.Process(int(sys.argv[1]), int(sys.argv[2])), timeout=1)
 except TritonOpsError as exc:
     print(exc, exc.hint)
 """
@@ -157,5 +157,5 @@ def test_a_process_that_ended_is_not_signalled_again(stranger):
     gone = subprocess.Popen(["true"])
     started = start_time(gone.pid) or 1
     gone.wait()
-    process.kill(Process(gone.pid, started))
-    process.kill(Process(stranger.pid, (start_time(stranger.pid) or 0) + 1))
+    stopping.kill(Process(gone.pid, started))
+    stopping.kill(Process(stranger.pid, (start_time(stranger.pid) or 0) + 1))

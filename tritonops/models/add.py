@@ -16,8 +16,9 @@ from tritonops.models.catalog.editing import with_entry, without_labels
 from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.catalog.parsing import parse_catalog, read_catalog_text
 from tritonops.models.config import copy_configs
+from tritonops.models.configs.config_options import ConfigOptions
 from tritonops.models.configs.pbtxt import parse_config, read_text_if_present
-from tritonops.models.configs.rendering import LABELS, ConfigOptions, render_configs
+from tritonops.models.configs.rendering import LABELS, render_configs
 from tritonops.models.configs.variants import VARIANTS, Variant, source_path
 from tritonops.models.configs.version_policy import AS_IN_CATALOG, VersionPolicy, policy_note
 from tritonops.models.generate_config import graph_file

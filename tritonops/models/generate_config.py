@@ -9,7 +9,8 @@ from pathlib import Path
 from tritonops.errors import InputError, PartialFailureError, TritonOpsError, UnknownModelError
 from tritonops.models.catalog.catalog import Catalog
 from tritonops.models.catalog.commit import Commits
-from tritonops.models.configs.rendering import LABELS, ConfigOptions, RenderedConfigs, render_configs
+from tritonops.models.configs.config_options import ConfigOptions
+from tritonops.models.configs.rendering import LABELS, RenderedConfigs, render_configs
 from tritonops.models.configs.variants import VARIANTS, read_labels, source_path
 from tritonops.models.disk.repository import Repository
 from tritonops.models.graphs.examine import examine_graphs

@@ -21,13 +21,14 @@ from tritonops.file_lock import locked
 from tritonops.files import write_json
 from tritonops.models.disk.misplaced import refuse_misplaced
 from tritonops.process_environment import inherited
-from tritonops.server import pid_file, process
+from tritonops.server import pid_file, process, stopping
 from tritonops.server.command_line import backends_dir, command, memory_option, shared_memory, shared_memory_prefix
 from tritonops.server.installation import Installation, assemble_backends, find_installation, library_path
 from tritonops.server.log_file import last_errors, read_from
 from tritonops.server.plain_paths import plain_path, remove_links
 from tritonops.server.ports import LOOPBACK, Ports, is_listening, require_free
 from tritonops.server.process import Process
+from tritonops.server.stopping import STOP_TIMEOUT
 from tritonops.triton.client.waiting import Deadline
 from tritonops.triton.disk.served_folder import ServedFolder
 from tritonops.triton.startup.load_log import waits_for_loads_only
@@ -35,7 +36,6 @@ from tritonops.triton.startup.loading import Loading, OnProgress
 
 _POLL = 0.05
 START_TIMEOUT = 600.0
-STOP_TIMEOUT = 40.0  # Triton gives in-flight requests 30 seconds
 _SAFE_NAME = re.compile(r"[\w.@%+=:,-]+")
 
 
@@ -124,7 +124,7 @@ def _launch(
         pid_file.save_server(_pid_file(server_dir), server.process, ports, models_dir)
         ServedFolder.of(models_dir, server.grpc_url).discard_before(time.time())
     except BaseException:
-        process.kill(server.process)  # nothing else would find it
+        stopping.kill(server.process)  # nothing else would find it
         raise
     return server
 
@@ -184,7 +184,7 @@ def stop(server: EmbeddedServer, *, timeout: float = STOP_TIMEOUT) -> bool:
     A server that only waits for a load that never ends is killed at once. Returns whether it ended in time.
     """
     log_end = server.log.stat().st_size if server.log.exists() else 0
-    has_ended = process.stop(
+    has_ended = stopping.stop(
         server.process, timeout=timeout, is_over=lambda: waits_for_loads_only(read_from(server.log, log_end)[0])
     )
     _clean_up(server)
@@ -193,7 +193,7 @@ def stop(server: EmbeddedServer, *, timeout: float = STOP_TIMEOUT) -> bool:
 
 def kill(server: EmbeddedServer) -> None:
     """Kill the server at once."""
-    process.kill(server.process)
+    stopping.kill(server.process)
     _clean_up(server)
 
 
@@ -268,7 +268,7 @@ def _clean_up(server: EmbeddedServer) -> None:
 
 def _remove_remains(server_dir: Path) -> None:
     """Remove what an ended server left behind: processes of its models, their shared memory, links."""
-    process.kill_stubs(shared_memory_prefix(server_dir))
+    stopping.kill_stubs(shared_memory_prefix(server_dir))
     for region in shared_memory(server_dir):
         region.unlink(missing_ok=True)
     remove_links(server_dir)

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from tritonops.errors import ServerDownError
+from tritonops.triton.startup.failure_reasons import without_traceback
 from tritonops.triton.startup.load_log import relevant_lines
-from tritonops.triton.startup.served import without_traceback
 
 _NO_BACKEND = re.compile(r"unable to find backend library for backend '(?P<name>[^']+)'")
 

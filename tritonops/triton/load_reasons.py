@@ -10,8 +10,8 @@ from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 from tritonops.triton.disk.comparison import ready
 from tritonops.triton.disk.served_folder import ModelOnDisk, ServedFolder
+from tritonops.triton.startup.failure_reasons import failure_reasons, without_traceback
 from tritonops.triton.startup.load_log import crash_message, last_lines
-from tritonops.triton.startup.served import failure_reasons, without_traceback
 
 _NO_REASON = "it wrote no reason; was it killed, or out of memory?"
 

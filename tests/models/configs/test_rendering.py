@@ -3,8 +3,9 @@
 import pytest
 
 from tritonops.errors import GraphError, InputError
+from tritonops.models.configs.config_options import ConfigOptions
 from tritonops.models.configs.pbtxt import parse_config
-from tritonops.models.configs.rendering import ConfigOptions, render_config, render_configs
+from tritonops.models.configs.rendering import render_config, render_configs
 from tritonops.models.graphs.examine import ExaminedGraph
 from tritonops.models.graphs.onnx_graph import Graph, GraphTensor
 from tritonops.models.graphs.trial import PROVED, BatchTrial

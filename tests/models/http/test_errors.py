@@ -9,8 +9,8 @@ import requests
 import urllib3
 
 from tritonops.errors import AccessDeniedError, SourceError
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.certificate_authorities import Authorities
-from tritonops.models.http.credentials import Address
 from tritonops.models.http.errors import TransientError, refusal, translated
 from tritonops.models.http.proxies import Proxy
 from tritonops.models.http.route import Route

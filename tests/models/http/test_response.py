@@ -7,7 +7,7 @@ import pytest
 
 from tritonops.errors import SourceError
 from tritonops.models.http import response as module
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.response import _decoder
 from tritonops.models.http.transport import Transport
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.errors import translated
 
 

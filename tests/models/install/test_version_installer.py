@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from tritonops.models.catalog.lockfile import LockedVersion
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.install.pending_versions import PendingVersions
 from tritonops.models.install.version_installer import batches
 from tritonops.models.sources.listing import Listing

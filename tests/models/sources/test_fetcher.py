@@ -6,9 +6,9 @@ import pytest
 
 from tritonops.errors import SourceError
 from tritonops.models.disk.store import Store
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.sources.fetcher import Fetcher
-from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.hub_address import Hub
 from tritonops.models.transfer.progress import Progress
 from tritonops.models.transfer.remote_file import RemoteFile
 

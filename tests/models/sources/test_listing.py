@@ -5,8 +5,8 @@ from pathlib import Path
 from tritonops.models.catalog.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.catalog.lockfile import LockedFile, LockedVersion
 from tritonops.models.catalog.parsing import parse_catalog
-from tritonops.models.http.credentials import Address
-from tritonops.models.sources.hub import Hub
+from tritonops.models.http.address_with_token import Address
+from tritonops.models.sources.hub_address import Hub
 from tritonops.models.sources.listing import Listing, list_pinned
 from tritonops.models.transfer.remote_file import RemoteFile
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.transfer.byte_range import ByteRange
 from tritonops.models.transfer.remote_file import RemoteFile
 from tritonops.models.transfer.scheduler import Action, Job, Scheduler

@@ -11,7 +11,7 @@ from tests.hub.faults import Fault
 from tests.hub.server import Link
 from tests.models.transfer.test_file_content import Folder
 from tritonops.errors import SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.transport import Transport
 from tritonops.models.transfer.downloader import Downloader
 from tritonops.models.transfer.progress import Progress

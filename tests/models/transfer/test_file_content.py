@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.transfer.file_content import FileContent
 from tritonops.models.transfer.remote_file import RemoteFile
 

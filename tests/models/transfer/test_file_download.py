@@ -2,7 +2,7 @@
 
 from tests.models.transfer.network import MB, remote_file
 from tritonops.errors import SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.transfer.file_download import FileDownload, FileState
 
 CDN = Address("https://cdn/x")

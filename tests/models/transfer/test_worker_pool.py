@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tritonops.models.transfer.ramp import Ramp
+from tritonops.models.transfer.connection_ramp import Ramp
 from tritonops.models.transfer.worker_pool import WorkerPool, in_parallel
 
 

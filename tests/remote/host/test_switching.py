@@ -12,7 +12,7 @@ from tritonops.errors import NotRolledBackError, RolledBackError, TritonError
 from tritonops.files import write_json
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.remote.host import switching
-from tritonops.remote.host.runtime import Runtime
+from tritonops.remote.host.restarts import Runtime
 from tritonops.remote.host.switching import ServedModels, switch
 from tritonops.remote.layout.paths import Layout
 

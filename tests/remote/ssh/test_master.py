@@ -18,7 +18,7 @@ import pytest
 from tests.remote.sshd import Fleet, Server, descendants, wait_until
 from tritonops.errors import ConnectionLostError, TritonOpsError
 from tritonops.remote.ssh.host import Host
-from tritonops.remote.ssh.master_config import PERSIST
+from tritonops.remote.ssh.ssh_options import PERSIST
 from tritonops.remote.ssh.tunnel import tunnel
 
 IN_TIME = 15.0

@@ -2,7 +2,8 @@ import pytest
 
 from tritonops.errors import PartialFailureError
 from tritonops.triton.client.api_types import ModelStatus
-from tritonops.triton.startup.served import failure_reasons, raise_unserved, with_reasons
+from tritonops.triton.startup.failure_reasons import failure_reasons
+from tritonops.triton.startup.served import raise_unserved, with_reasons
 
 LOG = r"""[libprotobuf ERROR /a/text_format.cc:337] Error parsing text-format inference.ModelConfig: 3:8: Message type "inference.ModelConfig" has no field named "inputt".
 E1123 03:20:22.506728 29779 model_repository_manager.cc:1460] "Poll failed for model directory 'broken': failed to read text proto from /m/broken/config.pbtxt"

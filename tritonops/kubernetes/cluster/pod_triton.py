@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tritonops.errors import ClusterForbiddenError, KubectlError, NotServedError, TritonUnreachableError
 from tritonops.kubernetes.cluster.kubectl import Kubectl
 from tritonops.kubernetes.manifests.containers import GRPC_PORT
-from tritonops.triton.startup.served import failure_reasons
+from tritonops.triton.startup.failure_reasons import failure_reasons
 
 if TYPE_CHECKING:
     from tritonops.triton.client.client import TritonClient

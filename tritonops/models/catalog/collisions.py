@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tritonops.models.catalog.catalog import ModelVersion
-from tritonops.models.catalog.entry import Entry
+from tritonops.models.catalog.toml_entry import Entry
 
 
 def refuse_doubles(entries: Sequence[Entry], versions: Sequence[ModelVersion]) -> None:

@@ -6,7 +6,7 @@ from itertools import chain
 
 from tritonops.errors import near_misses
 from tritonops.models.catalog.catalog import Kind
-from tritonops.models.catalog.entry import Entry
+from tritonops.models.catalog.toml_entry import Entry
 
 SOURCE_KEYS = {"repo_id": {"revision", "model_path", "subfolder"}, "url": {"sha256"}, "path": set[str]()}
 KIND_KEYS: dict[object, str] = {"single_file": "model_path", "directory": "subfolder"}

@@ -11,9 +11,9 @@ from tritonops.files import expand_home, read_text
 from tritonops.models.catalog import valid_values as valid
 from tritonops.models.catalog.catalog import Catalog, HubSource, Kind, ModelSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.catalog.collisions import refuse_doubles, refuse_one_folder_for_two
-from tritonops.models.catalog.entry import Entry, written_key
 from tritonops.models.catalog.keys import refuse_keys_of_others, refuse_unknown_keys, source_key
 from tritonops.models.catalog.lines import statement_line
+from tritonops.models.catalog.toml_entry import Entry, written_key
 
 
 def load_catalog(path: Path) -> Catalog:

@@ -7,29 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.errors import GraphError, InputError
+from tritonops.models.configs.batch_size import largest_batch, why_no_batches
+from tritonops.models.configs.config_options import ConfigOptions
 from tritonops.models.configs.pbtxt import escaped
 from tritonops.models.configs.variants import VARIANTS, Variant, read_labels, source_path
-from tritonops.models.graphs.batching import looks_like_length
 from tritonops.models.graphs.examine import ExaminedGraph
 from tritonops.models.graphs.onnx_graph import Graph, GraphTensor
 from tritonops.models.graphs.trial import NOT_TRIED, BatchTrial
 
 LABELS = "labels.txt"
-_DEFAULT_BATCH = 8
-
-
-@dataclass(frozen=True)
-class ConfigOptions:
-    """Options of a config that its graph does not determine."""
-
-    max_batch_size: int | None = None
-    """None: 8 where batches are proved, else 0."""
-    dynamic_batching: bool = False
-    """Enable dynamic batching."""
-    warmup: bool = False
-    """Add a warm-up request (dynamic dimensions are 1)."""
-    labels: Path | None = None
-    """A file of class names, one a line, for the first output."""
 
 
 @dataclass(frozen=True)
@@ -80,31 +66,13 @@ def _notes(examined: ExaminedGraph, options: ConfigOptions) -> Iterator[str]:
         yield f"the ONNX Runtime of this machine does not load it: {examined.failure}"
     if examined.untried:
         yield f"the shapes are those of the file, which ONNX Runtime may know better: {examined.untried}"
-    if options.max_batch_size is None and (reason := _why_none(examined.graph, examined.batches)):
+    if options.max_batch_size is None and (reason := why_no_batches(examined.graph, examined.batches)):
         yield f"no batches: {reason}"
     elif options.max_batch_size and examined.batches.verdict == "unknown":
         yield f"max_batch_size is {options.max_batch_size} as asked, and was not proved: {examined.batches.reason}"
     tensors = (*examined.graph.inputs, *examined.graph.optional_inputs, *examined.graph.outputs)
     if any(tensor.datatype == "TYPE_BF16" for tensor in tensors):
         yield "NVIDIA's ONNX Runtime backend does not serve TYPE_BF16; the embedded Triton does"
-
-
-def _why_none(graph: Graph, batches: BatchTrial) -> str | None:
-    """Say why there are no batches by default: not possible, not proved, or not meant."""
-    return looks_like_length(graph) if batches.verdict == "proved" else batches.reason
-
-
-def _largest_batch(graph: Graph, options: ConfigOptions, batches: BatchTrial) -> int:
-    """Choose max_batch_size. Raises InputError where the graph does not support the options."""
-    if options.max_batch_size is None and not options.dynamic_batching:
-        return 0 if _why_none(graph, batches) else _DEFAULT_BATCH
-    if options.max_batch_size != 0 and batches.verdict == "refuted":
-        raise InputError(f"the graph takes no batches: {batches.reason}")
-    if options.max_batch_size is not None:
-        return options.max_batch_size
-    if batches.verdict == "proved" and (reason := looks_like_length(graph)):
-        raise InputError(f"the graph takes no batches: {reason}", hint="--max-batch-size makes a batch of it.")
-    return _DEFAULT_BATCH
 
 
 def render_config(
@@ -118,7 +86,7 @@ def render_config(
 
     Raises GraphError for a tensor that Triton cannot serve, and InputError for batches that it does not take.
     """
-    largest = _largest_batch(graph, options, batches)
+    largest = largest_batch(graph, options, batches)
     if options.dynamic_batching and not largest:
         raise InputError("dynamic batching needs batches, and max_batch_size is 0")
     if options.dynamic_batching and batches.verdict != "proved":

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from errno import ENOTDIR, EXDEV
 from pathlib import Path
 
-from tritonops.files import link_or_copy
+from tritonops.models.disk.hard_links import link_or_copy
 
 IsOurs = Callable[[Path], bool]
 """Whether a file is one that tritonops made and can make again."""

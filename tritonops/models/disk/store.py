@@ -22,8 +22,8 @@ from pathlib import Path
 
 from tritonops.errors import SourceError, StoreError, VerificationError
 from tritonops.file_lock import OnWait, locked
-from tritonops.files import link_or_copy
 from tritonops.models.disk.digest_cache import DigestCache
+from tritonops.models.disk.hard_links import link_or_copy
 from tritonops.models.disk.replaced_files import ReplacedFiles, require_no_link
 from tritonops.process_environment import user_name
 

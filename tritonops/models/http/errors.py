@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tritonops.display_text import clip, one_line
 from tritonops.errors import AccessDeniedError, SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.redaction import redact
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from termios import FIONREAD
 from typing import TYPE_CHECKING
 
 from tritonops.errors import SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.errors import StoppedError, TransientError, translated
 from tritonops.models.http.response_headers import content_length
 from tritonops.models.http.retries import Retries

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from tritonops.display_text import one_line
 from tritonops.errors import SourceError
+from tritonops.models.http.address_with_token import origin
 from tritonops.models.http.certificate_authorities import Authorities, find_authorities, trust
-from tritonops.models.http.credentials import origin
 from tritonops.models.http.proxies import find_proxy
 from tritonops.models.http.route import Route
 from tritonops.models.http.watchdog import Watchdog, watched

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from tritonops import __version__
 from tritonops.errors import SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.errors import TRANSIENT_STATUSES, StoppedError, TransientError, refusal, translated
 from tritonops.models.http.response import Response
 from tritonops.models.http.response_headers import location as checked_location

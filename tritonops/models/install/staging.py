@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from tritonops.files import link_or_copy, make_readable
+from tritonops.files import make_readable
 from tritonops.models.catalog.lockfile import LockedVersion
+from tritonops.models.disk.hard_links import link_or_copy
 from tritonops.models.disk.replaced_files import leaves, require_no_link
 from tritonops.models.disk.repository import Repository
 from tritonops.models.disk.store import Store, staging

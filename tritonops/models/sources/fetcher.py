@@ -12,7 +12,7 @@ from tritonops.errors import AccessDeniedError, SourceError, SourceMissingError,
 from tritonops.models.catalog.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.catalog.lockfile import LockedVersion
 from tritonops.models.disk.store import Store, disk_error
-from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.hub_address import Hub
 from tritonops.models.sources.listing import Listing, list_path, list_pinned
 from tritonops.models.sources.path_source import require_unchanged
 from tritonops.models.transfer.progress import Progress

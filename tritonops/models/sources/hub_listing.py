@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tritonops.errors import SourceError, near_misses
 from tritonops.models.catalog.catalog import HubSource, ModelVersion
-from tritonops.models.sources.hub import Hub
+from tritonops.models.sources.hub_address import Hub
 from tritonops.models.sources.listing import Listing
 from tritonops.models.transfer.remote_file import RemoteFile
 

@@ -10,8 +10,8 @@ from tritonops.errors import TritonOpsError
 from tritonops.models.catalog.catalog import HubSource, ModelVersion, PathSource, UrlSource
 from tritonops.models.catalog.lockfile import LockedFile, LockedVersion, requested
 from tritonops.models.disk.digest_cache import DigestCache
-from tritonops.models.http.credentials import Address
-from tritonops.models.sources.hub import Hub
+from tritonops.models.http.address_with_token import Address
+from tritonops.models.sources.hub_address import Hub
 from tritonops.models.sources.path_source import list_local_files, unreadable
 from tritonops.models.transfer.remote_file import RemoteFile
 

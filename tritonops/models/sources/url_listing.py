@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tritonops.errors import SourceError
 from tritonops.models.catalog.catalog import ModelVersion, UrlSource
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.sources.listing import Listing
 from tritonops.models.transfer.remote_file import RemoteFile
 from tritonops.redaction import redact

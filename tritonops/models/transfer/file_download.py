@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from tritonops.errors import SourceError, VerificationError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.transfer.byte_range import ByteRange
 from tritonops.models.transfer.intervals import Interval, gaps, joined
 from tritonops.models.transfer.progress import Transfer

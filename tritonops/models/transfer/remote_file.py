@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from tritonops.errors import SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.transfer.byte_range import ByteRange, Connection
+from tritonops.models.transfer.connection_ramp import Ramp
 from tritonops.models.transfer.file_download import FileDownload, FileState
 from tritonops.models.transfer.intervals import Interval
 from tritonops.models.transfer.progress import Transfer
-from tritonops.models.transfer.ramp import Ramp
 from tritonops.models.transfer.remote_file import RemoteFile
 from tritonops.models.transfer.tuning import DEFAULT_TUNING, Tuning
 

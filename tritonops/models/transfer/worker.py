@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from tritonops.errors import AccessDeniedError, SourceError
-from tritonops.models.http.credentials import Address
+from tritonops.models.http.address_with_token import Address
 from tritonops.models.http.errors import TransientError
 from tritonops.models.http.response import Response
 from tritonops.models.http.response_headers import content_length, content_range

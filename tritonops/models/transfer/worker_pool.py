@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from tritonops.models.transfer.ramp import Ramp
+from tritonops.models.transfer.connection_ramp import Ramp
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

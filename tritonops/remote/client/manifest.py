@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +19,10 @@ from pathlib import Path
 from tritonops.errors import InputError
 from tritonops.git import TrackedFile
 from tritonops.models.disk.digest_cache import DigestCache
+from tritonops.remote.client.unfinished_files import refuse_unfinished
 
 LARGE = 1 << 20
 """Files from this size in bytes are sent by digest, if the host lacks them; the others as one tar."""
-
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_CONFLICT = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -155,15 +152,8 @@ def _entry(file: _OnDisk, digests: DigestCache) -> ManifestEntry | None:
     if file.is_large:
         return ManifestEntry(name, _hashed(path, digests), file.size, is_executable)
     content = _content(path)
-    _refuse_unfinished(path, content)
+    refuse_unfinished(path, content)
     return ManifestEntry(name, hashlib.sha256(content).hexdigest(), len(content), is_executable)
-
-
-def _refuse_unfinished(path: Path, content: bytes) -> None:
-    if content.startswith(_LFS_POINTER):
-        raise InputError(f"{path} is a pointer of Git LFS, not the file itself", hint="git lfs pull")
-    if b"<<<<<<< " in content and _CONFLICT.search(content):
-        raise InputError(f"{path} has conflict markers in it", hint="Resolve the conflict, and commit.")
 
 
 def _content(path: Path) -> bytes:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonops.documents import MAX_RECORD
-from tritonops.files import link_or_copy, read_text_if_present
+from tritonops.files import read_text_if_present
 from tritonops.models.catalog.parsing import load_catalog
+from tritonops.models.disk.hard_links import link_or_copy
 from tritonops.models.disk.repository import Repository
 from tritonops.remote.layout.paths import Layout, Release
 

@@ -14,7 +14,7 @@ import stat
 from contextlib import ExitStack
 from pathlib import Path
 
-from tritonops.files import link_or_copy
+from tritonops.models.disk.hard_links import link_or_copy
 from tritonops.models.disk.replaced_files import leaves
 from tritonops.models.disk.repository import Repository
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tritonops.errors import TritonOpsError
-from tritonops.files import link_or_copy, write_json
+from tritonops.files import write_json
+from tritonops.models.disk.hard_links import link_or_copy
 from tritonops.remote.host.mirror import mirror
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.inv_wrapper import inv_wrapper

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from tritonops.dotenv import Variable, format_line, parse, read_bytes
 from tritonops.files import write_text
 from tritonops.process_environment import inherited
+from tritonops.remote.layout.compose_project import compose_project
 from tritonops.remote.layout.env_rules import refuse_names_of_releases
-from tritonops.remote.layout.inv_wrapper import compose_project
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.server import embedded
 from tritonops.settings import Settings, load_settings

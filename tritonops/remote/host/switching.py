@@ -27,7 +27,7 @@ from tritonops.remote.host.loads import (
 )
 from tritonops.remote.host.mirror import differing, discard, mirror
 from tritonops.remote.host.release_env import settings_of
-from tritonops.remote.host.runtime import Restart, Runtime
+from tritonops.remote.host.restarts import Restart, Runtime
 from tritonops.remote.host.serving import smoke_test, update_server
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.paths import Layout, Release

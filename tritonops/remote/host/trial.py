@@ -16,15 +16,15 @@ from pathlib import Path
 from tritonops.compose import second_container
 from tritonops.compose.service import Service
 from tritonops.errors import PortTakenError, ServerStartError
-from tritonops.files import link_or_copy
 from tritonops.models.dependents import declared_callers
+from tritonops.models.disk.hard_links import link_or_copy
 from tritonops.models.disk.repository import CONFIG_NAME, Repository
 from tritonops.models.rules.hazards import ensembles_with, steps_on_disk
 from tritonops.project import Project
 from tritonops.remote.host.loads import server_process
 from tritonops.remote.host.mirror import differing
 from tritonops.remote.host.release_env import settings_of
-from tritonops.remote.host.runtime import NOT_RUNNING, Runtime
+from tritonops.remote.host.restarts import NOT_RUNNING, Runtime
 from tritonops.remote.host.serving import smoke_test, update_server
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.paths import Layout, Release

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import pwd
-import re
-from pathlib import Path
-
 from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.remote.layout.scripts import script
 
@@ -18,13 +12,3 @@ def inv_wrapper(root: str, record: ReleaseRecord) -> str:
     """Write the script for a release below `root`, an absolute path."""
     body = script("inv_wrapper", root=root, release=record.id, runtime=record.runtime, venv=record.venv)
     return f"{_HEAD}{body}"
-
-
-def compose_project(root: Path) -> str:
-    """Name the Compose project of this folder and user, as the script does."""
-    try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        user = str(os.geteuid())
-    digest = hashlib.sha256(os.fsencode(f"{user}:{os.path.realpath(root)}")).hexdigest()[:8]
-    return f"tritonops-{re.sub('[^a-z0-9]', '-', user)}-{digest}"

@@ -24,7 +24,6 @@ from tritonops.errors import (
 )
 from tritonops.remote.ssh.exchange import AfterMarker, Lines, Sink, StdinError, exchange
 from tritonops.remote.ssh.master import Master
-from tritonops.remote.ssh.master_config import check_name
 from tritonops.remote.ssh.multiplex import (
     ControlSocket,
     MasterGoneError,
@@ -32,6 +31,7 @@ from tritonops.remote.ssh.multiplex import (
     Session,
     open_session,
 )
+from tritonops.remote.ssh.ssh_options import check_name
 
 if TYPE_CHECKING:
     from tritonops.settings import Settings

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from tritonops.errors import ConnectionLostError, HostUnreachableError, InputError
 from tritonops.process_environment import inherited
 from tritonops.remote.ssh.login_slots import login_slots
-from tritonops.remote.ssh.master_config import MASTER_OPTIONS, write_config
 from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError, RequestRefusedError
 from tritonops.remote.ssh.session_folder import SessionFolder
+from tritonops.remote.ssh.ssh_options import MASTER_OPTIONS, write_config
 
 if TYPE_CHECKING:
     from tritonops.remote.ssh.login_log import LoginLog

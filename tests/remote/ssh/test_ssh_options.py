@@ -10,7 +10,7 @@ import pytest
 from tests.remote.sshd import Fleet
 from tritonops.errors import HostUnreachableError, InputError
 from tritonops.remote.ssh.host import Host
-from tritonops.remote.ssh.master_config import CONNECT_TIMEOUT, write_config
+from tritonops.remote.ssh.ssh_options import CONNECT_TIMEOUT, write_config
 
 
 @pytest.mark.parametrize("name", ["-oProxyCommand=id", "", "a b", "a;b", "$(id)", "a/b", "ssh://-x"])

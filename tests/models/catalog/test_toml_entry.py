@@ -6,7 +6,7 @@ import pytest
 
 from tritonops.errors import CatalogError
 from tritonops.models.catalog import valid_values as valid
-from tritonops.models.catalog.entry import Entry
+from tritonops.models.catalog.toml_entry import Entry
 
 TEXT = """\
 [[models.first]]

@@ -8,8 +8,8 @@ import pytest
 
 from tests.remote.fakes import DONE, RECORD
 from tritonops.files import write_json
-from tritonops.remote.host import runtime
-from tritonops.remote.host.runtime import NOT_RUNNING, Runtime, restart_notice
+from tritonops.remote.host import restarts
+from tritonops.remote.host.restarts import NOT_RUNNING, Runtime, restart_notice
 from tritonops.remote.layout.paths import Layout
 from tritonops.remote.layout.records import StartRecord
 
@@ -25,7 +25,7 @@ def running(tmp_path, monkeypatch):
     (folder / "inv").write_text('#!/bin/sh\necho "$@"\nexit ${EXIT:-0}\n')
     (folder / "inv").chmod(0o755)
     layout = Layout(tmp_path)
-    monkeypatch.setattr(runtime, "_answers", lambda url, token: True)
+    monkeypatch.setattr(restarts, "_answers", lambda url, token: True)
     made = Runtime(layout, layout.release(RECORD.id))
     made._save(None)
     return made
@@ -37,7 +37,7 @@ def test_a_triton_that_runs_as_defined_is_left_alone(running):
 
 
 def test_one_without_a_record_or_an_answer_does_not_run(running, monkeypatch):
-    monkeypatch.setattr(runtime, "_answers", lambda url, token: False)
+    monkeypatch.setattr(restarts, "_answers", lambda url, token: False)
     assert running.restart_reasons() == (NOT_RUNNING,)
     running.layout.runtime.unlink()
     assert running.restart_reasons() == (NOT_RUNNING,)
