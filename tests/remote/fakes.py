@@ -56,4 +56,4 @@ def inspection(
     if release:
         lines += [f"current\treleases/{release.id}", f"release\t{json.dumps(asdict(release))}"]
     front = "".join(f"{line}\n" for line in [*lines, *more])
-    return "\0".join([front, *files, "", f"{activation.as_json() if activation else ''}env:\n{env}"])
+    return "\0".join([front, *files, "", activation.as_json() if activation else "", f"env:\n{env}"])

@@ -1,6 +1,7 @@
 """The preview of a deploy, from the answers of a host."""
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -57,7 +58,12 @@ def test_a_host_that_is_up_to_date_has_only_its_models_by_hand(checkout):
 def test_a_model_that_was_disabled_on_the_host_is_named_and_is_no_difference(checkout):
     record = replace(fakes.RECORD, fingerprint=checkout.fingerprint(HERE))
     listed = ("is_listed\tyes", "listed\talpha", "listed\tbeta", "model\tbeta")
-    state = inspection(*listed, release=record, activation=replace(fakes.DONE, disabled=("alpha",)))
+    files, seal = (
+        ("shared/triton\tbeta/1/model.onnx 1 2 3 4",),
+        hashlib.sha256(b"beta/1/model.onnx 1 2 3 4\n").hexdigest(),
+    )
+    done = replace(fakes.DONE, disabled=("alpha",), seal=seal[:16])
+    state = inspection(*listed, release=record, activation=done, files=files)
     (found,) = plan(FakeHost(state), PROJECT, checkout)
     assert (found.name, found.change, found.is_difference) == ("alpha", "disabled on this host, so not served", False)
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests.remote.fakes import DONE, RECORD, FakeHost, inspection
-from tritonops.errors import EnvFileError, SettingsError, TritonOpsError
+from tritonops.errors import CommandError, EnvFileError, SettingsError, TritonOpsError
 from tritonops.remote.client.host_state import inspect_host, loads_since_activation, parse_inspection
 from tritonops.remote.layout.records import ActivationRecord
+from tritonops.remote.ssh.host import Output
 
 
 def test_a_host_that_serves(tmp_path):
@@ -95,6 +96,7 @@ def test_an_interrupted_switch_and_how_triton_was_started():
     [
         ("", TritonOpsError, "gpu-01: the records in tritonops there cannot be read"),
         (inspection("interrupted\t{"), TritonOpsError, "cannot be read"),
+        (inspection().partition("\0")[0], TritonOpsError, "the answer is not complete"),
         (inspection(env="TRITON_TOKEN=a$b\n"), EnvFileError, "gpu-01: env:1: TRITON_TOKEN: not set in this file: b"),
         (inspection(env="TRITON_URL=other:8001\n"), EnvFileError, "gpu-01: env:1: TRITON_URL belongs to the release"),
         (inspection(env="TRITON_BIND=x\n"), SettingsError, "TRITON_BIND='x' in gpu-01: env:1"),
@@ -105,9 +107,11 @@ def test_records_that_make_no_sense_are_named(output, error, message):
         inspect_host(FakeHost(output))
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "0\x00", "[]", '{"result": 1}', "{}\n{}", "\udcff"])
+@pytest.mark.parametrize(
+    "damaged", ["", "{", "0\x00", "[]", '{"result": 1}', "{}\n{}", "\udcff", "\nenv:\nTRITON_TOKEN=x"]
+)
 def test_a_damaged_record_of_an_activation_is_as_unknown_as_a_missing_one(damaged):
-    state = inspect_host(FakeHost(inspection(activation=None).replace("env:\n", f"{damaged}env:\n")))
+    state = inspect_host(FakeHost(inspection(activation=None).replace("\0env:\n", f"{damaged}\0env:\n")))
     assert (state.release, state.activation, state.is_unchanged) == (RECORD, None, False)
 
 
@@ -145,3 +149,17 @@ def test_an_env_file_arrives_as_it_is():
     assert (state.env_values, state.by_hand) == ({"OWN": "a\tb\n"}, ("\ufffd",))
     assert parse_inspection(inspection(env=env)).env == env.encode()
     assert parse_inspection(inspection(env="\udcff")).env == b"\xff"
+
+
+def test_a_failure_is_shown_without_the_env_file():
+    with pytest.raises(CommandError) as raised:
+        inspect_host(FakeHost(Output(1, inspection(env="TRITON_TOKEN=secret\n"), "")))
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_models_without_any_file_have_changed_whatever_was_recorded(old):
+    done = replace(DONE, seal="", disk=DONE.seal) if old else DONE
+    assert inspect_host(FakeHost(inspection("model\talpha", activation=done))).is_unchanged
+    state = inspect_host(FakeHost(inspection("is_listed\tyes", "listed\talpha", "model\talpha", activation=done)))
+    assert not state.is_unchanged

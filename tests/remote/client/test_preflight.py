@@ -9,7 +9,7 @@ from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.preflight import MORE, NEEDS, HostAnswers, preflight, require_fit, run_check
 
 FIT = {
-    "has": ["rsync", "docker", "nvidia-ctk"],
+    "has": ["rsync", "find", "docker", "nvidia-ctk"],
     "python": ["python3"],
     "engine": ["27.0.1"],
     "compose": ["2.30"],
@@ -46,15 +46,16 @@ def test_a_host_that_is_fit_has_no_problem():
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"has": ["nvidia-ctk"]}, {"rsync"}),
+        ({"has": ["find", "nvidia-ctk"]}, {"rsync"}),
+        ({"has": ["rsync", "nvidia-ctk"]}, {"find"}),
         ({"python": None}, {"python"}),
-        ({"python": None, "has": ["rsync", "uv", "nvidia-ctk"]}, set()),
+        ({"python": None, "has": ["rsync", "find", "uv", "nvidia-ctk"]}, set()),
         ({"engine": ["Cannot connect to the Docker daemon"]}, {"docker"}),
         ({"endpoint": ["tcp://gpu-02:2375"]}, {"engine"}),
         ({"compose": None}, {"compose"}),
         ({"gpus": ["0"]}, {"gpu"}),
-        ({"has": ["rsync"]}, {"toolkit"}),
-        ({"has": ["rsync"], "contained": ["1"]}, set()),
+        ({"has": ["rsync", "find"]}, {"toolkit"}),
+        ({"has": ["rsync", "find"], "contained": ["1"]}, set()),
         ({"contained": ["0"]}, {"gpu in a container"}),
         ({"free": ["100"]}, {"disk"}),
         ({"free": ["1000000"], "venv": None}, {"disk"}),

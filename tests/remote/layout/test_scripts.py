@@ -105,6 +105,42 @@ def test_the_state_of_a_host_is_read_in_one_go(home):
     assert {"served_env", "free"}.isdisjoint(answers)
 
 
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_first_deploy_in_progress_has_a_lock_and_envs_and_no_current_release(home, shell):
+    for name in ("envs", "shared"):
+        (home / "tritonops" / name).mkdir()
+    (home / "tritonops/lock").write_text('{"who": "ann"}\n')
+    program = script(*INSPECTION, root="tritonops", measure_free=False)
+    done = subprocess.run(
+        [shell, "-c", f"{{\n{program}\n}}"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        capture_output=True,
+        timeout=20,
+        check=True,
+    )
+    found = parse_inspection(done.stdout.decode())
+    assert (found.answers["owner"], found.answers["current"]) == (['{"who": "ann"}'], [""])
+    assert "served_env" not in found.answers
+
+
+@pytest.mark.parametrize("wrong", ["a folder", "no find"])
+def test_what_cannot_be_read_is_not_taken_for_nothing(home, wrong):
+    root = home / "tritonops"
+    for folder in ("releases/r1", "shared/triton/alpha/1", "bin"):
+        (root / folder).mkdir(parents=True)
+    (root / "shared/triton/alpha/1/model.onnx").write_text("x")
+    (root / "current").symlink_to("releases/r1")
+    (root / "releases/r1/listed").write_text("alpha\n")
+    if wrong == "a folder":
+        (root / "releases/r1/outcome.json").mkdir()
+        assert inspection(home).activation == ""
+        return
+    find = root / "bin/find"
+    find.write_text("#!/bin/sh\necho unrecognized: -printf >&2\nexit 1\n")
+    find.chmod(0o755)
+    assert digests(inspection(home, before=f"PATH={root}/bin:$PATH\n"))[2] == ""
+
+
 def test_free_space_is_measured_where_it_is_asked_for(home):
     program = script(*INSPECTION, root="tritonops", measure_free=True)
     [free] = parse_inspection(sh(program, home=home).stdout.decode()).answers["free"]
@@ -121,7 +157,7 @@ def test_the_state_of_a_host_takes_two_programs(home):
     for name in ("find", "cat"):
         (root / "bin" / name).symlink_to(str(shutil.which(name)))
     program = script(*INSPECTION, root="tritonops", measure_free=False)
-    assert sh(f"PATH={root}/bin\n{program}", home=home).stdout.endswith(b"\0x\nenv:\nx\n")
+    assert sh(f"PATH={root}/bin\n{program}", home=home).stdout.endswith(b"\0x\n\0env:\nx\n")
 
 
 def test_a_seal_changes_with_a_file_and_not_with_an_exclude_file(home):
@@ -187,33 +223,92 @@ E1129 13:34:36.4 7 model_lifecycle.cc:654] "failed to load 'gamma' version 1: In
 """
 
 
-def test_the_loads_since_an_activation_are_those_after_the_end_of_its_log(home):
-    log = home / "tritonops/shared/.server/triton.log"
+@pytest.fixture
+def logged(home):
+    """A host with a log; gives what is said to be loaded since its end was recorded."""
+    root = home / "tritonops"
+    log = root / "shared/.server/triton.log"
     log.parent.mkdir(parents=True)
     log.write_text("I1 successfully loaded 'alpha'\n")
-    program = script("loads_since") + "cd tritonops && "
+    (root / "current").mkdir()
+    (root / "current/listed").write_text("alpha\nbeta.large\n")
+    (root / "shared/.server/triton.pid").write_text(f'{{"pid": {os.getpid()}}}')
+    program = script("loads_since", "server_process") + "cd tritonops && "
     end = sh(f"{program} log_end", home=home).stdout.decode().strip()
+    server = sh(f"{program} server_process embedded", home=home).stdout.decode().strip()
     assert end == f"{log.stat().st_ino}:{log.stat().st_size}"
-    since = f'{program} loads_since embedded "{end}" 2026-01-01T00:00:00Z'
-    assert sh(since, home=home).stdout == b""
+
+    def since(server=server):
+        return sh(f'{program} loads_since embedded "{end}" 2026-01-01T00:00:00Z "{server}"', home=home).stdout.decode()
+
+    return log, since
+
+
+def test_the_loads_since_an_activation_are_those_after_the_end_of_its_log(logged):
+    log, since = logged
+    assert since() == ""
     with log.open("a") as file:
         file.write(LOADS)
-    assert sh(since, home=home).stdout == b"begun\nbeta.large\n"
+    assert since() == "begun\nbeta.large\n"
+    log.rename(log.with_name("moved"))
+    log.symlink_to("moved")
+    assert since() == "begun\nbeta.large\n"
+
+
+EVERY = "alpha\nbeta.large\n"
+
+
+def cut(log):
     log.write_text("cut by logrotate\n")
-    (home / "tritonops/current").mkdir()
-    (home / "tritonops/current/listed").write_text("alpha\nbeta.large\n")
-    assert sh(since, home=home).stdout == b"alpha\nbeta.large\n"
+
+
+def cut_and_grown_again(log):
+    log.write_text("I9 loaded by nobody\n" * 99)
+
+
+def rotated(log):
     log.rename(log.with_name("before"))
-    log.write_text("I5 successfully loaded 'gamma'\n" * 9)
-    assert sh(since, home=home).stdout == b""  # another start, which is another process
+    log.write_text("")
+
+
+@pytest.mark.parametrize("lose", [cut, cut_and_grown_again, rotated, Path.unlink])
+def test_a_log_of_the_same_server_that_is_not_whole_may_have_lost_a_load_of_every_model(logged, lose):
+    log, since = logged
+    lose(log)
+    assert since() == EVERY
+    (log.parents[2] / "current/listed").unlink()
+    for name in ("of an", "earlier.version"):
+        (log.parents[1] / "triton" / name).mkdir(parents=True)
+    assert since() == "earlier.version\nof an\n"
+
+
+LOADED = "I5 successfully loaded '{}'\n"
+FAILED = "E5 failed to load '{}' version 1: Internal: no\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ((LOADED.format("alpha"), LOADED.format("beta.large")), ""),
+        ((LOADED.format("alpha"), LOADED.format("beta.large"), LOADED.format("alpha")), "alpha\n"),
+        ((FAILED.format("alpha"), LOADED.format("beta.large"), LOADED.format("alpha")), "alpha\n"),
+        ((LOADS, *LOADS.splitlines(keepends=True)[-2:]), "gamma\n"),
+    ],
+    ids=["the start alone", "a second load", "a load of what the start did not load", "a second failure"],
+)
+def test_the_start_of_another_server_loads_each_model_once_and_further_loads_count(logged, lines, found):
+    log, since = logged
+    log.rename(log.with_name("before"))
+    log.write_text("".join(lines))
+    assert since(server="pid 1, started 1") == found
 
 
 def test_an_engine_that_does_not_answer_may_have_loaded_every_model(home):
     (home / "tritonops/current").mkdir()
     (home / "tritonops/current/listed").write_text("alpha\nbeta.large\n")
     program = script("loads_since") + "cd tritonops && DOCKER_HOST=unix:///nowhere && export DOCKER_HOST && "
-    assert sh(f"{program} loads_since compose '' 2026-01-01T00:00:00Z", home=home).stdout == b"alpha\nbeta.large\n"
-    assert sh(f"{program} loads_since compose '' ''", home=home).stdout == b""  # by a version that kept no time
+    assert sh(f"{program} loads_since compose '' 2026-01-01T00:00:00Z ''", home=home).stdout == b"alpha\nbeta.large\n"
+    assert sh(f"{program} loads_since compose '' '' ''", home=home).stdout == b""  # by a version that kept no time
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")

@@ -81,7 +81,7 @@ def test_no_descriptor_is_left_open(control_path):
         session = open_session(control_path, "true")
         session.control.exit_code()
         session.close()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 @pytest.mark.parametrize("answer", [b"", b"\0\0\0\x08\0\0\0\x01\0\0\0\x05", b"\0\0\0\x02xx"])

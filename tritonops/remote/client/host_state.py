@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tritonops.dotenv import Variable
 from tritonops.dotenv import parse as parse_env_file
 from tritonops.environment import KNOWN
-from tritonops.errors import EnvFileError, TritonOpsError
+from tritonops.errors import CommandError, EnvFileError, TritonOpsError
 from tritonops.models.catalog.valid_values import is_junk
 from tritonops.remote.layout.deploy_lock import LockOwner, parse_lock_owner
 from tritonops.remote.layout.env_rules import refuse_names_of_releases
@@ -77,7 +77,10 @@ class HostState:
 def inspect_host(host: Host, *, measure_free: bool = False) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
     names = ("answer", "read_env", "free_space", "inspect_host")
-    output = host.run(script(*names, root=host.folder, measure_free=measure_free), errors="surrogateescape")
+    program = script(*names, root=host.folder, measure_free=measure_free)
+    output = host.run(program, check=False, errors="surrogateescape")
+    if output.code:  # not with its stdout, which may have the env file
+        raise CommandError(host.name, output.code, output.stderr)
     try:
         return _host_state(host, parse_inspection(output.stdout))
     except (ValueError, KeyError, IndexError) as exc:
@@ -93,7 +96,8 @@ def loads_since_activation(host: Host, state: HostState) -> tuple[str, ...]:
     if runtime == "embedded" and state.log_end == activation.log_end:
         return ()
     words = {"root": state.root, "runtime": runtime, "end": activation.log_end, "at": activation.loaded_at}
-    found = host.run(script("loads_since", "list_loads", **words)).stdout.splitlines()
+    program = script("loads_since", "server_process", "list_loads", **words, server=activation.server)
+    found = host.run(program).stdout.splitlines()
     return tuple(name for name in found if name in activation.loads)
 
 
@@ -114,11 +118,14 @@ class Inspection:
 
 
 def parse_inspection(text: str) -> Inspection:
-    """Divide the output of inspect_host.sh."""
+    """Divide the output of inspect_host.sh. Raises ValueError where a part of it is missing."""
     front, _, contents = text.partition("\0\0")
-    answers, *files = front.split("\0")
-    activation, _, env = contents.partition("env:\n")
-    return Inspection(parse_answers(_replaced(answers)), tuple(files), _replaced(activation).strip(), _bytes(env))
+    first, *files = front.split("\0")
+    activation, separator, env = contents.partition("\0env:\n")
+    answers = parse_answers(_replaced(first))
+    if "root" in answers and not separator:
+        raise ValueError("the answer is not complete")
+    return Inspection(answers, tuple(files), _replaced(activation).strip(), _bytes(env))
 
 
 def parse_answers(text: str) -> dict[str, list[str]]:
@@ -188,9 +195,12 @@ def _host_state(host: Host, found: Inspection) -> HostState:
 def digests(found: Inspection) -> tuple[str, str, str]:
     """Give the digest of the disk in records of earlier versions, that of the env file, and the seal.
 
-    As digests.sh does on the host, which spares each of many hosts its processes.
+    As digests.sh does on the host, which spares each of many hosts its processes. The disk has no digest where models
+    are without any file: somebody deleted them all, or `find` is not that of GNU and lists none.
     """
     records = found.records(*_OF_TRITON)
+    if not records and {*found.answers.get("listed", [])} & {*found.answers.get("model", [])}:
+        return "", _digest(found.env), ""
     lines = _bytes("\n".join(records)).split(b"\n") if records else []
     if "is_listed" in found.answers:
         listed = {name.encode() for name in found.answers.get("listed", [])}

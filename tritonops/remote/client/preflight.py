@@ -84,6 +84,12 @@ class PreflightResult:
 NEEDS = (
     Check("rsync", lambda answers: answers.has("rsync"), "rsync is not installed", "sudo apt install rsync"),
     Check(
+        "find",
+        lambda answers: answers.has("find"),
+        "its `find` has no -printf, without which a change of the models cannot be seen",
+        "install GNU findutils: apk add findutils",
+    ),
+    Check(
         "python",
         lambda answers: bool(answers.one("python")) or answers.has("uv"),
         "there is neither Python 3.11 to 3.13 with venv, nor uv",

@@ -70,8 +70,13 @@ def loads_since(layout: Layout, release: Release) -> frozenset[str]:
     activation = release.activation
     if activation is None or not activation.loaded_at:
         return frozenset()
-    words = {"runtime": release.record.runtime, "end": activation.log_end, "at": activation.loaded_at}
-    return frozenset(_run(layout, 'loads_since "$runtime" "$end" "$at"', **words).split())
+    words = {
+        "runtime": release.record.runtime,
+        "end": activation.log_end,
+        "at": activation.loaded_at,
+        "server": activation.server,
+    }
+    return frozenset(_run(layout, 'loads_since "$runtime" "$end" "$at" "$server"', **words).splitlines())
 
 
 def _run(layout: Layout, call: str, **variables: str) -> str:

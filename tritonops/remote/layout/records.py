@@ -85,6 +85,11 @@ class ActivationRecord:
     disabled: tuple[str, ...] = ()
     """The release's models that are not served because somebody disabled them on this host."""
 
+    @property
+    def server(self) -> str:
+        """The process that loaded its models; empty if unknown."""
+        return next((load.get("server", "") for load in self.loads.values()), "")
+
     def as_json(self) -> str:
         """Format it as one line."""
         return json.dumps(asdict(self))

@@ -1,4 +1,4 @@
 #!/bin/sh
-# shellcheck disable=SC2154 # root, runtime, end, at
+# shellcheck disable=SC2154 # root, runtime, end, at, server
 cd -- "$root" || exit
-loads_since "$runtime" "$end" "$at"
+loads_since "$runtime" "$end" "$at" "$server"

@@ -15,6 +15,7 @@ if (printf '#!/bin/sh\n' >"$probe" && chmod 700 "$probe") 2>/dev/null; then
     if "$probe" 2>/dev/null; then answer executes yes; fi
     rm -f "$probe"
 fi
+if [ "$(find . -maxdepth 0 -printf x 2>/dev/null)" = x ]; then answer has find; fi
 for tool in rsync uv docker; do if has "$tool"; then answer has "$tool"; fi; done
 for python in python3.12 python3.11 python3 python3.13; do
     if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

@@ -152,7 +152,8 @@ class Host:
 
         After `data` comes all of `stdin`, which has to be unbuffered. Raises ConnectionLostError and LoginShellError.
         """
-        begin = f"echo {self._marker}; echo {self._marker} >&2; {{"
+        # With CDPATH, `cd tritonops` may lead to another folder of that name.
+        begin = f"echo {self._marker}; echo {self._marker} >&2; unset CDPATH; {{"
         if data or stdin is not None:
             text = os.fsencode(f"{begin}\n{script}\n}}")
             # A shell that reads its script from stdin may read on into the data, so head takes the exact bytes. Where
