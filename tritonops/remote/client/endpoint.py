@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +13,11 @@ from tritonops.remote.client.host_state import HostState, inspect_host
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 from tritonops.remote.ssh.tunnel import tunnel
+from tritonops.triton.client.http_request import INDEX, post
 from tritonops.triton.client.token_header import token_headers
 
 if TYPE_CHECKING:
     from tritonops.triton.client.client import TritonClient
-
-_HTTP_TIMEOUT = 10.0
 
 
 @contextmanager
@@ -69,16 +66,12 @@ def served_now(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | No
 
 def _served_over_http(host: Host, state: HostState) -> tuple[tuple[str, int], ...] | None:
     try:
-        with _http(host, state.http_port) as connection:
-            connection.request(
-                "POST", "/v2/repository/index", body='{"ready": true}', headers=token_headers(state.token)
-            )
-            answer = connection.getresponse()
-            body = answer.read()
-    except (OSError, http.client.HTTPException):
+        with _http(host, state.http_port) as path:
+            status, body = post(path, INDEX, b'{"ready": true}', headers=token_headers(state.token))
+    except (OSError, ValueError):
         return None
-    if answer.status != 200:
-        raise TritonError(f"{host.name}: Triton answers {answer.status} {body.decode(errors='replace')[:200]}")
+    if status != 200:
+        raise TritonError(f"{host.name}: Triton answers {status} {body.decode(errors='replace')[:200]}")
     return _ready(body, f"{host.name}: the server on port {state.http_port} is not a Triton")
 
 
@@ -110,11 +103,11 @@ def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
 
     where = f"{host.name} (port {{}}, over SSH)"
     try:
-        with _http(host, state.http_port) as connection:
-            require_closed_http(connection, where=where.format(state.http_port))
+        with _http(host, state.http_port) as path:
+            require_closed_http(path, where=where.format(state.http_port))
     except ForwardingRefusedError:
         return  # the activation proved it on the host
-    except (OSError, http.client.HTTPException) as exc:
+    except (OSError, ValueError) as exc:
         raise TritonError(f"{host.name}: cannot prove that the token closes its control API: {exc}") from exc
     if grpc:
         with tunnel(host, state.grpc_port) as path:
@@ -122,24 +115,11 @@ def require_closed(host: Host, state: HostState, *, grpc: bool = True) -> None:
 
 
 @contextmanager
-def _http(host: Host, port: int) -> Iterator[http.client.HTTPConnection]:
-    """Connect to an HTTP server of the host. Raises ForwardingRefusedError and ConnectionLostError."""
-    with tunnel(host, port) as path, closing(_UnixConnection(path)) as connection:
+def _http(host: Host, port: int) -> Iterator[Path]:
+    """Give the socket of an HTTP server of the host. Raises ForwardingRefusedError and ConnectionLostError."""
+    with tunnel(host, port) as path:
         try:
-            yield connection
-        except (OSError, http.client.HTTPException):
+            yield path
+        except (OSError, ValueError):
             host.require_forwarding()
             raise
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("127.0.0.1", timeout=_HTTP_TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))

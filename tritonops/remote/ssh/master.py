@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _AUTHENTICATION_TIMEOUT = 60.0
 """Seconds; ConnectTimeout bounds what comes before it."""
-_LOOK_INTERVAL = 0.2
+_POLL_INTERVAL = 0.2
+_LOOK_INTERVAL = 2.0
 """Seconds between two looks at the log of a login that takes long."""
 
 
@@ -113,13 +114,15 @@ class Master:
 
     def _wait(self, login: subprocess.Popen[bytes]) -> int:
         """Wait for the end of ssh's stdout, which it closes when it goes to the background; a LocalCommand may not."""
-        ends = None
+        ends, looks_at = None, time.monotonic() + _LOOK_INTERVAL
         with selectors.DefaultSelector() as selector:
             selector.register(login.stdout or 0, selectors.EVENT_READ)
-            while not selector.select(_LOOK_INTERVAL) and login.poll() is None:
-                if ends is None and self.log().is_authenticating:
-                    ends = time.monotonic() + _AUTHENTICATION_TIMEOUT
-                if ends is not None and time.monotonic() > ends:
+            while not selector.select(_POLL_INTERVAL) and login.poll() is None:
+                now = time.monotonic()
+                if ends is None and now > looks_at:
+                    looks_at = now + _LOOK_INTERVAL
+                    ends = now + _AUTHENTICATION_TIMEOUT if self.log().is_authenticating else None
+                if ends is not None and now > ends:
                     os.killpg(login.pid, signal.SIGKILL)
                     login.wait()
                     problem = f"it did not finish the login within {_AUTHENTICATION_TIMEOUT:g} s"

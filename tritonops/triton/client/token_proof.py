@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
+from pathlib import Path
 
 from tritonops.errors import OpenControlError, TokenRefusedError, TritonError
 from tritonops.triton.client.client import connect
+from tritonops.triton.client.http_request import INDEX, post
 
 _REFUSED = (401, 403)
 
@@ -21,12 +22,11 @@ def require_closed_grpc(address: str, *, where: str | None = None) -> None:
         raise OpenControlError(client.url, "gRPC")
 
 
-def require_closed_http(connection: http.client.HTTPConnection, *, where: str) -> None:
-    """Request the model index over HTTP without a token. Raises OSError or HTTPException if no server answers."""
-    connection.request("POST", "/v2/repository/index", body="{}")
-    response = connection.getresponse()
-    text = response.read().decode(errors="replace")
-    if response.status == 200:
+def require_closed_http(path: Path, *, where: str) -> None:
+    """Request the model index over HTTP without a token. Raises OSError or ValueError if no server answers."""
+    status, body = post(path, INDEX, b"{}")
+    if status == 200:
         raise OpenControlError(where, "HTTP")
-    if response.status not in _REFUSED:
-        raise TritonError(f"{where}: asked without the token, Triton answers {response.status} {text[:200]}")
+    if status not in _REFUSED:
+        text = body.decode(errors="replace")[:200]
+        raise TritonError(f"{where}: asked without the token, Triton answers {status} {text}")
