@@ -225,7 +225,7 @@ E1129 13:34:36.4 7 model_lifecycle.cc:654] "failed to load 'gamma' version 1: In
 
 @pytest.fixture
 def logged(home):
-    """A host with a log; gives what is said to be loaded since its end was recorded."""
+    """A host with a log; gives what is reported to be loaded since its end was recorded."""
     root = home / "tritonops"
     log = root / "shared/.server/triton.log"
     log.parent.mkdir(parents=True)
