@@ -1,7 +1,5 @@
 """The folders of a host."""
 
-import json
-
 import pytest
 
 from tritonops.errors import TritonOpsError, UnknownReleaseError
@@ -40,10 +38,3 @@ def test_a_release_has_its_record_and_perhaps_an_activation(layout):
     assert release.activation == ActivationRecord("done", "2026")
     (release.path / "outcome.json").write_text("{")
     assert release.activation is None
-
-
-def test_the_audit_log_has_a_line_for_each_entry(layout):
-    layout.audit(what="deploy")
-    layout.audit(what="rollback")
-    lines = (layout.root / "audit.log").read_text().splitlines()
-    assert [json.loads(line)["what"] for line in lines] == ["deploy", "rollback"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from tritonops.errors import InputError
 from tritonops.git import TrackedFile
 from tritonops.models.disk.digest_cache import DigestCache
-from tritonops.remote.client.unfinished_files import refuse_unfinished
+from tritonops.remote.client.lfs_and_conflicts import refuse_unfinished
 
 LARGE = 1 << 20
 """Files from this size in bytes are sent by digest, if the host lacks them; the others as one tar."""

@@ -36,7 +36,7 @@ from tritonops.errors import (
 from tritonops.files import read_text_if_present
 from tritonops.models.disk.digest_cache import DigestCache
 from tritonops.models.disk.repository import Repository
-from tritonops.remote.host.bookkeeping import (
+from tritonops.remote.host.audit_and_seal import (
     append_audit,
     is_sealed,
     read_digests,

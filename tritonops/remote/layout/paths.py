@@ -15,10 +15,8 @@ lock, audit.log             the owner of the deploy lock, and what was done by w
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tritonops.documents import MAX_RECORD
 from tritonops.errors import TritonOpsError, UnknownReleaseError, UnreadableFileError
@@ -159,7 +157,7 @@ class Layout:
         link.symlink_to(Path("releases", release.id))
         link.replace(self.root / "current")
 
-    def audit(self, **entry: Any) -> None:
-        """Append an entry to audit.log."""
-        with (self.root / "audit.log").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+    @property
+    def audit_log(self) -> Path:
+        """A line of JSON for each activation."""
+        return self.root / "audit.log"

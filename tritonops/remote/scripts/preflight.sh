@@ -4,7 +4,6 @@
 has() { command -v "$1" >/dev/null 2>&1; }
 PATH="$PATH:$HOME/.local/bin:/usr/sbin"
 answer now "$(date +%s)"
-[ ! -d "shared/venvs/$venv" ] || answer venv yes
 answer free "$(df -Pk . | awk 'NR == 2 { print $4 }')"
 # Some filesystems, such as btrfs, have no fixed number of inodes.
 answer inodes "$(df -Pi . 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
@@ -17,10 +16,15 @@ if (printf '#!/bin/sh\n' >"$probe" && chmod 700 "$probe") 2>/dev/null; then
 fi
 if [ "$(find . -maxdepth 0 -printf x 2>/dev/null)" = x ]; then answer has find; fi
 for tool in rsync uv docker; do if has "$tool"; then answer has "$tool"; fi; done
-for python in python3.12 python3.11 python3 python3.13; do
-    if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-        2>/dev/null; then answer python "$python"; break; fi
-done
+[ ! -d "shared/venvs/$venv" ] || answer venv yes
+# One that is whole needs no Python of the host's.
+if [ -x "shared/venvs/$venv/bin/python" ] && [ -f "shared/venvs/$venv/.requirements.txt" ]; then answer python "$venv"
+else
+    for python in python3.12 python3.11 python3 python3.13; do
+        if has "$python" && "$python" -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+            2>/dev/null; then answer python "$python"; break; fi
+    done
+fi
 if [ "$compose" = yes ] && has docker; then
     answer engine "$(docker info --format '{{.ServerVersion}}' 2>&1 | tail -1)"
     answer compose "$(docker compose version --short 2>/dev/null)"

@@ -1,14 +1,14 @@
-"""Record activations, and the seal of what Triton reads."""
+"""Record activations in the audit log and in outcome.json, and seal what Triton reads."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from tritonops.errors import (
-    TritonOpsError,
-)
+from tritonops.errors import TritonOpsError
 from tritonops.remote.host.loads import (
     seal,
 )
@@ -39,7 +39,8 @@ def _digest_of(release: Release) -> str:
 def append_audit(layout: Layout, name: str, digest: str, activation: ActivationRecord, *, by: str, kind: str) -> None:
     """Append an activation to the audit log; a full disk is not an error."""
     with suppress(OSError):
-        layout.audit(
+        _append(
+            layout,
             at=activation.at,
             by=by,
             what=kind,
@@ -52,6 +53,11 @@ def append_audit(layout: Layout, name: str, digest: str, activation: ActivationR
             gap=activation.gap,
             message=activation.message.splitlines()[0] if activation.message else "",
         )
+
+
+def _append(layout: Layout, **entry: Any) -> None:
+    with layout.audit_log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
 
 
 def is_sealed(layout: Layout, release: Release) -> bool:
