@@ -48,6 +48,7 @@ def test_pushed_models_are_served_and_a_small_change_sends_little(site, wire):
 
 
 def test_what_was_not_downloaded_here_cannot_be_pushed(site):
+    download(site)
     site.deploy()
     before = site.answers()
     site.serve(alpha=78)
