@@ -157,9 +157,8 @@ def test_a_failure_is_shown_without_the_env_file():
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_models_without_any_file_have_changed_whatever_was_recorded(old):
-    done = replace(DONE, seal="", disk=DONE.seal) if old else DONE
-    assert inspect_host(FakeHost(inspection("model\talpha", activation=done))).is_unchanged
+@pytest.mark.parametrize("recorded", [{}, {"seal": "", "disk": DONE.seal}, {"seal": "", "disk": ""}])
+def test_models_without_any_file_have_changed_whatever_was_recorded(recorded):
+    done = replace(DONE, **recorded)
     state = inspect_host(FakeHost(inspection("is_listed\tyes", "listed\talpha", "model\talpha", activation=done)))
     assert not state.is_unchanged

@@ -19,6 +19,7 @@ from tritonops.remote.layout.scripts import script
 
 SCRIPTS = sorted((PROJECT / "tritonops/remote/scripts").glob("*.sh"))
 INSPECTION = ("answer", "read_env", "free_space", "inspect_host")
+WHOLE = ("bin/python", ".requirements.txt")
 HOSTILE = """it's "$HOME" `id` $(id) \\ ; # é"""
 
 
@@ -138,7 +139,7 @@ def test_what_cannot_be_read_is_not_taken_for_nothing(home, wrong):
     find = root / "bin/find"
     find.write_text("#!/bin/sh\necho unrecognized: -printf >&2\nexit 1\n")
     find.chmod(0o755)
-    assert digests(inspection(home, before=f"PATH={root}/bin:$PATH\n"))[2] == ""
+    assert digests(inspection(home, before=f"PATH={root}/bin:$PATH\n"))[2] == "no files"
 
 
 def test_free_space_is_measured_where_it_is_asked_for(home):
@@ -462,6 +463,24 @@ def test_a_release_with_another_file_than_was_sent_is_refused_and_the_damaged_on
     assert digest in done.stderr.decode()
     assert partial.exists()
     assert (root / "shared/.store/replaced" / digest).read_bytes() == b"other"
+
+
+@pytest.mark.parametrize(
+    ("files", "asked"), [((), True), (("bin/python",), True), ((".requirements.txt",), True), (WHOLE, False)]
+)
+def test_a_host_is_asked_for_a_python_unless_its_environment_is_whole(home, files, asked):
+    for name in files:
+        path = home / "tritonops/shared/venvs/abc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o755)
+    noted = home / "bin/python3.12"
+    noted.parent.mkdir()
+    noted.write_text("#!/bin/sh\nexit 0\n")
+    noted.chmod(0o755)
+    names = ("enter_folder", "answer", "preflight")
+    program = script(*names, root="tritonops", venv="abc", image="x", compose=False, gpu_in_container=False)
+    found = dict(answers(f"PATH={noted.parent}:$PATH\n{program}", home=home))
+    assert found["python"] == ("python3.12" if asked else "abc")
 
 
 def test_preflight_answers_what_it_is_asked(home):

@@ -65,6 +65,18 @@ def test_lines_are_given_as_they_come(fleet):
     assert lines == ["first", "second"]
 
 
+@pytest.mark.parametrize("cdpath", ["$HOME/src", "/nonexistent:$HOME/src:", "$HOME/src:."])
+def test_a_cdpath_of_the_host_leads_to_no_other_folder(fleet, cdpath):
+    server = fleet.add("gpu-01")
+    for name in ("tritonops", "src/tritonops"):
+        (server.home / name).mkdir(parents=True)
+    (server.home / ".bashrc").write_text(f'export CDPATH="{cdpath}"\n')
+    with fleet.host("gpu-01") as host:
+        output = host.run('cd -- "$HOME"; cd -- tritonops && pwd')
+        fed = host.run('cd -- "$HOME"; cd -- tritonops && pwd', data=b"x")
+    assert output.stdout == fed.stdout == f"{server.home}/tritonops\n"
+
+
 def test_a_command_that_fails_shows_its_code_and_its_last_lines(fleet):
     fleet.add("gpu-01")
     with fleet.host("gpu-01") as host, pytest.raises(CommandError, match="gpu-01: exit 3\n  no such thing"):

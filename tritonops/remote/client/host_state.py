@@ -27,6 +27,8 @@ _CTIME = re.compile(rb"(?<=[0-9]) [0-9.]+$")
 
 _OF_TRITON = ("shared/triton", "shared/triton-disabled")
 _LOG = "shared/.server/triton.log"
+_NO_FILES = "no files"
+"""In place of a digest; no record has it."""
 
 
 @dataclass(frozen=True)
@@ -195,12 +197,12 @@ def _host_state(host: Host, found: Inspection) -> HostState:
 def digests(found: Inspection) -> tuple[str, str, str]:
     """Give the digest of the disk in records of earlier versions, that of the env file, and the seal.
 
-    As digests.sh does on the host, which spares each of many hosts its processes. The disk has no digest where models
-    are without any file: somebody deleted them all, or `find` is not that of GNU and lists none.
+    As digests.sh does on the host, which spares each of many hosts its processes. Models without any file are equal to
+    no record: somebody deleted them all, or `find` is not that of GNU and lists none.
     """
     records = found.records(*_OF_TRITON)
     if not records and {*found.answers.get("listed", [])} & {*found.answers.get("model", [])}:
-        return "", _digest(found.env), ""
+        return _NO_FILES, _digest(found.env), _NO_FILES
     lines = _bytes("\n".join(records)).split(b"\n") if records else []
     if "is_listed" in found.answers:
         listed = {name.encode() for name in found.answers.get("listed", [])}
