@@ -4,21 +4,12 @@ import os
 
 import pytest
 
-from tests.onnx_models import affine, write_model
+from tests.triton.disk.test_served_folder import served
 from tritonops.errors import RepositoryError
-from tritonops.triton.disk.served_folder import (
-    LoadRecord,
-    ServedFolder,
-)
+from tritonops.triton.disk.served_folder import LoadRecord
 from tritonops.triton.disk.touch import newest_time, touch
 
-RECORD = LoadRecord({"1": "aa", "shared": "bb"}, 'backend: "x"', "", 5)
-
-
-@pytest.fixture
-def served(tmp_path):
-    write_model(tmp_path / "triton", "m", {1: affine(), 3: affine()})
-    return ServedFolder.of(tmp_path / "triton", "localhost:8001")
+__all__ = ["served"]  # a fixture
 
 
 def test_a_touch_is_newer_than_any_time_that_was_recorded(served):

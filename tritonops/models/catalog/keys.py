@@ -8,15 +8,15 @@ from tritonops.errors import near_misses
 from tritonops.models.catalog.catalog import Kind
 from tritonops.models.catalog.toml_entry import Entry
 
-SOURCE_KEYS = {"repo_id": {"revision", "model_path", "subfolder"}, "url": {"sha256"}, "path": set[str]()}
-KIND_KEYS: dict[object, str] = {"single_file": "model_path", "directory": "subfolder"}
-OWN_KEYS = {"name", "triton_version", "type", "local_name", "hosts", "depends_on"}
-_KEYS = {*OWN_KEYS, *SOURCE_KEYS, *chain.from_iterable(SOURCE_KEYS.values())}
+_SOURCE_KEYS = {"repo_id": {"revision", "model_path", "subfolder"}, "url": {"sha256"}, "path": set[str]()}
+_KIND_KEYS: dict[object, str] = {"single_file": "model_path", "directory": "subfolder"}
+_OWN_KEYS = {"name", "triton_version", "type", "local_name", "hosts", "depends_on"}
+_KEYS = {*_OWN_KEYS, *_SOURCE_KEYS, *chain.from_iterable(_SOURCE_KEYS.values())}
 
 
 def source_key(entry: Entry) -> str:
     """Find the key that says where a model comes from. Raises CatalogError."""
-    given = [key for key in SOURCE_KEYS if key in entry.values]
+    given = [key for key in _SOURCE_KEYS if key in entry.values]
     if not given:
         raise entry.error("repo_id", "is missing; so are url and path, and one of them says where the model comes from")
     if len(given) > 1:
@@ -34,10 +34,10 @@ def refuse_unknown_keys(entry: Entry) -> None:
 def refuse_keys_of_others(entry: Entry, kind: Kind, source: str) -> None:
     """Raise CatalogError for a key that would be ignored: `subfolder` for a single file, `sha256` with `repo_id`."""
     for key in entry.values:
-        owner = next((other for other, keys in SOURCE_KEYS.items() if key in keys), source)
+        owner = next((other for other, keys in _SOURCE_KEYS.items() if key in keys), source)
         if owner != source:
             raise entry.error(key, f"goes with {owner}, not with {source}")
-        if key in KIND_KEYS.values() and key != KIND_KEYS[kind]:
-            raise entry.error(key, f'does not go with type = "{kind}", which takes {KIND_KEYS[kind]}')
+        if key in _KIND_KEYS.values() and key != _KIND_KEYS[kind]:
+            raise entry.error(key, f'does not go with type = "{kind}", which takes {_KIND_KEYS[kind]}')
     if source == "url" and kind == "directory":
         raise entry.error("type", "a URL is one file; a directory comes from repo_id or path")

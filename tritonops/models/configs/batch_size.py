@@ -8,7 +8,7 @@ from tritonops.models.graphs.batching import looks_like_length
 from tritonops.models.graphs.onnx_graph import Graph
 from tritonops.models.graphs.trial import BatchTrial
 
-DEFAULT_BATCH = 8
+_DEFAULT_BATCH = 8
 
 
 def why_no_batches(graph: Graph, batches: BatchTrial) -> str | None:
@@ -19,11 +19,11 @@ def why_no_batches(graph: Graph, batches: BatchTrial) -> str | None:
 def largest_batch(graph: Graph, options: ConfigOptions, batches: BatchTrial) -> int:
     """Choose max_batch_size. Raises InputError where the graph does not support the options."""
     if options.max_batch_size is None and not options.dynamic_batching:
-        return 0 if why_no_batches(graph, batches) else DEFAULT_BATCH
+        return 0 if why_no_batches(graph, batches) else _DEFAULT_BATCH
     if options.max_batch_size != 0 and batches.verdict == "refuted":
         raise InputError(f"the graph takes no batches: {batches.reason}")
     if options.max_batch_size is not None:
         return options.max_batch_size
     if batches.verdict == "proved" and (reason := looks_like_length(graph)):
         raise InputError(f"the graph takes no batches: {reason}", hint="--max-batch-size makes a batch of it.")
-    return DEFAULT_BATCH
+    return _DEFAULT_BATCH

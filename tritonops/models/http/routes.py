@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tritonops.display_text import one_line
@@ -15,9 +14,6 @@ from tritonops.models.http.proxies import find_proxy
 from tritonops.models.http.route import Route
 from tritonops.models.http.watchdog import Watchdog, watched
 from tritonops.redaction import redact
-
-if TYPE_CHECKING:
-    pass
 
 
 class Routes:

@@ -9,9 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tritonops.errors import TritonOpsError
-from tritonops.remote.host.loads import (
-    seal,
-)
+from tritonops.remote.host.loads import seal
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import ActivationRecord
 from tritonops.remote.layout.scripts import script
