@@ -100,6 +100,18 @@ def test_the_reasons_of_models_that_were_not_loaded_are_in_the_log_of_the_ended_
     assert load_failures(cluster.kubectl, "p-1", previous=True) == {}
 
 
+def test_a_container_that_is_started_again_while_its_log_is_asked_for_keeps_its_reasons(cluster):
+    cluster.set_triton(1, failed("alpha", "Internal: no memory"))
+    script = cluster.script.folder / "kubectl"
+    restart = """case "$*" in
+    *--previous*) [ -e "$folder/restarted" ] || exit 1 ;;
+    "logs "*) touch "$folder/restarted"; exit ;;
+esac
+case "$1"""
+    script.write_text(script.read_text().replace('case "$1', restart, 1))
+    assert load_failures(cluster.kubectl, "p-1", previous=True) == {"alpha": "Internal: no memory"}
+
+
 def test_each_model_that_is_not_served_is_named_once_with_its_versions_and_tritons_reason():
     unready = [("alpha", 1), ("beta", 1), ("alpha", 3)]
     assert describe_unready(unready, {"alpha": "Internal: no memory"}) == (

@@ -55,11 +55,16 @@ def _is_ready(client: TritonClient, name: str, version: int) -> bool:
 
 
 def load_failures(kubectl: Kubectl, pod: str, *, previous: bool = False) -> dict[str, str]:
-    """Read from Triton's log why each model of a pod was not loaded; of its ended process if `previous`."""
+    """Read from Triton's log why each model of a pod was not loaded; of its ended process if `previous`.
+
+    The cluster starts an ended container again at any moment: until then its log is not the previous one, and after
+    that the new process has logged nothing yet. So the previous log is asked for on both sides of the current one.
+    """
     words = ["logs", pod, "--container=triton", f"--limit-bytes={_LOG_BYTES}"]
-    for options in (["--previous"], []) if previous else ([],):
+    for options in (["--previous"], [], ["--previous"]) if previous else ([],):
         with suppress(KubectlError):  # there is no such log
-            return failure_reasons(kubectl.output([*words, *options]))
+            if reasons := failure_reasons(kubectl.output([*words, *options])):
+                return reasons
     return {}
 
 
