@@ -41,9 +41,11 @@ class SelectedHosts:
 
 
 def selected_hosts(host: Sequence[str], group: Sequence[str], parallel: str | None) -> SelectedHosts:
-    """Select the hosts of --host and --group."""
-    found = tuple(settings.name for settings in project().hosts.select(names(host), names(group)))
-    return SelectedHosts(found, integer("--parallel", parallel, at_least=1) or _AT_ONCE)
+    """Select the hosts of --host and --group. Without a group, hosts.toml is read during the logins."""
+    found, groups = names(host), names(group)
+    if groups or not found:
+        found = [settings.name for settings in project().hosts.select(found, groups)]
+    return SelectedHosts(tuple(dict.fromkeys(found)), integer("--parallel", parallel, at_least=1) or _AT_ONCE)
 
 
 def run_on_hosts(
@@ -60,6 +62,10 @@ def run_on_hosts(
     Where the work prints by itself, `shows_steps` is false.
     """
     from tritonops.remote.client import fleet
+
+    def prepare_all() -> None:
+        _ = project().hosts  # read once, and not by the threads of several hosts
+        prepare()
 
     settings = project().settings
     with waiting(f"{count(len(hosts.names), 'host')} at work", quiet=quiet or not shows_steps) as shown:
@@ -78,7 +84,7 @@ def run_on_hosts(
             settings=settings,
             on_step=on_step,
             canary=canary,
-            prepare=prepare,
+            prepare=prepare_all,
         )
     for result in results:
         if isinstance(result.error, UnknownHostNameError):

@@ -268,6 +268,22 @@ def test_no_host_or_an_unknown_group_is_wrong_input(inv, arguments):
     assert "hint:" in done.stderr
 
 
+@pytest.mark.parametrize("task", [("remote.deploy",), ("remote.restart", "--yes"), ("remote.env", "--names")])
+def test_a_hosts_toml_that_cannot_be_read_is_refused_before_anything_is_done_on_a_host(site, inv, task):
+    path = site.clone.folder / "hosts.toml"
+    before, audit = path.read_text(), site.servers["gpu-01"].root / "audit.log"
+    entries = audit.read_text()
+    path.write_text(f'{before}runtim = "compose"\n')
+    try:
+        done = inv(*task, *HOST, check=False)
+    finally:
+        path.write_text(before)
+    assert done.returncode == 2
+    assert done.stderr.count("unknown key 'runtim'") == 1
+    assert "Traceback" not in done.stderr
+    assert audit.read_text() == entries
+
+
 def test_triton_tasks_reach_a_host_through_the_tunnel(site, inv):
     rows = json.loads(inv("triton.list", *HOST, "--json").stdout)
     assert ["alpha", "READY"] in [[row["name"], row["state"]] for row in rows]

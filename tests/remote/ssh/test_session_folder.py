@@ -1,4 +1,4 @@
-"""The private folder of one connection."""
+"""The private folder of the connections of a process."""
 
 from __future__ import annotations
 
@@ -64,3 +64,30 @@ def test_a_folder_whose_lock_cannot_be_made_is_not_left(base, monkeypatch):
     with pytest.raises(OSError, match="Too many"):
         SessionFolder()
     assert not [*base.iterdir()]
+
+
+def test_all_users_share_one_folder_which_goes_with_the_last(base):
+    first, second = SessionFolder.enter("one"), SessionFolder.enter("two")
+    assert first is second
+    log, other = first.path_of("log"), first.path_of("log")
+    log.touch()
+    other.touch()
+    first.leave("one", [log])
+    first.leave("one", [other])  # a second time
+    assert (log.exists(), other.exists()) == (False, True)
+    second.leave("two", [other])
+    assert not [*base.iterdir()]
+    another = SessionFolder.enter("one")
+    assert another.path != first.path
+    another.leave("one", [])
+    assert not [*base.iterdir()]
+
+
+def test_a_configuration_is_written_once_for_all_users_of_it(base, tmp_path):
+    own = tmp_path / "ssh_config"
+    own.write_text("Host a\n")
+    folder = SessionFolder.enter("one")
+    assert folder.config(own) == folder.config(own) != folder.config(None)
+    assert str(own) in folder.config(own).read_text()
+    assert "~/.ssh/config" in folder.config(None).read_text()
+    folder.leave("one", [])

@@ -29,7 +29,7 @@ def settings(folder: Path, text: str, name: str = "gpu-01", file_name: str = "ss
     file.write_text(text)
     ours = folder / "ours"
     ours.mkdir()
-    command = ["ssh", "-F", str(write_config(ours, file)), "-G", name]
+    command = ["ssh", "-F", str(write_config(ours / "config", file)), "-G", name]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return dict(line.split(" ", 1) for line in shown.splitlines() if " " in line)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from tritonops.errors import InputError
 
@@ -11,7 +10,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _CONFLICT = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
 
 
-def refuse_unfinished(path: Path, content: bytes) -> None:
+def refuse_unfinished(path: str, content: bytes) -> None:
     """Raise InputError for the content of such a file."""
     if content.startswith(_LFS_POINTER):
         raise InputError(f"{path} is a pointer of Git LFS, not the file itself", hint="git lfs pull")

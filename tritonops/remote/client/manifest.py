@@ -97,7 +97,7 @@ class Manifest:
             add("manifest", self.text, 0o644)
             for entry in self._files:
                 if not entry.is_large:
-                    content = _content(self.project / entry.path)
+                    content = _content(f"{self.project}/{entry.path}")
                     add(f"project/{entry.path}", content, 0o755 if entry.is_executable else 0o644)
             for entry in self._links:
                 link = tarfile.TarInfo(f"project/{entry.path}")
@@ -112,19 +112,19 @@ def read_manifest(project: Path, tracked: Iterable[TrackedFile], digests: Digest
     Raises InputError for a file that cannot be read, is a Git LFS pointer, or contains conflict markers.
     """
     links = _LinkedFolders(project)
-    files = [_OnDisk(file, project / file.path) for file in tracked if not links.lead_to(file.path)]
-    _hash_large([file.path for file in files if file.is_large], digests)
+    files = [_OnDisk(file, str(project)) for file in tracked if not links.lead_to(file.path)]
+    _hash_large([Path(file.path) for file in files if file.is_large], digests)
     return Manifest(project, [entry for file in files if (entry := _entry(file, digests))])
 
 
 class _OnDisk:
-    """A tracked file, asked once for what it is: there may be thousands."""
+    """A tracked file, asked once for what it is. Without a Path: there may be thousands."""
 
-    def __init__(self, tracked: TrackedFile, path: Path) -> None:
-        self.tracked, self.path = tracked, path
+    def __init__(self, tracked: TrackedFile, project: str) -> None:
+        self.tracked, self.path = tracked, f"{project}/{tracked.path}"
         self.mode = self.size = 0  # no file
         with suppress(FileNotFoundError, NotADirectoryError):
-            found = path.lstat()
+            found = os.lstat(self.path)
             self.mode, self.size = found.st_mode, found.st_size
 
     @property
@@ -150,15 +150,16 @@ def _entry(file: _OnDisk, digests: DigestCache) -> ManifestEntry | None:
         return None
     is_executable = file.tracked.is_executable or bool(file.mode & stat.S_IXUSR)
     if file.is_large:
-        return ManifestEntry(name, _hashed(path, digests), file.size, is_executable)
+        return ManifestEntry(name, _hashed(Path(path), digests), file.size, is_executable)
     content = _content(path)
     refuse_unfinished(path, content)
     return ManifestEntry(name, hashlib.sha256(content).hexdigest(), len(content), is_executable)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
     except OSError as exc:
         raise InputError(f"cannot read {path}: {exc.strerror}", hint="git tracks it, so a deploy sends it.") from exc
 

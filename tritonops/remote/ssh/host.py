@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import subprocess
@@ -25,7 +24,6 @@ from tritonops.errors import (
 from tritonops.remote.ssh.exchange import AfterMarker, Lines, Sink, StdinError, exchange
 from tritonops.remote.ssh.master import Master
 from tritonops.remote.ssh.multiplex import (
-    ControlSocket,
     MasterGoneError,
     RequestRefusedError,
     Session,
@@ -69,7 +67,6 @@ class Host:
         self._is_aborted = False
         self._opening = threading.Lock()
         self._marker = f"tritonops-{os.urandom(8).hex()}"
-        self._numbers = itertools.count(1)
 
     @classmethod
     def of(cls, name: str, settings: Settings) -> Host:
@@ -227,10 +224,10 @@ class Host:
 
         A connection to the socket ends at once where nothing listens there: `require_forwarding` knows more.
         """
-        listen = self._control_path().with_name(f"{next(self._numbers)}")
+        master = self._opened()
+        listen = master.new_path("forward")
         try:
-            with ControlSocket(self._control_path()) as control:
-                control.open_forward(listen, port)
+            master.control.open_forward(listen, port)
         except MasterGoneError as exc:
             raise self._lost() from exc
         except RequestRefusedError as exc:
@@ -240,9 +237,8 @@ class Host:
     def unforward(self, listen: Path, port: int) -> None:
         """End a forward; nothing happens where the connection has ended."""
         if self._master:
-            control_path = self._master.control_path
-            with suppress(MasterGoneError, RequestRefusedError), ControlSocket(control_path) as control:
-                control.close_forward(listen, port)
+            with suppress(MasterGoneError, RequestRefusedError):
+                self._master.control.close_forward(listen, port)
         listen.unlink(missing_ok=True)
 
     def require_forwarding(self) -> None:
@@ -259,10 +255,13 @@ class Host:
             raise self._lost()
 
     def _control_path(self) -> Path:
+        return self._opened().control_path
+
+    def _opened(self) -> Master:
         self.open()
         if self._master is None:
             raise self._lost()
-        return self._master.control_path
+        return self._master
 
     def _is_alive(self) -> bool:
         return self._master is not None and self._master.is_alive()

@@ -21,7 +21,7 @@ from tritonops.process_environment import inherited
 from tritonops.remote.ssh.login_slots import login_slots
 from tritonops.remote.ssh.multiplex import ControlSocket, MasterGoneError, RequestRefusedError
 from tritonops.remote.ssh.session_folder import SessionFolder
-from tritonops.remote.ssh.ssh_options import MASTER_OPTIONS, write_config
+from tritonops.remote.ssh.ssh_options import MASTER_OPTIONS
 
 if TYPE_CHECKING:
     from tritonops.remote.ssh.login_log import LoginLog
@@ -34,15 +34,14 @@ _LOOK_INTERVAL = 2.0
 
 
 class Master:
-    """One master. Its private folder has the control socket and the log, and is gone once it is closed."""
+    """One master. Its control socket and logs are in the private folder of this process; `close` deletes them."""
 
     def __init__(self, name: str, user_config: Path | None) -> None:
         self._name, self._user_config = name, user_config
-        self._folder = SessionFolder()
-        self.control_path = self._folder.path / "c"
-        self._log, self._hops = self._folder.path / "log", self._folder.path / "hops"
+        self._folder = SessionFolder.enter(self)
+        self.control_path, self._log, self._hops = map(self._folder.path_of, ("c", "log", "hops"))
         self._login: subprocess.Popen[bytes] | None = None
-        self._alive: ControlSocket | None = None
+        self._control: ControlSocket | None = None
         self._is_closed = False
 
     def log_in(self, *, on_begun: Callable[[], object] = lambda: None) -> None:
@@ -50,14 +49,14 @@ class Master:
 
         Raises HostUnreachableError or one of its cases, and InputError for a configuration that ssh refuses.
         """
-        config = write_config(self._folder.path, self._user_config)
+        config = self._folder.config(self._user_config)
         for slot in login_slots():
             with slot:
                 if self._is_closed:
                     raise ConnectionLostError(f"{self._name}: the connection was closed")
                 code = self._start(config, on_begun)
             if code == 0:
-                self._keep_alive()
+                self._connect()
                 return
             from tritonops.remote.ssh.login_errors import is_server_busy
 
@@ -73,9 +72,20 @@ class Master:
 
         return LoginLog(_read(self._log), _read(self._hops))
 
+    @property
+    def control(self) -> ControlSocket:
+        """The connection to the master that lasts. Raises MasterGoneError."""
+        if self._control is None:
+            raise MasterGoneError("the connection was closed")
+        return self._control
+
+    def new_path(self, name: str) -> Path:
+        """Give a path in its folder; who makes a file there deletes it."""
+        return self._folder.path_of(name)
+
     def is_alive(self) -> bool:
         """Whether the connection still is there."""
-        return self._alive is not None and self._alive.is_alive()
+        return self._control is not None and self._control.is_alive()
 
     def close(self) -> None:
         """End the connection and everything that uses it, from any thread."""
@@ -84,11 +94,12 @@ class Master:
             with suppress(OSError):
                 os.killpg(self._login.pid, signal.SIGKILL)
         # Also one that logged in and went to the background just now.
-        with suppress(MasterGoneError, RequestRefusedError), ControlSocket(self.control_path) as control:
+        with (
+            suppress(MasterGoneError, RequestRefusedError),
+            self._control or ControlSocket(self.control_path) as control,
+        ):
             control.terminate()
-        if self._alive:
-            self._alive.close()
-        self._folder.remove()
+        self._folder.leave(self, (self.control_path, self._log, self._hops))
 
     def _start(self, config: Path, on_begun: Callable[[], object]) -> int:
         """Run ssh until it has logged in and gone to the background, or failed; gives its exit code."""
@@ -129,10 +140,10 @@ class Master:
                     raise HostUnreachableError(f"{self._name}: {problem}")
         return login.wait()
 
-    def _keep_alive(self) -> None:
+    def _connect(self) -> None:
         """Stay connected to the control socket: the master ends soon after the last client has gone."""
         try:
-            self._alive = ControlSocket(self.control_path)
+            self._control = ControlSocket(self.control_path)
         except MasterGoneError as exc:
             raise ConnectionLostError(f"{self._name}: the connection was lost") from exc
 

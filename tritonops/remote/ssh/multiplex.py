@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import struct
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -41,9 +42,13 @@ class RequestRefusedError(TritonOpsError):
 
 
 class ControlSocket:
-    """One connection to a master's control socket. A session keeps its own one, which tells its exit code."""
+    """One connection to a master's control socket. A session keeps its own one, which tells its exit code.
+
+    Without a session it serves any number of requests, one at a time, of any thread.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._requests = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(_TIMEOUT)
         try:
@@ -114,11 +119,13 @@ class ControlSocket:
     def _request(self, kind: int, *fields: int | bytes, files: Sequence[int] = ()) -> None:
         """Send a request and wait for its reply. Raises MasterGoneError and RequestRefusedError."""
         try:
-            self._send(kind, 0, *fields)
-            for file in files:
-                socket.send_fds(self._socket, [b"\0"], [file])
-            reply = self._receive()
+            with self._requests:
+                self._send(kind, 0, *fields)
+                for file in files:
+                    socket.send_fds(self._socket, [b"\0"], [file])
+                reply = self._receive()
         except OSError as exc:
+            self.close()  # a reply that comes late would be taken for that of the next request
             raise MasterGoneError(f"the SSH master ended: {exc}") from exc
         if not reply:
             raise MasterGoneError("the SSH master ended")

@@ -1,16 +1,21 @@
-"""The private folder of one connection: ssh's control socket, configuration and log."""
+"""The private folder of this process's connections: ssh's control sockets, configuration and logs."""
 
 from __future__ import annotations
 
 import fcntl
 import functools
+import itertools
 import os
 import re
+import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from tritonops.process_environment import temporary_dir
+from tritonops.remote.ssh.ssh_options import write_config
 
 _PREFIX = "tritonops-ssh-"
 _LONGEST = 60
@@ -21,13 +26,22 @@ _NEW = 60
 """Seconds for which a folder may be without its lock yet."""
 
 
+_entering = threading.Lock()
+
+
 class SessionFolder:
     """A folder that other users cannot enter. One that a killed process left is removed by the next process.
 
-    Without `tempfile` and `shutil`: their imports take a tenth of the time that a login does.
+    All connections share it, since each file of its own on a disk costs a login a thousandth. Without `tempfile` and
+    `shutil`: their imports take a tenth of the time that a login does.
     """
 
+    _current: ClassVar[SessionFolder | None] = None
+
     def __init__(self) -> None:
+        self._users: set[object] = set()
+        self._numbers = itertools.count(1)
+        self._configs: dict[Path | None, Path] = {}
         name, base = f"{_PREFIX}{os.urandom(6).hex()}", temporary_dir()
         # ssh expands % and $ in the path of a control socket, and does not quote that of a configuration file.
         if (
@@ -45,6 +59,39 @@ class SessionFolder:
             self.path.rmdir()
             raise
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    @classmethod
+    def enter(cls, user: object) -> SessionFolder:
+        """Give the folder of this process, which is made for its first user. `leave` it."""
+        with _entering:
+            folder = cls._current = cls._current or cls()
+            folder._users.add(user)
+            return folder
+
+    def leave(self, user: object, files: Iterable[Path]) -> None:
+        """Delete the files of a user, and with the last one the folder; nothing happens the second time."""
+        with _entering:
+            if user not in self._users:
+                return
+            self._users.remove(user)
+            if not self._users:
+                SessionFolder._current = None
+                self.remove()
+                return
+        for path in files:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def path_of(self, name: str) -> Path:
+        """Give a path for a connection's file that no other connection has."""
+        return self.path / f"{name}{next(self._numbers)}"
+
+    def config(self, user_config: Path | None) -> Path:
+        """Write the configuration of ssh with the person's own one, once. Raises InputError."""
+        with _entering:
+            if user_config not in self._configs:
+                self._configs[user_config] = write_config(self.path_of("config"), user_config)
+            return self._configs[user_config]
 
     def remove(self) -> None:
         """Delete the folder."""

@@ -46,18 +46,17 @@ def check_name(name: str) -> None:
         raise InputError(f"{name!r} is not a host", hint="Give an alias of ssh_config, a host name, or user@host.")
 
 
-def write_config(folder: Path, user_config: Path | None) -> Path:
-    """Write the configuration into `folder`; `user_config` replaces ~/.ssh/config and the system's, as `ssh -F` does.
+def write_config(config: Path, user_config: Path | None) -> Path:
+    """Write the configuration; `user_config` replaces ~/.ssh/config and the system's, as `ssh -F` does.
 
     Raises InputError where `user_config` is missing or cannot be read.
     """
-    config = folder / "config"
-    own = _included(folder, user_config) if user_config else b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
+    own = _included(config, user_config) if user_config else b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
     config.write_bytes(_FIRST.encode() + own + b"\n" + _DEFAULTS.encode())
     return config
 
 
-def _included(folder: Path, user_config: Path) -> bytes:
+def _included(config: Path, user_config: Path) -> bytes:
     """Include a file, or copy its lines: ssh checks who may write to an included file, and not one that -F names."""
     path = user_config.absolute()
     try:
@@ -68,6 +67,7 @@ def _included(folder: Path, user_config: Path) -> bytes:
         hint = "TRITON_SSH_CONFIG names it."
         raise InputError(f"the SSH configuration {user_config} cannot be read: {exc.strerror}", hint=hint) from exc
     if set(str(path)) & _EXPANDED:
-        (folder / "user_config").symlink_to(path)
-        path = folder / "user_config"
+        link = config.with_name(f"{config.name}-user")
+        link.symlink_to(path)
+        path = link
     return os.fsencode(f'Include "{path}"')
