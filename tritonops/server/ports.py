@@ -7,7 +7,6 @@ import random
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 from tritonops.errors import InputError, PortTakenError
@@ -33,10 +32,15 @@ def free_ports() -> Ports:
 
     None is a port for clients, which a connection could take before the server listens.
     """
-    candidates = random.SystemRandom().sample(_NOT_EPHEMERAL, len(_NOT_EPHEMERAL))
-    found = [*islice((port for port in candidates if port not in _given and is_free(port)), 3)]
-    _given.update(found)
-    return Ports(*found)
+    found: list[int] = []
+    choose = random.SystemRandom().choice
+    for port in (choose(_NOT_EPHEMERAL) for _ in _NOT_EPHEMERAL):
+        if port not in _given and is_free(port):
+            found.append(port)
+            _given.add(port)
+        if len(found) == 3:
+            return Ports(*found)
+    raise InputError(f"no three ports of {_NOT_EPHEMERAL[0]} to {_NOT_EPHEMERAL[-1]} are free")
 
 
 def require_free(ports: Ports, *, ours: Ports | None = None) -> None:

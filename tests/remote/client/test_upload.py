@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -155,6 +158,60 @@ def test_a_file_that_somebody_edited_on_the_host_is_a_difference(fleet, reposito
         edited.write_text("two\n")
         os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert changed_files(host, state, checkout, HERE) == ["config.pbtxt"]
+
+
+def constants(server: Server, *names: str) -> list[str]:
+    """Import modules of the current release as its tasks would, which leaves bytecode there, and give their VALUE."""
+    program = "import importlib, sys; print(*(importlib.import_module(name).VALUE for name in sys.argv[1:]))"
+    command = [sys.executable, "-c", program, *(f"tasks.{name}" for name in names)]
+    options = {"cwd": server.root / "current/project", "env": {}}
+    return subprocess.run(command, **options, capture_output=True, text=True, check=True).stdout.split()
+
+
+def bytecode(server: Server) -> dict[str, int]:
+    found = (server.root / "current/project").rglob("*.pyc")
+    return {path.name.partition(".")[0]: path.stat().st_ino for path in found}
+
+
+def test_a_release_begins_with_the_bytecode_of_sources_that_did_not_change(fleet, repository):
+    server = fleet.add("gpu-01")
+    repository.write("tritonops/__init__.py", "")
+    for name in ("same", "other", "gone"):
+        repository.write(f"tasks/{name}.py", "VALUE = 1\n")
+    repository.commit()
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        assert constants(server, "same", "other", "gone") == ["1", "1", "1"]
+        before = bytecode(server)
+        repository.write("tasks/other.py", "VALUE = 2\n")  # of the same size
+        (repository.folder / "tasks/gone.py").unlink()
+        repository.commit()
+        deployed(host, repository)
+        assert bytecode(server) == {name: before[name] for name in ("same", "other")}
+        assert constants(server, "same", "other") == ["1", "2"]
+        after = bytecode(server)
+        assert (after["same"] == before["same"], after["other"] == before["other"]) == (True, False)
+        assert changed_files(host, inspect_host(host), read_checkout(repository.folder), HERE) == []
+
+
+def test_bytecode_of_a_source_that_somebody_edited_on_the_host_runs_in_no_other_release(fleet, repository):
+    server = fleet.add("gpu-01")
+    repository.write("tritonops/__init__.py", "")
+    repository.write("tasks/edited.py", "VALUE = 1\n")
+    repository.commit()
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        deployed(host, repository)
+        edited = server.root / "current/project/tasks/edited.py"
+        before = edited.stat()
+        time.sleep(0.02)  # a filesystem's clock has ticks
+        edited.write_text("VALUE = 2\n")
+        os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert constants(server, "edited") == ["2"]
+        assert [*bytecode(server)] == ["edited"]
+        repository.write("config.pbtxt", "two\n")
+        repository.commit()
+        deployed(host, repository)
+        assert constants(server, "edited") == ["1"]
 
 
 def test_files_that_cannot_be_written_are_a_failure_in_words(fleet, repository):

@@ -1,3 +1,4 @@
+import itertools
 import socket
 
 import pytest
@@ -31,3 +32,16 @@ def test_waiting_for_a_server_that_never_comes_ends_at_the_deadline():
             waiting.wait_until_ready(client, timeout=0.3)
     assert "was not ready within 0.3 s: no Triton answers" in str(caught.value)
     assert caught.value.exit_code == 1
+
+
+def test_a_server_is_asked_less_often_the_longer_it_takes_and_once_more_at_the_deadline(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
+    asked = [clock[0] - 100 for _ in waiting.Deadline.after(20).polls()]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert asked[0] == 0
+    assert asked[-1] == pytest.approx(20)
+    assert gaps[:10] == pytest.approx([0.05] * 10)
+    assert max(gaps) == pytest.approx(0.5)
+    assert gaps[:-1] == sorted(gaps[:-1], key=lambda gap: round(gap, 9))

@@ -1,6 +1,25 @@
 #!/bin/sh
-# shellcheck disable=SC2154 # id, record, wrapper, has_own_models, models_toml
+# shellcheck disable=SC2154 # root, id, record, wrapper, has_own_models, models_toml
 # In the folder that receive_release.sh filled. models.toml becomes this host's where it names hosts.
+
+# The bytecode of the current release, since compiling all sources takes as long as a start of Triton. Python takes none
+# whose source had another size or mtime, which the client derives from the content; where somebody changed a source on
+# the host, none is taken.
+link_bytecode() {
+    project=$PWD/project
+    cd -- "$root/current/project" || return
+    changed=$(find tasks tritonops -name '*.py' -newercm ../release.json -print -quit) || return
+    [ -z "$changed" ] || return
+    IFS='
+'
+    set -f
+    # shellcheck disable=SC2044 # IFS; a name with a newline is no module
+    for path in $(find tasks tritonops -path '*/__pycache__/*.pyc' -type f); do
+        name=${path##*/}
+        [ ! -f "$project/${path%/__pycache__/*}/${name%%.*}.py" ] || printf '%s\0' "$path"
+    done | xargs -0r cp -l --parents -t "$project" --
+}
+(link_bytecode) 2>/dev/null || true
 if [ "$has_own_models" = yes ]; then
     rm project/models.toml
     printf '%s\n' "$models_toml" >project/models.toml

@@ -33,7 +33,7 @@ each_large() {
     done
 }
 lines() { tr '\n\0' '?\n' <"$1" | LC_ALL=C sort; }
-tar -xzmf - --no-same-owner
+tar -xzf - --no-same-owner
 each_large take "$@"
 (cd project && listing) >arrived
 cmp -s arrived manifest || {

@@ -11,7 +11,9 @@ from tritonops.triton.client.api_types import ModelStatus
 from tritonops.triton.client.client import TritonClient
 
 NOT_READY_HINT = "It may still be loading (--wait SECONDS), or a model failed to load: look with `inv triton.list`."
-_POLL = 0.05
+_SHORTEST_POLL, _LONGEST_POLL = 0.05, 0.5
+_POLLS = 10
+"""A poll after this part of the time waited: many servers that start at once on a busy machine are asked less often."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Deadline:
         return max(self.end - time.monotonic(), 0.001)
 
     def polls(self) -> Iterator[None]:
-        """Yield at once, and then every 50 ms until the deadline."""
+        """Yield at once, and then until the deadline: every 50 ms at first, every half second in the end."""
+        started = time.monotonic()
         while True:
             yield
-            if time.monotonic() >= self.end:
+            now = time.monotonic()
+            if now >= self.end:
                 return
-            time.sleep(_POLL)
+            time.sleep(min(max((now - started) / _POLLS, _SHORTEST_POLL), _LONGEST_POLL, self.left))
 
 
 def require_ready(client: TritonClient) -> None:
