@@ -27,6 +27,7 @@ from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.deploy import deploy_checkout
 from tritonops.remote.layout.deploy_lock import LockOwner, deploy_lock
 from tritonops.remote.layout.paths import Layout
+from tritonops.remote.layout.records import LOG_LOST
 from tritonops.remote.releases import releases
 from tritonops.remote.rollback import roll_back_host
 from tritonops.remote.ssh.host import Host
@@ -153,6 +154,20 @@ def test_a_restart_is_no_difference_and_a_load_after_it_is(site, scale):
     assert site.deploy().what == "deployed"
     assert (site.answers()["alpha"], max_batch_size(site, "alpha")) == (scale, 8)
     assert site.deploy().what == "nothing to do"
+
+
+def test_a_server_whose_log_was_removed_is_restarted_since_nobody_would_learn_of_its_loads(site, scale):
+    site.serve(alpha=scale)
+    site.deploy()
+    (site.servers["gpu-01"].root / "shared/.server/triton.log").unlink()
+    rows = json.loads(site.clone.inv("remote.plan", "--host", "gpu-01", "--json", check=False).stdout)
+    assert ("restart", LOG_LOST) in [(row["what"], row["name"]) for row in rows]
+    done = site.deploy()
+    assert (done.what, done.restarted) == ("deployed", (LOG_LOST,))
+    assert site.deploy().what == "nothing to do"
+    load(site, "alpha", OTHER_CONFIG)
+    assert site.deploy().what == "deployed"
+    assert (site.answers()["alpha"], max_batch_size(site, "alpha")) == (scale, 8)
 
 
 OTHER_CONFIG = json.dumps(

@@ -99,11 +99,15 @@ def large_files(
 
 
 def is_up_to_date(host: Host, state: HostState, fingerprint: str) -> bool:
-    """Whether Triton serves this very release, and nobody changed its disk or the env file, or loaded a model since."""
+    """Whether Triton serves this very release, and nobody changed its disk or the env file, or loaded a model since.
+
+    What was loaded since is unknown where the log of the server is lost.
+    """
     return (
         state.release is not None
         and state.activation is not None
         and state.interrupted is None
+        and not state.is_log_lost
         and state.release.fingerprint == fingerprint
         and state.is_unchanged
         and {*state.disabled} == {*state.activation.disabled}

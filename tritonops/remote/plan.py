@@ -24,6 +24,7 @@ from tritonops.remote.client.inventory import HostSettings
 from tritonops.remote.client.upload import changed_files
 from tritonops.remote.deploy import is_up_to_date
 from tritonops.remote.layout.definition import runtime_definition
+from tritonops.remote.layout.records import LOG_LOST
 from tritonops.remote.layout.scripts import script
 from tritonops.remote.ssh.host import Host
 from tritonops.triton_image import parse_image
@@ -98,12 +99,13 @@ def _definition(state: HostState, checkout: GitCheckout, host_settings: HostSett
 
 
 def _restart(state: HostState, definition: Mapping[str, str]) -> list[HostChange]:
-    """List the differences from the definition that Triton was started with."""
+    """List the differences from the definition that Triton was started with, and what else makes it restart."""
     if state.started is None:
         return []
     gap = f", {state.started.gap:g} s at its last restart" if state.started.gap is not None else ""
     change = f"Triton restarts: no answers until its models are loaded{gap}"
-    return [HostChange("restart", reason, change) for reason in state.started.reasons(definition)]
+    reasons = [*state.started.reasons(definition), *([LOG_LOST] if state.is_log_lost else [])]
+    return [HostChange("restart", reason, change) for reason in reasons]
 
 
 def _verdicts(

@@ -83,6 +83,11 @@ def test_the_owner_of_the_lock(lines, owner):
     assert (state.lock_owner.who if state.lock_owner else None) == owner
 
 
+def test_a_log_that_the_server_does_not_write_any_more_is_known():
+    assert not inspect_host(FakeHost(inspection())).is_log_lost
+    assert inspect_host(FakeHost(inspection("log_lost\tyes"))).is_log_lost
+
+
 def test_an_interrupted_switch_and_how_triton_was_started():
     switch = '{"from": "a", "to": "b", "changed": [], "at": "2026"}'
     state = inspect_host(FakeHost(inspection(f"interrupted\t{switch}", 'started\t{"parts": {"image": "x"}}')))

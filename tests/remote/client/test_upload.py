@@ -164,8 +164,10 @@ def constants(server: Server, *names: str) -> list[str]:
     """Import modules of the current release as its tasks would, which leaves bytecode there, and give their VALUE."""
     program = "import importlib, sys; print(*(importlib.import_module(name).VALUE for name in sys.argv[1:]))"
     command = [sys.executable, "-c", program, *(f"tasks.{name}" for name in names)]
-    options = {"cwd": server.root / "current/project", "env": {}}
-    return subprocess.run(command, **options, capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run(
+        command, cwd=server.root / "current/project", env={}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
 
 
 def bytecode(server: Server) -> dict[str, int]:

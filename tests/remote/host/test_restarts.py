@@ -1,7 +1,7 @@
 """Whether a Triton must be restarted, by its record; a release's own inv is a script of the test."""
 
 import json
-import os
+import subprocess
 from dataclasses import asdict
 
 import pytest
@@ -11,7 +11,12 @@ from tritonops.files import write_json
 from tritonops.remote.host import restarts
 from tritonops.remote.host.restarts import NOT_RUNNING, Runtime, restart_notice
 from tritonops.remote.layout.paths import Layout
-from tritonops.remote.layout.records import StartRecord
+from tritonops.remote.layout.records import LOG_LOST, StartRecord
+
+
+def rotate(log):
+    log.rename(log.with_name("triton.log.1"))
+    log.touch()
 
 
 @pytest.fixture
@@ -20,7 +25,6 @@ def running(tmp_path, monkeypatch):
     folder = tmp_path / "releases" / RECORD.id
     (folder / "project").mkdir(parents=True)
     (tmp_path / "shared/.server").mkdir(parents=True)
-    write_json(tmp_path / "shared/.server/triton.pid", {"pid": os.getpid()})
     write_json(folder / "release.json", asdict(RECORD))
     (folder / "inv").write_text('#!/bin/sh\necho "$@"\nexit ${EXIT:-0}\n')
     (folder / "inv").chmod(0o755)
@@ -28,7 +32,12 @@ def running(tmp_path, monkeypatch):
     monkeypatch.setattr(restarts, "_answers", lambda url, token: True)
     made = Runtime(layout, layout.release(RECORD.id))
     made._save(None)
-    return made
+    with (tmp_path / "shared/.server/triton.log").open("w") as log:
+        server = subprocess.Popen(["sleep", "600"], stdout=log)
+    write_json(tmp_path / "shared/.server/triton.pid", {"pid": server.pid}, indent=2)
+    yield made
+    server.kill()
+    server.wait()
 
 
 def test_a_triton_that_runs_as_defined_is_left_alone(running):
@@ -51,6 +60,12 @@ def test_an_answer_of_another_folders_server_is_not_that_of_its_own(running):
 def test_a_difference_from_how_it_was_started_is_a_reason(running):
     running.layout.env.write_text("TRITON_EXPOSE_HTTP=9000\n")
     assert running.restart_reasons() == ("TRITON_EXPOSE_HTTP",)
+
+
+@pytest.mark.parametrize("lose", [lambda log: log.unlink(), lambda log: log.rename(log.with_name("moved")), rotate])
+def test_a_log_that_the_server_does_not_write_any_more_is_a_reason(running, lose):
+    lose(running.layout.shared / ".server/triton.log")
+    assert running.restart_reasons() == (LOG_LOST,)
 
 
 def test_the_flags_are_those_that_the_code_of_the_release_had(running):

@@ -1,5 +1,6 @@
 import itertools
 import socket
+import time
 
 import pytest
 
@@ -36,8 +37,8 @@ def test_waiting_for_a_server_that_never_comes_ends_at_the_deadline():
 
 def test_a_server_is_asked_less_often_the_longer_it_takes_and_once_more_at_the_deadline(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
     asked = [clock[0] - 100 for _ in waiting.Deadline.after(20).polls()]
     gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert asked[0] == 0

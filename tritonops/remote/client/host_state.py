@@ -64,6 +64,8 @@ class HostState:
     """Free bytes on the filesystem; 0 where they were not measured."""
     log_end: str = ""
     """Where the log of the embedded server ends; empty without one."""
+    is_log_lost: bool = False
+    """Whether that log was removed or replaced while the server writes on into it."""
     token: str | None = field(default=None, repr=False)
     env_values: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The host's env file."""
@@ -78,7 +80,7 @@ class HostState:
 
 def inspect_host(host: Host, *, measure_free: bool = False) -> HostState:
     """Read the state of a host. Raises HostUnreachableError, and TritonOpsError where it makes no sense."""
-    names = ("answer", "read_env", "free_space", "inspect_host")
+    names = ("answer", "read_env", "free_space", "lost_log", "inspect_host")
     program = script(*names, root=host.folder, measure_free=measure_free)
     output = host.run(program, check=False, errors="surrogateescape")
     if output.code:  # not with its stdout, which may have the env file
@@ -189,6 +191,7 @@ def _host_state(host: Host, found: Inspection) -> HostState:
         started=StartRecord.parse(text) if (text := _first(answers, "started")) else None,
         free=int(_first(answers, "free") or 0) * 1024,
         log_end=_log_end(found),
+        is_log_lost="log_lost" in answers,
         token=settings.triton_token,
         env_values={name: variable.value for name, variable in variables.items()},
     )

@@ -65,6 +65,12 @@ def log_end(layout: Layout) -> str:
     return _run(layout, "log_end")
 
 
+def is_log_lost(layout: Layout) -> bool:
+    """Whether the embedded server's log was removed or replaced while it runs."""
+    command = ["sh", "-c", f"{script('lost_log')}lost_log"]
+    return subprocess.run(command, cwd=layout.root, capture_output=True, check=False).returncode == 0
+
+
 def loads_since(layout: Layout, release: Release) -> frozenset[str]:
     """Name the models that were loaded since the activation of the current release, by whatever command."""
     activation = release.activation

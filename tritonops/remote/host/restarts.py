@@ -17,14 +17,14 @@ from tritonops.errors import TokenRefusedError, TritonOpsError, TritonUnreachabl
 from tritonops.files import read_text_if_present, write_json
 from tritonops.models.disk.repository import Repository
 from tritonops.project import Project
-from tritonops.remote.host.loads import server_process
+from tritonops.remote.host.loads import is_log_lost, server_process
 from tritonops.remote.host.outage import Outage
 from tritonops.remote.host.release_env import reads_its_copy, release_env, settings_of, task_environment
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.layout.definition import runtime_definition
 from tritonops.remote.layout.inv_wrapper import inv_wrapper
 from tritonops.remote.layout.paths import Layout, Release
-from tritonops.remote.layout.records import StartRecord
+from tritonops.remote.layout.records import LOG_LOST, StartRecord
 from tritonops.server import embedded
 from tritonops.settings import Settings
 from tritonops.triton.client.client import connect
@@ -55,7 +55,7 @@ class Runtime:
             return (NOT_RUNNING,)
         if not _answers(record.url or self._url_before(), self._settings.triton_token):
             return (NOT_RUNNING,)
-        return record.reasons(self._definition())
+        return (*record.reasons(self._definition()), *([LOG_LOST] if is_log_lost(self.layout) else []))
 
     def up(self, *, on_step: OnStep) -> Restart | None:
         """Restart it unless it runs as the release defines it; a restart loads the models on disk.

@@ -10,6 +10,8 @@ from tritonops.documents import parse_record
 
 # Records of earlier versions stay as they are.
 _EARLIER_WORDS = {"put back": "rolled back"}
+LOG_LOST = "its log was removed or replaced"
+"""A reason to restart the embedded Triton: its loads would go unnoticed."""
 _STARTED_EARLIER = "an earlier version of this project started it"
 
 

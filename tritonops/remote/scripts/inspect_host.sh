@@ -21,6 +21,7 @@ answer current "$current"
 answer_first_line release "$current/release.json"
 answer_first_line interrupted shared/switching.json
 answer_first_line started shared/runtime
+if lost_log; then answer log_lost yes; fi
 answer_first_line owner lock
 pid=${line#*'"pid": '}
 pid=${pid%%[!0-9]*}
