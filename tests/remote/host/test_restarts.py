@@ -1,6 +1,8 @@
 """Whether a Triton must be restarted, by its record; a release's own inv is a script of the test."""
 
 import json
+import os
+import shutil
 import subprocess
 from dataclasses import asdict
 
@@ -32,8 +34,9 @@ def running(tmp_path, monkeypatch):
     monkeypatch.setattr(restarts, "_answers", lambda url, token: True)
     made = Runtime(layout, layout.release(RECORD.id))
     made._save(None)
+    program = shutil.copy("/bin/sleep", tmp_path / "tritonserver")
     with (tmp_path / "shared/.server/triton.log").open("w") as log:
-        server = subprocess.Popen(["sleep", "600"], stdout=log)
+        server = subprocess.Popen([program, "600"], stdout=log)
     write_json(tmp_path / "shared/.server/triton.pid", {"pid": server.pid}, indent=2)
     yield made
     server.kill()
@@ -66,6 +69,15 @@ def test_a_difference_from_how_it_was_started_is_a_reason(running):
 def test_a_log_that_the_server_does_not_write_any_more_is_a_reason(running, lose):
     lose(running.layout.shared / ".server/triton.log")
     assert running.restart_reasons() == (LOG_LOST,)
+
+
+@pytest.mark.parametrize(
+    "pid", [os.getpid(), 1, 4_000_000, "x", -1], ids=["another program", "root's", "gone", "x", "-1"]
+)
+def test_a_record_of_another_process_says_nothing_about_the_log(running, pid):
+    (running.layout.shared / ".server/triton.log").unlink()
+    write_json(running.layout.shared / ".server/triton.pid", {"pid": pid})
+    assert LOG_LOST not in running.restart_reasons()
 
 
 def test_the_flags_are_those_that_the_code_of_the_release_had(running):
