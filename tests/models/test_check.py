@@ -142,8 +142,20 @@ def test_a_lock_that_lacks_a_version_is_a_warning(project):
         project / "models.lock",
         server_of_image(parse_image("26.07")),
     )
-    (finding,) = check(checked)
-    assert (finding.code, finding.severity, finding.what) == ("not-locked", "warning", "clip/1 is not locked")
+    for include in ((), ("clip",)):
+        (finding,) = check(checked, include=include)
+        assert (finding.code, finding.severity, finding.what) == ("not-locked", "warning", "clip/1 is not locked")
+    checked.lock_path.unlink()
+    (finding,) = check(checked, include=["clip"])
+    assert (finding.model, finding.code) == ("models.lock", "not-locked")
+
+
+def test_a_chosen_model_has_no_findings_of_others_but_those_that_concern_it(project):
+    (project / "models.toml").write_text(f'{ENTRY}\n[[models.other]]\npath = "other.onnx"\ntriton_version = 1\n')
+    (project / "triton-config" / "gone").mkdir()
+    assert codes(project, include=["clip"]) == []
+    (project / "triton/broken").symlink_to("/nonexistent/model")
+    assert codes(project, include=["clip"]) == [("broken", "error", "dangling-link")]
 
 
 def test_a_graph_is_judged_by_the_runtime_of_the_image(project):

@@ -126,13 +126,13 @@ def test_check_names_each_finding_with_its_files_and_exits_1_on_errors(inv, proj
     code, out, err = inv("models.check", "--include", "bare", "--cpu")
     assert code == 1
     assert f"error: bare: there is no config [no-config]\n    in {project}/configs/bare/cpu.pbtxt\n" in out
-    assert "\nerror: 1 error, 1 warning" in err
+    assert "\nerror: 1 error, 2 warnings" in err
 
 
 def test_check_is_one_json_document_for_scripts(inv, project):
     code, out, _ = inv("models.check", "--include", "bare", "--json")
     assert code == 1
-    assert {finding["code"] for finding in json.loads(out)} == {"no-config", "not-downloaded"}
+    assert {finding["code"] for finding in json.loads(out)} == {"no-config", "not-downloaded", "not-locked"}
     assert sorted(json.loads(out)[0]) == ["code", "files", "fix", "line", "model", "severity", "what", "why"]
 
 

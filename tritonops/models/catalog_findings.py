@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tritonops.errors import SourceChangedError, TritonOpsError
@@ -14,8 +14,11 @@ from tritonops.models.rules.finding import Finding, Problem, finding_of
 from tritonops.models.sources.path_source import source_problems
 
 
-def catalog_findings(checked: Checked) -> Iterator[Finding]:
-    """Find what belongs to no one model: the lock, configs of models that are nowhere, and links to nothing."""
+def catalog_findings(checked: Checked, include: Sequence[str]) -> Iterator[Finding]:
+    """Find what belongs to no one model: the lock, configs of models that are nowhere, and links to nothing.
+
+    Where only some models are checked, what is about them: their entries in the lock, and what concerns every model.
+    """
     for path in _dangling(checked.repository.root):
         why = "Triton lists no model, good ones neither: 'failed to stat file'"
         yield finding_of(path.name, (path,), Problem("dangling-link", absent(path), why, "remove the link"))
@@ -23,9 +26,10 @@ def catalog_findings(checked: Checked) -> Iterator[Finding]:
         yield _lock_finding(checked, checked.lock_path.name, "there is no such file, so nothing is pinned")
     else:
         for label, what in differences(checked.catalog, load_lock(checked.lock_path)).items():
-            yield _lock_finding(checked, label.rpartition("/")[0], f"{label} {what}")
+            if not include or label.rpartition("/")[0] in include:
+                yield _lock_finding(checked, label.rpartition("/")[0], f"{label} {what}")
     folders = sorted(path for path in checked.config_dir.glob("*") if path.is_dir())
-    for folder in (folder for folder in folders if folder.name not in checked.names):
+    for folder in (folder for folder in folders if folder.name not in checked.names and not include):
         problem = Problem(
             "config-without-model",
             "models.toml has no such model",

@@ -59,7 +59,7 @@ def check(
     shared = {"others": others, "unreadable": frozenset(models) - others.keys(), "trials": trials}
     findings = [finding for model in chosen for finding in _merged(model.findings(shared))]
     sources = [finding for finding in source_findings(checked) if not include or finding.model in include]
-    return (*findings, *sources, *([] if include else catalog_findings(checked)))
+    return (*findings, *sources, *catalog_findings(checked, include))
 
 
 def require_servable(findings: Sequence[Finding]) -> None:
