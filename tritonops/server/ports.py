@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from tritonops.errors import InputError, PortTakenError
@@ -14,6 +15,9 @@ from tritonops.errors import InputError, PortTakenError
 LOOPBACK = "127.0.0.1"
 _NOT_EPHEMERAL = range(10_000, 32_768)
 """Linux uses 32768 to 60999 for clients (ip_local_port_range in ip(7)), macOS those from 49152 on."""
+
+_STRIDE = 7919
+"""A prime that does not divide their number: from any start, steps of it come to each port once."""
 
 _given: set[int] = set()
 
@@ -32,15 +36,11 @@ def free_ports() -> Ports:
 
     None is a port for clients, which a connection could take before the server listens.
     """
-    found: list[int] = []
-    choose = random.SystemRandom().choice
-    for port in (choose(_NOT_EPHEMERAL) for _ in _NOT_EPHEMERAL):
-        if port not in _given and is_free(port):
-            found.append(port)
-            _given.add(port)
-        if len(found) == 3:
-            return Ports(*found)
-    raise InputError(f"no three ports of {_NOT_EPHEMERAL[0]} to {_NOT_EPHEMERAL[-1]} are free")
+    start, count = random.SystemRandom().randrange(len(_NOT_EPHEMERAL)), len(_NOT_EPHEMERAL)
+    candidates = (_NOT_EPHEMERAL[(start + number * _STRIDE) % count] for number in range(count))
+    found = [*islice((port for port in candidates if port not in _given and is_free(port)), 3)]
+    _given.update(found)
+    return Ports(*found)
 
 
 def require_free(ports: Ports, *, ours: Ports | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.remote.sshd import free_port
 from tritonops.remote.client.fleet import run_on_hosts
 from tritonops.remote.layout.callbacks import OnStep
 from tritonops.remote.ssh.host import Host
+from tritonops.remote.ssh.session_folder import SessionFolder
 from tritonops.settings import Settings, load_settings
 
 BOTH = ("--host", "gpu-01", "--host", "gpu-02")
@@ -123,3 +126,23 @@ def test_a_fault_of_this_machine_is_the_result_of_its_host_alone(pair):
         (None, "gpu-01: [Errno 24] Too many open files"),
         ("in\n", "None"),
     ]
+
+
+@pytest.mark.parametrize("submitted", [0, 1, 2])
+def test_ctrl_c_while_the_logins_begin_ends_the_command_and_every_connection(pair, monkeypatch, submitted):
+    submit, begun = ThreadPoolExecutor.submit, list[str]()
+
+    def interrupted(pool: ThreadPoolExecutor, run: Any, name: str) -> Any:
+        if len(begun) == submitted:
+            raise KeyboardInterrupt
+        begun.append(name)
+        return submit(pool, run, name)
+
+    def work(host: Host, on_step: OnStep) -> None:
+        pytest.fail("no work begins")
+
+    settings = load_settings(pair.clone.folder, environ=pair.clone.environment, cwd=pair.clone.folder)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_on_hosts(["gpu-01", "gpu-02", "gpu-01"], work, at_once=3, settings=settings, on_step=print)
+    assert SessionFolder._current is None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.client.manifest import LARGE
 from tritonops.remote.client.push import push
 from tritonops.remote.client.upload import begin, changed_files, send
+from tritonops.remote.host.audit_and_seal import record_bytecode
+from tritonops.remote.layout.paths import Release
 from tritonops.remote.layout.records import ReleaseRecord
 from tritonops.remote.ssh.host import Host
 
@@ -175,45 +178,92 @@ def bytecode(server: Server) -> dict[str, int]:
     return {path.name.partition(".")[0]: path.stat().st_ino for path in found}
 
 
-def test_a_release_begins_with_the_bytecode_of_sources_that_did_not_change(fleet, repository):
-    server = fleet.add("gpu-01")
+def activated(server: Server, *names: str) -> list[str]:
+    """Run these modules as the activation of the current release does, which records their bytecode at its end."""
+    values = constants(server, *names)
+    record_bytecode(Release((server.root / "current").resolve()))
+    return values
+
+
+@pytest.fixture
+def modules(repository):
     repository.write("tritonops/__init__.py", "")
     for name in ("same", "other", "gone"):
         repository.write(f"tasks/{name}.py", "VALUE = 1\n")
     repository.commit()
+
+
+@pytest.mark.usefixtures("modules")
+def test_a_release_begins_with_the_bytecode_of_sources_that_did_not_change(fleet, repository):
+    server = fleet.add("gpu-01")
     with Host("gpu-01", ssh_config=fleet.config) as host:
         deployed(host, repository)
-        assert constants(server, "same", "other", "gone") == ["1", "1", "1"]
+        assert activated(server, "same", "other", "gone") == ["1", "1", "1"]
         before = bytecode(server)
         repository.write("tasks/other.py", "VALUE = 2\n")  # of the same size
         (repository.folder / "tasks/gone.py").unlink()
         repository.commit()
         deployed(host, repository)
         assert bytecode(server) == {name: before[name] for name in ("same", "other")}
-        assert constants(server, "same", "other") == ["1", "2"]
+        assert activated(server, "same", "other") == ["1", "2"]
         after = bytecode(server)
         assert (after["same"] == before["same"], after["other"] == before["other"]) == (True, False)
         assert changed_files(host, inspect_host(host), read_checkout(repository.folder), HERE) == []
+        deployed(host, repository)
+        assert bytecode(server) == after
 
 
-def test_bytecode_of_a_source_that_somebody_edited_on_the_host_runs_in_no_other_release(fleet, repository):
+def edit_unseen(path: Path) -> None:
+    before = path.stat()
+    path.write_text("VALUE = 9\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def edited(server: Server) -> None:
+    edit_unseen(server.root / "current/project/tasks/same.py")
+    shutil.rmtree(server.root / "current/project/tasks/__pycache__")
+    assert constants(server, "same") == ["9"]
+
+
+def edited_and_deleted(server: Server) -> None:
+    edited(server)
+    (server.root / "current/project/tasks/same.py").unlink()
+
+
+def edited_and_put_back(server: Server) -> None:
+    tasks = server.root / "current/project/tasks"
+    shutil.copytree(tasks, tasks.with_name("before"))
+    edited(server)
+    for path in tasks.with_name("before").glob("*.py"):
+        path.replace(tasks / path.name)
+
+
+def compiled_unchecked(server: Server) -> None:
+    edit_unseen(server.root / "current/project/tasks/same.py")
+    command = [sys.executable, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash", "tasks"]
+    subprocess.run(command, cwd=server.root / "current/project", check=True)
+
+
+def another_ran_unrecorded(server: Server) -> None:
+    (server.root / "current/bytecode").unlink()
+    edited(server)
+
+
+@pytest.mark.usefixtures("modules")
+@pytest.mark.parametrize(
+    "tamper", [edited, edited_and_deleted, edited_and_put_back, compiled_unchecked, another_ran_unrecorded]
+)
+def test_bytecode_that_somebody_made_on_the_host_runs_in_no_other_release(fleet, repository, tamper):
     server = fleet.add("gpu-01")
-    repository.write("tritonops/__init__.py", "")
-    repository.write("tasks/edited.py", "VALUE = 1\n")
-    repository.commit()
     with Host("gpu-01", ssh_config=fleet.config) as host:
         deployed(host, repository)
-        edited = server.root / "current/project/tasks/edited.py"
-        before = edited.stat()
-        time.sleep(0.02)  # a filesystem's clock has ticks
-        edited.write_text("VALUE = 2\n")
-        os.utime(edited, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert constants(server, "edited") == ["2"]
-        assert [*bytecode(server)] == ["edited"]
+        assert activated(server, "same") == ["1"]
+        tamper(server)
         repository.write("config.pbtxt", "two\n")
         repository.commit()
         deployed(host, repository)
-        assert constants(server, "edited") == ["1"]
+        assert bytecode(server) == {}
+        assert constants(server, "same") == ["1"]
 
 
 def test_files_that_cannot_be_written_are_a_failure_in_words(fleet, repository):

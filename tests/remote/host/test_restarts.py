@@ -2,18 +2,26 @@
 
 import json
 import os
-import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from tests.remote.fakes import DONE, RECORD
+from tritonops.file_lock import start_time
 from tritonops.files import write_json
 from tritonops.remote.host import restarts
+from tritonops.remote.host.loads import is_log_lost
 from tritonops.remote.host.restarts import NOT_RUNNING, Runtime, restart_notice
 from tritonops.remote.layout.paths import Layout
 from tritonops.remote.layout.records import LOG_LOST, StartRecord
+from tritonops.server.pid_file import save_server
+from tritonops.server.ports import free_ports
+from tritonops.server.process import Process
+
+
+def started(pid):
+    return Process(pid, start_time(pid) or 0)
 
 
 def rotate(log):
@@ -34,10 +42,9 @@ def running(tmp_path, monkeypatch):
     monkeypatch.setattr(restarts, "_answers", lambda url, token: True)
     made = Runtime(layout, layout.release(RECORD.id))
     made._save(None)
-    program = shutil.copy("/bin/sleep", tmp_path / "tritonserver")
     with (tmp_path / "shared/.server/triton.log").open("w") as log:
-        server = subprocess.Popen([program, "600"], stdout=log)
-    write_json(tmp_path / "shared/.server/triton.pid", {"pid": server.pid}, indent=2)
+        server = subprocess.Popen(["sleep", "600"], stdout=log)
+    save_server(tmp_path / "shared/.server/triton.pid", started(server.pid), free_ports(), tmp_path)
     yield made
     server.kill()
     server.wait()
@@ -71,13 +78,27 @@ def test_a_log_that_the_server_does_not_write_any_more_is_a_reason(running, lose
     assert running.restart_reasons() == (LOG_LOST,)
 
 
+def another_process(path):
+    """The server has ended, and its number was given to another process."""
+    save_server(path, replace(started(os.getpid()), started=1), free_ports(), path.parent)
+
+
 @pytest.mark.parametrize(
-    "pid", [os.getpid(), 1, 4_000_000, "x", -1], ids=["another program", "root's", "gone", "x", "-1"]
+    "write",
+    [
+        another_process,
+        lambda path: save_server(path, Process(4_000_000, 1), free_ports(), path.parent),
+        lambda path: path.write_text('{"pid": -1}'),
+        lambda path: path.write_text('{\n"pid": "x",\n"started": 1\n}'),
+        lambda path: path.write_bytes(b"\0"),
+        lambda path: path.unlink(),
+    ],
+    ids=["another process", "ended", "no number", "a word", "damaged", "no record"],
 )
-def test_a_record_of_another_process_says_nothing_about_the_log(running, pid):
+def test_without_a_server_of_this_folder_nothing_is_known_of_its_log(running, write):
     (running.layout.shared / ".server/triton.log").unlink()
-    write_json(running.layout.shared / ".server/triton.pid", {"pid": pid})
-    assert LOG_LOST not in running.restart_reasons()
+    write(running.layout.shared / ".server/triton.pid")
+    assert not is_log_lost(running.layout)
 
 
 def test_the_flags_are_those_that_the_code_of_the_release_had(running):

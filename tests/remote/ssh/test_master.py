@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.remote.sshd import Fleet, Server, descendants, wait_until
 from tritonops.errors import ConnectionLostError, TritonOpsError
+from tritonops.remote.ssh import multiplex
 from tritonops.remote.ssh.host import Host
+from tritonops.remote.ssh.master import Master
 from tritonops.remote.ssh.ssh_options import PERSIST
 from tritonops.remote.ssh.tunnel import tunnel
 
@@ -183,6 +186,48 @@ def test_an_aborted_host_ends_its_command_and_is_used_no_more(fleet, tmp_path):
         working.result(timeout=IN_TIME)
         with pytest.raises(ConnectionLostError):
             host.run("true")
+
+
+def ssh_processes(host: Host) -> list[Path]:
+    """The processes of ssh that have a file in the private folder of this process."""
+    return leftovers(host._control_path().parent)
+
+
+def test_a_host_that_is_aborted_before_its_ssh_has_been_started_never_logs_in(fleet, monkeypatch):
+    fleet.add("gpu-01")
+    start = Master._start
+
+    def abort_first(self: Master, *arguments: Any) -> int:
+        aborted.abort()
+        return start(self, *arguments)
+
+    with logged_in(fleet, "gpu-01") as other, fleet.host("gpu-01") as aborted:
+        before = ssh_processes(other)
+        with monkeypatch.context() as patch:
+            patch.setattr(Master, "_start", abort_first)
+            with pytest.raises(ConnectionLostError):
+                aborted.open()
+        wait_until(lambda: ssh_processes(other) == before, "the end of the other ssh", timeout=3)
+        assert other.run("echo in").stdout == "in\n"
+
+
+def test_after_a_reply_that_came_too_late_a_connection_is_used_and_ended_as_before(fleet, monkeypatch):
+    fleet.add("gpu-01")
+    monkeypatch.setattr(multiplex, "_TIMEOUT", 0.5)
+    with logged_in(fleet, "gpu-01") as host:
+        folder, master = host._control_path().parent, master_of(host)
+        os.kill(master, signal.SIGSTOP)
+        try:
+            with pytest.raises(ConnectionLostError):
+                host.forward(1)
+        finally:
+            os.kill(master, signal.SIGCONT)
+        monkeypatch.setattr(multiplex, "_TIMEOUT", 20.0)
+        host.unforward(host.forward(1), 1)
+        with closing(host.session("exec sleep 60")):
+            host.close()
+            wait_until(lambda: not leftovers(folder), "the end of ssh", timeout=3)
+    assert not folder.exists()
 
 
 INTERRUPTED = """

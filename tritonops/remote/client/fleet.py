@@ -97,15 +97,19 @@ def _run_at_once(
     connections: list[Host] = []
     is_prepared, is_aborted, begun = threading.Event(), threading.Event(), threading.Semaphore(0)
 
+    def require_not_aborted() -> None:
+        if is_aborted.is_set():
+            raise TritonOpsError("not begun: the command was interrupted")
+
     def run_on(name: str) -> HostResult[_T]:
         try:
             host = Host.of(name, settings)
             connections.append(host)
             with host:
+                require_not_aborted()
                 host.open(on_begun=begun.release)
                 is_prepared.wait()
-                if is_aborted.is_set():
-                    raise TritonOpsError("not begun: the command was interrupted")
+                require_not_aborted()
                 return HostResult(name, work(host, lambda line: on_step(name, line)))
         except TritonOpsError as exc:
             return HostResult(name, None, exc)
@@ -117,8 +121,8 @@ def _run_at_once(
             begun.release()
 
     with ThreadPoolExecutor(max_workers=min(at_once, len(names))) as pool:
-        futures = [pool.submit(run_on, name) for name in names]
         try:
+            futures = [pool.submit(run_on, name) for name in names]
             # Work of this thread before the logins have begun would leave the other processors idle.
             for _ in range(min(at_once, len(names), LOGINS_AT_ONCE)):
                 begun.acquire(timeout=_BEGIN_TIMEOUT)

@@ -41,6 +41,7 @@ from tritonops.remote.host.audit_and_seal import (
     is_sealed,
     read_digests,
     record_activation,
+    record_bytecode,
     record_seal,
 )
 from tritonops.remote.host.by_hand import ByHand, carry_over, listed_models
@@ -111,6 +112,8 @@ def _activated(
         return activation
     activation = replace(_done(layout, release, switched, by_hand), seconds=_since(started), before=before)
     record_activation(layout, release, activation, by=by, kind=kind)
+    if kind == "deploy":
+        record_bytecode(release)
     with suppress(TritonOpsError, OSError):  # the release serves, even if the cleanup fails
         delete_old_releases(layout)
         allocate_reserve(layout)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tritonops.errors import TritonOpsError
+from tritonops.files import write_text
 from tritonops.remote.host.loads import seal
 from tritonops.remote.layout.paths import Layout, Release
 from tritonops.remote.layout.records import ActivationRecord
 from tritonops.remote.layout.scripts import script
+
+_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 
 
 def record_activation(layout: Layout, release: Release, activation: ActivationRecord, *, by: str, kind: str) -> None:
@@ -56,6 +62,22 @@ def append_audit(layout: Layout, name: str, digest: str, activation: ActivationR
 def _append(layout: Layout, **entry: Any) -> None:
     with layout.audit_log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
+
+
+def record_bytecode(release: Release) -> None:
+    """Record what Python has compiled of the sources that have just been compared with the manifest.
+
+    The next release begins with it, which nobody who changes sources or bytecode later has a part in.
+    """
+    with suppress(OSError):
+        files = sorted(path for room in ("tasks", "tritonops") for path in (release.project / room).rglob("*.pyc"))
+        digests = {str(path.relative_to(release.project)): _sha256(path) for path in files}
+        lines = [f"{digest}  {name}\n" for name, digest in digests.items() if _PLAIN.fullmatch(name)]
+        write_text(release.bytecode, "".join(lines), sync=False)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_sealed(layout: Layout, release: Release) -> bool:

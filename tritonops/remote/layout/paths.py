@@ -2,7 +2,7 @@
 
 releases/r<number>-<commit>/  one deploy: project/ (the files git tracks), triton/ and triton-disabled/ (its models,
                               hard links), inv (runs its tasks with this host's settings), release.json,
-                              outcome.json, runs/ (logs)
+                              outcome.json, manifest and bytecode (digests), runs/ (logs)
 number                      the number of the newest release, assigned under the lock
 current                     a link to the current release
 shared/triton/              Triton's model repository; triton-disabled/, .store/ and .server/ are its siblings
@@ -49,6 +49,11 @@ class Release:
     def listed(self) -> Path:
         """The names of the models in its models.toml, one a line."""
         return self.path / "listed"
+
+    @property
+    def bytecode(self) -> Path:
+        """The digests of the Python bytecode that its first activation left, for the release after it."""
+        return self.path / "bytecode"
 
     @property
     def inv(self) -> Path:

@@ -2,19 +2,17 @@
 # shellcheck disable=SC2154 # root, id, record, wrapper, has_own_models, models_toml
 # In the folder that receive_release.sh filled. models.toml becomes this host's where it names hosts.
 
-# The bytecode of the current release, since compiling all sources takes as long as a start of Triton. Python takes none
-# whose source had another size or mtime, which the client derives from the content; where somebody changed a source on
-# the host, none is taken.
+# The bytecode that the activation of the current release left, if it is still that: compiling all sources takes as long as
+# a start of Triton. Python takes none whose source had another size or mtime, which the client derives from the content.
 link_bytecode() {
     project=$PWD/project
     cd -- "$root/current/project" || return
-    changed=$(find tasks tritonops -name '*.py' -newercm ../release.json -print -quit) || return
-    [ -z "$changed" ] || return
+    sha256sum --status --strict -c ../bytecode || return
     IFS='
 '
     set -f
-    # shellcheck disable=SC2044 # IFS; a name with a newline is no module
-    for path in $(find tasks tritonops -path '*/__pycache__/*.pyc' -type f); do
+    # shellcheck disable=SC2013 # IFS
+    for path in $(cut -c67- ../bytecode); do
         name=${path##*/}
         [ ! -f "$project/${path%/__pycache__/*}/${name%%.*}.py" ] || printf '%s\0' "$path"
     done | xargs -0r cp -l --parents -t "$project" --

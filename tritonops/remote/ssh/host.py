@@ -98,14 +98,15 @@ class Host:
     def _log_in(self, on_begun: Callable[[], object]) -> None:
         try:
             self._master = master = Master(self._name, self._ssh_config)
+            if self._is_aborted:  # since before there was a master to close
+                raise self._lost()
             master.log_in(on_begun=on_begun)
-        except OSError as exc:
-            self.close()
-            raise HostUnreachableError(f"{self._name}: ssh cannot be started: {exc}") from exc
         except BaseException as exc:
             self.close()
             if self._is_aborted:
                 raise self._lost() from exc
+            if isinstance(exc, OSError):
+                raise HostUnreachableError(f"{self._name}: ssh cannot be started: {exc}") from exc
             raise
 
     def close(self) -> None:

@@ -52,8 +52,7 @@ class Master:
         config = self._folder.config(self._user_config)
         for slot in login_slots():
             with slot:
-                if self._is_closed:
-                    raise ConnectionLostError(f"{self._name}: the connection was closed")
+                self._require_open()
                 code = self._start(config, on_begun)
             if code == 0:
                 self._connect()
@@ -74,9 +73,9 @@ class Master:
 
     @property
     def control(self) -> ControlSocket:
-        """The connection to the master that lasts. Raises MasterGoneError."""
-        if self._control is None:
-            raise MasterGoneError("the connection was closed")
+        """The connection to the master that lasts, another one where a reply came too late. Raises MasterGoneError."""
+        if self._control is None or self._control.is_closed:
+            self._control = ControlSocket(self.control_path)
         return self._control
 
     def new_path(self, name: str) -> Path:
@@ -85,7 +84,9 @@ class Master:
 
     def is_alive(self) -> bool:
         """Whether the connection still is there."""
-        return self._control is not None and self._control.is_alive()
+        with suppress(MasterGoneError, RequestRefusedError):
+            return self.control.is_alive()
+        return False
 
     def close(self) -> None:
         """End the connection and everything that uses it, from any thread."""
@@ -93,12 +94,8 @@ class Master:
         if self._login and self._login.poll() is None:
             with suppress(OSError):
                 os.killpg(self._login.pid, signal.SIGKILL)
-        # Also one that logged in and went to the background just now.
-        with (
-            suppress(MasterGoneError, RequestRefusedError),
-            self._control or ControlSocket(self.control_path) as control,
-        ):
-            control.terminate()
+        with suppress(MasterGoneError, RequestRefusedError), self.control as control:
+            control.terminate()  # also one that logged in and went to the background just now
         self._folder.leave(self, (self.control_path, self._log, self._hops))
 
     def _start(self, config: Path, on_begun: Callable[[], object]) -> int:
@@ -121,6 +118,8 @@ class Master:
             raise InputError("ssh is not installed", hint="Debian, Ubuntu: sudo apt install openssh-client") from exc
         on_begun()
         with self._login:
+            if self._is_closed:  # since before there was a process to end
+                self._login.kill()
             return self._wait(self._login)
 
     def _wait(self, login: subprocess.Popen[bytes]) -> int:
@@ -143,9 +142,16 @@ class Master:
     def _connect(self) -> None:
         """Stay connected to the control socket: the master ends soon after the last client has gone."""
         try:
-            self._control = ControlSocket(self.control_path)
+            control = self.control
         except MasterGoneError as exc:
             raise ConnectionLostError(f"{self._name}: the connection was lost") from exc
+        if self._is_closed:
+            control.terminate()
+        self._require_open()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ConnectionLostError(f"{self._name}: the connection was closed")
 
 
 def _read(path: Path) -> str:

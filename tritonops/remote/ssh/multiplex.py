@@ -68,6 +68,11 @@ class ControlSocket:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, by us or since a reply came too late."""
+        return self._socket.fileno() < 0
+
     def close(self) -> None:
         """Disconnect; the master ends the session of this connection."""
         self._socket.close()
