@@ -85,6 +85,38 @@ def run_on_hosts(
     return [*first, *run(names[1:], work, prepare=lambda: None)]
 
 
+class _Connections:
+    """The connections of all hosts. Their work waits until it may begin, and never begins after an abort."""
+
+    def __init__(self) -> None:
+        self._hosts: list[Host] = []
+        self._may_begin, self._is_aborted = threading.Event(), threading.Event()
+
+    def log_in(self, host: Host, *, on_begun: Callable[[], object]) -> None:
+        """Log in, and wait until work may begin. Raises TritonOpsError after an abort."""
+        self._hosts.append(host)
+        self._require_not_aborted()
+        host.open(on_begun=on_begun)
+        self._may_begin.wait()
+        self._require_not_aborted()
+
+    def begin(self) -> None:
+        """Let work begin on each host once it is logged in."""
+        self._may_begin.set()
+
+    def abort(self) -> None:
+        """Close all; where nothing has begun, nothing begins."""
+        self._is_aborted.set()
+        self._may_begin.set()
+        for host in self._hosts:
+            with suppress(Exception):
+                host.abort()
+
+    def _require_not_aborted(self) -> None:
+        if self._is_aborted.is_set():
+            raise TritonOpsError("not begun: the command was interrupted")
+
+
 def _run_at_once(
     names: Sequence[str],
     work: Work[_T],
@@ -94,22 +126,12 @@ def _run_at_once(
     on_step: OnHostStep,
     prepare: Callable[[], object],
 ) -> list[HostResult[_T]]:
-    connections: list[Host] = []
-    is_prepared, is_aborted, begun = threading.Event(), threading.Event(), threading.Semaphore(0)
-
-    def require_not_aborted() -> None:
-        if is_aborted.is_set():
-            raise TritonOpsError("not begun: the command was interrupted")
+    connections, begun = _Connections(), threading.Semaphore(0)
 
     def run_on(name: str) -> HostResult[_T]:
         try:
-            host = Host.of(name, settings)
-            connections.append(host)
-            with host:
-                require_not_aborted()
-                host.open(on_begun=begun.release)
-                is_prepared.wait()
-                require_not_aborted()
+            with Host.of(name, settings) as host:
+                connections.log_in(host, on_begun=begun.release)
                 return HostResult(name, work(host, lambda line: on_step(name, line)))
         except TritonOpsError as exc:
             return HostResult(name, None, exc)
@@ -127,22 +149,13 @@ def _run_at_once(
             for _ in range(min(at_once, len(names), LOGINS_AT_ONCE)):
                 begun.acquire(timeout=_BEGIN_TIMEOUT)
             prepare()
-            is_prepared.set()
+            connections.begin()
             wait(futures, return_when=FIRST_EXCEPTION)
             return [future.result() for future in futures]
         except BaseException:
-            is_aborted.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            _abort(connections)
+            connections.abort()
             raise
-        finally:
-            is_prepared.set()
-
-
-def _abort(connections: list[Host]) -> None:
-    for host in connections:
-        with suppress(Exception):
-            host.abort()
 
 
 def raise_failures(results: Sequence[HostResult[_T]], *, what: str) -> None:
