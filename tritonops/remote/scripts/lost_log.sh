@@ -8,7 +8,7 @@ lost_log() {
         value=${line#*: }
         case $line in
             *'"pid": '*) pid=${value%%[!0-9]*} ;;
-            *'"started": '*) started=${value%%[!0-9]*} ;;
+            *'"started": '*) started=${value%%[!0-9]*} && break ;;
         esac
     done <shared/.server/triton.pid
     [ -n "$pid" ] && [ -r "/proc/$pid/stat" ] && IFS= read -r line <"/proc/$pid/stat" || return 1
