@@ -14,6 +14,7 @@ import pytest
 from tests.remote.client.repository import HERE, NAMES, Repository
 from tests.remote.sshd import Server
 from tritonops.errors import DeployError
+from tritonops.remote.client import manifest
 from tritonops.remote.client.checkout import read_checkout
 from tritonops.remote.client.host_state import inspect_host
 from tritonops.remote.client.manifest import LARGE
@@ -204,13 +205,25 @@ def test_a_release_begins_with_the_bytecode_of_sources_that_did_not_change(fleet
         (repository.folder / "tasks/gone.py").unlink()
         repository.commit()
         deployed(host, repository)
-        assert bytecode(server) == {name: before[name] for name in ("same", "other")}
+        assert bytecode(server) == {"same": before["same"]}
         assert activated(server, "same", "other") == ["1", "2"]
         after = bytecode(server)
         assert (after["same"] == before["same"], after["other"] == before["other"]) == (True, False)
         assert changed_files(host, inspect_host(host), read_checkout(repository.folder), HERE) == []
         deployed(host, repository)
         assert bytecode(server) == after
+
+
+@pytest.mark.usefixtures("modules")
+def test_bytecode_of_another_source_of_the_same_size_and_mtime_is_not_taken(fleet, repository, monkeypatch):
+    monkeypatch.setattr(manifest, "_mtime", lambda sha256: 1_234_567_890)
+    server = fleet.add("gpu-01")
+    with Host("gpu-01", ssh_config=fleet.config) as host:
+        for value in ("1", "2", "1"):
+            repository.write("tasks/other.py", f"VALUE = {value}\n")
+            repository.commit()
+            deployed(host, repository)
+            assert activated(server, "same", "other") == ["1", value]
 
 
 def edit_unseen(path: Path) -> None:

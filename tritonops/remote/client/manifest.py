@@ -159,7 +159,7 @@ def _entry(file: _OnDisk, digests: DigestCache) -> ManifestEntry | None:
 def _mtime(sha256: str) -> int:
     """Derive a time between 2001 and 2010 from the content of a file.
 
-    Python takes the bytecode of a source with the same size and mtime: a release begins with that of the one before.
+    Python takes bytecode whose source had the same size and mtime: complete_release.sh links that of equal sources.
     """
     return 1_000_000_000 + int(sha256[:7], 16)
 

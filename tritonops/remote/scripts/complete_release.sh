@@ -2,20 +2,18 @@
 # shellcheck disable=SC2154 # root, id, record, wrapper, has_own_models, models_toml
 # In the folder that receive_release.sh filled. models.toml becomes this host's where it names hosts.
 
-# The bytecode that the activation of the current release left, if it is still that: compiling all sources takes as long as
-# a start of Triton. Python takes none whose source had another size or mtime, which the client derives from the content.
+# The bytecode that the activation of the current release left, if it is still that, of the sources that both manifests
+# have: compiling all takes as long as a start of Triton. Equal sources have equal mtimes, so Python takes it.
 link_bytecode() {
-    project=$PWD/project
+    release=$PWD
     cd -- "$root/current/project" || return
     sha256sum --status --strict -c ../bytecode || return
-    IFS='
-'
-    set -f
-    # shellcheck disable=SC2013 # IFS
-    for path in $(cut -c67- ../bytecode); do
-        name=${path##*/}
-        [ ! -f "$project/${path%/__pycache__/*}/${name%%.*}.py" ] || printf '%s\0' "$path"
-    done | xargs -0r cp -l --parents -t "$project" --
+    cat ../manifest "$release/manifest" | tr '\0' '\n' | LC_ALL=C sort | uniq -d | LC_ALL=C awk '
+        NR == FNR { unchanged[substr($0, 69)]; next } # after a SHA-256, two spaces and ./
+        { source = path = substr($0, 67); sub(/__pycache__\//, "", source); sub(/\.[^\/]*$/, "", source) }
+        { sub(/\.[^.\/]*$/, "", source) } # the name of the interpreter
+        source ".py" in unchanged { print path }
+    ' - ../bytecode | xargs -d '\n' -r cp -l --parents -t "$release/project" --
 }
 (link_bytecode) 2>/dev/null || true
 if [ "$has_own_models" = yes ]; then

@@ -12,8 +12,8 @@ from tritonops.triton.client.client import TritonClient
 
 NOT_READY_HINT = "It may still be loading (--wait SECONDS), or a model failed to load: look with `inv triton.list`."
 _SHORTEST_POLL, _LONGEST_POLL = 0.05, 0.5
-_POLLS = 10
-"""A poll after this part of the time waited: many servers that start at once on a busy machine are asked less often."""
+_PART = 0.1
+"""Of the time waited so far, the pause before the next poll: many servers on a busy machine are asked less often."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Deadline:
             now = time.monotonic()
             if now >= self.end:
                 return
-            time.sleep(min(max((now - started) / _POLLS, _SHORTEST_POLL), _LONGEST_POLL, self.left))
+            time.sleep(min(max((now - started) * _PART, _SHORTEST_POLL), _LONGEST_POLL, self.left))
 
 
 def require_ready(client: TritonClient) -> None:
